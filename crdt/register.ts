@@ -1,0 +1,130 @@
+/**
+ * The fold of atomic registers: from what every core says about one place to one value and its conflicts.
+ *
+ * A register covers another when its write had seen it. What nobody covers is a head; one head is the normal case. Of several
+ * heads the greatest stamp wins and the rest are conflicts: shown, and settled by the next write, which has seen them all.
+ * Unlike a last-writer-wins register, a stamp decides only between writes that did not know of each other, so no clock can
+ * hide a later write.
+ *
+ * Two doors are shut against forgers (DESIGN section 4). A cover that names a block we have not admitted is *weak*: what it
+ * covers cannot win but stays in the conflicts, or anybody could hide what another has yet to write. And covers that run in a
+ * circle, which only a forger can make, do not count. The slow twin is test/oracle/fold.ts.
+ */
+import b4a from 'b4a'
+import { compareStamps } from '../clock/index.ts'
+import type { Position, Register } from './entry.ts'
+
+/** A register with its place in the union: where it stands now, and where it was first written. */
+export interface PlacedRegister extends Register {
+  readonly position: Position
+}
+
+/** How many blocks of a core count for us. */
+export type AdmittedLength = (core: Uint8Array) => number
+
+export interface Folded<R extends PlacedRegister> {
+  /** May be a tombstone: then the key does not exist. */
+  readonly winner: R
+  /** The other heads and what is covered only weakly, greatest first. */
+  readonly conflicts: readonly R[]
+}
+
+/** Total order of registers: stamp, then core, then sequence number. */
+export function compareRegisters(a: PlacedRegister, b: PlacedRegister): number {
+  return (
+    compareStamps(a.stamp, b.stamp) ||
+    b4a.compare(a.position.core, b.position.core) ||
+    a.position.seq - b.position.seq
+  )
+}
+
+/**
+ * Folds the current registers of one place, at most one per core, at least one in all. A function of their set: their order
+ * does not matter. A concurrent deletion loses against an edit (add-wins) and is listed as its conflict.
+ */
+export function foldRegisters<R extends PlacedRegister>(
+  registers: readonly R[],
+  admitted: AdmittedLength
+): Folded<R> {
+  const only = registers[0]
+  if (only === undefined) throw new TypeError('"registers" expected at least one')
+  if (registers.length === 1) return { winner: only, conflicts: [] }
+  const covers = findCovers(registers, admitted)
+  const ordinary = withoutCircles(covers.filter((cover) => !cover.weak))
+  const covered = new Set(ordinary.map((cover) => cover.to))
+  const weakly = new Set(weakCovers(covers, ordinary).map((cover) => cover.to))
+  const shown = registers.filter((_, i) => !covered.has(i)).sort((a, b) => compareRegisters(b, a))
+  const candidates = registers.filter((_, i) => !covered.has(i) && !weakly.has(i))
+  const winner = candidates.reduce(greater)
+  return { winner, conflicts: shown.filter((register) => register !== winner) }
+}
+
+function greater<R extends PlacedRegister>(a: R, b: R): R {
+  if ((a.value === null) !== (b.value === null)) return a.value === null ? b : a
+  return compareRegisters(a, b) >= 0 ? a : b
+}
+
+/** Register `from` had seen register `to` (indices). */
+interface Cover {
+  readonly from: number
+  readonly to: number
+  readonly weak: boolean
+}
+
+function findCovers(registers: readonly PlacedRegister[], admitted: AdmittedLength): Cover[] {
+  const byCore = new Map<string, { position: Position; index: number }[]>()
+  registers.forEach(({ position }, index) => {
+    const id = b4a.toString(position.core, 'hex')
+    byCore.set(id, [...(byCore.get(id) ?? []), { position, index }])
+  })
+  const covers: Cover[] = []
+  registers.forEach((register, from) => {
+    for (const item of register.seen) {
+      for (const { position, index } of byCore.get(b4a.toString(item.core, 'hex')) ?? []) {
+        if (index === from || item.seq < position.seq) continue
+        covers.push({ from, to: index, weak: item.seq >= admitted(item.core) })
+      }
+    }
+  })
+  return covers
+}
+
+/** The weak covers that no ordinary cover, directly or by others, answers the other way. */
+function weakCovers(covers: readonly Cover[], ordinary: readonly Cover[]): Cover[] {
+  const weak = covers.filter((cover) => cover.weak)
+  if (weak.length === 0) return []
+  return withoutCircles([...ordinary, ...weak]).filter((cover) => cover.weak)
+}
+
+/** Leaves out each cover whose two ends also run the other way round, over any number of covers. */
+function withoutCircles(covers: readonly Cover[]): readonly Cover[] {
+  const suspects = peel(covers)
+  if (suspects.length === 0) return covers
+  const circular = new Set(suspects.filter(({ from, to }) => reaches(to, from, suspects)))
+  return covers.filter((cover) => !circular.has(cover))
+}
+
+/** Takes away, again and again, what nothing leads to or what leads to nothing: circles remain (and paths between them). */
+function peel(covers: readonly Cover[]): readonly Cover[] {
+  for (;;) {
+    const starts = new Set(covers.map((cover) => cover.from))
+    const ends = new Set(covers.map((cover) => cover.to))
+    const rest = covers.filter(({ from, to }) => ends.has(from) && starts.has(to))
+    if (rest.length === covers.length) return rest
+    covers = rest
+  }
+}
+
+function reaches(start: number, goal: number, covers: readonly Cover[]): boolean {
+  const reached = new Set([start])
+  const queue = [start]
+  for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
+    if (at === goal) return true
+    for (const { from, to } of covers) {
+      if (from !== at || reached.has(to)) continue
+      reached.add(to)
+      queue.push(to)
+    }
+  }
+  return false
+}

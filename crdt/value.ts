@@ -1,0 +1,103 @@
+/**
+ * Values in their one canonical form: deterministic CBOR (RFC 8949, section 4.2). Fields are sorted by the bytes of their
+ * encoded names, numbers take their shortest form, -0 is 0, and NaN, infinities, undefined and BigInt do not exist. So equal
+ * values have equal bytes on every device, and a value can be read without knowing who wrote it.
+ */
+import { decode, encode, rfc8949EncodeOptions } from 'cborg'
+import { ManyhandsError } from '../errors.ts'
+
+/** What can be stored: JSON and bytes. */
+export type Value =
+  | null
+  | boolean
+  | number
+  | string
+  | Uint8Array
+  | readonly Value[]
+  | { readonly [field: string]: Value }
+
+/** Deeper data is a linked list or a mistake, and recursion on remote bytes needs a floor. */
+export const MAX_VALUE_DEPTH = 100
+
+/** 4 MiB encoded: a value travels and is read as one block, and the stack refuses blocks near 16 MB. */
+export const MAX_VALUE_BYTES = 4 * 1024 * 1024
+
+const DECODE_OPTIONS = {
+  strict: true,
+  allowIndefinite: false,
+  allowUndefined: false,
+  allowInfinity: false,
+  allowNaN: false,
+  allowBigInt: false,
+  rejectDuplicateMapKeys: true
+}
+
+/**
+ * The canonical bytes of `value`.
+ * @throws VALUE_INVALID naming the path of what cannot be stored, VALUE_TOO_LARGE above MAX_VALUE_BYTES
+ */
+export function encodeValue(value: unknown): Uint8Array {
+  const bytes = encode(normalize(value, [], 0), rfc8949EncodeOptions)
+  if (bytes.byteLength > MAX_VALUE_BYTES) {
+    throw new ManyhandsError(
+      'VALUE_TOO_LARGE',
+      `The value takes ${bytes.byteLength} bytes, the limit is ${MAX_VALUE_BYTES}`
+    )
+  }
+  return bytes
+}
+
+/** The value of canonical bytes. @throws Error when they are not one well-formed value (remote data: catch it) */
+export function decodeValue(bytes: Uint8Array): Value {
+  return decode(bytes, DECODE_OPTIONS)
+}
+
+/** A plain copy of `value`, checked on the way; scalars come back as they are. */
+function normalize(value: unknown, path: readonly string[], depth: number): unknown {
+  switch (typeof value) {
+    case 'boolean':
+      return value
+    case 'number':
+      if (!Number.isFinite(value)) refuse(path, String(value))
+      return value === 0 ? 0 : value
+    case 'string':
+      if (!value.isWellFormed()) refuse(path, 'a string with a lone surrogate')
+      return value
+    case 'object':
+      if (value === null || value instanceof Uint8Array) return value
+      // Cyclic data runs into this as well: there is no cycle of finite depth.
+      if (depth === MAX_VALUE_DEPTH)
+        refuse(path, `data nested deeper than ${MAX_VALUE_DEPTH} levels (or cyclic)`)
+      return Array.isArray(value)
+        ? normalizeArray(value, path, depth)
+        : normalizeObject(value, path, depth)
+    default:
+      return refuse(path, typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`)
+  }
+}
+
+function normalizeArray(array: readonly unknown[], path: readonly string[], depth: number) {
+  // Array.from visits holes too, where map would leave them out unchecked.
+  return Array.from(array, (item, i) => normalize(item, [...path, String(i)], depth + 1))
+}
+
+function normalizeObject(object: object, path: readonly string[], depth: number) {
+  const prototype: unknown = Object.getPrototypeOf(object)
+  if (prototype !== Object.prototype && prototype !== null) {
+    refuse(path, `a ${object.constructor?.name || 'class'} instance`)
+  }
+  const copy: Record<string, unknown> = {}
+  for (const [field, item] of Object.entries(object)) {
+    if (field === '__proto__') refuse([...path, field], 'a field of this name')
+    if (!field.isWellFormed()) refuse([...path, field], 'a field name with a lone surrogate')
+    copy[field] = normalize(item, [...path, field], depth + 1)
+  }
+  if (Object.getOwnPropertySymbols(object).length > 0) refuse(path, 'a field named by a symbol')
+  return copy
+}
+
+function refuse(path: readonly string[], what: string): never {
+  const shown = path.slice(0, 8).join('.') + (path.length > 8 ? '…' : '')
+  const place = path.length === 0 ? 'The value' : `The field "${shown}"`
+  throw new ManyhandsError('VALUE_INVALID', `${place} is ${what}, which cannot be stored`)
+}

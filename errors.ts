@@ -1,0 +1,89 @@
+/**
+ * Every error a caller can handle, in one list: a stable code (messages may change, codes do not), what it means, and the
+ * next step. A leaf: imports nothing, and every folder may import it (docs/decisions/001-errors-are-a-leaf.md).
+ */
+const NEXT_STEPS = {
+  INVALID_ARGUMENT: 'Correct the named argument; nothing was done.',
+  KEY_INVALID: 'Use a non-empty key of at most 4096 encoded bytes that its key encoding accepts.',
+  VALUE_INVALID:
+    'Store plain data: null, booleans, finite numbers, well-formed strings, Uint8Arrays, arrays, plain objects.',
+  VALUE_TOO_LARGE: 'Keep values below 4 MiB; larger content belongs into files.',
+  ENTRY_UNSUPPORTED:
+    'A newer manyhands wrote this key from this device; upgrade before writing to it.',
+  STORE_LOCKED: 'Close the other process, or work through it.',
+  STORE_FOREIGN: 'Choose an empty folder, or one that manyhands made.',
+  STORE_UNSUPPORTED: 'A newer manyhands made this store; upgrade to open it.',
+  STORE_UNWRITABLE: 'Make the folder writable for this user, or choose another.',
+  STORE_FULL: 'Free disk space, then open the store again; what was acknowledged is kept.',
+  STORE_ROLLED_BACK:
+    'Reading and syncing go on, but this store may lack writes it has already shared: appending would fork its log. Join the space as a new device.',
+  STORE_IDENTITY_LOST:
+    'The keys of this store are gone or damaged; restore the keystore file from a backup.',
+  STORE_DAMAGED: 'The disk lost or changed data; restore from another device.',
+  STORE_FAILED: 'Close the device and open it again.',
+  PASSPHRASE_REQUIRED: 'Pass the passphrase that the store was made with.',
+  PASSPHRASE_WRONG: 'Check the passphrase and try again; nothing was changed.',
+  SPACE_UNKNOWN: 'This device has no such space; open it with its ticket first.',
+  TICKET_INVALID: 'Copy the whole ticket again; nothing was joined.',
+  BLOCK_UNAVAILABLE: 'Connect to a peer that holds it, and read again.',
+  DEVICE_CLOSED: 'Open the device again.',
+  SPACE_CLOSED: 'Open the space again.',
+  BEE_CLOSED: 'Open the database again.',
+  TRANSPORT_CLOSED: 'Make a new transport.'
+} as const
+
+/** The stable codes. */
+export type ErrorCode = keyof typeof NEXT_STEPS
+
+/**
+ * An error with a stable `code`, a `next` step for the person who meets it, and a `cause` where another error is behind it.
+ * @example
+ * try { await openDevice({ storage }) } catch (error) {
+ *   if (isManyhandsError(error, 'STORE_LOCKED')) console.error(error.message, error.next)
+ * }
+ */
+export class ManyhandsError extends Error {
+  readonly code: ErrorCode
+  readonly next: string
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown } = {}) {
+    super(message, options)
+    this.name = 'ManyhandsError'
+    this.code = code
+    this.next = NEXT_STEPS[code]
+  }
+}
+
+/** Whether `error` is one of ours, with this code if one is given. */
+export function isManyhandsError(error: unknown, code?: ErrorCode): error is ManyhandsError {
+  return error instanceof ManyhandsError && (code === undefined || error.code === code)
+}
+
+/** Throws INVALID_ARGUMENT when `options` is no plain object or has a name outside `known`: a typo must not be ignored. */
+export function checkOptions(what: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new ManyhandsError(
+      'INVALID_ARGUMENT',
+      `${what} expects an options object, got ${show(options)}`
+    )
+  }
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue
+    throw new ManyhandsError(
+      'INVALID_ARGUMENT',
+      `${what} has no option "${name}"; known are ${known.join(', ')}`
+    )
+  }
+}
+
+/** Throws INVALID_ARGUMENT naming the argument, what was expected and what came. */
+export function invalid(name: string, expected: string, got: unknown): never {
+  throw new ManyhandsError('INVALID_ARGUMENT', `"${name}" expected ${expected}, got ${show(got)}`)
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string')
+    return JSON.stringify(value.length > 40 ? value.slice(0, 40) + '…' : value)
+  if (typeof value === 'object' && value !== null) return Object.prototype.toString.call(value)
+  return String(value)
+}
