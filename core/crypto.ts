@@ -1,0 +1,105 @@
+/** The few primitives we use, by purpose. All from libsodium. */
+import b4a from 'b4a'
+import type { KeyPair } from 'hypercore'
+import sodium from 'sodium-universal'
+
+const HASH_BYTES = 32
+
+export function randomBytes(size: number): Uint8Array {
+  const bytes = b4a.alloc(size)
+  sodium.randombytes_buf(bytes)
+  return bytes
+}
+
+/** BLAKE2b-256 over a context string and parts, each preceded by its length: no two lists of parts hash alike by shifting. */
+export function hash(context: string, ...parts: readonly Uint8Array[]): Uint8Array {
+  return keyedHash(null, context, ...parts)
+}
+
+/** The same under a secret key: to derive one secret from another, or to prove knowledge of one. */
+export function keyedHash(
+  key: Uint8Array | null,
+  context: string,
+  ...parts: readonly Uint8Array[]
+): Uint8Array {
+  const out = b4a.alloc(HASH_BYTES)
+  const framed = [b4a.from(context), ...parts].flatMap((part) => [lengthOf(part), part])
+  if (key === null) sodium.crypto_generichash_batch(out, framed)
+  else sodium.crypto_generichash_batch(out, framed, key)
+  return out
+}
+
+function lengthOf(part: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, part.byteLength)
+  return bytes
+}
+
+/** The ed25519 key pair of a purpose, derived from a device's seed: the seed is all that has to be kept. */
+export function deriveKeyPair(
+  seed: Uint8Array,
+  context: string,
+  ...parts: readonly Uint8Array[]
+): KeyPair {
+  const publicKey = b4a.alloc(32)
+  const secretKey = b4a.alloc(64)
+  sodium.crypto_sign_seed_keypair(publicKey, secretKey, keyedHash(seed, context, ...parts))
+  return { publicKey, secretKey }
+}
+
+/** What it takes to make a passphrase into a key again. */
+export interface PassphraseHash {
+  readonly algorithm: 'argon2id13'
+  readonly opslimit: number
+  readonly memlimit: number
+  readonly salt: Uint8Array
+}
+
+/** Libsodium's "interactive" limits: about a tenth of a second and 64 MiB per guess. */
+export function newPassphraseHash(): PassphraseHash {
+  return {
+    algorithm: 'argon2id13',
+    opslimit: sodium.crypto_pwhash_OPSLIMIT_INTERACTIVE,
+    memlimit: sodium.crypto_pwhash_MEMLIMIT_INTERACTIVE,
+    salt: randomBytes(sodium.crypto_pwhash_SALTBYTES)
+  }
+}
+
+export async function passphraseToKey(
+  passphrase: string,
+  params: PassphraseHash
+): Promise<Uint8Array> {
+  const key = b4a.alloc(sodium.crypto_secretbox_KEYBYTES)
+  await sodium.crypto_pwhash_async(
+    key,
+    b4a.from(passphrase),
+    b4a.from(params.salt),
+    params.opslimit,
+    params.memlimit,
+    sodium.crypto_pwhash_ALG_ARGON2ID13
+  )
+  return key
+}
+
+/** Nonce (24 bytes) and XSalsa20-Poly1305 box. */
+export function sealBox(plain: Uint8Array, key: Uint8Array): Uint8Array {
+  const nonce = randomBytes(sodium.crypto_secretbox_NONCEBYTES)
+  const box = b4a.alloc(plain.byteLength + sodium.crypto_secretbox_MACBYTES)
+  sodium.crypto_secretbox_easy(box, plain, nonce, key)
+  return b4a.concat([nonce, box])
+}
+
+/** The plain bytes, or null when the key is wrong or a byte was changed. */
+export function openBox(sealed: Uint8Array, key: Uint8Array): Uint8Array | null {
+  const overhead = sodium.crypto_secretbox_NONCEBYTES + sodium.crypto_secretbox_MACBYTES
+  if (sealed.byteLength < overhead) return null
+  const nonce = sealed.subarray(0, sodium.crypto_secretbox_NONCEBYTES)
+  const plain = b4a.alloc(sealed.byteLength - overhead)
+  const isOpen = sodium.crypto_secretbox_open_easy(
+    plain,
+    sealed.subarray(sodium.crypto_secretbox_NONCEBYTES),
+    nonce,
+    key
+  )
+  return isOpen ? plain : null
+}

@@ -1,0 +1,29 @@
+/** The device and its wires: the only folder that imports the Hypercore stack. This is its portable surface. */
+
+export { hash, keyedHash, randomBytes } from './crypto.ts'
+
+export type { default as Hypercore } from 'hypercore'
+
+export { OwnLog } from './store.ts'
+export type {
+  AppendGuard,
+  DeviceStore,
+  Durability,
+  Secrets,
+  SpaceRecord,
+  SpaceSecrets
+} from './store.ts'
+
+export { LogReader } from './tree/log.ts'
+export type { LogOptions } from './tree/log.ts'
+export { TreeRefusal } from './tree/refusal.ts'
+export type { TreeRefusalReason } from './tree/refusal.ts'
+export type { ReadOptions, TreeSnapshot } from './tree/snapshot.ts'
+export { isInRange } from './tree/cursor.ts'
+export type { TreeCursor, TreeEntry, TreeRange } from './tree/cursor.ts'
+export type { TreePut } from './tree/writer.ts'
+
+export { Connection, secureStream, topicOf } from './net/connection.ts'
+export type { SpaceLink, SpacePeer } from './net/connection.ts'
+export { MemoryNetwork } from './net/memory.ts'
+export type { Transport, TransportFactory } from './net/transport.ts'

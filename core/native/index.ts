@@ -1,0 +1,7 @@
+/** The native door: what needs Node. The rest of core runs in a browser too. */
+
+export { openStore } from './store.ts'
+export type { StoreOptions } from './store.ts'
+
+export { swarm } from './swarm.ts'
+export type { SwarmOptions } from './swarm.ts'

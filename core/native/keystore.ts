@@ -1,0 +1,151 @@
+/**
+ * The keystore: `keys.json`, readable by its owner only, sealed under a passphrase if one was given. Its fields are in
+ * docs/FORMAT.md. It holds the one seed from which all key pairs are derived, and the keys of the spaces.
+ */
+import b4a from 'b4a'
+import { ManyhandsError } from '../../errors.ts'
+import {
+  newPassphraseHash,
+  openBox,
+  passphraseToKey,
+  randomBytes,
+  sealBox,
+  type PassphraseHash
+} from '../crypto.ts'
+import type { Secrets } from '../store.ts'
+import { readFileIfAny, writeFileAtomic } from './files.ts'
+
+const FORMAT = 'manyhands-keystore'
+const VERSION = 1
+const SEED_BYTES = 32
+
+interface Lock {
+  readonly kdf: PassphraseHash
+  readonly key: Uint8Array
+}
+
+export class Keystore {
+  readonly #path: string
+  readonly #lock: Lock | null
+  #secrets: Secrets
+
+  private constructor(path: string, lock: Lock | null, secrets: Secrets) {
+    this.#path = path
+    this.#lock = lock
+    this.#secrets = secrets
+  }
+
+  get secrets(): Secrets {
+    return this.#secrets
+  }
+
+  static async create(path: string, passphrase: string | null): Promise<Keystore> {
+    const lock = passphrase === null ? null : await newLock(passphrase)
+    const keystore = new Keystore(path, lock, { seed: randomBytes(SEED_BYTES), spaces: [] })
+    await keystore.save(keystore.#secrets)
+    return keystore
+  }
+
+  /** Null when there is none. @throws PASSPHRASE_REQUIRED, PASSPHRASE_WRONG, STORE_IDENTITY_LOST, STORE_UNSUPPORTED */
+  static async open(path: string, passphrase: string | null): Promise<Keystore | null> {
+    const text = await readFileIfAny(path)
+    if (text === null) return null
+    const file = parse(text)
+    if (file.kdf === undefined) return new Keystore(path, null, decodeSecrets(file.secrets))
+    if (passphrase === null) {
+      throw new ManyhandsError('PASSPHRASE_REQUIRED', 'This store is protected by a passphrase')
+    }
+    const kdf = decodeKdf(file.kdf)
+    const key = await passphraseToKey(passphrase, kdf)
+    const plain = openBox(b4a.from(String(file.box), 'hex'), key)
+    if (plain === null) throw new ManyhandsError('PASSPHRASE_WRONG', 'The passphrase is wrong')
+    return new Keystore(path, { kdf, key }, decodeSecrets(parseJson(b4a.toString(plain))))
+  }
+
+  async save(secrets: Secrets): Promise<void> {
+    await writeFileAtomic(this.#path, `${JSON.stringify(this.#encode(secrets), null, 2)}\n`)
+    this.#secrets = secrets
+  }
+
+  #encode(secrets: Secrets): object {
+    const plain = encodeSecrets(secrets)
+    if (this.#lock === null) return { format: FORMAT, version: VERSION, secrets: plain }
+    const { kdf, key } = this.#lock
+    const box = sealBox(b4a.from(JSON.stringify(plain)), key)
+    return {
+      format: FORMAT,
+      version: VERSION,
+      kdf: { ...kdf, salt: b4a.toString(kdf.salt, 'hex') },
+      box: b4a.toString(box, 'hex')
+    }
+  }
+}
+
+async function newLock(passphrase: string): Promise<Lock> {
+  const kdf = newPassphraseHash()
+  return { kdf, key: await passphraseToKey(passphrase, kdf) }
+}
+
+function parse(text: string): Record<string, unknown> {
+  const file = parseJson(text)
+  if (!isRecord(file) || file.format !== FORMAT) throw damaged()
+  if (file.version !== VERSION) {
+    throw new ManyhandsError(
+      'STORE_UNSUPPORTED',
+      `The keystore has format version ${String(file.version)}`
+    )
+  }
+  return file
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw damaged(error)
+  }
+}
+
+function encodeSecrets({ seed, spaces }: Secrets): object {
+  return {
+    seed: b4a.toString(seed, 'hex'),
+    spaces: spaces.map(({ address, membershipKey, salt }) => ({
+      address: b4a.toString(address, 'hex'),
+      membershipKey: b4a.toString(membershipKey, 'hex'),
+      salt: b4a.toString(salt, 'hex')
+    }))
+  }
+}
+
+function decodeSecrets(plain: unknown): Secrets {
+  if (!isRecord(plain) || !Array.isArray(plain.spaces)) throw damaged()
+  const spaces = plain.spaces.map((space: unknown) => {
+    if (!isRecord(space)) throw damaged()
+    return {
+      address: decodeKey(space.address),
+      membershipKey: decodeKey(space.membershipKey),
+      salt: decodeKey(space.salt)
+    }
+  })
+  return { seed: decodeKey(plain.seed), spaces }
+}
+
+function decodeKdf(kdf: unknown): PassphraseHash {
+  if (!isRecord(kdf) || kdf.algorithm !== 'argon2id13') throw damaged()
+  const { opslimit, memlimit, salt } = kdf
+  if (typeof opslimit !== 'number' || typeof memlimit !== 'number') throw damaged()
+  return { algorithm: 'argon2id13', opslimit, memlimit, salt: b4a.from(String(salt), 'hex') }
+}
+
+function decodeKey(hex: unknown): Uint8Array {
+  if (typeof hex !== 'string' || !/^[0-9a-f]{64}$/.test(hex)) throw damaged()
+  return b4a.from(hex, 'hex')
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+function damaged(cause?: unknown): ManyhandsError {
+  return new ManyhandsError('STORE_IDENTITY_LOST', 'The keystore is damaged', { cause })
+}

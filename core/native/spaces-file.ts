@@ -1,0 +1,55 @@
+/** `spaces.json`: the spaces this device is in, and whose logs it reads. No secrets: those are in the keystore. */
+import b4a from 'b4a'
+import { ManyhandsError } from '../../errors.ts'
+import type { SpaceRecord } from '../store.ts'
+
+const VERSION = 1
+
+export function encodeSpaces(spaces: readonly SpaceRecord[]): string {
+  const plain = spaces.map(({ address, name, open, sparse, writers }) => ({
+    address: b4a.toString(address, 'hex'),
+    name,
+    open,
+    sparse,
+    writers: writers.map((writer) => b4a.toString(writer, 'hex'))
+  }))
+  return `${JSON.stringify({ version: VERSION, spaces: plain }, null, 2)}\n`
+}
+
+/** @throws STORE_DAMAGED, STORE_UNSUPPORTED */
+export function decodeSpaces(text: string | null): readonly SpaceRecord[] {
+  if (text === null) return []
+  const file: unknown = JSON.parse(text)
+  if (!isRecord(file) || !Array.isArray(file.spaces)) throw damaged()
+  if (file.version !== VERSION) {
+    throw new ManyhandsError(
+      'STORE_UNSUPPORTED',
+      `spaces.json has format version ${String(file.version)}`
+    )
+  }
+  return file.spaces.map(decodeSpace)
+}
+
+function decodeSpace(space: unknown): SpaceRecord {
+  if (!isRecord(space) || !Array.isArray(space.writers)) throw damaged()
+  return {
+    address: decodeKey(space.address),
+    name: String(space.name),
+    open: space.open === true,
+    sparse: space.sparse === true,
+    writers: space.writers.map(decodeKey)
+  }
+}
+
+function decodeKey(hex: unknown): Uint8Array {
+  if (typeof hex !== 'string' || !/^[0-9a-f]{64}$/.test(hex)) throw damaged()
+  return b4a.from(hex, 'hex')
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+function damaged(): ManyhandsError {
+  return new ManyhandsError('STORE_DAMAGED', 'spaces.json is damaged')
+}

@@ -1,0 +1,242 @@
+/**
+ * One connection to one peer: a Noise stream, and on it any number of spaces.
+ *
+ * A space meets the peer on a channel of its own, whose id derives from the membership key: a stranger learns nothing, not even
+ * whether we share a space. Both sides prove that they hold the key, bound to this very connection; only then are the space's
+ * logs offered, and only those. (The stack's own `store.replicate` would serve every log of the store to whoever knows its key.)
+ *
+ *     channel  manyhands/space/1, id = topicOf(membership key)
+ *     open     version uint (1), proof 32 B
+ *     0 logs   count uint, count x core key 32 B      what an open space says it reads
+ */
+import b4a from 'b4a'
+import c, { type Encoder } from 'compact-encoding'
+import type Hypercore from 'hypercore'
+import Protomux, { type Channel, type Message } from 'protomux'
+import NoiseSecretStream from '@hyperswarm/secret-stream'
+import type { Duplex } from 'streamx'
+import { keyedHash } from '../crypto.ts'
+
+const PROTOCOL = 'manyhands/space/1'
+const VERSION = 1
+const HYPERCORE_PROTOCOL = 'hypercore/alpha'
+
+/** A peer that is silent for three of these is gone; every transport loses peers without a word now and then. */
+const KEEP_ALIVE_MS = 5000
+
+/** More logs in one message than any space of this version has devices. */
+const MAX_LOGS = 4096
+
+/** What a connection needs of a space. */
+export interface SpaceLink {
+  readonly membershipKey: Uint8Array
+  /** The logs to offer and to ask for. */
+  cores(): readonly Hypercore[]
+  /** What to tell a proven peer about logs, or null to tell nothing. */
+  announce(): readonly Uint8Array[] | null
+  /** A proven peer told of logs. */
+  onlogs(cores: readonly Uint8Array[]): void
+  onpeer(peer: SpacePeer): void
+  onpeergone(peer: SpacePeer): void
+  /** A peer that holds the topic but not the key, or speaks nonsense. */
+  onrefused(reason: 'version' | 'proof', peer: Uint8Array): void
+}
+
+/** The discovery topic and channel id of a space: known to members only, unlike its address. */
+export function topicOf(membershipKey: Uint8Array): Uint8Array {
+  return keyedHash(membershipKey, 'manyhands/topic')
+}
+
+interface Hello {
+  readonly version: number
+  readonly proof: Uint8Array
+}
+
+const helloEncoding: Encoder<Hello> = {
+  preencode(state, { version }) {
+    c.uint.preencode(state, version)
+    state.end += 32
+  },
+  encode(state, { version, proof }) {
+    c.uint.encode(state, version)
+    c.fixed32.encode(state, proof)
+  },
+  decode(state) {
+    return { version: c.uint.decode(state), proof: c.fixed32.decode(state) }
+  }
+}
+
+const logsEncoding = c.array(c.fixed32)
+
+export class Connection {
+  readonly #stream: NoiseSecretStream
+  readonly #mux: Protomux
+  readonly #peers = new Map<SpaceLink, SpacePeer>()
+  readonly #onclose: (error: Error | null) => void
+  #error: Error | null = null
+
+  /** @param onclose called once, with the error if there was one */
+  constructor(stream: NoiseSecretStream, onclose: (error: Error | null) => void) {
+    this.#stream = stream
+    this.#onclose = onclose
+    if (stream.keepAlive === 0) stream.setKeepAlive(KEEP_ALIVE_MS)
+    this.#mux = Protomux.from(stream)
+    stream.userData = this.#mux
+    this.#mux.pair({ protocol: HYPERCORE_PROTOCOL }, (id) => this.#attachAsked(id))
+    stream.on('error', (error) => (this.#error ??= error))
+    stream.on('close', () => this.#closed())
+  }
+
+  /** The device key of the peer, once the stream is open. */
+  get remoteKey(): Uint8Array {
+    return this.#stream.remotePublicKey
+  }
+
+  /** Offers a space to the peer; it is met if the peer offers it too. */
+  async add(link: SpaceLink): Promise<void> {
+    if (this.#peers.has(link)) return
+    const peer = new SpacePeer(this.#stream, this.#mux, link)
+    this.#peers.set(link, peer)
+    if (await this.#stream.opened) peer.open()
+  }
+
+  remove(link: SpaceLink): void {
+    this.#peers.get(link)?.close()
+    this.#peers.delete(link)
+  }
+
+  close(): void {
+    this.#stream.destroy()
+  }
+
+  /** The peer asks for a log: it gets it if a space that it has proven to be in has it. */
+  #attachAsked(id: Uint8Array | null): void {
+    if (id === null) return
+    for (const peer of this.#peers.values()) peer.attachAsked(id)
+  }
+
+  #closed(): void {
+    for (const peer of this.#peers.values()) peer.close()
+    this.#peers.clear()
+    this.#onclose(this.#error)
+  }
+}
+
+/** One space on one connection. */
+export class SpacePeer {
+  readonly #stream: NoiseSecretStream
+  readonly #mux: Protomux
+  readonly #link: SpaceLink
+  #channel: Channel<Hello> | null = null
+  #logs: Message<Uint8Array[]> | null = null
+  #isProven = false
+
+  constructor(stream: NoiseSecretStream, mux: Protomux, link: SpaceLink) {
+    this.#stream = stream
+    this.#mux = mux
+    this.#link = link
+  }
+
+  /** The device key of the peer. */
+  get remoteKey(): Uint8Array {
+    return this.#stream.remotePublicKey
+  }
+
+  open(): void {
+    this.#channel = this.#mux.createChannel({
+      protocol: PROTOCOL,
+      id: topicOf(this.#link.membershipKey),
+      handshake: helloEncoding,
+      onopen: (hello) => this.#onhello(hello),
+      onclose: () => this.#gone()
+    })
+    if (this.#channel === null) return // the stream closed meanwhile
+    this.#logs = this.#channel.addMessage<Uint8Array[]>({
+      encoding: logsEncoding,
+      onmessage: (cores) => this.#onlogs(cores)
+    })
+    this.#channel.open({ version: VERSION, proof: this.#proof(this.#stream.isInitiator) })
+  }
+
+  close(): void {
+    this.#channel?.close()
+    this.#gone()
+  }
+
+  /** Tells the peer again which logs there are, and offers those that are new. */
+  update(): void {
+    if (!this.#isProven) return
+    const cores = this.#link.announce()
+    if (cores !== null) this.#logs?.send([...cores])
+    for (const core of this.#link.cores()) this.#attach(core)
+  }
+
+  attachAsked(discoveryKey: Uint8Array): void {
+    if (!this.#isProven) return
+    for (const core of this.#link.cores()) {
+      if (b4a.equals(core.discoveryKey, discoveryKey)) this.#attach(core)
+    }
+  }
+
+  #onhello({ version, proof }: Hello): void {
+    if (version !== VERSION) return this.#refuse('version')
+    if (!b4a.equals(proof, this.#proof(!this.#stream.isInitiator))) return this.#refuse('proof')
+    this.#isProven = true
+    this.#link.onpeer(this)
+    this.update()
+  }
+
+  #refuse(reason: 'version' | 'proof'): void {
+    this.#link.onrefused(reason, this.remoteKey)
+    this.#channel?.close()
+  }
+
+  #onlogs(cores: readonly Uint8Array[]): void {
+    if (this.#isProven && cores.length <= MAX_LOGS) this.#link.onlogs(cores)
+  }
+
+  #attach(core: Hypercore): void {
+    const { replicator } = core.core
+    if (!replicator.attached(this.#mux)) replicator.attachTo(this.#mux)
+  }
+
+  #gone(): void {
+    if (!this.#isProven) return
+    this.#isProven = false
+    this.#link.onpeergone(this)
+  }
+
+  /** Bound to the connection and to the side, so that it can be neither replayed nor reflected. */
+  #proof(isInitiator: boolean): Uint8Array {
+    const side = b4a.from([isInitiator ? 1 : 0])
+    return keyedHash(this.#link.membershipKey, 'manyhands/proof', this.#stream.handshakeHash, side)
+  }
+}
+
+/**
+ * The Noise stream over whatever came: one that is already there is used as it is; for `true` (initiator) or `false` a new one,
+ * whose `rawStream` is to be piped. Null for anything else.
+ */
+export function secureStream(
+  stream: unknown,
+  initiator: boolean | undefined,
+  keyPair: { publicKey: Uint8Array; secretKey: Uint8Array }
+): NoiseSecretStream | null {
+  if (stream instanceof NoiseSecretStream) return stream
+  if (typeof stream === 'boolean') return new NoiseSecretStream(stream, null, { keyPair })
+  if (isDuplex(stream) && initiator !== undefined) {
+    return new NoiseSecretStream(initiator, stream, { keyPair })
+  }
+  return null
+}
+
+function isDuplex(stream: unknown): stream is Duplex {
+  return (
+    typeof stream === 'object' &&
+    stream !== null &&
+    'pipe' in stream &&
+    'write' in stream &&
+    typeof stream.pipe === 'function' &&
+    typeof stream.write === 'function'
+  )
+}

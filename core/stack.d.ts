@@ -1,0 +1,386 @@
+/** Types for what we call of the Hypercore stack, which ships none. Nothing else of it may be used. */
+
+declare module 'hypercore' {
+  import type { Duplex } from 'streamx'
+  import type { EventEmitter } from 'node:events'
+
+  export interface KeyPair {
+    publicKey: Uint8Array
+    secretKey: Uint8Array
+  }
+
+  export interface Manifest {
+    version: number
+    quorum?: number
+    signers: { publicKey: Uint8Array; namespace?: Uint8Array }[]
+    prologue?: { hash: Uint8Array; length: number } | null
+  }
+
+  export interface GetOptions {
+    wait?: boolean
+    timeout?: number
+    activeRequests?: unknown[]
+  }
+
+  export interface Download {
+    destroy(): void
+  }
+
+  export default class Hypercore extends EventEmitter {
+    static key(manifest: Manifest): Uint8Array
+    static discoveryKey(key: Uint8Array): Uint8Array
+    static destroyRequests(activeRequests: unknown[], error: Error | null): void
+    static createProtocolStream(stream: unknown, options?: { keepAlive?: boolean }): Duplex
+    readonly key: Uint8Array
+    readonly discoveryKey: Uint8Array
+    readonly length: number
+    readonly contiguousLength: number
+    readonly fork: number
+    readonly opened: boolean
+    readonly closing: Promise<void> | null
+    readonly peers: { remoteLength: number }[]
+    readonly core: {
+      readonly opened: boolean
+      readonly state: {
+        readonly storage: {
+          read(): { getBlock(seq: number): Promise<Uint8Array | null>; tryFlush(): void }
+        }
+      }
+      readonly replicator: Replicator
+    }
+    ready(): Promise<void>
+    close(): Promise<void>
+    setKeyPair(keyPair: KeyPair): void
+    get(seq: number, options?: GetOptions): Promise<Uint8Array | null>
+    has(start: number, end?: number): Promise<boolean>
+    append(blocks: Uint8Array | Uint8Array[]): Promise<{ length: number }>
+    truncate(length: number): Promise<void>
+    treeHash(length?: number): Promise<Uint8Array>
+    update(options?: { wait?: boolean; force?: boolean }): Promise<boolean>
+    download(range: { start: number; end: number }): Download
+    replicate(mux: unknown): unknown
+    setUserData(key: string, value: Uint8Array): Promise<void>
+  }
+
+  export interface Replicator {
+    allowFork: boolean
+    attached(mux: unknown): boolean
+    attachTo(mux: unknown): void
+  }
+}
+
+declare module 'corestore' {
+  import type Hypercore from 'hypercore'
+  import type { Manifest, Replicator } from 'hypercore'
+
+  export interface CoreOptions {
+    key: Uint8Array
+    manifest?: Manifest
+    allowFork?: boolean
+    active?: boolean
+    wait?: boolean
+    timeout?: number
+    inflightRange?: [number, number]
+  }
+
+  export default class Corestore {
+    constructor(storage: unknown, options?: { readOnly?: boolean })
+    ready(): Promise<void>
+    close(): Promise<void>
+    get(options: CoreOptions): Hypercore
+    watch(listener: (core: { replicator: Replicator }) => void): void
+  }
+}
+
+declare module 'hypercore-storage' {
+  export default class CorestoreStorage {
+    constructor(
+      directory: string,
+      options: { walRecoveryMode: number; allowBackup?: boolean; id?: string }
+    )
+    readonly db: { flush(): Promise<void> }
+    readonly rocks: { currentWalFile(): Promise<{ path: string }> }
+    ready(): Promise<void>
+    close(): Promise<void>
+  }
+}
+
+declare module 'hyperbee2' {
+  import type Hypercore from 'hypercore'
+
+  export interface WriteBatch {
+    tryPut(key: Uint8Array, value: Uint8Array): void
+    tryDelete(key: Uint8Array): void
+    flush(): Promise<void>
+  }
+
+  export default class Hyperbee {
+    constructor(
+      store: unknown,
+      options: { core: Hypercore; context: unknown; writable: boolean; autoUpdate: boolean }
+    )
+    readonly root: import('hyperbee2/lib/tree.js').TreeNodePointer
+    ready(): Promise<void>
+    write(options?: { preferredBlockSize?: number; inlineValueSize?: number }): WriteBatch
+  }
+}
+
+declare module 'hyperbee2/lib/tree.js' {
+  import type CoreContext from 'hyperbee2/lib/context.js'
+
+  export interface KeyPointer {
+    readonly context: CoreContext
+    readonly core: number
+    readonly seq: number
+    readonly offset: number
+    readonly key: Uint8Array
+    readonly value: Uint8Array | null
+    readonly valuePointer: { context: CoreContext; core: number; seq: number } | null
+  }
+
+  export interface TreeNode {
+    readonly keys: { readonly length: number; get(index: number): KeyPointer }
+    readonly children: { readonly length: number; get(index: number): TreeNodePointer }
+  }
+
+  export interface TreeNodePointer {
+    readonly context: CoreContext
+    readonly core: number
+    readonly seq: number
+    readonly offset: number
+    readonly value: TreeNode | null
+  }
+
+  export const EMPTY: TreeNodePointer
+}
+
+declare module 'hyperbee2/lib/cache.js' {
+  import type { TreeNodePointer } from 'hyperbee2/lib/tree.js'
+
+  export default class NodeCache {
+    constructor(maxSize: number)
+    bump(node: TreeNodePointer): void
+    gc(): void
+  }
+}
+
+declare module 'hyperbee2/lib/session-config.js' {
+  export default class SessionConfig {
+    constructor(
+      activeRequests: unknown[],
+      timeout: number,
+      wait: boolean,
+      trace: ((core: number, seq: number) => void) | null
+    )
+    readonly activeRequests: unknown[]
+    readonly timeout: number
+    readonly wait: boolean
+  }
+}
+
+declare module 'hyperbee2/lib/encoding.js' {
+  interface Delta {
+    readonly type: number
+    readonly index: number
+    readonly pointer: {
+      readonly core: number
+      readonly seq: number
+      readonly offset: number
+    } | null
+  }
+
+  export interface Block {
+    readonly type: number
+    readonly batch: { readonly start: number; readonly end: number }
+    readonly tree:
+      readonly { readonly keys: readonly Delta[]; readonly children: readonly Delta[] }[] | null
+    readonly keys:
+      | readonly {
+          readonly key: Uint8Array
+          readonly value: Uint8Array | null
+          readonly valuePointer: unknown
+        }[]
+      | null
+    readonly values: readonly Uint8Array[] | null
+    readonly cohorts: readonly (readonly Delta[])[] | null
+  }
+
+  export const TYPE_LATEST: number
+  export function decodeBlock(bytes: Uint8Array, seq: number): Block
+}
+
+declare module 'hyperbee2/lib/inflate.js' {
+  import type SessionConfig from 'hyperbee2/lib/session-config.js'
+  import type { KeyPointer, TreeNode, TreeNodePointer } from 'hyperbee2/lib/tree.js'
+
+  export function inflate(pointer: TreeNodePointer, config: SessionConfig): Promise<TreeNode>
+  export function inflateValue(key: KeyPointer, config: SessionConfig): Promise<Uint8Array | null>
+}
+
+declare module 'hyperbee2/lib/context.js' {
+  import type Hypercore from 'hypercore'
+  import type NodeCache from 'hyperbee2/lib/cache.js'
+  import type { Block } from 'hyperbee2/lib/encoding.js'
+  import type SessionConfig from 'hyperbee2/lib/session-config.js'
+  import type { TreeNode, TreeNodePointer } from 'hyperbee2/lib/tree.js'
+
+  export default class CoreContext {
+    constructor(
+      store: unknown,
+      local: Hypercore,
+      cache: NodeCache,
+      core: Hypercore,
+      getEncryptionProvider: (key: Uint8Array | null) => unknown
+    )
+    readonly cache: NodeCache
+    readonly core: Hypercore
+    length: number
+    createTreeNode(
+      core: number,
+      seq: number,
+      offset: number,
+      changed: boolean,
+      value: TreeNode | null
+    ): TreeNodePointer
+    getBlock(seq: number, core: number, config: SessionConfig): Promise<Block>
+    getCore(core: number): Hypercore
+    update(config: SessionConfig): Promise<void>
+    updateMaybe(config: SessionConfig, core: number): Promise<void>
+  }
+}
+
+declare module 'sodium-universal' {
+  const sodium: {
+    readonly crypto_secretbox_KEYBYTES: number
+    readonly crypto_secretbox_NONCEBYTES: number
+    readonly crypto_secretbox_MACBYTES: number
+    readonly crypto_pwhash_SALTBYTES: number
+    readonly crypto_pwhash_OPSLIMIT_INTERACTIVE: number
+    readonly crypto_pwhash_MEMLIMIT_INTERACTIVE: number
+    readonly crypto_pwhash_ALG_ARGON2ID13: number
+    randombytes_buf(out: Uint8Array): void
+    crypto_generichash_batch(out: Uint8Array, parts: readonly Uint8Array[], key?: Uint8Array): void
+    crypto_sign_seed_keypair(publicKey: Uint8Array, secretKey: Uint8Array, seed: Uint8Array): void
+    crypto_pwhash_async(
+      out: Uint8Array,
+      passphrase: Uint8Array,
+      salt: Uint8Array,
+      opslimit: number,
+      memlimit: number,
+      algorithm: number
+    ): Promise<void>
+    crypto_secretbox_easy(
+      box: Uint8Array,
+      plain: Uint8Array,
+      nonce: Uint8Array,
+      key: Uint8Array
+    ): void
+    crypto_secretbox_open_easy(
+      plain: Uint8Array,
+      box: Uint8Array,
+      nonce: Uint8Array,
+      key: Uint8Array
+    ): boolean
+  }
+  export default sodium
+}
+
+declare module 'fs-native-extensions' {
+  const fsx: { tryLock(fd: number): boolean; unlock(fd: number): void }
+  export default fsx
+}
+
+declare module 'z32' {
+  const z32: { encode(bytes: Uint8Array): string; decode(text: string): Uint8Array }
+  export default z32
+}
+
+declare module '@hyperswarm/secret-stream' {
+  import type { Duplex } from 'streamx'
+  import type { KeyPair } from 'hypercore'
+
+  /** A Noise XX encrypted duplex. */
+  export default class NoiseSecretStream extends Duplex {
+    constructor(isInitiator: boolean, raw: unknown, options?: { keyPair?: KeyPair })
+    readonly noiseStream: NoiseSecretStream
+    readonly rawStream: Duplex
+    readonly isInitiator: boolean
+    readonly publicKey: Uint8Array
+    readonly remotePublicKey: Uint8Array
+    readonly handshakeHash: Uint8Array
+    /** False when it was closed before it opened. */
+    readonly opened: Promise<boolean>
+    readonly keepAlive: number
+    setKeepAlive(ms: number): void
+    userData: unknown
+  }
+}
+
+declare module 'protomux' {
+  import type { Encoder } from 'compact-encoding'
+
+  export interface Message<T> {
+    send(message: T): boolean
+  }
+
+  export interface Channel<H> {
+    readonly opened: boolean
+    readonly closed: boolean
+    open(handshake: H): void
+    close(): void
+    addMessage<T>(options: { encoding: Encoder<T>; onmessage(message: T): void }): Message<T>
+  }
+
+  export default class Protomux {
+    static from(stream: unknown): Protomux
+    createChannel<H>(options: {
+      protocol: string
+      id: Uint8Array
+      handshake: Encoder<H>
+      onopen(handshake: H): void
+      onclose(): void
+    }): Channel<H> | null
+    pair(
+      options: { protocol: string; id?: Uint8Array },
+      notify: (id: Uint8Array | null) => void | Promise<void>
+    ): void
+    unpair(options: { protocol: string; id?: Uint8Array }): void
+  }
+}
+
+declare module 'hyperdht' {
+  export default class HyperDHT {
+    constructor(options: object)
+  }
+}
+
+declare module 'hyperdht/testnet.js' {
+  export default function createTestnet(
+    size?: number,
+    options?: { host?: string; port?: number }
+  ): Promise<{
+    readonly bootstrap: { host: string; port: number }[]
+    destroy(): Promise<void>
+  }>
+}
+
+declare module 'hyperswarm' {
+  import type { EventEmitter } from 'node:events'
+  import type { KeyPair } from 'hypercore'
+  import type NoiseSecretStream from '@hyperswarm/secret-stream'
+  import type HyperDHT from 'hyperdht'
+
+  export interface Discovery {
+    flushed(): Promise<boolean>
+    refresh(): Promise<void>
+    destroy(): Promise<void>
+  }
+
+  export default class Hyperswarm extends EventEmitter {
+    constructor(options: { keyPair: KeyPair; dht: HyperDHT })
+    readonly connections: Set<NoiseSecretStream>
+    on(event: 'connection', listener: (stream: NoiseSecretStream) => void): this
+    join(topic: Uint8Array): Discovery
+    destroy(): Promise<void>
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * The device's store, as the rest sees it: its keys, its own logs to append to, others' logs to read, and a small state file.
+ * Where it lives (a folder, later IndexedDB) is the door's business: core/native makes one over a folder.
+ */
+import type Corestore from 'corestore'
+import Hypercore, { type KeyPair, type Manifest } from 'hypercore'
+import { TreeWriter, type TreePut } from './tree/writer.ts'
+import { deriveKeyPair } from './crypto.ts'
+
+/** How far an acknowledged write is safe. */
+export type Durability =
+  /** Survives a killed process; a power cut may take the last moments. */
+  | 'os'
+  /** Survives a power cut: each group of writes waits for the disk. */
+  | 'disk'
+
+/** What must never reach the stack's files or the network in clear. */
+export interface Secrets {
+  /** 32 bytes from which every key pair of this device is derived. */
+  readonly seed: Uint8Array
+  readonly spaces: readonly SpaceSecrets[]
+}
+
+export interface SpaceSecrets {
+  readonly address: Uint8Array
+  readonly membershipKey: Uint8Array
+  /** Distinguishes this device's logs of this space; random, so that two spaces' logs cannot be told to be one device's. */
+  readonly salt: Uint8Array
+}
+
+/** What may be read by anyone with access to the folder. */
+export interface SpaceRecord {
+  readonly address: Uint8Array
+  readonly name: string
+  /** Devices that connect add each other. */
+  readonly open: boolean
+  /** Blocks are fetched when read, not ahead. */
+  readonly sparse: boolean
+  /** Data cores of the other devices, as they were added. */
+  readonly writers: readonly Uint8Array[]
+}
+
+export interface DeviceStore {
+  readonly durability: Durability
+  readonly keyPair: KeyPair
+  readonly secrets: Secrets
+  readonly spaces: readonly SpaceRecord[]
+  /** Why nothing may be appended to this device's logs (DESIGN section 10), or null. */
+  readonly rolledBack: string | null
+  saveSecrets(secrets: Secrets): Promise<void>
+  saveSpaces(spaces: readonly SpaceRecord[]): Promise<void>
+  /** Our own log of a purpose; the same purpose gives the same log. */
+  ownLog(purpose: string, salt: Uint8Array): Promise<OwnLog>
+  /** Somebody's log, to read. Close the session when done. */
+  remoteLog(key: Uint8Array): Promise<Hypercore>
+  /** Idempotent. Nothing keeps the process alive afterwards. */
+  close(): Promise<void>
+}
+
+/** What a door adds around each append. */
+export interface AppendGuard {
+  /** Throws when nothing may be appended. */
+  before(): void
+  /** Resolves when the append is as safe as promised. */
+  after(core: Hypercore): Promise<void>
+  /** Our error for a failed append. */
+  explain(error: unknown): Promise<unknown>
+}
+
+/** One of our own logs: a bee that only this device appends to. */
+export class OwnLog {
+  readonly core: Hypercore
+  readonly tree: TreeWriter
+  readonly #guard: AppendGuard
+
+  constructor(core: Hypercore, guard: AppendGuard) {
+    this.core = core
+    this.tree = new TreeWriter(core)
+    this.#guard = guard
+  }
+
+  /** Appends one batch, whole or not at all; resolves when it is as durable as the store promises. Callers take turns. */
+  async append(puts: readonly TreePut[]): Promise<number> {
+    this.#guard.before()
+    try {
+      const length = await this.tree.append(puts)
+      await this.#guard.after(this.core)
+      return length
+    } catch (error) {
+      throw await this.#guard.explain(error)
+    }
+  }
+
+  close(): Promise<void> {
+    return this.core.close()
+  }
+}
+
+/** As hyperbee2 asks for its own cores: as many requests in flight as its small reads need. */
+const INFLIGHT_RANGE: [number, number] = [256, 512]
+
+/**
+ * Opens one of our logs by its manifest. The key pair is set on the session afterwards: so the stack signs with it but never
+ * stores it.
+ */
+export async function openOwnCore(
+  corestore: Corestore,
+  seed: Uint8Array,
+  purpose: string,
+  salt: Uint8Array
+): Promise<Hypercore> {
+  const keyPair = deriveKeyPair(seed, `manyhands/log/${purpose}`, salt)
+  const manifest: Manifest = { version: 1, signers: [{ publicKey: keyPair.publicKey }] }
+  const key = Hypercore.key(manifest)
+  const core = corestore.get({ key, manifest, allowFork: false, inflightRange: INFLIGHT_RANGE })
+  await core.ready()
+  core.setKeyPair(keyPair)
+  return core
+}
+
+export async function openRemoteCore(corestore: Corestore, key: Uint8Array): Promise<Hypercore> {
+  const core = corestore.get({ key, allowFork: false, inflightRange: INFLIGHT_RANGE })
+  await core.ready()
+  return core
+}
+
+/** No log may follow a truncation by its writer, those included that the stack opens by itself for a peer. */
+export function forbidForks(corestore: Corestore): void {
+  corestore.watch((core) => {
+    core.replicator.allowFork = false
+  })
+}

@@ -1,0 +1,251 @@
+/**
+ * A cursor walks one tree in key order, either way, and yields entries in batches.
+ *
+ * The way down is a stack of frames, one per level. A frame's `at` counts the places of its node in reading order: a leaf has
+ * its keys only; an inner node alternates child, key, child, ..., child. Between two nodes in memory nothing is awaited. When
+ * a child is not in memory, the next few are asked for with it, as many as the batch size makes likely to be read: locally
+ * their blocks come in one storage read, remotely in one round trip.
+ */
+import b4a from 'b4a'
+import type { KeyPointer, TreeNode, TreeNodePointer } from 'hyperbee2/lib/tree.js'
+import { TreeRefusal } from './refusal.ts'
+
+/** Most nodes asked for at once. */
+const MAX_PREFETCH = 8
+
+/** One node is asked for per this many entries of a batch; a node holds at least 127. */
+const ENTRIES_PER_PREFETCH = 32
+
+/** hyperbee2 nodes hold at least 127 keys, so 2^48 entries reach depth 7. */
+export const MAX_TREE_DEPTH = 16
+
+export interface TreeEntry {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+  /** The block in which this entry was written. */
+  readonly seq: number
+}
+
+/** Bounds are bytes; an absent bound is open. */
+export interface TreeRange {
+  readonly gte?: Uint8Array
+  readonly gt?: Uint8Array
+  readonly lte?: Uint8Array
+  readonly lt?: Uint8Array
+  readonly reverse?: boolean
+  /** A hint: how many entries will be asked for, at most. */
+  readonly limit?: number
+}
+
+/** A checked node; may come from the network. */
+export type LoadNode = (pointer: TreeNodePointer, depth: number) => Promise<TreeNode>
+
+export interface CursorSource {
+  value(key: KeyPointer): TreeEntry | Promise<TreeEntry>
+  release(): void
+}
+
+interface Frame {
+  readonly node: TreeNode
+  at: number
+}
+
+export class TreeCursor {
+  readonly #load: LoadNode
+  readonly #source: CursorSource
+  readonly #range: TreeRange
+  readonly #reverse: boolean
+  #root: TreeNodePointer | null
+  #stack: Frame[] = []
+  #last: Uint8Array | null = null
+  #wanted: number
+
+  constructor(
+    root: TreeNodePointer | null,
+    range: TreeRange,
+    load: LoadNode,
+    source: CursorSource
+  ) {
+    this.#root = root
+    this.#range = range
+    this.#reverse = range.reverse ?? false
+    this.#wanted = range.limit ?? Infinity
+    this.#load = load
+    this.#source = source
+  }
+
+  /** At most `size` next entries, [] at the end. Synchronous when all of them are in memory. @throws TreeRefusal */
+  nextBatch(size: number): readonly TreeEntry[] | Promise<readonly TreeEntry[]> {
+    const keys: KeyPointer[] = []
+    const isFull = this.#root === null && this.#fill(keys, size)
+    return isFull ? this.#finish(keys) : this.#nextBatchCold(keys, size)
+  }
+
+  /** Drops pending requests; idempotent. */
+  close(): void {
+    this.#root = null
+    this.#stack = []
+    this.#source.release()
+  }
+
+  async #nextBatchCold(keys: KeyPointer[], size: number): Promise<readonly TreeEntry[]> {
+    if (this.#root !== null) await this.#seek(this.#root)
+    while (!this.#fill(keys, size)) await this.#descend(size)
+    return this.#finish(keys)
+  }
+
+  #finish(keys: readonly KeyPointer[]): readonly TreeEntry[] | Promise<readonly TreeEntry[]> {
+    this.#wanted -= keys.length
+    const entries = keys.map((key) => this.#source.value(key))
+    return entries.every(isPresent) ? entries : settleAll(entries)
+  }
+
+  /** Takes keys until the batch is full or the range ends (true), or a child is not in memory (false). */
+  #fill(keys: KeyPointer[], size: number): boolean {
+    while (keys.length < size) {
+      const frame = this.#stack.at(-1)
+      if (frame === undefined) return true
+      const key = this.#step(frame)
+      if (key === 'cold') return false
+      if (key !== 'moved') keys.push(key)
+    }
+    return true
+  }
+
+  #step(frame: Frame): KeyPointer | 'moved' | 'cold' {
+    const { node } = frame
+    if (frame.at >= placesOf(node)) {
+      this.#stack.pop()
+      return 'moved'
+    }
+    if (isChildPlace(node, frame.at)) {
+      const child = this.#childAt(node, frame.at)
+      if (child.value === null) return 'cold'
+      return this.#push(frame, child.value, child)
+    }
+    return this.#take(frame)
+  }
+
+  #push(frame: Frame, node: TreeNode, pointer: TreeNodePointer): 'moved' {
+    if (this.#stack.length > MAX_TREE_DEPTH) throw new TreeRefusal('too-deep', pointer.seq)
+    frame.at++
+    this.#stack.push({ node, at: 0 })
+    return 'moved'
+  }
+
+  #take(frame: Frame): KeyPointer | 'moved' {
+    const key = this.#keyAt(frame.node, frame.at)
+    if (this.#isPastEnd(key.key)) {
+      this.#stack = []
+      return 'moved'
+    }
+    if (this.#last !== null) {
+      const order = b4a.compare(key.key, this.#last)
+      if (this.#reverse ? order >= 0 : order <= 0) throw new TreeRefusal('unsorted', key.seq)
+    }
+    this.#last = key.key
+    frame.at++
+    return key
+  }
+
+  /** Loads the child at the top frame's place, and some that follow. */
+  async #descend(size: number): Promise<void> {
+    const frame = this.#stack.at(-1)
+    if (frame === undefined) return
+    const depth = this.#stack.length
+    const child = this.#childAt(frame.node, frame.at)
+    const loading = this.#load(child, depth)
+    this.#prefetch(frame, depth, Math.min(size, this.#wanted))
+    const node = await loading
+    // Closed meanwhile: leave the empty stack alone.
+    if (this.#stack.at(-1) === frame) this.#push(frame, node, child)
+  }
+
+  #prefetch({ node, at }: Frame, depth: number, entries: number): void {
+    const count = Math.min(MAX_PREFETCH, Math.ceil(entries / ENTRIES_PER_PREFETCH))
+    for (let i = 1; i < count && at + 2 * i < placesOf(node); i++) {
+      if (this.#isPastEnd(this.#keyAt(node, at + 2 * i - 1).key)) return
+      const child = this.#childAt(node, at + 2 * i)
+      // A failure shows when the child is really read.
+      if (child.value === null) this.#load(child, depth).catch(() => {})
+    }
+  }
+
+  /** Goes down to the first entry of the range. */
+  async #seek(root: TreeNodePointer): Promise<void> {
+    this.#root = null
+    let node = await this.#load(root, 0)
+    for (let depth = 1; ; depth++) {
+      const frame = { node, at: this.#firstPlace(node) }
+      this.#stack.push(frame)
+      if (!isChildPlace(node, frame.at) || frame.at >= placesOf(node)) return
+      node = await this.#load(this.#childAt(node, frame.at), depth)
+      frame.at++
+    }
+  }
+
+  /** The first place of a node, in reading order, that can hold something of the range. */
+  #firstPlace(node: TreeNode): number {
+    let before = 0
+    let end = node.keys.length
+    while (before < end) {
+      const middle = (before + end) >> 1
+      const key = node.keys.get(this.#reverse ? node.keys.length - 1 - middle : middle).key
+      if (this.#isBeforeStart(key)) before = middle + 1
+      else end = middle
+    }
+    return node.children.length === 0 ? before : 2 * before
+  }
+
+  #keyAt(node: TreeNode, at: number): KeyPointer {
+    const i = node.children.length === 0 ? at : (at - 1) >> 1
+    return node.keys.get(this.#reverse ? node.keys.length - 1 - i : i)
+  }
+
+  #childAt(node: TreeNode, at: number): TreeNodePointer {
+    const i = at >> 1
+    return node.children.get(this.#reverse ? node.children.length - 1 - i : i)
+  }
+
+  #isBeforeStart(key: Uint8Array): boolean {
+    return this.#reverse ? isAbove(key, this.#range) : isBelow(key, this.#range)
+  }
+
+  #isPastEnd(key: Uint8Array): boolean {
+    return this.#reverse ? isBelow(key, this.#range) : isAbove(key, this.#range)
+  }
+}
+
+/** Whether a key lies within the bounds. */
+export function isInRange(key: Uint8Array, range: TreeRange): boolean {
+  return !isBelow(key, range) && !isAbove(key, range)
+}
+
+function isBelow(key: Uint8Array, { gte, gt }: TreeRange): boolean {
+  if (gte !== undefined && b4a.compare(key, gte) < 0) return true
+  return gt !== undefined && b4a.compare(key, gt) <= 0
+}
+
+function isAbove(key: Uint8Array, { lte, lt }: TreeRange): boolean {
+  if (lte !== undefined && b4a.compare(key, lte) > 0) return true
+  return lt !== undefined && b4a.compare(key, lt) >= 0
+}
+
+/** Waits for the few that stand in other blocks. */
+async function settleAll(
+  entries: readonly (TreeEntry | Promise<TreeEntry>)[]
+): Promise<readonly TreeEntry[]> {
+  return Promise.all(entries.map(async (entry) => entry))
+}
+
+function isPresent(entry: TreeEntry | Promise<TreeEntry>): entry is TreeEntry {
+  return !(entry instanceof Promise)
+}
+
+function placesOf(node: TreeNode): number {
+  return node.keys.length + node.children.length
+}
+
+function isChildPlace(node: TreeNode, at: number): boolean {
+  return node.children.length > 0 && (at & 1) === 0
+}

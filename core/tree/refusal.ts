@@ -1,0 +1,30 @@
+/** Why a core's tree is not believed, from which length on. */
+export type TreeRefusalReason =
+  /** A block is not a hyperbee2 block, or refers to what is not there. */
+  | 'malformed-block'
+  /** A block's batch marks contradict each other. */
+  | 'malformed-batch'
+  /** A pointer leads into a core that is not this writer's. */
+  | 'foreign-core'
+  /** A node points at itself or at something later: reading it would never end. */
+  | 'forward-pointer'
+  /** A node's number of children does not fit its number of keys, or it is larger than any writer makes them. */
+  | 'malformed-node'
+  /** The tree is deeper than MAX_TREE_DEPTH. */
+  | 'too-deep'
+  /** Keys do not rise from entry to entry. */
+  | 'unsorted'
+
+/** Thrown by tree reading on bytes that no honest writer makes; caught by the view, which then reads the core only below `seq`. */
+export class TreeRefusal extends Error {
+  readonly reason: TreeRefusalReason
+  /** The block that shows it. */
+  readonly seq: number
+
+  constructor(reason: TreeRefusalReason, seq: number, cause?: unknown) {
+    super(`Tree refused at block ${seq}: ${reason}`, { cause })
+    this.name = 'TreeRefusal'
+    this.reason = reason
+    this.seq = seq
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * Reading one core's tree at one length: lookups and cursors over hyperbee2's nodes, with the checks that a remote tree needs.
+ *
+ * hyperbee2's own reader trusts its input: a node that is its own child spins it for ever inside one turn. Here every node is
+ * checked as it is read (DESIGN section 5): pointers lead strictly backwards, so reading ends; a node has one child more than
+ * keys, and a cursor's keys strictly rise, so each step yields something new and no shared subtree can be walked twice;
+ * depth is bounded. Between two nodes that are in memory nothing is awaited.
+ */
+import b4a from 'b4a'
+import Hypercore from 'hypercore'
+import { inflate, inflateValue } from 'hyperbee2/lib/inflate.js'
+import SessionConfig from 'hyperbee2/lib/session-config.js'
+import { EMPTY, type KeyPointer, type TreeNode, type TreeNodePointer } from 'hyperbee2/lib/tree.js'
+import { isManyhandsError } from '../../errors.ts'
+import {
+  MAX_TREE_DEPTH,
+  TreeCursor,
+  type LoadNode,
+  type TreeEntry,
+  type TreeRange
+} from './cursor.ts'
+import type { TreeContext } from './context.ts'
+import { TreeRefusal } from './refusal.ts'
+
+/** hyperbee2's largest node is 255 keys. */
+const MAX_NODE_KEYS = 255
+
+export interface ReadOptions {
+  /** False: only what is on this device; else BLOCK_UNAVAILABLE. Default true. */
+  readonly wait?: boolean
+  /** Milliseconds to wait for one block, 0 for ever. */
+  readonly timeout?: number
+}
+
+export class TreeSnapshot {
+  readonly length: number
+  readonly #context: TreeContext
+  readonly #root: TreeNodePointer
+
+  /** @param length of whole batches (see wholeBatches) */
+  constructor(context: TreeContext, length: number) {
+    this.length = length
+    this.#context = context
+    this.#root = length === 0 ? EMPTY : context.createTreeNode(0, length - 1, 0, false, null)
+  }
+
+  /**
+   * The entry of a key, or null. Synchronous when the way to it is in memory.
+   * @throws TreeRefusal on a bad tree, BLOCK_UNAVAILABLE on a missing block with `wait: false`
+   */
+  get(key: Uint8Array, options: ReadOptions = {}): TreeEntry | null | Promise<TreeEntry | null> {
+    let pointer = this.#root
+    if (pointer === EMPTY) return null
+    for (let depth = 0; ; depth++) {
+      const node = depth > MAX_TREE_DEPTH ? null : this.#inMemory(pointer)
+      if (node === null) return this.#getCold(key, pointer, depth, configOf(options))
+      const { index, found } = search(node, key)
+      if (found) return entryOf(node.keys.get(index), () => configOf(options))
+      if (node.children.length === 0) return null
+      pointer = node.children.get(index)
+    }
+  }
+
+  /** A cursor over a range. Close it: it may hold requests to peers. */
+  cursor(range: TreeRange = {}, options: ReadOptions = {}): TreeCursor {
+    const config = configOf(options)
+    const load: LoadNode = (pointer, depth) => this.#inflate(pointer, depth, config)
+    return new TreeCursor(this.#root === EMPTY ? null : this.#root, range, load, {
+      value: (key) => entryOf(key, () => config),
+      release: () => Hypercore.destroyRequests(config.activeRequests, null)
+    })
+  }
+
+  /** A node that is in memory and was checked when it came there. */
+  #inMemory(pointer: TreeNodePointer): TreeNode | null {
+    if (pointer.value === null) return null
+    this.#context.cache.bump(pointer)
+    return pointer.value
+  }
+
+  async #getCold(key: Uint8Array, from: TreeNodePointer, depth: number, config: SessionConfig) {
+    let pointer = from
+    for (; ; depth++) {
+      const node = await this.#inflate(pointer, depth, config)
+      const { index, found } = search(node, key)
+      if (found) return entryOf(node.keys.get(index), () => config)
+      if (node.children.length === 0) return null
+      pointer = node.children.get(index)
+    }
+  }
+
+  async #inflate(
+    pointer: TreeNodePointer,
+    depth: number,
+    config: SessionConfig
+  ): Promise<TreeNode> {
+    if (depth > MAX_TREE_DEPTH) throw new TreeRefusal('too-deep', pointer.seq)
+    if (pointer.value === null) checkNode(await inflateSafely(pointer, config), pointer)
+    const node = pointer.value
+    if (node === null) return this.#inflate(pointer, depth, config) // evicted meanwhile
+    this.#context.cache.bump(pointer)
+    this.#context.cache.gc()
+    return node
+  }
+}
+
+async function inflateSafely(pointer: TreeNodePointer, config: SessionConfig): Promise<TreeNode> {
+  try {
+    return await inflate(pointer, config)
+  } catch (error) {
+    throw refusalOf(error, pointer.seq)
+  }
+}
+
+/** What is no error of ours and no error of the stack's (they have codes) comes from reading where there is nothing. */
+function refusalOf(error: unknown, seq: number): unknown {
+  if (error instanceof TreeRefusal || isManyhandsError(error)) return error
+  if (error instanceof Error && 'code' in error) return error
+  return new TreeRefusal('malformed-block', seq, error)
+}
+
+function checkNode(node: TreeNode, at: TreeNodePointer): void {
+  const { keys, children } = node
+  const childrenFit = children.length === 0 || children.length === keys.length + 1
+  if (!childrenFit || keys.length > MAX_NODE_KEYS) throw new TreeRefusal('malformed-node', at.seq)
+  if (keys.length === 0 && children.length > 0) throw new TreeRefusal('malformed-node', at.seq)
+  for (let i = 0; i < children.length; i++) {
+    const child = children.get(i)
+    if (child.core !== 0) throw new TreeRefusal('foreign-core', at.seq)
+    // Writers put a child into an earlier block, or behind its parent in the same one.
+    const isLater = child.seq > at.seq || (child.seq === at.seq && child.offset <= at.offset)
+    if (isLater) throw new TreeRefusal('forward-pointer', at.seq)
+  }
+}
+
+/** Where `key` stands in a node, or between which of its keys (and so below which child) it belongs. */
+function search(node: TreeNode, key: Uint8Array): { index: number; found: boolean } {
+  let start = 0
+  let end = node.keys.length
+  while (start < end) {
+    const middle = (start + end) >> 1
+    const order = b4a.compare(key, node.keys.get(middle).key)
+    if (order === 0) return { index: middle, found: true }
+    if (order < 0) end = middle
+    else start = middle + 1
+  }
+  return { index: start, found: false }
+}
+
+function entryOf(pointer: KeyPointer, config: () => SessionConfig): TreeEntry | Promise<TreeEntry> {
+  const { key, value, seq } = pointer
+  return value === null ? entryWithFarValue(pointer, config()) : { key, value, seq }
+}
+
+/** Values above 1 KB stand in blocks of their own. */
+async function entryWithFarValue(pointer: KeyPointer, config: SessionConfig): Promise<TreeEntry> {
+  const value = await inflateValueSafely(pointer, config)
+  if (!(value instanceof Uint8Array)) throw new TreeRefusal('malformed-block', pointer.seq)
+  return { key: pointer.key, value, seq: pointer.seq }
+}
+
+async function inflateValueSafely(pointer: KeyPointer, config: SessionConfig) {
+  try {
+    return await inflateValue(pointer, config)
+  } catch (error) {
+    throw refusalOf(error, pointer.seq)
+  }
+}
+
+function configOf({ wait = true, timeout = 0 }: ReadOptions): SessionConfig {
+  return new SessionConfig([], timeout, wait, null)
+}

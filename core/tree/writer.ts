@@ -1,0 +1,72 @@
+/** Writing to our own tree: one batch, one signed append, 8 KB blocks. */
+import type Hypercore from 'hypercore'
+import Hyperbee from 'hyperbee2'
+import SessionConfig from 'hyperbee2/lib/session-config.js'
+import { TreeContext } from './context.ts'
+import { TreeSnapshot } from './snapshot.ts'
+
+/**
+ * Blocks near this size: replication costs the same per block up to some KB, while a cold remote read fetches whole blocks
+ * (docs/BENCHMARKS.md, "write").
+ */
+const BLOCK_BYTES = 8192
+
+export interface TreePut {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+export class TreeWriter {
+  readonly #core: Hypercore
+  #context: TreeContext
+  #bee: Hyperbee
+
+  /** @param core our own, ready, with its key pair set */
+  constructor(core: Hypercore) {
+    this.#core = core
+    this.#context = new TreeContext(core)
+    this.#bee = openBee(core, this.#context)
+  }
+
+  /** The tree as of the last append. */
+  snapshot(): TreeSnapshot {
+    return new TreeSnapshot(this.#context, this.#core.length)
+  }
+
+  get context(): TreeContext {
+    return this.#context
+  }
+
+  /** Keys of the newest block that has any, or []: they were written by the last batch. */
+  async lastKeys(): Promise<readonly Uint8Array[]> {
+    const config = new SessionConfig([], 0, false, null)
+    for (let seq = this.#core.length - 1; seq >= 0; seq--) {
+      const { keys } = await this.#context.getBlock(seq, 0, config)
+      if (keys !== null && keys.length > 0) return keys.map(({ key }) => key)
+    }
+    return []
+  }
+
+  /**
+   * Appends the puts as one batch, whole or not at all, and returns the new length. Callers take turns. Keys are distinct:
+   * hyperbee2 does not keep the order of puts inside a batch.
+   */
+  async append(puts: readonly TreePut[]): Promise<number> {
+    try {
+      const batch = this.#bee.write({ preferredBlockSize: BLOCK_BYTES })
+      for (const { key, value } of puts) batch.tryPut(key, value)
+      await batch.flush()
+      return this.#core.length
+    } catch (error) {
+      // Nodes in memory are half changed now; the log is not. Start again from the log.
+      this.#context = new TreeContext(this.#core)
+      this.#bee = openBee(this.#core, this.#context)
+      throw error
+    }
+  }
+}
+
+function openBee(core: Hypercore, context: TreeContext): Hyperbee {
+  // The first argument is hyperbee2's store, used to open and close cores: ours has its core, and others own that.
+  return new Hyperbee({}, { core, context, writable: true, autoUpdate: false })
+}
