@@ -1,0 +1,58 @@
+/** `npm run bench -- <name> [--quick]` runs `bench/<name>.ts`; without a name it lists them. */
+import { readdir } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import type { Bench } from './harness.ts'
+
+const NOT_BENCHMARKS = ['harness.ts', 'run.ts']
+
+const USAGE = 'npm run bench -- <name> [--quick]'
+
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  const names = await listNames()
+  const request = parseRequest()
+  if (typeof request === 'string') return refuse(request, names)
+
+  const { name, quick } = request
+  if (name === undefined) {
+    console.log(`${USAGE}\n\n${list(names)}`)
+    return 0
+  }
+  if (!names.includes(name)) return refuse(`No benchmark is called "${name}".`, names)
+
+  const module: { default: Bench } = await import(new URL(`./${name}.ts`, import.meta.url).href)
+  await module.default({ quick, command: `npm run bench -- ${name}${quick ? ' --quick' : ''}` })
+  return 0
+}
+
+async function listNames(): Promise<string[]> {
+  const files = await readdir(new URL('.', import.meta.url))
+  return files
+    .filter((file) => file.endsWith('.ts') && !NOT_BENCHMARKS.includes(file))
+    .map((file) => file.slice(0, -'.ts'.length))
+    .sort()
+}
+
+/** The request, or what is wrong with it. */
+function parseRequest(): { name: string | undefined; quick: boolean } | string {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { quick: { type: 'boolean', default: false } }
+    })
+    if (positionals.length > 1) return `One benchmark at a time: ${positionals.join(', ')}.`
+    return { name: positionals[0], quick: values.quick }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+function refuse(problem: string, names: readonly string[]): number {
+  console.error(`${problem}\n${USAGE}\n\n${list(names)}`)
+  return 2
+}
+
+function list(names: readonly string[]): string {
+  return names.map((name) => `  ${name}`).join('\n')
+}

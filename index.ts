@@ -1,0 +1,73 @@
+/** manyhands: many devices, one database. No server in charge. This is the Node entry, and the composition root. */
+import { openStore, swarm, type SwarmOptions } from './core/native/index.ts'
+import { MemoryNetwork, type Durability, type TransportFactory } from './core/index.ts'
+import { checkOptions, invalid } from './errors.ts'
+import { Device } from './multiwriter/index.ts'
+
+export interface OpenDeviceOptions {
+  /** The folder of this device's store; made if it is not there. One process at a time owns it. */
+  readonly storage: string
+  /** What people call this device. Default 'device'. */
+  readonly name?: string
+  /** Protects the keystore; the same is needed at every open. */
+  readonly passphrase?: string
+  /** 'os' (default): a write survives a killed process. 'disk': it survives a power cut. */
+  readonly durability?: Durability
+  /** How devices find each other, for instance `swarm()`. Default none: streams by hand (`space.replicate`). */
+  readonly transport?: TransportFactory
+  /** Milliseconds since 1970; default the system's clock. */
+  readonly now?: () => number
+  /** In ms, how far another device's clock may be ahead and still move ours. Default 5 minutes. */
+  readonly maxDrift?: number
+}
+
+const OPTIONS = ['storage', 'name', 'passphrase', 'durability', 'transport', 'now', 'maxDrift']
+
+/**
+ * Opens this device.
+ * @throws INVALID_ARGUMENT, and the STORE_ and PASSPHRASE_ codes (docs/ERRORS.md)
+ * @example
+ * const laptop = await openDevice({ storage: './laptop', name: 'Laptop', transport: swarm() })
+ * const space = await laptop.createSpace({ name: 'Family', open: true })
+ * await space.db.put('contacts/ann', { phone: '1' })
+ */
+export async function openDevice(options: OpenDeviceOptions): Promise<Device> {
+  checkOptions('openDevice', options, OPTIONS)
+  const {
+    storage,
+    name = 'device',
+    passphrase,
+    durability = 'os',
+    transport,
+    now,
+    maxDrift
+  } = options
+  if (typeof storage !== 'string' || storage === '') invalid('storage', 'a folder', storage)
+  if (typeof name !== 'string' || name === '') invalid('name', 'a string', name)
+  if (durability !== 'os' && durability !== 'disk')
+    invalid('durability', "'os' or 'disk'", durability)
+  if (passphrase !== undefined && (typeof passphrase !== 'string' || passphrase === '')) {
+    invalid('passphrase', 'a non-empty string', typeof passphrase)
+  }
+  if (transport !== undefined && typeof transport !== 'function')
+    invalid('transport', 'a transport, as swarm() makes', transport)
+  if (now !== undefined && typeof now !== 'function') invalid('now', 'a function', now)
+  if (maxDrift !== undefined && !(maxDrift >= 0)) invalid('maxDrift', 'milliseconds', maxDrift)
+  const store = await openStore(storage, { passphrase: passphrase ?? null, durability })
+  return new Device({
+    store,
+    name,
+    now: now ?? Date.now,
+    transport: transport ?? null,
+    ...(maxDrift === undefined ? {} : { maxDrift })
+  })
+}
+
+export { MemoryNetwork, swarm }
+export type { Durability, SwarmOptions, TransportFactory }
+export { ManyhandsError, isManyhandsError } from './errors.ts'
+export type { ErrorCode } from './errors.ts'
+export type { Stamp } from './clock/index.ts'
+export { stampToText } from './clock/index.ts'
+export type { Value } from './crdt/index.ts'
+export type * from './multiwriter/index.ts'

@@ -1,0 +1,266 @@
+/** This device: its store, its spaces, its connections. */
+import b4a from 'b4a'
+import { EventEmitter } from 'eventemitter3'
+import z32 from 'z32'
+import {
+  Connection,
+  randomBytes,
+  secureStream,
+  topicOf,
+  type DeviceStore,
+  type SpaceLink,
+  type SpaceRecord,
+  type SpaceSecrets,
+  type Transport,
+  type TransportFactory
+} from '../core/index.ts'
+import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
+import { Space } from './space.ts'
+import { decodeTicket } from './ticket.ts'
+
+export interface DeviceEvents {
+  /** A connection ended with an error, for instance because the peer sent garbage. */
+  'connection-error': [Error]
+}
+
+export interface DeviceParts {
+  readonly store: DeviceStore
+  /** What people call this device. */
+  readonly name: string
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** How devices find each other; null for streams by hand. */
+  readonly transport: TransportFactory | null
+  /** In ms, how far a stamp may be ahead of our clock and still move it. Default 5 minutes. */
+  readonly maxDrift?: number
+}
+
+export interface CreateSpaceOptions {
+  /** What this device calls the space. */
+  readonly name?: string
+  /** Devices that connect add each other as writers. Default false: writers are added by `addWriter`. */
+  readonly open?: boolean
+}
+
+export interface OpenSpaceOptions {
+  readonly name?: string
+  /** Fetch blocks when they are read, not ahead; at the first opening. Default false. */
+  readonly sparse?: boolean
+}
+
+export class Device extends EventEmitter<DeviceEvents> {
+  /** The device's public key in text form. */
+  readonly id: string
+  readonly name: string
+  readonly #parts: DeviceParts
+  readonly #store: DeviceStore
+  readonly #transport: Transport | null
+  readonly #spaces = new Map<string, Promise<Space>>()
+  readonly #links = new Set<SpaceLink>()
+  readonly #connections = new Set<Connection>()
+  /** Which connection runs over a stream that somebody handed us. */
+  readonly #byStream = new WeakMap<object, Connection>()
+  /** Connections that carry every space, as they were made for the whole device. */
+  readonly #shared = new Set<Connection>()
+  #saving: Promise<void> = Promise.resolve()
+  #closing: Promise<void> | null = null
+
+  /** Owns the store from now on. @see openDevice */
+  constructor(parts: DeviceParts) {
+    super()
+    this.#parts = parts
+    this.#store = parts.store
+    this.id = z32.encode(parts.store.keyPair.publicKey)
+    this.name = parts.name
+    this.#transport = parts.transport?.(parts.store.keyPair) ?? null
+    this.#transport?.events.on('connection', (stream) => void this.replicate(stream))
+  }
+
+  /** Why this device can only read (`STORE_ROLLED_BACK` at a write), or null. */
+  get rolledBack(): string | null {
+    return this.#store.rolledBack
+  }
+
+  /** The addresses and names of this device's spaces. */
+  spaces(): readonly { readonly address: string; readonly name: string }[] {
+    return this.#store.spaces.map(({ address, name }) => ({ address: z32.encode(address), name }))
+  }
+
+  /** Makes a new space, with this device as its founder. */
+  async createSpace(options: CreateSpaceOptions = {}): Promise<Space> {
+    this.#checkOpen()
+    checkOptions('createSpace', options, ['name', 'open'])
+    const { name = 'space', open = false } = options
+    checkName(name)
+    checkFlag('open', open)
+    const salt = randomBytes(32)
+    const acl = await this.#store.ownLog('acl', salt)
+    const address = acl.core.key
+    await acl.close()
+    const secrets = { address, salt, membershipKey: randomBytes(32) }
+    return this.#add(secrets, { address, name, open, sparse: false, writers: [] })
+  }
+
+  /**
+   * Opens a space: one this device is in by its address, or by a ticket one that it then joins.
+   * @throws SPACE_UNKNOWN, TICKET_INVALID
+   */
+  async openSpace(which: string, options: OpenSpaceOptions = {}): Promise<Space> {
+    this.#checkOpen()
+    checkOptions('openSpace', options, ['name', 'sparse'])
+    const { name = 'space', sparse = false } = options
+    checkName(name)
+    checkFlag('sparse', sparse)
+    const known = this.#find(which)
+    if (known !== null) return this.#open(known)
+    const { address, membershipKey, open } = decodeTicket(which)
+    const again = this.#find(z32.encode(address))
+    if (again !== null) return this.#open(again)
+    const secrets = { address, membershipKey, salt: randomBytes(32) }
+    return this.#add(secrets, { address, name, open, sparse, writers: [] })
+  }
+
+  /**
+   * Replicates all spaces, present and future, over a stream (as Space.replicate takes it).
+   * @returns the stream to pipe
+   */
+  replicate(stream: unknown, options: { readonly initiator?: boolean } = {}): unknown {
+    this.#checkOpen()
+    checkOptions('replicate', options, ['initiator'])
+    const { connection, outer } = this.#connect(stream, options.initiator)
+    this.#shared.add(connection)
+    for (const link of this.#links) void connection.add(link)
+    return outer
+  }
+
+  /** Closes everything that was opened here, in reverse. Idempotent; nothing keeps the process alive afterwards. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #close(): Promise<void> {
+    await this.#transport?.close()
+    for (const connection of this.#connections) connection.close()
+    const spaces = await Promise.allSettled(this.#spaces.values())
+    for (const space of spaces) if (space.status === 'fulfilled') await space.value.close()
+    await this.#saving
+    await this.#store.close()
+    this.removeAllListeners()
+  }
+
+  /** By address in text form. */
+  #find(address: string): SpaceRecord | null {
+    return this.#store.spaces.find((each) => z32.encode(each.address) === address) ?? null
+  }
+
+  async #add(secrets: SpaceSecrets, record: SpaceRecord): Promise<Space> {
+    await this.#save(async () => {
+      const known = this.#store.secrets
+      await this.#store.saveSecrets({ ...known, spaces: [...known.spaces, secrets] })
+      await this.#store.saveSpaces([...this.#store.spaces, record])
+    })
+    return this.#open(record)
+  }
+
+  #open(record: SpaceRecord): Promise<Space> {
+    const id = b4a.toString(record.address, 'hex')
+    const opening = this.#spaces.get(id) ?? this.#openNow(record)
+    this.#spaces.set(id, opening)
+    opening.catch(() => this.#spaces.delete(id)) // the caller sees why; the next call tries again
+    return opening
+  }
+
+  async #openNow(record: SpaceRecord): Promise<Space> {
+    const secrets = this.#store.secrets.spaces.find(({ address }) =>
+      b4a.equals(address, record.address)
+    )
+    if (secrets === undefined) {
+      throw new ManyhandsError('STORE_IDENTITY_LOST', 'The keystore lacks the keys of this space')
+    }
+    const { now, maxDrift } = this.#parts
+    const space = await Space.open({
+      store: this.#store,
+      record,
+      secrets,
+      now,
+      ...(maxDrift === undefined ? {} : { maxDrift }),
+      save: (changed) => this.#saveRecord(changed),
+      replicate: (link, stream, initiator) => this.#replicateOne(link, stream, initiator),
+      onclose: (closed) => this.#forget(closed, record.address, secrets.membershipKey)
+    })
+    this.#links.add(space.link)
+    for (const connection of this.#shared) void connection.add(space.link)
+    if (this.#closing === null) this.#transport?.join(topicOf(secrets.membershipKey))
+    return space
+  }
+
+  #forget({ link }: Space, address: Uint8Array, membershipKey: Uint8Array): void {
+    this.#spaces.delete(b4a.toString(address, 'hex'))
+    this.#links.delete(link)
+    for (const connection of this.#connections) connection.remove(link)
+    // Leaving is a courtesy to the network; it fails when the transport is gone.
+    this.#transport?.leave(topicOf(membershipKey)).catch(() => {})
+  }
+
+  #saveRecord(changed: SpaceRecord): Promise<void> {
+    return this.#save(() =>
+      this.#store.saveSpaces(
+        this.#store.spaces.map((record) =>
+          b4a.equals(record.address, changed.address) ? changed : record
+        )
+      )
+    )
+  }
+
+  /** Files are written one after the other. */
+  #save(write: () => Promise<void>): Promise<void> {
+    const saved = this.#saving.then(write)
+    this.#saving = saved.catch(() => {}) // shown to the caller of this one
+    return saved
+  }
+
+  #replicateOne(link: SpaceLink, stream: unknown, initiator: boolean | undefined): unknown {
+    const { connection, outer } = this.#connect(stream, initiator)
+    void connection.add(link)
+    return outer
+  }
+
+  /** The connection over a stream; the same for the same stream. */
+  #connect(stream: unknown, initiator: boolean | undefined) {
+    const known =
+      typeof stream === 'object' && stream !== null ? this.#byStream.get(stream) : undefined
+    if (known !== undefined) return { connection: known, outer: stream }
+    const secure = secureStream(stream, initiator, this.#store.keyPair)
+    if (secure === null) {
+      invalid('stream', 'true, false, a Noise stream, or a duplex with { initiator }', stream)
+    }
+    const connection: Connection = new Connection(secure, (error) => {
+      this.#connections.delete(connection)
+      this.#shared.delete(connection)
+      if (error !== null) this.emit('connection-error', error)
+    })
+    this.#connections.add(connection)
+    const outer = typeof stream === 'boolean' ? secure.rawStream : stream
+    this.#byStream.set(outer as object, connection)
+    return { connection, outer }
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== null) throw new ManyhandsError('DEVICE_CLOSED', 'The device is closed')
+  }
+}
+
+function checkName(name: unknown): void {
+  if (typeof name !== 'string' || name.length === 0 || name.length > 255) {
+    invalid('name', 'a string of 1 to 255 characters', name)
+  }
+}
+
+function checkFlag(option: string, value: unknown): void {
+  if (typeof value !== 'boolean') invalid(option, 'true or false', value)
+}

@@ -1,0 +1,76 @@
+/** From folded keys to the entries a caller sees. */
+import type { Cursor } from './merge.ts'
+import type { FoldedKey } from './view.ts'
+
+/** Opens the cursor at its first batch. */
+export function lateCursor<T>(open: () => Promise<Cursor<T>>): Cursor<T> {
+  let opening: Promise<Cursor<T>> | null = null
+  let opened: Cursor<T> | null = null
+  let isClosed = false
+  return {
+    nextBatch(size) {
+      if (isClosed) return []
+      if (opened !== null) return opened.nextBatch(size)
+      opening ??= open()
+      return opening.then((cursor) => {
+        opened = cursor
+        return isClosed ? [] : cursor.nextBatch(size)
+      })
+    },
+    async close() {
+      isClosed = true
+      if (opening !== null) await (await opening).close()
+    }
+  }
+}
+
+/** Live entries only, as many as asked for. */
+export class EntryCursor<E> implements Cursor<E> {
+  readonly #cursor: Cursor<FoldedKey>
+  readonly #entryOf: (folded: FoldedKey) => E | null
+  #left: number
+
+  constructor(cursor: Cursor<FoldedKey>, limit: number, entryOf: (folded: FoldedKey) => E | null) {
+    this.#cursor = cursor
+    this.#left = limit
+    this.#entryOf = entryOf
+  }
+
+  nextBatch(size: number): readonly E[] | Promise<readonly E[]> {
+    if (this.#left === 0) return []
+    const batch = this.#cursor.nextBatch(Math.min(size, this.#left))
+    if (batch instanceof Promise) return this.#skipToLive(batch, size)
+    const live = this.#take(batch)
+    return live.length > 0 || batch.length === 0
+      ? live
+      : this.#skipToLive(Promise.resolve([]), size, true)
+  }
+
+  close(): void | Promise<void> {
+    return this.#cursor.close()
+  }
+
+  async #skipToLive(
+    first: Promise<readonly FoldedKey[]>,
+    size: number,
+    isSkipping = false
+  ): Promise<readonly E[]> {
+    let batch = await first
+    for (;;) {
+      const live = this.#take(batch)
+      if (live.length > 0 || (batch.length === 0 && !isSkipping)) return live
+      isSkipping = false
+      batch = await this.#cursor.nextBatch(Math.min(size, this.#left))
+    }
+  }
+
+  #take(batch: readonly FoldedKey[]): readonly E[] {
+    const live: E[] = []
+    for (const folded of batch) {
+      const entry = this.#entryOf(folded)
+      if (entry !== null) live.push(entry)
+    }
+    this.#left -= live.length
+    return live
+  }
+}

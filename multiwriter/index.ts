@@ -1,0 +1,23 @@
+/** Composition: the union of many devices' logs, the database on it, spaces and devices. */
+
+export { Device } from './device.ts'
+export type { CreateSpaceOptions, DeviceEvents, DeviceParts, OpenSpaceOptions } from './device.ts'
+
+export { Space } from './space.ts'
+export type { SpaceEvents, WriterInfo } from './space.ts'
+
+export { MultiBee } from './multibee.ts'
+export type { Change, Conflict, Encodings, Entry, StreamOptions } from './multibee.ts'
+export { openMultiBee } from './open.ts'
+export type { MultiBeeOptions } from './open.ts'
+export type { MultiBeeBatch } from './batch.ts'
+export type { KeyEncoding, ValueEncoding } from './encodings.ts'
+export { MAX_KEY_BYTES } from './keyspace.ts'
+export type { Range } from './keyspace.ts'
+
+export { WriterList } from './writers.ts'
+export type { Writer, Writers } from './writers.ts'
+export type { Refusal, RefusalReason } from './refusals.ts'
+
+export { iterate, mergeSorted } from './merge.ts'
+export type { Cursor, Group, MergeOptions } from './merge.ts'

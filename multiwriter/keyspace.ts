@@ -1,0 +1,98 @@
+/**
+ * Keys in a bee: a section, the path of sub-databases, and the caller's own key, so that byte order in the bee is the caller's
+ * order within one sub-database, and no key of one can be read as a key of another (docs/FORMAT.md, "Keys").
+ *
+ *     key  = section u8, path, 0x00, own key
+ *     path = (length u8 from 1, name UTF-8)*
+ */
+import b4a from 'b4a'
+import { invalid, ManyhandsError } from '../errors.ts'
+import type { TreeRange } from '../core/index.ts'
+import type { KeyEncoding } from './encodings.ts'
+
+/** The database. 0x20 (documents) and 0x30 (files) are kept free. */
+const SECTION_DB = 0x10
+
+/** 4 KiB: a tree node carries up to 255 keys. */
+export const MAX_KEY_BYTES = 4096
+
+const MAX_NAME_BYTES = 255
+
+const encoder = new TextEncoder()
+
+/** The bounds of a range read; strings or whatever the key encoding takes. */
+export interface Range<K> {
+  readonly gt?: K
+  readonly gte?: K
+  readonly lt?: K
+  readonly lte?: K
+}
+
+/** One sub-database's part of the key space. */
+export class Keyspace {
+  readonly #path: readonly string[]
+  readonly #prefix: Uint8Array
+
+  constructor(path: readonly string[] = []) {
+    this.#path = path
+    this.#prefix = b4a.concat([b4a.from([SECTION_DB]), ...path.map(encodeName), b4a.from([0])])
+  }
+
+  sub(name: string): Keyspace {
+    return new Keyspace([...this.#path, name])
+  }
+
+  /** @throws KEY_INVALID */
+  encode(key: Uint8Array): Uint8Array {
+    if (key.byteLength === 0) keyInvalid('is empty')
+    if (key.byteLength > MAX_KEY_BYTES) {
+      keyInvalid(`takes ${key.byteLength} bytes, the limit is ${MAX_KEY_BYTES}`)
+    }
+    return b4a.concat([this.#prefix, key])
+  }
+
+  /** The caller's part of a key of this space. */
+  decode(key: Uint8Array): Uint8Array {
+    return key.subarray(this.#prefix.byteLength)
+  }
+
+  has(key: Uint8Array): boolean {
+    const { byteLength } = this.#prefix
+    return key.byteLength > byteLength && b4a.equals(key.subarray(0, byteLength), this.#prefix)
+  }
+
+  /** Bounds in the bee for bounds of the caller; an absent bound ends with this space. */
+  range<K>({ gt, gte, lt, lte }: Range<K>, encoding: KeyEncoding<K>): TreeRange {
+    const bound = (key: K) => b4a.concat([this.#prefix, encoding.encode(key)])
+    const lower =
+      gt !== undefined ? { gt: bound(gt) } : { gte: gte === undefined ? this.#prefix : bound(gte) }
+    const upper =
+      lt !== undefined
+        ? { lt: bound(lt) }
+        : lte !== undefined
+          ? { lte: bound(lte) }
+          : { lt: this.#end() }
+    return { ...lower, ...upper }
+  }
+
+  /** The first key behind this space: the prefix ends in 0x00. */
+  #end(): Uint8Array {
+    const end = b4a.from(this.#prefix)
+    end[end.byteLength - 1] = 1
+    return end
+  }
+}
+
+function encodeName(name: string): Uint8Array {
+  if (typeof name !== 'string' || !name.isWellFormed())
+    invalid('name', 'a well-formed string', name)
+  const bytes = encoder.encode(name)
+  if (bytes.byteLength === 0 || bytes.byteLength > MAX_NAME_BYTES) {
+    invalid('name', `1 to ${MAX_NAME_BYTES} bytes`, name)
+  }
+  return b4a.concat([b4a.from([bytes.byteLength]), bytes])
+}
+
+function keyInvalid(problem: string): never {
+  throw new ManyhandsError('KEY_INVALID', `The key ${problem}`)
+}

@@ -1,0 +1,79 @@
+/** MultiBee without spaces, membership or a store of ours: over any Hypercores that hold bees of this format. */
+import b4a from 'b4a'
+import { LogReader, OwnLog, type AppendGuard, type Hypercore } from '../core/index.ts'
+import type { Value } from '../crdt/index.ts'
+import { checkOptions } from '../errors.ts'
+import { keyEncodingOf, valueEncodingOf } from './encodings.ts'
+import { Keyspace } from './keyspace.ts'
+import { MultiBee, type Encodings } from './multibee.ts'
+import { observeWith, openClock } from './own-clock.ts'
+import { Refusals } from './refusals.ts'
+import { Union } from './union.ts'
+import { WriteQueue } from './write-queue.ts'
+import { WriterList, type Writers } from './writers.ts'
+
+export interface MultiBeeOptions<K, V> extends Encodings<K, V> {
+  /** Whose logs, and how far: keys, or a list that changes. */
+  readonly writers: readonly Uint8Array[] | Writers
+  /** Opens a log, for instance `(key) => corestore.get({ key })`. The sessions are closed with the database. */
+  readonly open: (key: Uint8Array) => Hypercore
+  /** Fetch blocks when they are read, not ahead. */
+  readonly sparse?: boolean
+  /** The log to write to: a writable core, which must be among the writers. Default: reading only. */
+  readonly own?: Hypercore
+  /** Milliseconds since 1970, for stamps. Needed with `own`. */
+  readonly now?: () => number
+}
+
+const OPTIONS = ['writers', 'open', 'sparse', 'own', 'now', 'keyEncoding', 'valueEncoding']
+
+/** The core is the caller's: whether it may be appended to, and what its errors mean, is the caller's to know. */
+const NO_GUARD: AppendGuard = {
+  before() {},
+  after: () => Promise.resolve(),
+  explain: (error) => Promise.resolve(error)
+}
+
+/**
+ * Opens a database over logs.
+ * @example const db = openMultiBee({ writers: [keyA, keyB], open: (key) => corestore.get({ key }) })
+ */
+export async function openMultiBee<K = string, V = Value>(
+  options: MultiBeeOptions<K, V>
+): Promise<MultiBee<K, V>> {
+  checkOptions('openMultiBee', options, OPTIONS)
+  const { writers, open, sparse = false, own, now = () => 0 } = options
+  const refusals = new Refusals()
+  await own?.ready()
+  const log = own === undefined ? null : new OwnLog(own, NO_GUARD)
+  const clock = log === null ? null : await openClock(log, now)
+  const union = new Union({
+    writers: 'list' in writers ? writers : new WriterList(writers),
+    refusals,
+    ...(log === null ? {} : { own: log.core.key }),
+    ...(clock === null ? {} : { observe: observeWith(clock, () => {}) }),
+    async openLog(key, onchange) {
+      if (log !== null && b4a.equals(key, log.core.key)) {
+        return new LogReader(log.core, onchange, { writer: log.tree })
+      }
+      const core = open(key)
+      await core.ready()
+      return new LogReader(core, onchange, { sparse })
+    }
+  })
+  const queue = log === null || clock === null ? null : new WriteQueue(log, union, clock)
+  return new MultiBee(
+    {
+      union,
+      refusals,
+      queue,
+      async close() {
+        await queue?.settle()
+        await union.close()
+      }
+    },
+    new Keyspace(),
+    keyEncodingOf(options.keyEncoding ?? 'utf-8'),
+    valueEncodingOf(options.valueEncoding ?? 'json')
+  )
+}

@@ -1,0 +1,41 @@
+/** This device's clock for one log: where it starts, and what moves it. */
+import { HybridLogicalClock, type Stamp } from '../clock/index.ts'
+import { hash, type OwnLog } from '../core/index.ts'
+import { decodeEntry } from '../crdt/index.ts'
+import type { Said } from './view.ts'
+
+/** A clock that goes on after the newest stamp of our log. @param maxDrift in ms */
+export async function openClock(
+  own: OwnLog,
+  now: () => number,
+  maxDrift?: number
+): Promise<HybridLogicalClock> {
+  return new HybridLogicalClock({
+    now,
+    tag: hash('manyhands/tag', own.core.key).subarray(0, 8),
+    last: await newestStamp(own),
+    ...(maxDrift === undefined ? {} : { maxDrift })
+  })
+}
+
+/** One batch has one stamp, so any entry of the last one tells. */
+async function newestStamp(own: OwnLog): Promise<Stamp | null> {
+  const [key] = await own.tree.lastKeys()
+  const entry = key === undefined ? null : await own.tree.snapshot().get(key)
+  const decoded = entry === null ? null : decodeEntry(entry.value)
+  return decoded?.ok === true ? decoded.entry.register.stamp : null
+}
+
+/** Moves the clock by what is read of others; tells once per writer of one that is too far ahead. */
+export function observeWith(
+  clock: HybridLogicalClock,
+  onskew: (skew: { readonly writer: string; readonly aheadMs: number }) => void
+): (said: Said) => void {
+  const skewed = new Set<string>()
+  return ({ stamp, writer }) => {
+    const observation = clock.observe(stamp)
+    if (observation.ok || skewed.has(writer)) return
+    skewed.add(writer)
+    onskew({ writer, aheadMs: observation.aheadMs })
+  }
+}

@@ -1,0 +1,51 @@
+/** What was refused of others' data: counted, with a reason, visible; never thrown out of a view, never lost silently. */
+import { EventEmitter } from 'eventemitter3'
+import type { EntryRefusal } from '../crdt/index.ts'
+import type { TreeRefusalReason } from '../core/index.ts'
+
+export type RefusalReason =
+  | TreeRefusalReason
+  | EntryRefusal
+  /** The entry claims to have been written where its writer has not written. */
+  | 'position-invalid'
+  /** The value is not one canonical value. */
+  | 'value-malformed'
+  /** The key or the value is not of the encoding it was read with. */
+  | 'encoding-mismatch'
+  /** A peer knew the space's topic, but could not prove to hold its key, or speaks another version. */
+  | 'peer-proof'
+  | 'peer-version'
+
+export interface Refusal {
+  /** The writer's log in text form; for a refused peer, its device key. */
+  readonly writer: string
+  readonly reason: RefusalReason
+  /** Different places found so far; repeated reads of one place count once. */
+  readonly count: number
+  /** The first block it was found in. */
+  readonly seq: number
+}
+
+/** Places remembered, so that reading one again is not counted again. Beyond, counts may be too high. */
+const MAX_PLACES = 10_000
+
+export class Refusals {
+  readonly events = new EventEmitter<{ refused: [Refusal] }>()
+  readonly #refusals = new Map<string, Refusal>()
+  readonly #places = new Set<string>()
+
+  add(writer: string, reason: RefusalReason, seq: number): void {
+    const id = `${writer} ${reason}`
+    const place = `${id} ${seq}`
+    if (this.#places.has(place)) return
+    if (this.#places.size < MAX_PLACES) this.#places.add(place)
+    const known = this.#refusals.get(id)
+    const refusal = { writer, reason, count: (known?.count ?? 0) + 1, seq: known?.seq ?? seq }
+    this.#refusals.set(id, refusal)
+    this.events.emit('refused', refusal)
+  }
+
+  list(): readonly Refusal[] {
+    return [...this.#refusals.values()]
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * One shared space on this device: its database, its writers, its peers. Composition only: logs come from the store, order from
+ * the clock, values from the union, streams from the device.
+ */
+import b4a from 'b4a'
+import { EventEmitter } from 'eventemitter3'
+import z32 from 'z32'
+import type { ClockRepair, HybridLogicalClock } from '../clock/index.ts'
+import {
+  LogReader,
+  type DeviceStore,
+  type OwnLog,
+  type SpaceLink,
+  type SpacePeer,
+  type SpaceRecord,
+  type SpaceSecrets
+} from '../core/index.ts'
+import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
+import { jsonDatabase, type MultiBee } from './multibee.ts'
+import { openClock, observeWith } from './own-clock.ts'
+import { Refusals, type Refusal } from './refusals.ts'
+import { encodeTicket } from './ticket.ts'
+import { Union } from './union.ts'
+import { WriteQueue } from './write-queue.ts'
+import { WriterList } from './writers.ts'
+
+export interface SpaceEvents {
+  /** A device whose log this space reads from now on. */
+  'writer-add': [writer: string]
+  'peer-add': [peer: string]
+  'peer-remove': [peer: string]
+  /** Remote data was refused. */
+  refused: [Refusal]
+  /** A device's clock is ahead of ours by more than the allowed drift. Once per writer. */
+  'clock-skew': [{ readonly writer: string; readonly aheadMs: number }]
+}
+
+/** One device's log in this space. */
+export interface WriterInfo {
+  /** The log's key in text form: the `writer` of entries, and what `addWriter` takes. */
+  readonly writer: string
+  readonly isOwn: boolean
+  /** Blocks that can be read here. */
+  readonly length: number
+}
+
+export interface SpaceParts {
+  readonly store: DeviceStore
+  readonly record: SpaceRecord
+  readonly secrets: SpaceSecrets
+  readonly now: () => number
+  readonly maxDrift?: number
+  /** Makes the record durable. */
+  save(record: SpaceRecord): Promise<void>
+  /** Puts the space on a connection. @returns the stream to pipe */
+  replicate(link: SpaceLink, stream: unknown, initiator: boolean | undefined): unknown
+  onclose(space: Space): void
+}
+
+export class Space extends EventEmitter<SpaceEvents> {
+  /** Public: names the space, lets nobody in. */
+  readonly address: string
+  readonly name: string
+  /** Devices that connect add each other. */
+  readonly isOpen: boolean
+  /** The database. */
+  readonly db: MultiBee
+  /** This device's log: the `writer` of its entries. */
+  readonly writer: string
+  /** What the clock was set back from at opening, if it had once run far ahead; then past stamps stay as they are. */
+  readonly clockRepair: ClockRepair | null
+  /** For connections; not for applications. */
+  readonly link: SpaceLink
+
+  readonly #parts: SpaceParts
+  readonly #union: Union
+  readonly #writers: WriterList
+  readonly #refusals: Refusals
+  readonly #queue: WriteQueue
+  readonly #peers = new Set<SpacePeer>()
+  #record: SpaceRecord
+  #closing: Promise<void> | null = null
+
+  /** @see Device.createSpace, Device.openSpace */
+  static async open(parts: SpaceParts): Promise<Space> {
+    const own = await parts.store.ownLog('data', parts.secrets.salt)
+    try {
+      const clock = await openClock(own, parts.now, parts.maxDrift)
+      const space = new Space(parts, own, clock)
+      await space.#union.ready()
+      return space
+    } catch (error) {
+      await own.close()
+      throw error
+    }
+  }
+
+  private constructor(parts: SpaceParts, own: OwnLog, clock: HybridLogicalClock) {
+    super()
+    this.#parts = parts
+    this.#record = parts.record
+    this.address = z32.encode(parts.record.address)
+    this.name = parts.record.name
+    this.isOpen = parts.record.open
+    this.writer = z32.encode(own.core.key)
+    this.clockRepair = clock.repaired
+    this.#refusals = new Refusals()
+    this.#refusals.events.on('refused', (refusal) => this.emit('refused', refusal))
+    this.#writers = new WriterList([own.core.key, ...parts.record.writers])
+    this.#union = new Union({
+      writers: this.#writers,
+      refusals: this.#refusals,
+      own: own.core.key,
+      openLog: (core, onchange) => this.#openLog(own, core, onchange),
+      observe: observeWith(clock, (skew) => this.emit('clock-skew', skew))
+    })
+    this.#queue = new WriteQueue(own, this.#union, clock)
+    this.db = jsonDatabase({
+      union: this.#union,
+      refusals: this.#refusals,
+      queue: this.#queue,
+      close: () => this.close()
+    })
+    this.link = this.#makeLink(own)
+  }
+
+  /** Lets its bearer in. Keep it secret. */
+  get ticket(): string {
+    const { address, open } = this.#record
+    return encodeTicket({ address, open, membershipKey: this.#parts.secrets.membershipKey })
+  }
+
+  /** The devices whose logs are read. */
+  writers(): readonly WriterInfo[] {
+    this.#checkOpen()
+    return this.#union.logs().map((log) => ({
+      writer: log.id,
+      isOwn: log.id === this.writer,
+      length: log.length
+    }))
+  }
+
+  /** Devices connected to now, by their keys in text form. */
+  peers(): readonly string[] {
+    return [...this.#peers].map((peer) => z32.encode(peer.remoteKey))
+  }
+
+  /** What was refused of others' data since the space was opened. */
+  refusals(): readonly Refusal[] {
+    return this.#refusals.list()
+  }
+
+  /**
+   * Reads another device's log from now on.
+   * @param writer its `space.writer`, or the 32 bytes of that key
+   */
+  async addWriter(writer: string | Uint8Array): Promise<void> {
+    this.#checkOpen()
+    await this.#addLogs([typeof writer === 'string' ? decodeWriter(writer) : writer])
+  }
+
+  /**
+   * Replicates this space over a stream: a plain duplex (say on which side we are: exactly one is the initiator), a Noise
+   * stream, or, with a boolean in its place, the stream that is returned.
+   * @example const stream = space.replicate(true); stream.pipe(other.replicate(false)).pipe(stream)
+   */
+  replicate(stream: unknown, options: { readonly initiator?: boolean } = {}): unknown {
+    this.#checkOpen()
+    checkOptions('replicate', options, ['initiator'])
+    return this.#parts.replicate(this.link, stream, options.initiator)
+  }
+
+  /** Finishes what was put, then closes. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #close(): Promise<void> {
+    await this.#queue.settle()
+    this.#parts.onclose(this)
+    await this.#union.close()
+    this.removeAllListeners()
+  }
+
+  async #openLog(own: OwnLog, core: Uint8Array, onchange: () => void): Promise<LogReader> {
+    if (b4a.equals(core, own.core.key)) {
+      return new LogReader(own.core, onchange, { writer: own.tree })
+    }
+    const remote = await this.#parts.store.remoteLog(core)
+    return new LogReader(remote, onchange, { sparse: this.#record.sparse })
+  }
+
+  async #addLogs(cores: readonly Uint8Array[]): Promise<void> {
+    const added = cores.filter((core) => this.#writers.add(core))
+    if (added.length === 0) return
+    this.#record = { ...this.#record, writers: [...this.#record.writers, ...added] }
+    await Promise.all([this.#union.ready(), this.#parts.save(this.#record)])
+    for (const core of added) this.emit('writer-add', z32.encode(core))
+    for (const peer of this.#peers) peer.update()
+  }
+
+  #makeLink(own: OwnLog): SpaceLink {
+    return {
+      membershipKey: this.#parts.secrets.membershipKey,
+      cores: () => this.#union.logs().map((log) => log.core),
+      announce: () => (this.isOpen ? [own.core.key, ...this.#record.writers] : null),
+      onlogs: (cores) => {
+        if (!this.isOpen || this.#closing !== null) return
+        // A log that cannot be opened now (the store is closing, the disk failed) is told of again at the next connection.
+        this.#addLogs(cores).catch(() => {})
+      },
+      onpeer: (peer) => {
+        this.#peers.add(peer)
+        this.emit('peer-add', z32.encode(peer.remoteKey))
+      },
+      onpeergone: (peer) => {
+        this.#peers.delete(peer)
+        this.emit('peer-remove', z32.encode(peer.remoteKey))
+      },
+      onrefused: (reason, peer) => this.#refusals.add(z32.encode(peer), `peer-${reason}`, 0)
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== null) throw new ManyhandsError('SPACE_CLOSED', 'The space is closed')
+  }
+}
+
+function decodeWriter(text: string): Uint8Array {
+  try {
+    return z32.decode(text)
+  } catch {
+    return invalid('writer', 'the writer of a space, as text', text)
+  }
+}

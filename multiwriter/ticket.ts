@@ -1,0 +1,58 @@
+/**
+ * A ticket names a space and lets its bearer in: address and membership key as one line of text (docs/FORMAT.md, "Ticket").
+ *
+ *     ticket = "mh1" + z32(flags u8, address 32 B, membership key 32 B, checksum 4 B)
+ */
+import b4a from 'b4a'
+import z32 from 'z32'
+import { ManyhandsError } from '../errors.ts'
+import { hash } from '../core/index.ts'
+
+export interface Ticket {
+  readonly address: Uint8Array
+  readonly membershipKey: Uint8Array
+  readonly open: boolean
+}
+
+const PREFIX = 'mh1'
+const FLAG_OPEN = 1
+const BODY_BYTES = 65
+const CHECKSUM_BYTES = 4
+
+export function encodeTicket({ address, membershipKey, open }: Ticket): string {
+  const body = b4a.concat([b4a.from([open ? FLAG_OPEN : 0]), address, membershipKey])
+  return PREFIX + z32.encode(b4a.concat([body, checksum(body)]))
+}
+
+/** @throws TICKET_INVALID */
+export function decodeTicket(text: string): Ticket {
+  if (typeof text !== 'string' || !text.startsWith(PREFIX))
+    throw bad(`does not begin with ${PREFIX}`)
+  const bytes = decodeText(text.slice(PREFIX.length).trim())
+  if (bytes.byteLength !== BODY_BYTES + CHECKSUM_BYTES) throw bad('has the wrong length')
+  const body = bytes.subarray(0, BODY_BYTES)
+  if (!b4a.equals(checksum(body), bytes.subarray(BODY_BYTES))) throw bad('has a mistyped character')
+  const flags = body[0] ?? 0
+  if ((flags & ~FLAG_OPEN) !== 0) throw bad('is of a newer version')
+  return {
+    open: flags === FLAG_OPEN,
+    address: body.subarray(1, 33),
+    membershipKey: body.subarray(33)
+  }
+}
+
+function decodeText(text: string): Uint8Array {
+  try {
+    return z32.decode(text)
+  } catch {
+    throw bad('has a character that is not of its alphabet')
+  }
+}
+
+function checksum(body: Uint8Array): Uint8Array {
+  return hash('manyhands/ticket', body).subarray(0, CHECKSUM_BYTES)
+}
+
+function bad(problem: string): ManyhandsError {
+  return new ManyhandsError('TICKET_INVALID', `The ticket ${problem}`)
+}

@@ -1,0 +1,198 @@
+/**
+ * Keeps the union's logs open and says how far each can be read now: follows the writer list, its seals, and what arrives.
+ * `view()` is the union at this moment (view.ts reads it); `change` tells that a later view would show more, or less.
+ */
+import b4a from 'b4a'
+import { EventEmitter } from 'eventemitter3'
+import { isManyhandsError, ManyhandsError } from '../errors.ts'
+import { TreeRefusal, type LogReader, type ReadOptions, type TreeSnapshot } from '../core/index.ts'
+import type { Refusals } from './refusals.ts'
+import { View, type Part, type Said, type ViewHooks } from './view.ts'
+import type { Writer, Writers } from './writers.ts'
+
+export interface UnionOptions {
+  readonly writers: Writers
+  /** Opens the log of a core; `onchange` is to be called when there may be more to read. */
+  openLog(core: Uint8Array, onchange: () => void): Promise<LogReader>
+  readonly refusals: Refusals
+  /** The core that this device writes. */
+  readonly own?: Uint8Array
+  /** Called with each register of another device that was read: moves the clock. */
+  observe?(said: Said): void
+}
+
+export class Union {
+  readonly events = new EventEmitter<{ change: []; close: [] }>()
+  readonly #options: UnionOptions
+  readonly #hooks: ViewHooks
+  readonly #sources = new Map<string, Source>()
+  readonly #unsubscribe: () => void
+  #opening: Promise<void>
+  /** While nothing has changed since. */
+  #view: View | null = null
+  #isClosed = false
+
+  constructor(options: UnionOptions) {
+    this.#options = options
+    this.#hooks = {
+      refusals: options.refusals,
+      observe: (said) => options.observe?.(said)
+    }
+    this.#unsubscribe = options.writers.subscribe(() => this.#follow())
+    this.#opening = this.#open()
+    this.#opening.catch(() => {}) // shown to whoever awaits ready() or view()
+  }
+
+  /** All logs of the writer list are open. */
+  ready(): Promise<void> {
+    return this.#opening
+  }
+
+  /** The union now, with everything that has arrived. @throws BLOCK_UNAVAILABLE, only from sparse logs */
+  async view(options: ReadOptions = {}): Promise<View> {
+    await this.#opening
+    this.#checkOpen()
+    if (this.#view !== null) return this.#view
+    const sources = [...this.#sources.values()]
+    const parts = await Promise.all(sources.map((source) => source.part(options)))
+    const view = new View(
+      parts.sort((a, b) => b4a.compare(a.core, b.core)),
+      this.#hooks
+    )
+    // Something may have arrived while the trees were read: then the next view must look again.
+    if (!sources.some((source) => source.isStale)) this.#view = view
+    return view
+  }
+
+  /** All logs that are open. */
+  logs(): readonly LogReader[] {
+    return [...this.#sources.values()].map((source) => source.log)
+  }
+
+  /** The log of a core of this union, or null. */
+  log(core: Uint8Array): LogReader | null {
+    return this.#sources.get(b4a.toString(core, 'hex'))?.log ?? null
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#unsubscribe()
+    this.events.emit('close')
+    await this.#opening.catch(() => {}) // what opened is closed below
+    await Promise.all([...this.#sources.values()].map((source) => source.log.close()))
+    this.#sources.clear()
+    this.events.removeAllListeners()
+  }
+
+  #follow(): void {
+    this.#view = null
+    this.#opening = this.#opening.then(() => this.#open())
+    this.#opening.catch(() => {}) // as above
+    void this.#opening.then(
+      () => this.#changed(),
+      () => {}
+    )
+  }
+
+  async #open(): Promise<void> {
+    if (this.#isClosed) return
+    await Promise.all(this.#options.writers.list().map((writer) => this.#openSource(writer)))
+  }
+
+  async #openSource({ core, seal }: Writer): Promise<void> {
+    const id = b4a.toString(core, 'hex')
+    const known = this.#sources.get(id)
+    if (known !== undefined) {
+      known.setSeal(seal)
+      return
+    }
+    const { own } = this.#options
+    const isOwn = own !== undefined && b4a.equals(own, core)
+    const log = await this.#options.openLog(core, () => {
+      this.#sources.get(id)?.markStale()
+      this.#changed()
+    })
+    this.#sources.set(id, new Source(log, seal, isOwn, this.#options.refusals))
+    this.#view = null
+  }
+
+  #changed(): void {
+    this.#view = null
+    if (!this.#isClosed) this.events.emit('change')
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new ManyhandsError('BEE_CLOSED', 'The database is closed')
+  }
+}
+
+/** One core of the union, and the tree it was last read as. */
+class Source {
+  readonly log: LogReader
+  readonly #isOwn: boolean
+  readonly #refusals: Refusals
+  #seal: number
+  #tree: TreeSnapshot | null = null
+  #isStale = true
+
+  constructor(log: LogReader, seal: number, isOwn: boolean, refusals: Refusals) {
+    this.log = log
+    this.#seal = seal
+    this.#isOwn = isOwn
+    this.#refusals = refusals
+  }
+
+  get isStale(): boolean {
+    return this.#isStale
+  }
+
+  markStale(): void {
+    this.#isStale = true
+  }
+
+  setSeal(seal: number): void {
+    if (seal === this.#seal) return
+    this.#seal = seal
+    this.#isStale = true
+  }
+
+  async part(options: ReadOptions): Promise<Part> {
+    const tree = this.#isStale || this.#tree === null ? await this.#latest(options) : this.#tree
+    return {
+      core: this.log.key,
+      writer: this.log.id,
+      isOwn: this.#isOwn,
+      tree,
+      refuse: async (refusal) => {
+        await this.log.refuse(refusal)
+        return this.#refresh(options)
+      }
+    }
+  }
+
+  /** With `wait: false`, a sparse log whose newest root is not here is read as far as it was before. */
+  async #latest(options: ReadOptions): Promise<TreeSnapshot> {
+    try {
+      return await this.#refresh(options)
+    } catch (error) {
+      if (options.wait !== false || !isManyhandsError(error, 'BLOCK_UNAVAILABLE')) throw error
+      return this.#tree ?? this.log.snapshot(0)
+    }
+  }
+
+  /** The log at its greatest readable length. */
+  async #refresh(options: ReadOptions): Promise<TreeSnapshot> {
+    for (;;) {
+      this.#isStale = false
+      try {
+        return (this.#tree = await this.log.snapshot(this.#seal, options))
+      } catch (error) {
+        this.#isStale = true
+        if (!(error instanceof TreeRefusal)) throw error
+        this.#refusals.add(this.log.id, error.reason, error.seq)
+        await this.log.refuse(error)
+      }
+    }
+  }
+}

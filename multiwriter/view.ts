@@ -1,0 +1,357 @@
+/**
+ * The union of all logs at one moment: each core at one length, merged by key, folded per key. Streaming: straight from the
+ * trees, so it needs no local copy, and costs one lookup per core. Immutable, but for one case: where a tree proves to be bad,
+ * that core is read on at the batch before.
+ *
+ * The slow twin is test/oracle/view.ts: every entry of every core, folded from scratch.
+ */
+import b4a from 'b4a'
+import { isManyhandsError } from '../errors.ts'
+import {
+  decodeEntry,
+  decodeValue,
+  foldRegisters,
+  type PlacedRegister,
+  type Position,
+  type Value
+} from '../crdt/index.ts'
+import {
+  TreeRefusal,
+  type ReadOptions,
+  type TreeCursor,
+  type TreeEntry,
+  type TreeRange,
+  type TreeSnapshot
+} from '../core/index.ts'
+import { mergeSorted, type Cursor, type Group } from './merge.ts'
+import type { Refusals } from './refusals.ts'
+
+/** One core of the union, at the length it is read at. */
+export interface Part {
+  readonly core: Uint8Array
+  /** The core's key in text form. */
+  readonly writer: string
+  readonly isOwn: boolean
+  readonly tree: TreeSnapshot
+  /** What is left of this core once its tree was found bad. */
+  refuse(refusal: TreeRefusal): Promise<TreeSnapshot>
+}
+
+/** What one core says at one key. */
+export interface Said extends PlacedRegister {
+  readonly writer: string
+  readonly isOwn: boolean
+  /** The block the entry stands in. */
+  readonly seq: number
+  /** A value of a type that only a newer version can read. */
+  readonly isUnknownType: boolean
+}
+
+/** What all cores say at one key. */
+export interface SaidByAll {
+  readonly key: Uint8Array
+  readonly registers: readonly Said[]
+  /** Writers whose entry is of a format that only a newer version can read. */
+  readonly unsupported: readonly string[]
+  readonly isOwnUnsupported: boolean
+}
+
+export interface FoldedValue {
+  readonly said: Said
+  /** Null for a tombstone, and for an unknown type. */
+  readonly value: Value
+}
+
+export interface FoldedKey {
+  readonly key: Uint8Array
+  /** Null when no entry could be read. */
+  readonly winner: FoldedValue | null
+  readonly conflicts: readonly FoldedValue[]
+  readonly unsupported: readonly string[]
+}
+
+export interface ViewHooks {
+  readonly refusals: Refusals
+  /** Called with each register of another device that was read. */
+  observe(said: Said): void
+}
+
+export class View {
+  readonly #parts: Part[]
+  readonly #hooks: ViewHooks
+
+  /** @param parts sorted by core key, so that every device merges in one order */
+  constructor(parts: readonly Part[], hooks: ViewHooks) {
+    this.#parts = [...parts]
+    this.#hooks = hooks
+  }
+
+  get parts(): readonly Part[] {
+    return this.#parts
+  }
+
+  /** How many blocks of a core count in this view. */
+  readonly admitted = (core: Uint8Array): number => {
+    const part = this.#parts.find((each) => b4a.equals(each.core, core))
+    return part?.tree.length ?? 0
+  }
+
+  /** What every core says at `key`. Synchronous when all of it is in memory. @throws BLOCK_UNAVAILABLE */
+  said(key: Uint8Array, options: ReadOptions = {}): SaidByAll | Promise<SaidByAll> {
+    return (
+      this.#saidInMemory(key, options) ?? this.#saidCold(key, (i) => this.#getFrom(i, key, options))
+    )
+  }
+
+  /** As `said`, from this device alone: a core whose entry is not here says nothing. Never waits for the network. */
+  saidHere(key: Uint8Array): SaidByAll | Promise<SaidByAll> {
+    return this.#saidInMemory(key, HERE) ?? this.#saidCold(key, (i) => this.#getHere(i, key))
+  }
+
+  /** The folded value at `key`. Synchronous when all of it is in memory. */
+  get(key: Uint8Array, options: ReadOptions = {}): FoldedKey | Promise<FoldedKey> {
+    const said = this.said(key, options)
+    return said instanceof Promise ? said.then((all) => this.#fold(all)) : this.#fold(said)
+  }
+
+  /** Everything in a range, folded, in key order; keys whose winner is a tombstone included. */
+  cursor(range: TreeRange, options: ReadOptions = {}): Cursor<FoldedKey> {
+    const cursors = this.#parts.map(
+      (_, i) => new PartCursor(this.#parts, i, range, options, this.#hooks)
+    )
+    const direction = range.reverse === true ? -1 : 1
+    const merged = mergeSorted<TreeEntry>(cursors, {
+      compare: (a, b) => direction * b4a.compare(a.key, b.key)
+    })
+    return {
+      nextBatch: (size) => {
+        const groups = merged.nextBatch(size)
+        return groups instanceof Promise
+          ? groups.then((all) => this.#foldGroups(all))
+          : this.#foldGroups(groups)
+      },
+      close: () => merged.close()
+    }
+  }
+
+  #saidInMemory(key: Uint8Array, options: ReadOptions): SaidByAll | null {
+    const found: (TreeEntry | null)[] = []
+    for (const { tree } of this.#parts) {
+      const entry = tree.get(key, options)
+      if (entry instanceof Promise) {
+        entry.catch(() => {}) // the same lookup follows, and shows its failure
+        return null
+      }
+      found.push(entry)
+    }
+    return this.#place(key, found)
+  }
+
+  async #saidCold(
+    key: Uint8Array,
+    get: (index: number) => Promise<TreeEntry | null>
+  ): Promise<SaidByAll> {
+    const found = await Promise.all(this.#parts.map((_, i) => get(i)))
+    return this.#place(key, found)
+  }
+
+  async #getFrom(index: number, key: Uint8Array, options: ReadOptions): Promise<TreeEntry | null> {
+    for (;;) {
+      try {
+        return (await this.#parts[index]?.tree.get(key, options)) ?? null
+      } catch (error) {
+        await cutPart(this.#parts, index, error, this.#hooks)
+      }
+    }
+  }
+
+  async #getHere(index: number, key: Uint8Array): Promise<TreeEntry | null> {
+    try {
+      return await this.#getFrom(index, key, HERE)
+    } catch (error) {
+      if (isManyhandsError(error, 'BLOCK_UNAVAILABLE')) return null
+      throw error
+    }
+  }
+
+  #foldGroups(groups: readonly Group<TreeEntry>[]): readonly FoldedKey[] {
+    return groups.map(({ items, sources }) =>
+      this.#fold(this.#place(items[0]?.key ?? NO_KEY, items, sources))
+    )
+  }
+
+  /** @param sources the part that each entry is from, if not the one at its index */
+  #place(
+    key: Uint8Array,
+    entries: readonly (TreeEntry | null)[],
+    sources?: readonly number[]
+  ): SaidByAll {
+    const registers: Said[] = []
+    const unsupported: string[] = []
+    let isOwnUnsupported = false
+    entries.forEach((entry, i) => {
+      const part = this.#parts[sources?.[i] ?? i]
+      if (entry === null || part === undefined) return
+      const said = this.#read(part, entry)
+      if (said === 'unsupported') {
+        unsupported.push(part.writer)
+        isOwnUnsupported ||= part.isOwn
+      } else if (said !== null) registers.push(said)
+    })
+    return { key, registers, unsupported, isOwnUnsupported }
+  }
+
+  #read(part: Part, { value, seq }: TreeEntry): Said | 'unsupported' | null {
+    const decoded = decodeEntry(value)
+    if (!decoded.ok) {
+      this.#hooks.refusals.add(part.writer, decoded.reason, seq)
+      return decoded.reason === 'entry-unsupported' ? 'unsupported' : null
+    }
+    const { register, kind } = decoded.entry
+    const position = placeOf(register.position, part.core, seq)
+    if (position === null) {
+      this.#hooks.refusals.add(part.writer, 'position-invalid', seq)
+      return null
+    }
+    const { writer, isOwn } = part
+    const isUnknownType = kind === 'unknownType'
+    if (isUnknownType) this.#hooks.refusals.add(writer, 'entry-unsupported', seq)
+    const said = { ...register, position, writer, isOwn, seq, isUnknownType }
+    if (!isOwn) this.#hooks.observe(said)
+    return said
+  }
+
+  /** Folds what can be read; a value that cannot is refused, and the rest folded again. */
+  #fold(said: SaidByAll): FoldedKey {
+    const { key, registers, unsupported } = said
+    if (registers.length === 0) return { key, winner: null, conflicts: [], unsupported }
+    const folded = foldRegisters(registers, this.admitted)
+    const winner = this.#decode(folded.winner)
+    if (winner === null) {
+      const rest = registers.filter((register) => register !== folded.winner)
+      return this.#fold({ ...said, registers: rest })
+    }
+    if (folded.conflicts.length === 0) return { key, winner, conflicts: [], unsupported }
+    const conflicts = folded.conflicts
+      .map((said) => this.#decode(said))
+      .filter((each) => each !== null)
+    return { key, winner, conflicts, unsupported }
+  }
+
+  #decode(said: Said): FoldedValue | null {
+    if (said.value === null || said.isUnknownType) return { said, value: null }
+    try {
+      return { said, value: decodeValue(said.value) }
+    } catch {
+      this.#hooks.refusals.add(said.writer, 'value-malformed', said.seq)
+      return null
+    }
+  }
+}
+
+const HERE: ReadOptions = { wait: false }
+
+/** A group is never empty. */
+const NO_KEY = new Uint8Array(0)
+
+/** Where a register was first written. It may be given only for this very log, at or below its own block. */
+function placeOf(given: Position | null, core: Uint8Array, seq: number): Position | null {
+  if (given === null) return { core, seq }
+  if (given.core.byteLength > 0 && !b4a.equals(given.core, core)) return null
+  return given.seq <= seq ? { core, seq: given.seq } : null
+}
+
+/** Goes on with a core below the batch that shows its tree to be bad; any other error is passed on. */
+async function cutPart(
+  parts: Part[],
+  index: number,
+  error: unknown,
+  hooks: ViewHooks
+): Promise<void> {
+  const part = parts[index]
+  if (!(error instanceof TreeRefusal) || part === undefined) throw error
+  hooks.refusals.add(part.writer, error.reason, error.seq)
+  parts[index] = { ...part, tree: await part.refuse(error) }
+}
+
+/** One core's entries in a range. Where its tree proves to be bad, goes on behind the last entry in what is left of it. */
+class PartCursor implements Cursor<TreeEntry> {
+  readonly #parts: Part[]
+  readonly #index: number
+  readonly #range: TreeRange
+  readonly #options: ReadOptions
+  readonly #hooks: ViewHooks
+  #cursor: TreeCursor | null
+  #last: Uint8Array | null = null
+
+  constructor(
+    parts: Part[],
+    index: number,
+    range: TreeRange,
+    options: ReadOptions,
+    hooks: ViewHooks
+  ) {
+    this.#parts = parts
+    this.#index = index
+    this.#range = range
+    this.#options = options
+    this.#hooks = hooks
+    this.#cursor = parts[index]?.tree.cursor(range, options) ?? null
+  }
+
+  nextBatch(size: number): readonly TreeEntry[] | Promise<readonly TreeEntry[]> {
+    const batch = this.#tryBatch(size)
+    return batch instanceof Promise ? this.#nextBatchCold(batch, size) : this.#took(batch)
+  }
+
+  close(): void {
+    this.#cursor?.close()
+    this.#cursor = null
+  }
+
+  #tryBatch(size: number): readonly TreeEntry[] | Promise<readonly TreeEntry[]> {
+    try {
+      return this.#cursor?.nextBatch(size) ?? []
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async #nextBatchCold(
+    first: Promise<readonly TreeEntry[]>,
+    size: number
+  ): Promise<readonly TreeEntry[]> {
+    let batch = first
+    for (;;) {
+      try {
+        return this.#took(await batch)
+      } catch (error) {
+        if (this.#cursor === null) return []
+        await cutPart(this.#parts, this.#index, error, this.#hooks)
+        this.#reopen()
+        batch = Promise.resolve(this.#tryBatch(size))
+      }
+    }
+  }
+
+  #took(batch: readonly TreeEntry[]): readonly TreeEntry[] {
+    this.#last = batch.at(-1)?.key ?? this.#last
+    return batch
+  }
+
+  #reopen(): void {
+    if (this.#cursor === null) return // closed meanwhile
+    this.#cursor.close()
+    this.#cursor = this.#parts[this.#index]?.tree.cursor(this.#rest(), this.#options) ?? null
+  }
+
+  #rest(): TreeRange {
+    if (this.#last === null) return this.#range
+    const { gt, gte, lt, lte, ...rest } = this.#range
+    const above = gt === undefined ? (gte === undefined ? {} : { gte }) : { gt }
+    const below = lt === undefined ? (lte === undefined ? {} : { lte }) : { lt }
+    return this.#range.reverse === true
+      ? { ...rest, ...above, lt: this.#last }
+      : { ...rest, ...below, gt: this.#last }
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * Writing: puts issued together become one batch, one signed append, one stamp. While an append is under way the next group
+ * gathers, so the log's speed and not the caller's habits decides how large groups are.
+ *
+ * Each register names what it had seen (DESIGN section 4): the current registers of all other cores at its key, as far as they
+ * are on this device (a put never waits for the network), and what those and our own earlier register had seen.
+ */
+import b4a from 'b4a'
+import type { HybridLogicalClock } from '../clock/index.ts'
+import { compareRegisters, encodeEntry, MAX_SEEN, type Position } from '../crdt/index.ts'
+import { ManyhandsError } from '../errors.ts'
+import type { OwnLog, TreePut } from '../core/index.ts'
+import type { Union } from './union.ts'
+import type { Said, SaidByAll, View } from './view.ts'
+
+/** One change of one key, with the whole key of the bee. */
+export interface Operation {
+  readonly key: Uint8Array
+  /** Canonical bytes, or null to delete. */
+  readonly value: Uint8Array | null
+}
+
+/** A group is appended at this size; one caller's batch is never split. */
+const MAX_GROUP_OPERATIONS = 4096
+const MAX_GROUP_BYTES = 4 * 1024 * 1024
+
+interface Pending {
+  readonly operations: readonly Operation[]
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+export class WriteQueue {
+  readonly #log: OwnLog
+  readonly #union: Union
+  readonly #clock: HybridLogicalClock
+  #pending: Pending[] = []
+  #draining: Promise<void> | null = null
+
+  constructor(log: OwnLog, union: Union, clock: HybridLogicalClock) {
+    this.#log = log
+    this.#union = union
+    this.#clock = clock
+  }
+
+  /** Resolves when the operations are durable, all in one batch; rejects when none of them was written. */
+  write(operations: readonly Operation[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ operations, resolve, reject })
+      this.#draining ??= this.#drain().finally(() => (this.#draining = null))
+    })
+  }
+
+  /** Waits for what was issued. */
+  async settle(): Promise<void> {
+    await this.#draining
+  }
+
+  async #drain(): Promise<void> {
+    // Everything that is issued in this turn comes into the first group.
+    await Promise.resolve()
+    while (this.#pending.length > 0) await this.#commit(this.#takeGroup())
+  }
+
+  #takeGroup(): Pending[] {
+    let operations = 0
+    let bytes = 0
+    let count = 0
+    for (const pending of this.#pending) {
+      operations += pending.operations.length
+      bytes += pending.operations.reduce(
+        (sum, { key, value }) => sum + key.length + (value?.length ?? 0),
+        0
+      )
+      if (count > 0 && (operations > MAX_GROUP_OPERATIONS || bytes > MAX_GROUP_BYTES)) break
+      count++
+    }
+    return this.#pending.splice(0, count)
+  }
+
+  /** Never rejects: each caller gets its own outcome. */
+  async #commit(group: readonly Pending[]): Promise<void> {
+    const accepted: Pending[] = []
+    try {
+      const view = await this.#union.view(LOCAL)
+      const known = new Map<string, SaidByAll>()
+      for (const pending of group) {
+        if (await this.#accept(pending, view, known)) accepted.push(pending)
+      }
+      const puts = this.#putsOf(accepted, known)
+      if (puts.length > 0) await this.#log.append(puts)
+      for (const { resolve } of accepted) resolve()
+    } catch (error) {
+      // A rejection after a resolution does nothing, so those refused above keep their own reason.
+      for (const { reject } of group) reject(error)
+    }
+  }
+
+  /** Learns what is known at the keys of one caller's operations; false (and a rejection) when one must not be written. */
+  async #accept(
+    { operations, reject }: Pending,
+    view: View,
+    known: Map<string, SaidByAll>
+  ): Promise<boolean> {
+    for (const { key } of operations) {
+      const id = b4a.toString(key, 'latin1')
+      const said = known.get(id) ?? view.saidHere(key)
+      // Awaited only where it must be: most keys are in memory, and a turn per put is what group commit saves.
+      known.set(id, said instanceof Promise ? await said : said)
+      if (!isOwnUnsupported(known.get(id))) continue
+      reject(
+        new ManyhandsError('ENTRY_UNSUPPORTED', 'A newer version wrote this key from this device')
+      )
+      return false
+    }
+    return true
+  }
+
+  /** One put per key: of several operations on one key the last stands. */
+  #putsOf(accepted: readonly Pending[], known: ReadonlyMap<string, SaidByAll>): TreePut[] {
+    const last = new Map<string, Operation>()
+    for (const { operations } of accepted) {
+      for (const operation of operations) last.set(b4a.toString(operation.key, 'latin1'), operation)
+    }
+    for (const [id, { value }] of last) {
+      if (value === null && isGone(known.get(id))) last.delete(id)
+    }
+    if (last.size === 0) return []
+    const stamp = this.#clock.now()
+    return [...last].map(([id, { key, value }]) => {
+      const seen = seenBy(known.get(id)?.registers ?? [], this.#log.core.key)
+      return { key, value: encodeEntry({ position: null, stamp, seen, value }) }
+    })
+  }
+}
+
+/** A put never waits for the network. */
+const LOCAL = { wait: false }
+
+/** Our bee holds one entry per key, so writing would take the place of what we cannot read. */
+function isOwnUnsupported(said: SaidByAll | undefined): boolean {
+  if (said === undefined) return false
+  return said.isOwnUnsupported || said.registers.some((each) => each.isOwn && each.isUnknownType)
+}
+
+/** Nothing left to delete: nobody wrote the key, or everybody's last word is a tombstone. */
+function isGone(said: SaidByAll | undefined): boolean {
+  return said === undefined || said.registers.every((register) => register.value === null)
+}
+
+/**
+ * Per core the greatest position that a write knowing these registers has seen, sorted by core. What only a newer version can
+ * read was not seen. Beyond MAX_SEEN, what is known at second hand is left out first, then the oldest.
+ */
+function seenBy(registers: readonly Said[], own: Uint8Array): readonly Position[] {
+  if (registers.length === 0) return []
+  const first = new Map<string, Position>()
+  const second = new Map<string, Position>()
+  const readable = registers.filter((register) => !register.isUnknownType)
+  for (const { position, isOwn, seen } of readable.sort((a, b) => compareRegisters(b, a))) {
+    if (!isOwn) raise(first, position)
+    for (const item of seen) if (!b4a.equals(item.core, own)) raise(second, item)
+  }
+  for (const [id, item] of second) {
+    if (first.has(id) || first.size < MAX_SEEN) raise(first, item)
+  }
+  return [...first.values()].slice(0, MAX_SEEN).sort((a, b) => b4a.compare(a.core, b.core))
+}
+
+function raise(seen: Map<string, Position>, item: Position): void {
+  const id = b4a.toString(item.core, 'hex')
+  const known = seen.get(id)
+  if (known === undefined || known.seq < item.seq) seen.set(id, item)
+}
