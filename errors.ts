@@ -35,6 +35,8 @@ const NEXT_STEPS = {
 /** The stable codes. */
 export type ErrorCode = keyof typeof NEXT_STEPS
 
+export const ERROR_CODES: readonly ErrorCode[] = Object.keys(NEXT_STEPS) as ErrorCode[]
+
 /**
  * An error with a stable `code`, a `next` step for the person who meets it, and a `cause` where another error is behind it.
  * @example
