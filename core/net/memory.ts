@@ -84,13 +84,18 @@ class MemoryTransport implements Transport {
   }
 
   drop(): void {
-    for (const stream of this.#streams.values()) stream.destroy()
+    const streams = [...this.#streams.values()]
+    // At once: what is healed before the streams have closed must connect anew.
+    this.#streams.clear()
+    for (const stream of streams) stream.destroy()
   }
 
   #take(peer: MemoryTransport, stream: NoiseSecretStream): void {
     this.#streams.set(peer, stream)
     stream.on('error', () => {}) // the connection on it reports; without a listener a cut would be fatal
-    stream.on('close', () => this.#streams.delete(peer))
+    stream.on('close', () => {
+      if (this.#streams.get(peer) === stream) this.#streams.delete(peer)
+    })
     this.events.emit('connection', stream)
   }
 }
