@@ -86,6 +86,17 @@ export function invalid(name: string, expected: string, got: unknown): never {
 function show(value: unknown): string {
   if (typeof value === 'string')
     return JSON.stringify(value.length > 40 ? value.slice(0, 40) + '…' : value)
-  if (typeof value === 'object' && value !== null) return Object.prototype.toString.call(value)
-  return String(value)
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object' || value === null) return String(value)
+  return showObject(value)
+}
+
+function showObject(value: object): string {
+  try {
+    if (Array.isArray(value)) return 'an array'
+    const kind = Object.prototype.toString.call(value).slice('[object '.length, -1)
+    return kind === 'Object' ? 'an object' : `an object (${kind})`
+  } catch {
+    return 'an object' // a proxy may refuse even that
+  }
 }

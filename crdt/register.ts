@@ -39,20 +39,23 @@ export function compareRegisters(a: PlacedRegister, b: PlacedRegister): number {
 }
 
 /**
- * Folds the current registers of one place, at most one per core, at least one in all. A function of their set: their order
- * does not matter. A concurrent deletion loses against an edit (add-wins) and is listed as its conflict.
+ * Folds the registers of one place, at least one. A function of their set: order and repetition do not matter; of several
+ * registers of one core the last stands. A concurrent deletion loses against an edit (add-wins) and is listed as its conflict.
  */
 export function foldRegisters<R extends PlacedRegister>(
-  registers: readonly R[],
+  given: readonly R[],
   admitted: AdmittedLength
 ): Folded<R> {
-  const only = registers[0]
+  const only = given[0]
   if (only === undefined) throw new TypeError('"registers" expected at least one')
-  if (registers.length === 1) return { winner: only, conflicts: [] }
+  if (given.length === 1) return { winner: only, conflicts: [] }
+  const registers = lastPerCore(given)
   const covers = findCovers(registers, admitted)
   const ordinary = withoutCircles(covers.filter((cover) => !cover.weak))
+  // A weak cover is in a circle, too, with an ordinary one that answers it, even if that one is void in its turn.
+  const weak = withoutCircles(covers).filter((cover) => cover.weak)
   const covered = new Set(ordinary.map((cover) => cover.to))
-  const weakly = new Set(weakCovers(covers, ordinary).map((cover) => cover.to))
+  const weakly = new Set(weak.map((cover) => cover.to))
   const shown = registers.filter((_, i) => !covered.has(i)).sort((a, b) => compareRegisters(b, a))
   const candidates = registers.filter((_, i) => !covered.has(i) && !weakly.has(i))
   const winner = candidates.reduce(greater)
@@ -71,29 +74,28 @@ interface Cover {
   readonly weak: boolean
 }
 
-function findCovers(registers: readonly PlacedRegister[], admitted: AdmittedLength): Cover[] {
-  const byCore = new Map<string, { position: Position; index: number }[]>()
-  registers.forEach(({ position }, index) => {
-    const id = b4a.toString(position.core, 'hex')
-    byCore.set(id, [...(byCore.get(id) ?? []), { position, index }])
-  })
-  const covers: Cover[] = []
-  registers.forEach((register, from) => {
-    for (const item of register.seen) {
-      for (const { position, index } of byCore.get(b4a.toString(item.core, 'hex')) ?? []) {
-        if (index === from || item.seq < position.seq) continue
-        covers.push({ from, to: index, weak: item.seq >= admitted(item.core) })
-      }
-    }
-  })
-  return covers
+/** Within one writer a position covers every earlier one without being listed. */
+function lastPerCore<R extends PlacedRegister>(registers: readonly R[]): R[] {
+  const last = new Map<string, R>()
+  for (const register of registers) {
+    const id = b4a.toString(register.position.core, 'hex')
+    const known = last.get(id)
+    if (known === undefined || known.position.seq < register.position.seq) last.set(id, register)
+  }
+  return [...last.values()]
 }
 
-/** The weak covers that no ordinary cover, directly or by others, answers the other way. */
-function weakCovers(covers: readonly Cover[], ordinary: readonly Cover[]): Cover[] {
-  const weak = covers.filter((cover) => cover.weak)
-  if (weak.length === 0) return []
-  return withoutCircles([...ordinary, ...weak]).filter((cover) => cover.weak)
+function findCovers(registers: readonly PlacedRegister[], admitted: AdmittedLength): Cover[] {
+  const byCore = new Map<string, number>()
+  registers.forEach(({ position }, index) => byCore.set(b4a.toString(position.core, 'hex'), index))
+  return registers.flatMap(({ seen }, from) =>
+    seen.flatMap((item) => {
+      const to = byCore.get(b4a.toString(item.core, 'hex'))
+      const position = to === undefined ? undefined : registers[to]?.position
+      if (to === undefined || to === from || position === undefined) return []
+      return item.seq < position.seq ? [] : [{ from, to, weak: item.seq >= admitted(item.core) }]
+    })
+  )
 }
 
 /** Leaves out each cover whose two ends also run the other way round, over any number of covers. */

@@ -3,7 +3,7 @@
  * encoded names, numbers take their shortest form, -0 is 0, and NaN, infinities, undefined and BigInt do not exist. So equal
  * values have equal bytes on every device, and a value can be read without knowing who wrote it.
  */
-import { decode, encode, rfc8949EncodeOptions } from 'cborg'
+import { decode, encode, rfc8949EncodeOptions, Tokenizer, Type } from 'cborg'
 import { ManyhandsError } from '../errors.ts'
 
 /** What can be stored: JSON and bytes. */
@@ -47,9 +47,53 @@ export function encodeValue(value: unknown): Uint8Array {
   return bytes
 }
 
-/** The value of canonical bytes. @throws Error when they are not one well-formed value (remote data: catch it) */
+/**
+ * The value of canonical bytes. What it accepts, `encodeValue` accepts.
+ * @throws Error when they are not one well-formed value (remote data: catch it)
+ */
 export function decodeValue(bytes: Uint8Array): Value {
-  return decode(bytes, DECODE_OPTIONS)
+  const value: Value = decode(bytes, bytes.includes(BOM[0]) ? exactOptions(bytes) : DECODE_OPTIONS)
+  checkDecoded(value, 0)
+  return value
+}
+
+/** A byte order mark in UTF-8. */
+const BOM = [0xef, 0xbb, 0xbf] as const
+
+function exactOptions(bytes: Uint8Array) {
+  // Not the Buffer that it may be: bytes inside the value would become Buffers too.
+  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return { ...DECODE_OPTIONS, tokenizer: new ExactTokenizer(plain, DECODE_OPTIONS) }
+}
+
+/** cborg drops a byte order mark at the start of a string; a value comes back as it was put. */
+class ExactTokenizer extends Tokenizer {
+  override next() {
+    const start = this.pos()
+    const token = super.next()
+    if (token.type === Type.string && this.#hasBom(start)) token.value = `\ufeff${token.value}`
+    return token
+  }
+
+  #hasBom(start: number): boolean {
+    const minor = (this.data[start] ?? 0) & 31
+    const header = minor < 24 ? 1 : 1 + 2 ** (minor - 24)
+    const end = Math.min(this.pos(), this.data.length)
+    return (
+      start + header + BOM.length <= end &&
+      BOM.every((byte, i) => this.data[start + header + i] === byte)
+    )
+  }
+}
+
+/** The depth is checked here and not by where the stack ends: that differs from device to device, and views must not. */
+function checkDecoded(value: Value, depth: number): void {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return
+  if (depth === MAX_VALUE_DEPTH) throw new Error('The value is nested too deep')
+  if (!Array.isArray(value) && Object.hasOwn(value, '__proto__')) {
+    throw new Error('The value has a field named __proto__')
+  }
+  for (const item of Object.values(value)) checkDecoded(item, depth + 1)
 }
 
 /** A plain copy of `value`, checked on the way; scalars come back as they are. */
