@@ -65,6 +65,7 @@ export function newPassphraseHash(): PassphraseHash {
   }
 }
 
+/** Normalised first: keyboards differ in the code points they make for one letter. */
 export async function passphraseToKey(
   passphrase: string,
   params: PassphraseHash
@@ -72,7 +73,7 @@ export async function passphraseToKey(
   const key = b4a.alloc(sodium.crypto_secretbox_KEYBYTES)
   await sodium.crypto_pwhash_async(
     key,
-    b4a.from(passphrase),
+    b4a.from(passphrase.normalize('NFKC')),
     b4a.from(params.salt),
     params.opslimit,
     params.memlimit,

@@ -59,6 +59,7 @@ declare module 'hypercore' {
     update(options?: { wait?: boolean; force?: boolean }): Promise<boolean>
     download(range: { start: number; end: number }): Download
     replicate(mux: unknown): unknown
+    session(): Hypercore
     setUserData(key: string, value: Uint8Array): Promise<void>
   }
 
@@ -74,7 +75,8 @@ declare module 'corestore' {
   import type { Manifest, Replicator } from 'hypercore'
 
   export interface CoreOptions {
-    key: Uint8Array
+    key?: Uint8Array
+    name?: string
     manifest?: Manifest
     allowFork?: boolean
     active?: boolean
@@ -128,17 +130,42 @@ declare module 'hyperbee2' {
 declare module 'hyperbee2/lib/tree.js' {
   import type CoreContext from 'hyperbee2/lib/context.js'
 
-  export interface KeyPointer {
+  import type { DeltaCohort, DeltaOp } from 'hyperbee2/lib/compression.js'
+
+  export class Pointer {
+    constructor(context: CoreContext, core: number, seq: number, offset: number)
     readonly context: CoreContext
     readonly core: number
     readonly seq: number
     readonly offset: number
-    readonly key: Uint8Array
-    readonly value: Uint8Array | null
-    readonly valuePointer: { context: CoreContext; core: number; seq: number } | null
   }
 
-  export interface TreeNode {
+  export class ValuePointer extends Pointer {
+    constructor(context: CoreContext, core: number, seq: number, offset: number, split: number)
+  }
+
+  export class KeyPointer extends Pointer {
+    constructor(
+      context: CoreContext,
+      core: number,
+      seq: number,
+      offset: number,
+      changed: boolean,
+      key: Uint8Array,
+      value: Uint8Array | null,
+      valuePointer: ValuePointer | null
+    )
+    readonly key: Uint8Array
+    readonly value: Uint8Array | null
+    readonly valuePointer: ValuePointer | null
+  }
+
+  export class TreeNode {
+    constructor(
+      t: number,
+      keys: readonly (DeltaOp<KeyPointer> | DeltaCohort<KeyPointer>)[],
+      children: readonly (DeltaOp<TreeNodePointer> | DeltaCohort<TreeNodePointer>)[]
+    )
     readonly keys: { readonly length: number; get(index: number): KeyPointer }
     readonly children: { readonly length: number; get(index: number): TreeNodePointer }
   }
@@ -148,10 +175,31 @@ declare module 'hyperbee2/lib/tree.js' {
     readonly core: number
     readonly seq: number
     readonly offset: number
-    readonly value: TreeNode | null
+    /** Null while the node is not in memory; hyperbee2 reads it again then. */
+    value: TreeNode | null
+    readonly retained: number
+    inflating: Promise<TreeNode> | null
+    unmark(): void
   }
 
   export const EMPTY: TreeNodePointer
+}
+
+declare module 'hyperbee2/lib/compression.js' {
+  import type { Pointer } from 'hyperbee2/lib/tree.js'
+
+  export const OP_COHORT: number
+
+  export class DeltaOp<P> {
+    constructor(changed: boolean, type: number, index: number, pointer: P | null)
+    readonly type: number
+    readonly index: number
+    readonly pointer: P | null
+  }
+
+  export class DeltaCohort<P> {
+    constructor(changed: boolean, pointer: Pointer, deltas: readonly DeltaOp<P>[])
+  }
 }
 
 declare module 'hyperbee2/lib/cache.js' {
@@ -179,28 +227,33 @@ declare module 'hyperbee2/lib/session-config.js' {
 }
 
 declare module 'hyperbee2/lib/encoding.js' {
-  interface Delta {
+  export interface BlockPointer {
+    readonly core: number
+    readonly seq: number
+    readonly offset: number
+  }
+
+  export interface Delta {
     readonly type: number
     readonly index: number
-    readonly pointer: {
-      readonly core: number
-      readonly seq: number
-      readonly offset: number
-    } | null
+    readonly pointer: BlockPointer | null
+  }
+
+  export interface BlockKey {
+    /** Of unchecked blocks: null when it is empty. */
+    readonly key: Uint8Array
+    readonly value: Uint8Array | null
+    readonly valuePointer: (BlockPointer & { readonly split: number }) | null
   }
 
   export interface Block {
+    /** The tree's degree, as a node needs it. */
+    readonly t: number
     readonly type: number
     readonly batch: { readonly start: number; readonly end: number }
     readonly tree:
       readonly { readonly keys: readonly Delta[]; readonly children: readonly Delta[] }[] | null
-    readonly keys:
-      | readonly {
-          readonly key: Uint8Array
-          readonly value: Uint8Array | null
-          readonly valuePointer: unknown
-        }[]
-      | null
+    readonly keys: readonly BlockKey[] | null
     readonly values: readonly Uint8Array[] | null
     readonly cohorts: readonly (readonly Delta[])[] | null
   }
@@ -211,9 +264,8 @@ declare module 'hyperbee2/lib/encoding.js' {
 
 declare module 'hyperbee2/lib/inflate.js' {
   import type SessionConfig from 'hyperbee2/lib/session-config.js'
-  import type { KeyPointer, TreeNode, TreeNodePointer } from 'hyperbee2/lib/tree.js'
+  import type { KeyPointer } from 'hyperbee2/lib/tree.js'
 
-  export function inflate(pointer: TreeNodePointer, config: SessionConfig): Promise<TreeNode>
   export function inflateValue(key: KeyPointer, config: SessionConfig): Promise<Uint8Array | null>
 }
 
@@ -233,7 +285,8 @@ declare module 'hyperbee2/lib/context.js' {
       getEncryptionProvider: (key: Uint8Array | null) => unknown
     )
     readonly cache: NodeCache
-    readonly core: Hypercore
+    core: Hypercore
+    local: Hypercore
     length: number
     createTreeNode(
       core: number,

@@ -4,6 +4,7 @@
  */
 import type Corestore from 'corestore'
 import Hypercore, { type KeyPair, type Manifest } from 'hypercore'
+import { ManyhandsError } from '../errors.ts'
 import { TreeWriter, type TreePut } from './tree/writer.ts'
 import { deriveKeyPair } from './crypto.ts'
 
@@ -40,7 +41,8 @@ export interface SpaceRecord {
   readonly writers: readonly Uint8Array[]
 }
 
-export interface DeviceStore {
+/** One contract suite for all of them: test/contract/storage.ts. After `close` every method rejects with DEVICE_CLOSED. */
+export interface DeviceStore extends AsyncDisposable {
   readonly durability: Durability
   readonly keyPair: KeyPair
   readonly secrets: Secrets
@@ -53,7 +55,7 @@ export interface DeviceStore {
   ownLog(purpose: string, salt: Uint8Array): Promise<OwnLog>
   /** Somebody's log, to read. Close the session when done. */
   remoteLog(key: Uint8Array): Promise<Hypercore>
-  /** Idempotent. Nothing keeps the process alive afterwards. */
+  /** Waits for appends under way. Idempotent. Nothing keeps the process alive afterwards. */
   close(): Promise<void>
 }
 
@@ -72,6 +74,7 @@ export class OwnLog {
   readonly core: Hypercore
   readonly tree: TreeWriter
   readonly #guard: AppendGuard
+  #appending: Promise<unknown> = Promise.resolve()
 
   constructor(core: Hypercore, guard: AppendGuard) {
     this.core = core
@@ -82,6 +85,24 @@ export class OwnLog {
   /** Appends one batch, whole or not at all; resolves when it is as durable as the store promises. Callers take turns. */
   async append(puts: readonly TreePut[]): Promise<number> {
     this.#guard.before()
+    // A closed log is its user's mistake, not a failure of the store that would stop all other logs.
+    if (this.core.closing !== null) throw new ManyhandsError('BEE_CLOSED', 'The log is closed')
+    const appending = this.#append(puts)
+    this.#appending = appending.catch(() => {}) // shown to the caller of this one
+    return appending
+  }
+
+  /** Waits for the append under way. */
+  async settle(): Promise<void> {
+    await this.#appending
+  }
+
+  async close(): Promise<void> {
+    await this.settle()
+    await this.core.close()
+  }
+
+  async #append(puts: readonly TreePut[]): Promise<number> {
     try {
       const length = await this.tree.append(puts)
       await this.#guard.after(this.core)
@@ -89,10 +110,6 @@ export class OwnLog {
     } catch (error) {
       throw await this.#guard.explain(error)
     }
-  }
-
-  close(): Promise<void> {
-    return this.core.close()
   }
 }
 

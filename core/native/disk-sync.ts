@@ -2,18 +2,22 @@
  * Waiting for the disk: an fdatasync of RocksDB's write-ahead log, shared by all who wait meanwhile. (The stack itself never
  * syncs, and `rocks.flush()` does not cover the cores' column family; a flush of the family takes a hundred times longer.)
  */
-import { open } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import type CorestoreStorage from 'hypercore-storage'
-import { hasCode } from './files.ts'
+import { syncFile, syncFolder } from './files.ts'
 
 export class DiskSync {
   readonly #storage: CorestoreStorage
+  /** Of RocksDB: it names its files relative to it. */
+  readonly #folder: string
   #running: Promise<void> | null = null
   #next: Promise<void> | null = null
   #lastLog: string | null = null
 
-  constructor(storage: CorestoreStorage) {
+  constructor(storage: CorestoreStorage, folder: string) {
     this.#storage = storage
+    this.#folder = folder
   }
 
   /** Resolves when everything appended before this call is on the disk. */
@@ -31,23 +35,38 @@ export class DiskSync {
   }
 
   async #syncLogs(): Promise<void> {
+    const current = await this.#currentLog()
+    if (current !== this.#lastLog) await this.#syncOlderLogs(current)
+    const isThere = await syncFile(join(this.#folder, current))
+    // Gone is only what RocksDB made a table of since; a file that was never found would mean promises without a disk.
+    if (!isThere && current === (await this.#currentLog())) {
+      throw new Error(`The write-ahead log ${current} is not where it should be`)
+    }
+    this.#lastLog = current
+  }
+
+  async #currentLog(): Promise<string> {
     const { path } = await this.#storage.rocks.currentWalFile()
-    // RocksDB may have begun a new log since: the one before is not synced until it is a table (then it is gone).
-    if (this.#lastLog !== null && this.#lastLog !== path) await syncFile(this.#lastLog)
-    await syncFile(path)
-    this.#lastLog = path
+    return basename(path)
+  }
+
+  /** RocksDB began new logs since: what is in the ones before is not safe until it is a table (then they are gone). */
+  async #syncOlderLogs(current: string): Promise<void> {
+    const first = this.#lastLog === null ? 0 : numberOf(this.#lastLog)
+    const older = (await readdir(this.#folder)).filter(
+      (name) => name.endsWith('.log') && isWithin(numberOf(name), first, numberOf(current))
+    )
+    for (const name of older.sort()) await syncFile(join(this.#folder, name))
+    // A file that its folder does not name is lost, however well its bytes are kept.
+    await syncFolder(this.#folder)
   }
 }
 
-async function syncFile(path: string): Promise<void> {
-  try {
-    const file = await open(path, 'r+')
-    try {
-      await file.datasync()
-    } finally {
-      await file.close()
-    }
-  } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw error
-  }
+/** RocksDB numbers its files: 000123.log */
+function numberOf(name: string): number {
+  return Number.parseInt(name, 10)
+}
+
+function isWithin(number: number, first: number, end: number): boolean {
+  return number >= first && number < end
 }

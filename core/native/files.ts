@@ -37,7 +37,24 @@ export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code))
 }
 
-async function syncFolder(path: string): Promise<void> {
+/** Puts on the disk what a file holds. False when there is no such file. */
+export async function syncFile(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, 'r+')
+    try {
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
+    return true
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false
+    throw error
+  }
+}
+
+/** Puts on the disk which files a folder has. */
+export async function syncFolder(path: string): Promise<void> {
   // Windows cannot open folders, and needs no sync of them.
   if (process.platform === 'win32') return
   const folder = await open(path, 'r')

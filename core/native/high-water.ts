@@ -18,6 +18,8 @@ const MIN_INTERVAL = 1000
 export class HighWater {
   readonly #path: string
   readonly #marks: Map<string, Mark>
+  /** Appended to since they were marked, by key. */
+  readonly #ahead = new Map<string, Hypercore>()
   #writing: Promise<void> | null = null
   #writtenAt = 0
 
@@ -31,14 +33,18 @@ export class HighWater {
     return new HighWater(path, new Map(text === null ? [] : parseMarks(text)))
   }
 
-  /** The keys of all logs that were ever marked. */
-  keys(): string[] {
-    return [...this.#marks.keys()]
+  /** Whether no log was ever marked: then none was appended to. */
+  get isEmpty(): boolean {
+    return this.#marks.size === 0
   }
 
   /** Why `core` is not what was marked, or null. */
   async check(core: Hypercore): Promise<string | null> {
-    const mark = this.#marks.get(b4a.toString(core.key, 'hex'))
+    // A tail that is being fetched back from a peer. Asking the stack for a hash would wait for that peer.
+    if (core.length > 0 && !(await core.has(0, core.length))) {
+      return 'a log of this device lacks blocks that it had'
+    }
+    const mark = this.#marks.get(idOf(core))
     if (mark === undefined || mark.length === 0) return null
     if (core.length < mark.length) {
       return `a log of this device has ${core.length} blocks, but had ${mark.length}`
@@ -49,15 +55,25 @@ export class HighWater {
 
   /** Marks soon, without making the writer wait: a mark that comes late only notices less. */
   note(core: Hypercore): void {
+    this.#ahead.set(idOf(core), core)
     if (this.#writing !== null || Date.now() - this.#writtenAt < MIN_INTERVAL) return
+    // The next append tries again; what failed is the disk, and the append path reports that.
     this.#writing = this.#write([core])
-      // The next append tries again; what failed is the disk, and the append path reports that.
       .catch(() => {})
       .finally(() => (this.#writing = null))
   }
 
-  async mark(cores: readonly Hypercore[]): Promise<void> {
-    await this.#writing
+  /**
+   * Marks what was noted and not marked yet.
+   * @param reopen opens the log of a session that was closed since
+   */
+  async finish(reopen: (key: Uint8Array) => Promise<Hypercore>): Promise<void> {
+    await this.settle()
+    if (this.#ahead.size === 0) return
+    const cores: Hypercore[] = []
+    for (const core of this.#ahead.values()) {
+      cores.push(core.closing === null ? core : await reopen(core.key))
+    }
     await this.#write(cores)
   }
 
@@ -67,23 +83,49 @@ export class HighWater {
   }
 
   async #write(cores: readonly Hypercore[]): Promise<void> {
+    const marks = new Map(this.#marks)
     for (const core of cores) {
-      const length = core.length
+      const { length } = core
       const treeHash = b4a.toString(await core.treeHash(length), 'hex')
-      this.#marks.set(b4a.toString(core.key, 'hex'), { length, treeHash })
+      marks.set(idOf(core), { length, treeHash })
     }
-    await writeFileAtomic(
-      this.#path,
-      `${JSON.stringify(Object.fromEntries(this.#marks), null, 2)}\n`
-    )
+    await writeFileAtomic(this.#path, `${JSON.stringify(Object.fromEntries(marks), null, 2)}\n`)
+    for (const [id, mark] of marks) this.#marks.set(id, mark)
+    for (const core of cores) {
+      if (core.length === marks.get(idOf(core))?.length) this.#ahead.delete(idOf(core))
+    }
     this.#writtenAt = Date.now()
   }
 }
 
+function idOf(core: Hypercore): string {
+  return b4a.toString(core.key, 'hex')
+}
+
 function parseMarks(text: string): [string, Mark][] {
   try {
-    return Object.entries(JSON.parse(text) as Record<string, Mark>)
+    const marks: unknown = JSON.parse(text)
+    if (!isRecord(marks) || Array.isArray(marks)) throw new TypeError('not an object')
+    return Object.entries(marks).map(([id, mark]) => [id, parseMark(id, mark)])
   } catch (cause) {
     throw new ManyhandsError('STORE_DAMAGED', 'The high-water file is damaged', { cause })
   }
+}
+
+function parseMark(id: string, mark: unknown): Mark {
+  if (!isRecord(mark)) throw new TypeError('a mark is not an object')
+  const { length, treeHash } = mark
+  if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 0) {
+    throw new TypeError('a length is not a whole number')
+  }
+  if (typeof treeHash !== 'string' || !HASH.test(treeHash) || !HASH.test(id)) {
+    throw new TypeError('a hash or key is not 32 bytes in hex')
+  }
+  return { length, treeHash }
+}
+
+const HASH = /^[0-9a-f]{64}$/
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
 }

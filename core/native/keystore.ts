@@ -18,6 +18,11 @@ import { readFileIfAny, writeFileAtomic } from './files.ts'
 const FORMAT = 'manyhands-keystore'
 const VERSION = 1
 const SEED_BYTES = 32
+const SALT_BYTES = 16
+
+/** More than any machine would be asked to spend: a damaged file must not exhaust this one. */
+const MAX_OPSLIMIT = 1000
+const MAX_MEMLIMIT = 2 ** 31
 
 interface Lock {
   readonly kdf: PassphraseHash
@@ -51,13 +56,21 @@ export class Keystore {
     const text = await readFileIfAny(path)
     if (text === null) return null
     const file = parse(text)
-    if (file.kdf === undefined) return new Keystore(path, null, decodeSecrets(file.secrets))
+    if (file.kdf === undefined) {
+      const secrets = decodeSecrets(file.secrets)
+      // Whoever gives a passphrase believes that it protects something.
+      if (passphrase !== null) {
+        throw new ManyhandsError('PASSPHRASE_WRONG', 'This store was made without a passphrase')
+      }
+      return new Keystore(path, null, secrets)
+    }
     if (passphrase === null) {
       throw new ManyhandsError('PASSPHRASE_REQUIRED', 'This store is protected by a passphrase')
     }
     const kdf = decodeKdf(file.kdf)
-    const key = await passphraseToKey(passphrase, kdf)
-    const plain = openBox(b4a.from(String(file.box), 'hex'), key)
+    const box = decodeHex(file.box)
+    const key = await keyOf(passphrase, kdf)
+    const plain = openBox(box, key)
     if (plain === null) throw new ManyhandsError('PASSPHRASE_WRONG', 'The passphrase is wrong')
     return new Keystore(path, { kdf, key }, decodeSecrets(parseJson(b4a.toString(plain))))
   }
@@ -84,6 +97,15 @@ export class Keystore {
 async function newLock(passphrase: string): Promise<Lock> {
   const kdf = newPassphraseHash()
   return { kdf, key: await passphraseToKey(passphrase, kdf) }
+}
+
+/** What libsodium refuses to compute was never written by us. */
+async function keyOf(passphrase: string, kdf: PassphraseHash): Promise<Uint8Array> {
+  try {
+    return await passphraseToKey(passphrase, kdf)
+  } catch (error) {
+    throw damaged(error)
+  }
 }
 
 function parse(text: string): Record<string, unknown> {
@@ -133,12 +155,27 @@ function decodeSecrets(plain: unknown): Secrets {
 function decodeKdf(kdf: unknown): PassphraseHash {
   if (!isRecord(kdf) || kdf.algorithm !== 'argon2id13') throw damaged()
   const { opslimit, memlimit, salt } = kdf
-  if (typeof opslimit !== 'number' || typeof memlimit !== 'number') throw damaged()
-  return { algorithm: 'argon2id13', opslimit, memlimit, salt: b4a.from(String(salt), 'hex') }
+  return {
+    algorithm: 'argon2id13',
+    opslimit: decodeLimit(opslimit, MAX_OPSLIMIT),
+    memlimit: decodeLimit(memlimit, MAX_MEMLIMIT),
+    salt: decodeHex(salt, SALT_BYTES)
+  }
+}
+
+function decodeLimit(limit: unknown, max: number): number {
+  if (typeof limit !== 'number' || !Number.isInteger(limit)) throw damaged()
+  if (limit < 1 || limit > max) throw damaged()
+  return limit
 }
 
 function decodeKey(hex: unknown): Uint8Array {
-  if (typeof hex !== 'string' || !/^[0-9a-f]{64}$/.test(hex)) throw damaged()
+  return decodeHex(hex, 32)
+}
+
+function decodeHex(hex: unknown, bytes?: number): Uint8Array {
+  if (typeof hex !== 'string' || !/^([0-9a-f]{2})*$/.test(hex)) throw damaged()
+  if (bytes !== undefined && hex.length !== 2 * bytes) throw damaged()
   return b4a.from(hex, 'hex')
 }
 

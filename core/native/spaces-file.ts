@@ -19,22 +19,32 @@ export function encodeSpaces(spaces: readonly SpaceRecord[]): string {
 /** @throws STORE_DAMAGED, STORE_UNSUPPORTED */
 export function decodeSpaces(text: string | null): readonly SpaceRecord[] {
   if (text === null) return []
-  const file: unknown = JSON.parse(text)
-  if (!isRecord(file) || !Array.isArray(file.spaces)) throw damaged()
+  const file = parseJson(text)
+  if (!isRecord(file)) throw damaged()
   if (file.version !== VERSION) {
     throw new ManyhandsError(
       'STORE_UNSUPPORTED',
       `spaces.json has format version ${String(file.version)}`
     )
   }
+  if (!Array.isArray(file.spaces)) throw damaged()
   return file.spaces.map(decodeSpace)
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw damaged(error)
+  }
 }
 
 function decodeSpace(space: unknown): SpaceRecord {
   if (!isRecord(space) || !Array.isArray(space.writers)) throw damaged()
+  if (typeof space.name !== 'string') throw damaged()
   return {
     address: decodeKey(space.address),
-    name: String(space.name),
+    name: space.name,
     open: space.open === true,
     sparse: space.sparse === true,
     writers: space.writers.map(decodeKey)
@@ -50,6 +60,6 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
 }
 
-function damaged(): ManyhandsError {
-  return new ManyhandsError('STORE_DAMAGED', 'spaces.json is damaged')
+function damaged(cause?: unknown): ManyhandsError {
+  return new ManyhandsError('STORE_DAMAGED', 'spaces.json is damaged', { cause })
 }

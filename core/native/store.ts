@@ -11,13 +11,13 @@
  *
  * Opening decides whether our own logs can still be appended to (DESIGN section 10): `rolledBack`.
  */
-import { mkdir, readdir, statfs } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, rm, stat, statfs } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import Corestore from 'corestore'
 import type Hypercore from 'hypercore'
 import type { KeyPair } from 'hypercore'
 import CorestoreStorage from 'hypercore-storage'
-import { isManyhandsError, ManyhandsError } from '../../errors.ts'
+import { invalid, isManyhandsError, ManyhandsError } from '../../errors.ts'
 import { deriveKeyPair } from '../crypto.ts'
 import {
   forbidForks,
@@ -32,7 +32,14 @@ import {
 } from '../store.ts'
 import { bootId } from './boot.ts'
 import { DiskSync } from './disk-sync.ts'
-import { hasCode, readFileIfAny, removeFile, writeFileAtomic } from './files.ts'
+import {
+  hasCode,
+  readFileIfAny,
+  removeFile,
+  syncFile,
+  syncFolder,
+  writeFileAtomic
+} from './files.ts'
 import { HighWater } from './high-water.ts'
 import { Keystore } from './keystore.ts'
 import { StoreLock } from './lock.ts'
@@ -67,16 +74,16 @@ export async function openStore(folder: string, options: StoreOptions = {}): Pro
 
 /** Whether the folder (made if it is not there) is still to be labelled. Writes nothing into somebody else's. */
 async function inspectFolder(folder: string): Promise<boolean> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await makeFolder(folder)
+  // The names first: another process may be making the store just now, and it writes the label before anything else.
+  const names = await readdir(folder)
   const text = await readFileIfAny(join(folder, 'manyhands.json'))
   if (text !== null) {
     checkLabel(folder, text)
     return false
   }
   // A first open that was killed leaves these at most.
-  const strange = (await readdir(folder)).filter(
-    (name) => !['lock', 'manyhands.json.new'].includes(name)
-  )
+  const strange = names.filter((name) => !['lock', 'manyhands.json.new'].includes(name))
   if (strange.length === 0) return true
   throw new ManyhandsError(
     'STORE_FOREIGN',
@@ -84,9 +91,19 @@ async function inspectFolder(folder: string): Promise<boolean> {
   )
 }
 
+/** Makes the folders that are missing on the way, and puts their names on the disk. */
+async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (first === undefined) return
+  const top = dirname(resolve(first))
+  for (let path = resolve(folder); path !== top; path = dirname(path)) {
+    await syncFolder(dirname(path))
+  }
+}
+
 function checkLabel(folder: string, text: string): void {
-  const label = JSON.parse(text) as Partial<typeof LABEL>
-  if (label.format !== LABEL.format) {
+  const label = JSON.parse(text) as Partial<typeof LABEL> | null
+  if (label?.format !== LABEL.format) {
     throw new ManyhandsError('STORE_FOREIGN', `The folder ${folder} belongs to something else`)
   }
   if (label.version !== LABEL.version) {
@@ -99,11 +116,12 @@ async function explained<T>(folder: string, task: () => Promise<T>): Promise<T> 
   try {
     return await task()
   } catch (cause) {
-    if (hasCode(cause, 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST')) {
+    if (isRefusedBySystem(cause)) {
       throw new ManyhandsError('STORE_UNWRITABLE', `The folder ${folder} cannot be written`, {
         cause
       })
     }
+    if (hasCode(cause, 'ERR_INVALID_ARG_VALUE')) invalid('folder', 'a path', folder)
     if (cause instanceof SyntaxError) {
       throw new ManyhandsError('STORE_DAMAGED', `A file in ${folder} is damaged`, { cause })
     }
@@ -111,14 +129,33 @@ async function explained<T>(folder: string, task: () => Promise<T>): Promise<T> 
   }
 }
 
+/** RocksDB has no codes, only the system's words. */
+function isRefusedBySystem(error: unknown): boolean {
+  if (hasCode(error, ...REFUSALS)) return true
+  return error instanceof Error && /permission denied|read-only file system/i.test(error.message)
+}
+
+const REFUSALS = [
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'ENOTDIR',
+  'EEXIST',
+  'EISDIR',
+  'ELOOP',
+  'ENAMETOOLONG',
+  'ENOENT'
+]
+
 function full(cause: unknown): ManyhandsError {
   return new ManyhandsError('STORE_FULL', 'The disk is full', { cause })
 }
 
 /** RocksDB says only that a batch was not applied. */
 async function isFull(folder: string, error: unknown): Promise<boolean> {
-  if (hasCode(error, 'ENOSPC')) return true
+  if (hasCode(error, 'ENOSPC', 'EDQUOT')) return true
   if (isManyhandsError(error)) return false
+  if (error instanceof Error && /no space left/i.test(error.message)) return true
   const { bavail, bsize } = await statfs(folder).catch(() => ({ bavail: Infinity, bsize: 1 }))
   return bavail * bsize < FULL_BELOW_BYTES
 }
@@ -132,11 +169,12 @@ class FolderStore implements DeviceStore {
   readonly #logs: Logs
   readonly #highWater: HighWater
   readonly #disk: DiskSync
-  readonly #own = new Set<Hypercore>()
+  readonly #own = new Set<OwnLog>()
   readonly #guard: AppendGuard
   #spaces: readonly SpaceRecord[]
   #rolledBack: string | null
   #failure: ManyhandsError | null = null
+  #saving: Promise<unknown> = Promise.resolve()
   #closing: Promise<void> | null = null
 
   static async open(folder: string, lock: StoreLock, options: StoreOptions): Promise<FolderStore> {
@@ -144,20 +182,17 @@ class FolderStore implements DeviceStore {
     const keystore = await openKeystore(folder, passphrase)
     const highWater = await HighWater.open(join(folder, 'high-water.json'))
     const spaces = decodeSpaces(await readFileIfAny(join(folder, 'spaces.json')))
-    const logs = await openLogs(join(folder, 'logs'))
-    const rolledBack = logs.isMoved
-      ? 'the store was copied or moved here'
-      : await beginRun(join(folder, 'running'), durability)
-    return new FolderStore({
-      folder,
-      lock,
-      keystore,
-      highWater,
-      logs,
-      spaces,
-      rolledBack,
-      durability
-    })
+    const logs = await openLogs(join(folder, 'logs'), highWater)
+    try {
+      const rolledBack = logs.isMoved
+        ? 'the store was copied or moved here'
+        : await beginRun(join(folder, 'running'), durability, logs)
+      const parts = { folder, lock, keystore, highWater, logs, spaces, rolledBack, durability }
+      return new FolderStore(parts)
+    } catch (error) {
+      await logs.corestore.close()
+      throw error
+    }
   }
 
   private constructor(parts: Parts) {
@@ -169,7 +204,7 @@ class FolderStore implements DeviceStore {
     this.#logs = parts.logs
     this.#spaces = parts.spaces
     this.#rolledBack = parts.rolledBack
-    this.#disk = new DiskSync(parts.logs.storage)
+    this.#disk = new DiskSync(parts.logs.storage, join(parts.folder, 'logs', 'db'))
     this.keyPair = deriveKeyPair(parts.keystore.secrets.seed, 'manyhands/device')
     this.#guard = {
       before: () => this.#checkAppend(),
@@ -191,24 +226,30 @@ class FolderStore implements DeviceStore {
   }
 
   saveSecrets(secrets: Secrets): Promise<void> {
-    return explained(this.#folder, () => this.#keystore.save(secrets))
+    return this.#whileOpen(() => this.#inTurn(() => this.#keystore.save(secrets)))
   }
 
-  async saveSpaces(spaces: readonly SpaceRecord[]): Promise<void> {
-    const path = join(this.#folder, 'spaces.json')
-    await explained(this.#folder, () => writeFileAtomic(path, encodeSpaces(spaces)))
-    this.#spaces = spaces
+  saveSpaces(spaces: readonly SpaceRecord[]): Promise<void> {
+    return this.#whileOpen(() =>
+      this.#inTurn(async () => {
+        await writeFileAtomic(join(this.#folder, 'spaces.json'), encodeSpaces(spaces))
+        this.#spaces = spaces
+      })
+    )
   }
 
-  async ownLog(purpose: string, salt: Uint8Array): Promise<OwnLog> {
-    const core = await openOwnCore(this.#logs.corestore, this.secrets.seed, purpose, salt)
-    this.#rolledBack ??= await this.#highWater.check(core)
-    this.#own.add(core)
-    return new OwnLog(core, this.#guard)
+  ownLog(purpose: string, salt: Uint8Array): Promise<OwnLog> {
+    return this.#whileOpen(async () => {
+      const core = await openOwnCore(this.#logs.corestore, this.secrets.seed, purpose, salt)
+      this.#rolledBack ??= await this.#highWater.check(core)
+      // Peers may still hold the tail. With all of it back, the next open finds nothing missing.
+      if (this.#rolledBack !== null) core.download({ start: 0, end: -1 })
+      return this.#remember(new OwnLog(core, this.#guard))
+    })
   }
 
   remoteLog(key: Uint8Array): Promise<Hypercore> {
-    return openRemoteCore(this.#logs.corestore, key)
+    return this.#whileOpen(() => openRemoteCore(this.#logs.corestore, key))
   }
 
   close(): Promise<void> {
@@ -221,20 +262,57 @@ class FolderStore implements DeviceStore {
   }
 
   async #close(): Promise<void> {
-    const isSound = this.#rolledBack === null && this.#failure === null
+    await Promise.all([this.#saving, ...[...this.#own].map((log) => log.settle())])
     await this.#highWater.settle()
-    if (isSound) {
-      await this.#logs.storage.db.flush()
-      await this.#highWater.mark([...this.#own].filter((core) => core.closing === null))
+    const isSound = this.#rolledBack === null && this.#failure === null
+    try {
+      if (isSound) await this.#makeDurable()
+      await this.#logs.corestore.close()
+      // A marker that stays says at the next open that this run did not end well.
+      if (isSound) await removeFile(join(this.#folder, 'running'))
+    } catch (error) {
+      // What the disk refused was said at the write that it refused; nothing acknowledged is lost by it.
+      if (isSound) throw await this.#explain(error)
+    } finally {
+      await this.#logs.corestore.close().catch(() => {}) // the same promise again, unless what went before failed
+      await this.#lock.release()
     }
-    await this.#logs.corestore.close()
-    // A marker that stays says at the next open that this run did not end well.
-    if (isSound) await removeFile(join(this.#folder, 'running'))
-    await this.#lock.release()
+  }
+
+  async #makeDurable(): Promise<void> {
+    await this.#logs.storage.db.flush()
+    await this.#highWater.finish((key) => openRemoteCore(this.#logs.corestore, key))
+  }
+
+  #remember(log: OwnLog): OwnLog {
+    for (const other of this.#own) if (other.core.closing !== null) this.#own.delete(other)
+    this.#own.add(log)
+    return log
+  }
+
+  /** An error that comes from being closed meanwhile says so. */
+  async #whileOpen<T>(task: () => Promise<T>): Promise<T> {
+    this.#checkOpen()
+    try {
+      return await explained(this.#folder, task)
+    } catch (error) {
+      throw this.#closing === null || isManyhandsError(error) ? error : closed(error)
+    }
+  }
+
+  /** Files are written one after the other. */
+  #inTurn(write: () => Promise<void>): Promise<void> {
+    const written = this.#saving.then(write)
+    this.#saving = written.catch(() => {}) // shown to the caller of this one
+    return written
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== null) throw closed()
   }
 
   #checkAppend(): void {
-    if (this.#closing !== null) throw new ManyhandsError('DEVICE_CLOSED', 'The device is closed')
+    this.#checkOpen()
     if (this.#failure !== null) throw this.#failure
     if (this.#rolledBack === null) return
     throw new ManyhandsError('STORE_ROLLED_BACK', `Nothing can be written: ${this.#rolledBack}`)
@@ -248,11 +326,19 @@ class FolderStore implements DeviceStore {
   async #explainAppend(error: unknown): Promise<unknown> {
     if (isManyhandsError(error)) return error
     // After a failed write RocksDB takes no more until it is opened again.
-    this.#failure = (await isFull(this.#folder, error))
-      ? full(error)
-      : new ManyhandsError('STORE_FAILED', 'The store failed to write', { cause: error })
+    this.#failure ??= await this.#explain(error)
     return this.#failure
   }
+
+  async #explain(error: unknown): Promise<ManyhandsError> {
+    if (isManyhandsError(error)) return error
+    if (await isFull(this.#folder, error)) return full(error)
+    return new ManyhandsError('STORE_FAILED', 'The store failed to write', { cause: error })
+  }
+}
+
+function closed(cause?: unknown): ManyhandsError {
+  return new ManyhandsError('DEVICE_CLOSED', 'The device is closed', { cause })
 }
 
 interface Parts {
@@ -270,8 +356,10 @@ async function openKeystore(folder: string, passphrase: string | null): Promise<
   const path = join(folder, 'keys.json')
   const keystore = await Keystore.open(path, passphrase)
   if (keystore !== null) return keystore
-  if ((await readdir(folder)).includes('logs')) {
-    throw new ManyhandsError('STORE_IDENTITY_LOST', 'The store has logs, but its keystore is gone')
+  // The keystore is the first that a new store gets after its label.
+  const names = await readdir(folder)
+  if (['logs', 'spaces.json', 'high-water.json'].some((name) => names.includes(name))) {
+    throw new ManyhandsError('STORE_IDENTITY_LOST', 'The store was used, but its keystore is gone')
   }
   return Keystore.create(path, passphrase)
 }
@@ -283,13 +371,46 @@ interface Logs {
   readonly isMoved: boolean
 }
 
-async function openLogs(folder: string): Promise<Logs> {
+async function openLogs(folder: string, highWater: HighWater): Promise<Logs> {
+  const isNew = await prepareLogs(folder, highWater)
   try {
-    return await openCorestore(folder, false)
+    const logs = await openCorestore(folder, false)
+    if (isNew) await syncLabel(folder)
+    return logs
   } catch (error) {
     if (hasCode(error, 'DEVICE_FILE')) return openCorestore(folder, true)
     throw error
   }
+}
+
+/** What the stack knows its own folder by: inode, time, an attribute. */
+const STACK_LABEL = 'CORESTORE'
+
+/** Whether the stack is still to make its label. */
+async function prepareLogs(folder: string, highWater: HighWater): Promise<boolean> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const label = join(folder, STACK_LABEL)
+  const size = await sizeIfAny(label)
+  // A first open that was killed may leave the label empty, which the stack would take for a copied store. Nothing was
+  // appended then.
+  if (size === 0 && highWater.isEmpty) await rm(label)
+  return size === null || (size === 0 && highWater.isEmpty)
+}
+
+async function sizeIfAny(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return null
+    throw error
+  }
+}
+
+/** The stack does not sync its label, and a store that loses it in a power cut would pass for a copy. */
+async function syncLabel(folder: string): Promise<void> {
+  await syncFile(join(folder, STACK_LABEL))
+  await syncFolder(folder)
+  await syncFolder(dirname(folder))
 }
 
 async function openCorestore(folder: string, isMoved: boolean): Promise<Logs> {
@@ -304,24 +425,46 @@ async function openCorestore(folder: string, isMoved: boolean): Promise<Logs> {
   } catch (cause) {
     await storage.close().catch(() => {}) // half open: what failed is in `cause`
     if (hasCode(cause, 'DEVICE_FILE')) throw cause
-    if (!isCorruption(cause)) throw cause
+    if (!isCorruption(cause) || isRefusedBySystem(cause)) throw cause
+    if (await isFull(folder, cause)) throw cause
     throw new ManyhandsError('STORE_DAMAGED', 'The logs of this store are damaged', { cause })
   }
 }
 
 function isCorruption(error: unknown): boolean {
-  return error instanceof Error && /corruption|EIO|IO error/i.test(error.message)
+  return error instanceof Error && /corrupt|EIO|IO error/i.test(error.message)
+}
+
+interface Run {
+  readonly boot: string
+  readonly durability: string
 }
 
 /** Marks the store as open in this boot. Returns why the last run's tails are suspect, or null. */
-async function beginRun(path: string, durability: Durability): Promise<string | null> {
+async function beginRun(
+  path: string,
+  durability: Durability,
+  { storage }: Logs
+): Promise<string | null> {
   const run = { boot: await bootId(), durability }
-  const text = await readFileIfAny(path)
-  const last = text === null ? null : (JSON.parse(text) as typeof run)
-  const isSuspect = last !== null && last.boot !== run.boot && last.durability !== 'disk'
+  const last = parseRun(await readFileIfAny(path))
   // The old marker stays: these logs are never appended to again.
-  if (isSuspect)
+  if (last !== null && last.boot !== run.boot && last.durability !== 'disk') {
     return 'the machine stopped while the store was open, so its last writes may be lost'
+  }
+  // What a killed run left to the system must be on the disk before the marker promises so.
+  if (last !== null && last.durability !== 'disk' && durability === 'disk') await storage.db.flush()
   await writeFileAtomic(path, `${JSON.stringify(run)}\n`)
   return null
+}
+
+/** A marker that cannot be read is of no boot we know. */
+function parseRun(text: string | null): Run | null {
+  if (text === null) return null
+  try {
+    const { boot, durability } = JSON.parse(text) as Partial<Run>
+    return { boot: String(boot), durability: String(durability) }
+  } catch {
+    return { boot: '', durability: 'os' }
+  }
 }

@@ -97,7 +97,9 @@ export class Connection {
     if (this.#peers.has(link)) return
     const peer = new SpacePeer(this.#stream, this.#mux, link)
     this.#peers.set(link, peer)
-    if (await this.#stream.opened) peer.open()
+    const isOpen = await this.#stream.opened
+    // The space may have closed meanwhile.
+    if (isOpen && this.#peers.get(link) === peer) peer.open()
   }
 
   remove(link: SpaceLink): void {
@@ -127,14 +129,17 @@ export class SpacePeer {
   readonly #stream: NoiseSecretStream
   readonly #mux: Protomux
   readonly #link: SpaceLink
+  readonly #topic: Uint8Array
   #channel: Channel<Hello> | null = null
   #logs: Message<Uint8Array[]> | null = null
   #isProven = false
+  #isRefused = false
 
   constructor(stream: NoiseSecretStream, mux: Protomux, link: SpaceLink) {
     this.#stream = stream
     this.#mux = mux
     this.#link = link
+    this.#topic = topicOf(link.membershipKey)
   }
 
   /** The device key of the peer. */
@@ -143,22 +148,13 @@ export class SpacePeer {
   }
 
   open(): void {
-    this.#channel = this.#mux.createChannel({
-      protocol: PROTOCOL,
-      id: topicOf(this.#link.membershipKey),
-      handshake: helloEncoding,
-      onopen: (hello) => this.#onhello(hello),
-      onclose: () => this.#gone()
-    })
-    if (this.#channel === null) return // the stream closed meanwhile
-    this.#logs = this.#channel.addMessage<Uint8Array[]>({
-      encoding: logsEncoding,
-      onmessage: (cores) => this.#onlogs(cores)
-    })
-    this.#channel.open({ version: VERSION, proof: this.#proof(this.#stream.isInitiator) })
+    // A peer without this space closes our channel. When it opens the space later, it opens one, and we meet it again.
+    this.#mux.pair({ protocol: PROTOCOL, id: this.#topic }, () => this.#openChannel())
+    this.#openChannel()
   }
 
   close(): void {
+    this.#mux.unpair({ protocol: PROTOCOL, id: this.#topic })
     this.#channel?.close()
     this.#gone()
   }
@@ -178,6 +174,24 @@ export class SpacePeer {
     }
   }
 
+  #openChannel(): void {
+    if (this.#isRefused || this.#channel?.closed === false) return
+    const channel = this.#mux.createChannel<Hello>({
+      protocol: PROTOCOL,
+      id: this.#topic,
+      handshake: helloEncoding,
+      onopen: (hello) => this.#onhello(hello),
+      onclose: () => this.#gone()
+    })
+    this.#channel = channel
+    if (channel === null) return // the stream closed meanwhile
+    this.#logs = channel.addMessage<Uint8Array[]>({
+      encoding: logsEncoding,
+      onmessage: (cores) => this.#onlogs(cores)
+    })
+    channel.open({ version: VERSION, proof: this.#proof(this.#stream.isInitiator) })
+  }
+
   #onhello({ version, proof }: Hello): void {
     if (version !== VERSION) return this.#refuse('version')
     if (!b4a.equals(proof, this.#proof(!this.#stream.isInitiator))) return this.#refuse('proof')
@@ -187,6 +201,7 @@ export class SpacePeer {
   }
 
   #refuse(reason: 'version' | 'proof'): void {
+    this.#isRefused = true
     this.#link.onrefused(reason, this.remoteKey)
     this.#channel?.close()
   }

@@ -8,7 +8,7 @@ import type { TreeContext } from './context.ts'
 import { TreeRefusal } from './refusal.ts'
 import type { ReadOptions } from './snapshot.ts'
 
-/** Honest logs need one step; each step of a hostile one costs a block. */
+/** Honest logs need one step; each step of a hostile one costs two blocks. */
 const MAX_STEPS = 8
 
 /** The greatest length of whole batches that is at most `length`. @throws TreeRefusal, BLOCK_UNAVAILABLE */
@@ -19,26 +19,25 @@ export async function wholeBatches(
 ): Promise<number> {
   const config = new SessionConfig([], timeout, wait, null)
   for (let step = 0; length > 0; step++) {
-    if (step === MAX_STEPS) throw new TreeRefusal('malformed-batch', length - 1)
-    const { batch } = await context.getBlock(length - 1, 0, config)
+    const seq = length - 1
+    if (step === MAX_STEPS) throw new TreeRefusal('malformed-batch', seq)
+    const { batch } = await context.getBlock(seq, 0, config)
     if (batch.end === 0) return length
-    length = startOf(batch, length - 1)
+    await checkStart(context, seq, batch, config)
+    length = seq - batch.start
   }
   return 0
 }
 
-/** The first block of the batch that block `seq` belongs to: up to there a core is read when `seq` shows it to be bad. */
-export async function batchStart(context: TreeContext, seq: number): Promise<number> {
-  try {
-    const { batch } = await context.getBlock(seq, 0, new SessionConfig([], 0, false, null))
-    return startOf(batch, seq)
-  } catch {
-    // The block itself is bad or gone, so its batch is unknown: nothing from it on is read, and rounding does the rest.
-    return seq
-  }
-}
-
-function startOf(batch: { readonly start: number }, seq: number): number {
-  if (batch.start > seq) throw new TreeRefusal('malformed-batch', seq)
-  return seq - batch.start
+/** A writer must not be able to hide its own earlier batches by a block that claims to stand far inside one. */
+async function checkStart(
+  context: TreeContext,
+  seq: number,
+  { start, end }: { readonly start: number; readonly end: number },
+  config: SessionConfig
+): Promise<void> {
+  if (start === 0) return
+  if (start > seq) throw new TreeRefusal('malformed-batch', seq)
+  const { batch: first } = await context.getBlock(seq - start, 0, config)
+  if (first.start !== 0 || first.end !== start + end) throw new TreeRefusal('malformed-batch', seq)
 }

@@ -8,17 +8,30 @@
  */
 import type Hypercore from 'hypercore'
 import CoreContext from 'hyperbee2/lib/context.js'
-import NodeCache from 'hyperbee2/lib/cache.js'
-import { decodeBlock, TYPE_LATEST, type Block } from 'hyperbee2/lib/encoding.js'
+import {
+  decodeBlock,
+  TYPE_LATEST,
+  type Block,
+  type BlockKey,
+  type BlockPointer,
+  type Delta
+} from 'hyperbee2/lib/encoding.js'
 import type SessionConfig from 'hyperbee2/lib/session-config.js'
 import { ManyhandsError } from '../../errors.ts'
+import { TreeCache } from './cache.ts'
 import { TreeRefusal } from './refusal.ts'
 
-/** Tree nodes kept per core: each holds 127 to 255 keys, so 256 cover some 50,000 entries in some 10 MB. */
-const MAX_CACHED_NODES = 256
+/** Tree nodes kept per core: each holds 127 to 255 keys, so 1024 cover some 200,000 entries in some 100 MB. */
+const MAX_CACHED_NODES = 1024
 
 /** Decoded blocks kept per core: about 2 MB of 8 KB blocks. */
 const MAX_CACHED_BLOCKS = 256
+
+/** Bytes of them: a hostile writer's blocks may be large, an honest one's are when they hold large values. */
+const MAX_CACHED_BYTES = 16 * 1024 * 1024
+
+/** An honest block holds little more than one value of 4 MiB, or one node of 255 long keys. */
+const MAX_BLOCK_BYTES = 8 * 1024 * 1024
 
 /** hyperbee2 rebases a node after 16 deltas; twice that is no honest writer's. */
 const MAX_DELTAS = 32
@@ -26,22 +39,40 @@ const MAX_DELTAS = 32
 /** A cohort holds at most a whole node: 255 keys or 256 children. */
 const MAX_COHORT = 256
 
+/** A decoded block and how many bytes it keeps in memory. */
+interface Decoded {
+  readonly block: Block
+  readonly bytes: number
+}
+
 export class TreeContext extends CoreContext {
   /** In order of last use, the oldest first. */
-  readonly #blocks = new Map<number, Block>()
-  readonly #pending = new Map<number, Promise<Block | null>>()
+  readonly #blocks = new Map<number, Decoded>()
+  readonly #pending = new Map<number, Promise<Decoded | null>>()
+  #cachedBytes = 0
   #gathering: Gathering | null = null
 
   constructor(core: Hypercore) {
-    super(NO_STORE, core, new NodeCache(MAX_CACHED_NODES), core, () => null)
+    super(NO_STORE, core, new TreeCache(MAX_CACHED_NODES), core, () => null)
+  }
+
+  /** Goes on in another session of the same core. */
+  readFrom(core: Hypercore): void {
+    this.core = core
+    this.local = core
+  }
+
+  /** A block that is decoded already, or null. */
+  decoded(seq: number): Block | null {
+    const known = this.#blocks.get(seq)
+    return known === undefined ? null : this.#remember(seq, known)
   }
 
   override async getBlock(seq: number, core: number, config: SessionConfig): Promise<Block> {
     if (core !== 0) throw new TreeRefusal('foreign-core', seq)
     const known = this.#blocks.get(seq)
     if (known !== undefined) return this.#remember(seq, known)
-    const block = (await this.#local(seq)) ?? (await this.#remote(seq, config))
-    return this.#remember(seq, block)
+    return this.#remember(seq, (await this.#local(seq)) ?? (await this.#remote(seq, config)))
   }
 
   override getCore(core: number): Hypercore {
@@ -63,7 +94,7 @@ export class TreeContext extends CoreContext {
   }
 
   /** One storage read and one decoding, however many ask for the block meanwhile. */
-  #local(seq: number): Promise<Block | null> {
+  #local(seq: number): Promise<Decoded | null> {
     const pending = this.#pending.get(seq)
     if (pending !== undefined) return pending
     const reading = this.#readLocal(seq).finally(() => this.#pending.delete(seq))
@@ -71,32 +102,42 @@ export class TreeContext extends CoreContext {
     return reading
   }
 
-  async #readLocal(seq: number): Promise<Block | null> {
+  async #readLocal(seq: number): Promise<Decoded | null> {
     if (!this.core.opened || this.core.closing !== null) return null
     this.#gathering ??= new Gathering(this.core, () => (this.#gathering = null))
     const bytes = await this.#gathering.read(seq)
     return bytes === null ? null : decodeChecked(bytes, seq)
   }
 
-  async #remote(seq: number, config: SessionConfig): Promise<Block> {
-    const bytes = await this.core.get(seq, config)
-    if (bytes === null) {
-      throw new ManyhandsError('BLOCK_UNAVAILABLE', `Block ${seq} of a log is not on this device`)
-    }
-    return decodeChecked(bytes, seq)
+  async #remote(seq: number, config: SessionConfig): Promise<Decoded> {
+    const bytes = await this.core.get(seq, config).catch((error: unknown) => missing(seq, error))
+    return bytes === null ? missing(seq) : decodeChecked(bytes, seq)
   }
 
-  #remember(seq: number, block: Block): Block {
-    this.#blocks.delete(seq)
-    this.#blocks.set(seq, block)
-    if (this.#blocks.size > MAX_CACHED_BLOCKS) {
-      for (const oldest of this.#blocks.keys()) {
-        this.#blocks.delete(oldest)
-        break
-      }
+  #remember(seq: number, decoded: Decoded): Block {
+    this.#forget(seq)
+    this.#blocks.set(seq, decoded)
+    this.#cachedBytes += decoded.bytes
+    for (const oldest of this.#blocks.keys()) {
+      if (this.#blocks.size <= MAX_CACHED_BLOCKS && this.#cachedBytes <= MAX_CACHED_BYTES) break
+      this.#forget(oldest)
     }
-    return block
+    return decoded.block
   }
+
+  #forget(seq: number): void {
+    this.#cachedBytes -= this.#blocks.get(seq)?.bytes ?? 0
+    this.#blocks.delete(seq)
+  }
+}
+
+/** The stack's time-out means the same to a caller as a block that is not here; its other errors are passed on. */
+function missing(seq: number, cause?: unknown): never {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  if (cause instanceof Error && code !== 'REQUEST_TIMEOUT') throw cause
+  throw new ManyhandsError('BLOCK_UNAVAILABLE', `Block ${seq} of a log is not on this device`, {
+    cause
+  })
 }
 
 /** The façade that hyperbee2 gets for a store: no other core can be opened through a tree. */
@@ -123,19 +164,41 @@ class Gathering {
   }
 }
 
-function decodeChecked(bytes: Uint8Array, seq: number): Block {
+function decodeChecked(bytes: Uint8Array, seq: number): Decoded {
+  if (bytes.byteLength > MAX_BLOCK_BYTES) throw new TreeRefusal('malformed-block', seq)
   const block = decodeSafely(bytes, seq)
   if (block.type !== TYPE_LATEST) throw new TreeRefusal('malformed-block', seq)
+  // Deltas are applied one by one to an array: an unchecked number of them is a way to stop the reader's event loop.
   for (const node of block.tree ?? []) {
-    // Deltas are applied one by one to an array: an unchecked number of them is a way to stop the reader's event loop.
-    if (node.keys.length > MAX_DELTAS || node.children.length > MAX_DELTAS) {
-      throw new TreeRefusal('malformed-node', seq)
-    }
+    checkDeltas(node.keys, MAX_DELTAS, seq)
+    checkDeltas(node.children, MAX_DELTAS, seq)
   }
-  for (const cohort of block.cohorts ?? []) {
-    if (cohort.length > MAX_COHORT) throw new TreeRefusal('malformed-node', seq)
-  }
-  return block
+  for (const cohort of block.cohorts ?? []) checkDeltas(cohort, MAX_COHORT, seq)
+  for (const key of block.keys ?? []) checkKey(key, seq)
+  return { block, bytes: bytes.byteLength }
+}
+
+function checkDeltas(deltas: readonly Delta[], max: number, seq: number): void {
+  if (deltas.length > max) throw new TreeRefusal('malformed-node', seq)
+  for (const { pointer } of deltas) if (pointer !== null) checkPointer(pointer, seq)
+}
+
+function checkKey({ key, valuePointer }: BlockKey, seq: number): void {
+  // Ours begin with a section. A split value would be read in as many blocks as it claims.
+  if (!(key instanceof Uint8Array) || key.byteLength === 0)
+    throw new TreeRefusal('malformed-block', seq)
+  if (valuePointer === null) return
+  checkPointer(valuePointer, seq)
+  if (valuePointer.split !== 0) throw new TreeRefusal('malformed-block', seq)
+}
+
+/**
+ * A writer points at what it has written: into its own core, and never past the block it writes. So every chain of pointers
+ * ends, nobody waits for a block that will never be, and what a bad pointer leads to is the fault of the block that holds it.
+ */
+function checkPointer(pointer: BlockPointer, seq: number): void {
+  if (pointer.core !== 0) throw new TreeRefusal('foreign-core', seq)
+  if (pointer.seq > seq) throw new TreeRefusal('forward-pointer', seq)
 }
 
 function decodeSafely(bytes: Uint8Array, seq: number): Block {

@@ -37,16 +37,20 @@ export interface TreeRange {
   readonly limit?: number
 }
 
-/** A checked node; may come from the network. */
-export type LoadNode = (pointer: TreeNodePointer, depth: number) => Promise<TreeNode>
+/** A checked node; may come from the network. `from` is the block that holds the pointer. */
+export type LoadNode = (pointer: TreeNodePointer, depth: number, from: number) => Promise<TreeNode>
 
 export interface CursorSource {
+  /** A checked node that is in memory, or null. */
+  node(pointer: TreeNodePointer): TreeNode | null
   value(key: KeyPointer): TreeEntry | Promise<TreeEntry>
   release(): void
 }
 
 interface Frame {
   readonly node: TreeNode
+  /** The block the node stands in. */
+  readonly seq: number
   at: number
 }
 
@@ -58,6 +62,8 @@ export class TreeCursor {
   #root: TreeNodePointer | null
   #stack: Frame[] = []
   #last: Uint8Array | null = null
+  /** How short the stack was at its shortest since the last key: that frame has both this key and the last below it. */
+  #turn = 0
   #wanted: number
 
   constructor(
@@ -116,20 +122,21 @@ export class TreeCursor {
     const { node } = frame
     if (frame.at >= placesOf(node)) {
       this.#stack.pop()
+      this.#turn = Math.min(this.#turn, this.#stack.length)
       return 'moved'
     }
     if (isChildPlace(node, frame.at)) {
       const child = this.#childAt(node, frame.at)
-      if (child.value === null) return 'cold'
-      return this.#push(frame, child.value, child)
+      // Too deep is said by `load`.
+      const known = this.#stack.length > MAX_TREE_DEPTH ? null : this.#source.node(child)
+      return known === null ? 'cold' : this.#push(frame, known, child)
     }
     return this.#take(frame)
   }
 
-  #push(frame: Frame, node: TreeNode, pointer: TreeNodePointer): 'moved' {
-    if (this.#stack.length > MAX_TREE_DEPTH) throw new TreeRefusal('too-deep', pointer.seq)
+  #push(frame: Frame, node: TreeNode, { seq }: TreeNodePointer): 'moved' {
     frame.at++
-    this.#stack.push({ node, at: 0 })
+    this.#stack.push({ node, seq, at: 0 })
     return 'moved'
   }
 
@@ -139,13 +146,21 @@ export class TreeCursor {
       this.#stack = []
       return 'moved'
     }
-    if (this.#last !== null) {
-      const order = b4a.compare(key.key, this.#last)
-      if (this.#reverse ? order >= 0 : order <= 0) throw new TreeRefusal('unsorted', key.seq)
+    if (!this.#isInOrder(key.key)) {
+      // The keys may be honest ones, wrongly put together: at fault is the lowest node that has both below it.
+      const culprit = this.#stack[Math.max(0, this.#turn - 1)] ?? frame
+      throw new TreeRefusal('unsorted', culprit.seq)
     }
     this.#last = key.key
+    this.#turn = this.#stack.length
     frame.at++
     return key
+  }
+
+  #isInOrder(key: Uint8Array): boolean {
+    if (this.#last === null) return !this.#isBeforeStart(key)
+    const order = b4a.compare(key, this.#last)
+    return this.#reverse ? order < 0 : order > 0
   }
 
   /** Loads the child at the top frame's place, and some that follow. */
@@ -154,32 +169,35 @@ export class TreeCursor {
     if (frame === undefined) return
     const depth = this.#stack.length
     const child = this.#childAt(frame.node, frame.at)
-    const loading = this.#load(child, depth)
+    const loading = this.#load(child, depth, frame.seq)
     this.#prefetch(frame, depth, Math.min(size, this.#wanted))
     const node = await loading
     // Closed meanwhile: leave the empty stack alone.
     if (this.#stack.at(-1) === frame) this.#push(frame, node, child)
   }
 
-  #prefetch({ node, at }: Frame, depth: number, entries: number): void {
+  #prefetch({ node, seq, at }: Frame, depth: number, entries: number): void {
     const count = Math.min(MAX_PREFETCH, Math.ceil(entries / ENTRIES_PER_PREFETCH))
     for (let i = 1; i < count && at + 2 * i < placesOf(node); i++) {
       if (this.#isPastEnd(this.#keyAt(node, at + 2 * i - 1).key)) return
       const child = this.#childAt(node, at + 2 * i)
       // A failure shows when the child is really read.
-      if (child.value === null) this.#load(child, depth).catch(() => {})
+      if (child.value === null) this.#load(child, depth, seq).catch(() => {})
     }
   }
 
   /** Goes down to the first entry of the range. */
   async #seek(root: TreeNodePointer): Promise<void> {
     this.#root = null
-    let node = await this.#load(root, 0)
-    for (let depth = 1; ; depth++) {
-      const frame = { node, at: this.#firstPlace(node) }
+    let pointer = root
+    let from = root.seq
+    for (let depth = 0; ; depth++) {
+      const node = await this.#load(pointer, depth, from)
+      const frame = { node, seq: pointer.seq, at: this.#firstPlace(node) }
       this.#stack.push(frame)
       if (!isChildPlace(node, frame.at) || frame.at >= placesOf(node)) return
-      node = await this.#load(this.#childAt(node, frame.at), depth)
+      pointer = this.#childAt(node, frame.at)
+      from = frame.seq
       frame.at++
     }
   }

@@ -9,14 +9,14 @@ import b4a from 'b4a'
 import type Hypercore from 'hypercore'
 import SessionConfig from 'hyperbee2/lib/session-config.js'
 import z32 from 'z32'
-import { batchStart, wholeBatches } from './batches.ts'
+import { wholeBatches } from './batches.ts'
 import { TreeContext } from './context.ts'
-import type { TreeRefusal } from './refusal.ts'
+import { TreeRefusal } from './refusal.ts'
 import { TreeSnapshot, type ReadOptions } from './snapshot.ts'
 import type { TreeWriter } from './writer.ts'
 
-/** A tree that is bad in so many places is read no more: each place costs every reader a retry. */
-const MAX_REFUSALS = 16
+/** So many bad places are stepped over one by one; each costs a retry, so from then on the steps double. */
+const MAX_SINGLE_STEPS = 128
 
 export interface LogOptions {
   /** Fetch blocks when they are read, not ahead. */
@@ -29,54 +29,76 @@ export class LogReader {
   readonly key: Uint8Array
   /** The text form of the key: the writer's name in entries. */
   readonly id: string
-  readonly core: Hypercore
   readonly #sparse: boolean
   readonly #writer: TreeWriter | null
-  readonly #context: TreeContext
-  readonly #download: { destroy(): void } | null
   readonly #onchange: () => void
+  #core: Hypercore
+  readonly #context: TreeContext
+  #download: { destroy(): void } | null
   #refusedFrom = Infinity
   #refusals = 0
+  #heldAtConflict = Infinity
+  #conflict: 'none' | 'unsaid' | 'said' = 'none'
 
-  /** @param onchange called when there may be more to read */
+  /** @param onchange called when there may be more to read, or less */
   constructor(core: Hypercore, onchange: () => void, { sparse = false, writer }: LogOptions = {}) {
     this.key = core.key
     this.id = z32.encode(core.key)
-    this.core = core
+    this.#core = core
     this.#sparse = sparse
     this.#writer = writer ?? null
     this.#context = new TreeContext(core)
     this.#onchange = onchange
     core.on('append', onchange)
+    core.on('conflict', this.#onconflict)
     const isFull = !sparse && writer === undefined
     if (isFull) core.on('download', onchange)
     this.#download = isFull ? core.download({ start: 0, end: -1 }) : null
   }
 
+  /** The session that is read; another one after a conflict. */
+  get core(): Hypercore {
+    return this.#core
+  }
+
   /** The blocks that can be read, of whole batches or not. */
   get length(): number {
+    // The session that follows a conflict knows no length before it is open.
+    if (this.#heldAtConflict < Infinity) return Math.min(this.#heldAtConflict, this.#refusedFrom)
     const here =
-      this.#sparse || this.#writer !== null ? this.core.length : this.core.contiguousLength
+      this.#sparse || this.#writer !== null ? this.#core.length : this.#core.contiguousLength
     return Math.min(here, this.#refusedFrom)
   }
 
   /** The tree at the greatest length of whole batches up to `limit`. @throws TreeRefusal, BLOCK_UNAVAILABLE */
   async snapshot(limit: number, options: ReadOptions = {}): Promise<TreeSnapshot> {
-    if (this.#writer !== null && this.core.length <= limit) return this.#writer.snapshot()
+    // Said as any other refusal, once; `refuse` takes note, and the next call reads on.
+    if (this.#conflict === 'unsaid') throw new TreeRefusal('conflict', this.length)
+    if (this.#writer !== null && this.#core.length <= limit) return this.#writer.snapshot()
     const length = await wholeBatches(this.#context, Math.min(this.length, limit), options)
     return new TreeSnapshot(this.#context, length)
   }
 
-  /** Reads the log from now on only below the batch that shows it to be bad. */
-  async refuse(refusal: TreeRefusal): Promise<void> {
-    const from = await batchStart(this.#context, refusal.seq)
+  /** Reads the log from now on only below the block that shows it to be bad; rounding leaves out the rest of its batch. */
+  refuse({ reason, seq }: TreeRefusal): Promise<void> {
+    if (reason === 'conflict') this.#conflict = 'said'
     // Several reads may have met the same bad place.
-    if (from >= this.#refusedFrom) return
-    this.#refusals++
-    this.#refusedFrom = this.#refusals < MAX_REFUSALS ? from : 0
+    else if (seq < this.#refusedFrom) this.#refuseFrom(seq)
+    return Promise.resolve()
   }
 
-  /** The keys written in blocks from `start` up to `end`, each once. For small steps: reads every block. */
+  #refuseFrom(seq: number): void {
+    this.#refusals++
+    const more = 2 ** Math.max(0, this.#refusals - MAX_SINGLE_STEPS) - 1
+    this.#refusedFrom = Math.max(0, seq - more)
+    // Views made of the longer log stand no more, whoever holds them.
+    this.#onchange()
+  }
+
+  /**
+   * The keys written in blocks from `start` up to `end`, each once. For small steps: reads every block. A block that cannot
+   * be read as one wrote nothing that can be seen.
+   */
   async writtenKeys(start: number, end: number, options: ReadOptions = {}): Promise<Uint8Array[]> {
     const { wait = true, timeout = 0 } = options
     const config = new SessionConfig([], timeout, wait, null)
@@ -85,21 +107,43 @@ export class LogReader {
     for (let from = start; from < end; from += BLOCKS_AT_ONCE) {
       const count = Math.min(BLOCKS_AT_ONCE, end - from)
       const blocks = await Promise.all(
-        Array.from({ length: count }, (_, i) => context.getBlock(from + i, 0, config))
+        Array.from({ length: count }, (_, i) =>
+          context.getBlock(from + i, 0, config).catch(nullIfRefused)
+        )
       )
-      for (const { keys: written } of blocks) {
-        for (const { key } of written ?? []) keys.set(b4a.toString(key, 'hex'), key)
+      for (const block of blocks) {
+        for (const { key } of block?.keys ?? []) keys.set(b4a.toString(key, 'hex'), key)
       }
     }
     return [...keys.values()]
   }
 
   async close(): Promise<void> {
-    this.core.off('append', this.#onchange)
-    this.core.off('download', this.#onchange)
+    this.#core.off('append', this.#onchange)
+    this.#core.off('download', this.#onchange)
+    this.#core.off('conflict', this.#onconflict)
     this.#download?.destroy()
-    await this.core.close()
+    await this.#core.close()
   }
+
+  /**
+   * The stack closes every session of a core whose writer signed two histories. What is here stays readable: in a session
+   * opened now, before the others close.
+   */
+  readonly #onconflict = (): void => {
+    if (this.#writer !== null || this.#core.closing !== null) return
+    this.#heldAtConflict = this.length
+    this.#core = this.#core.session()
+    this.#context.readFrom(this.#core)
+    this.#download = null
+    this.#conflict = 'unsaid'
+    this.#onchange()
+  }
+}
+
+function nullIfRefused(error: unknown): null {
+  if (error instanceof TreeRefusal) return null
+  throw error
 }
 
 /** One storage read, or one round trip, for so many blocks. */

@@ -14,6 +14,8 @@ export type TreeRefusalReason =
   | 'too-deep'
   /** Keys do not rise from entry to entry. */
   | 'unsorted'
+  /** The writer signed two histories: its log stays as it was here, and grows no more. */
+  | 'conflict'
 
 /** Thrown by tree reading on bytes that no honest writer makes; caught by the view, which then reads the core only below `seq`. */
 export class TreeRefusal extends Error {

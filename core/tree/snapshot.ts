@@ -8,7 +8,7 @@
  */
 import b4a from 'b4a'
 import Hypercore from 'hypercore'
-import { inflate, inflateValue } from 'hyperbee2/lib/inflate.js'
+import { inflateValue } from 'hyperbee2/lib/inflate.js'
 import SessionConfig from 'hyperbee2/lib/session-config.js'
 import { EMPTY, type KeyPointer, type TreeNode, type TreeNodePointer } from 'hyperbee2/lib/tree.js'
 import { isManyhandsError } from '../../errors.ts'
@@ -20,6 +20,7 @@ import {
   type TreeRange
 } from './cursor.ts'
 import type { TreeContext } from './context.ts'
+import { inflateNode } from './inflate.ts'
 import { TreeRefusal } from './refusal.ts'
 
 /** hyperbee2's largest node is 255 keys. */
@@ -51,12 +52,14 @@ export class TreeSnapshot {
   get(key: Uint8Array, options: ReadOptions = {}): TreeEntry | null | Promise<TreeEntry | null> {
     let pointer = this.#root
     if (pointer === EMPTY) return null
+    let from = pointer.seq
     for (let depth = 0; ; depth++) {
       const node = depth > MAX_TREE_DEPTH ? null : this.#inMemory(pointer)
-      if (node === null) return this.#getCold(key, pointer, depth, configOf(options))
+      if (node === null) return this.#getCold(key, pointer, depth, from, configOf(options))
       const { index, found } = search(node, key)
       if (found) return entryOf(node.keys.get(index), () => configOf(options))
       if (node.children.length === 0) return null
+      from = pointer.seq
       pointer = node.children.get(index)
     }
   }
@@ -64,49 +67,71 @@ export class TreeSnapshot {
   /** A cursor over a range. Close it: it may hold requests to peers. */
   cursor(range: TreeRange = {}, options: ReadOptions = {}): TreeCursor {
     const config = configOf(options)
-    const load: LoadNode = (pointer, depth) => this.#inflate(pointer, depth, config)
+    const load: LoadNode = (pointer, depth, from) => this.#inflate(pointer, depth, from, config)
     return new TreeCursor(this.#root === EMPTY ? null : this.#root, range, load, {
+      node: (pointer) => this.#inMemory(pointer),
       value: (key) => entryOf(key, () => config),
       release: () => Hypercore.destroyRequests(config.activeRequests, null)
     })
   }
 
-  /** A node that is in memory and was checked when it came there. */
+  /** A node that is in memory and sound. */
   #inMemory(pointer: TreeNodePointer): TreeNode | null {
-    if (pointer.value === null) return null
+    const node = pointer.value
+    if (node === null || !isSound(node, pointer)) return null
     this.#context.cache.bump(pointer)
-    return pointer.value
+    return node
   }
 
-  async #getCold(key: Uint8Array, from: TreeNodePointer, depth: number, config: SessionConfig) {
-    let pointer = from
+  async #getCold(
+    key: Uint8Array,
+    pointer: TreeNodePointer,
+    depth: number,
+    from: number,
+    config: SessionConfig
+  ): Promise<TreeEntry | null> {
     for (; ; depth++) {
-      const node = await this.#inflate(pointer, depth, config)
+      const node = await this.#inflate(pointer, depth, from, config)
       const { index, found } = search(node, key)
       if (found) return entryOf(node.keys.get(index), () => config)
       if (node.children.length === 0) return null
+      from = pointer.seq
       pointer = node.children.get(index)
     }
   }
 
+  /** @param from the block that holds the pointer: at fault when it leads to nothing */
   async #inflate(
     pointer: TreeNodePointer,
     depth: number,
+    from: number,
     config: SessionConfig
   ): Promise<TreeNode> {
-    if (depth > MAX_TREE_DEPTH) throw new TreeRefusal('too-deep', pointer.seq)
-    if (pointer.value === null) checkNode(await inflateSafely(pointer, config), pointer)
+    // The node itself may be an honest one that a chain of others was put upon: it is this root that is too far above it.
+    if (depth > MAX_TREE_DEPTH) throw new TreeRefusal('too-deep', this.length - 1)
+    if (pointer.value === null) await this.#load(pointer, from, config)
     const node = pointer.value
-    if (node === null) return this.#inflate(pointer, depth, config) // evicted meanwhile
+    if (node === null) return this.#inflate(pointer, depth, from, config) // evicted meanwhile
+    checkNode(node, pointer)
     this.#context.cache.bump(pointer)
     this.#context.cache.gc()
     return node
   }
+
+  async #load(pointer: TreeNodePointer, from: number, config: SessionConfig): Promise<void> {
+    const { tree } = await this.#context.getBlock(pointer.seq, 0, config)
+    if (tree?.[pointer.offset] === undefined) throw new TreeRefusal('malformed-block', from)
+    await inflateSafely(this.#context, pointer, config)
+  }
 }
 
-async function inflateSafely(pointer: TreeNodePointer, config: SessionConfig): Promise<TreeNode> {
+async function inflateSafely(
+  context: TreeContext,
+  pointer: TreeNodePointer,
+  config: SessionConfig
+): Promise<TreeNode> {
   try {
-    return await inflate(pointer, config)
+    return await inflateNode(context, pointer, config)
   } catch (error) {
     throw refusalOf(error, pointer.seq)
   }
@@ -119,18 +144,36 @@ function refusalOf(error: unknown, seq: number): unknown {
   return new TreeRefusal('malformed-block', seq, error)
 }
 
+/** hyperbee2 keeps a node in memory before we see it, and goes on keeping it when it is bad: so each is known by itself. */
+const sound = new WeakSet<TreeNode>()
+
+function isSound(node: TreeNode, at: TreeNodePointer): boolean {
+  try {
+    checkNode(node, at)
+    return true
+  } catch {
+    return false // said by whoever loads it again
+  }
+}
+
+/** @throws TreeRefusal */
 function checkNode(node: TreeNode, at: TreeNodePointer): void {
+  if (sound.has(node)) return
   const { keys, children } = node
   const childrenFit = children.length === 0 || children.length === keys.length + 1
   if (!childrenFit || keys.length > MAX_NODE_KEYS) throw new TreeRefusal('malformed-node', at.seq)
   if (keys.length === 0 && children.length > 0) throw new TreeRefusal('malformed-node', at.seq)
+  for (let i = 0; i < keys.length; i++) {
+    if (keys.get(i) === null) throw new TreeRefusal('malformed-node', at.seq)
+  }
   for (let i = 0; i < children.length; i++) {
     const child = children.get(i)
-    if (child.core !== 0) throw new TreeRefusal('foreign-core', at.seq)
+    if (child === null) throw new TreeRefusal('malformed-node', at.seq)
     // Writers put a child into an earlier block, or behind its parent in the same one.
     const isLater = child.seq > at.seq || (child.seq === at.seq && child.offset <= at.offset)
     if (isLater) throw new TreeRefusal('forward-pointer', at.seq)
   }
+  sound.add(node)
 }
 
 /** Where `key` stands in a node, or between which of its keys (and so below which child) it belongs. */

@@ -1,0 +1,81 @@
+/**
+ * The tree nodes in memory, least recently used first out; stands in for hyperbee2's own cache, which departs from what a
+ * writer with readers beside it needs in two ways:
+ * - It forgets a node's id when the node is used a second time, so the next tree is read from its blocks anew.
+ * - It keeps the nodes that a write has replaced. Each put replaces the path to its leaf, so a few hundred puts drive out
+ *   every node still in use.
+ */
+import type { TreeNodePointer } from 'hyperbee2/lib/tree.js'
+
+export class TreeCache {
+  /** Counted up by every write; what the running write has in hand carries a greater number. */
+  retained = 0
+  /** What the running write changes or makes; hyperbee2 puts it on and takes it off again. */
+  readonly dirty = new DirtyNodes((pointer) => this.#noteReplaced(pointer))
+  readonly #maxSize: number
+  /** In order of last use, the oldest first. */
+  readonly #nodes = new Map<number, TreeNodePointer>()
+  #replaced: TreeNodePointer[] = []
+
+  constructor(maxSize: number) {
+    this.#maxSize = maxSize
+  }
+
+  /** The pointer to the same node that is kept, or null. */
+  get(pointer: TreeNodePointer): TreeNodePointer | null {
+    return this.#nodes.get(idOf(pointer)) ?? null
+  }
+
+  /** The node is used now. */
+  bump(pointer: TreeNodePointer): void {
+    const id = idOf(pointer)
+    this.#nodes.delete(id)
+    this.#nodes.set(id, pointer)
+  }
+
+  gc(): void {
+    if (this.#nodes.size <= this.#maxSize) return
+    for (const [id, pointer] of this.#nodes) {
+      if (this.#nodes.size <= this.#maxSize || pointer.retained > this.retained) return
+      this.#nodes.delete(id)
+      pointer.value = null
+    }
+  }
+
+  /** Called at the end of each write, failed or not. */
+  flush(): void {
+    while (this.dirty.length > 0) this.dirty.at(-1)?.unmark()
+    // Not emptied: older trees that are being read hold them still.
+    for (const pointer of this.#replaced) this.#nodes.delete(idOf(pointer))
+    this.#replaced = []
+    this.retained++
+    this.gc()
+  }
+
+  /** What a write changes and what is kept already, it replaces by a node further on in the log. */
+  #noteReplaced(pointer: TreeNodePointer): void {
+    if (this.get(pointer) === pointer) this.#replaced.push(pointer)
+  }
+}
+
+class DirtyNodes extends Array<TreeNodePointer> {
+  readonly #onpush: (pointer: TreeNodePointer) => void
+
+  constructor(onpush: (pointer: TreeNodePointer) => void) {
+    super()
+    this.#onpush = onpush
+  }
+
+  override push(pointer: TreeNodePointer): number {
+    this.#onpush(pointer)
+    return super.push(pointer)
+  }
+}
+
+/** More nodes than any block of ours holds; a hostile block's nodes beyond may take each other's place in the cache. */
+const MAX_NODES_PER_BLOCK = 2 ** 16
+
+/** One core, one cache: block and offset name a node. */
+function idOf({ seq, offset }: TreeNodePointer): number {
+  return seq * MAX_NODES_PER_BLOCK + offset
+}

@@ -1,0 +1,134 @@
+/**
+ * From blocks to a node. A node stands in its block as deltas: pointers to keys, each in the block that wrote it, and to
+ * children; some of them gathered in cohorts, which may stand in other blocks again. hyperbee2 asks for the block of each key
+ * with a promise of its own, which costs more than reading and decoding them. Here the blocks come first, in at most three
+ * rounds (the node's, its cohorts', its keys'), each one storage read; then the node is put together without waiting.
+ *
+ * Whether what comes out is sound is checked by snapshot.ts; what is not there throws a RangeError.
+ */
+import { DeltaCohort, DeltaOp, OP_COHORT } from 'hyperbee2/lib/compression.js'
+import type { Block, Delta } from 'hyperbee2/lib/encoding.js'
+import type SessionConfig from 'hyperbee2/lib/session-config.js'
+import {
+  KeyPointer,
+  Pointer,
+  TreeNode,
+  ValuePointer,
+  type TreeNodePointer
+} from 'hyperbee2/lib/tree.js'
+import type { TreeContext } from './context.ts'
+
+/** Puts the node of `pointer` into memory. Calls that overlap share one reading. */
+export async function inflateNode(
+  context: TreeContext,
+  pointer: TreeNodePointer,
+  config: SessionConfig
+): Promise<TreeNode> {
+  if (pointer.value !== null) return pointer.value
+  // hyperbee2's own inflating looks here too.
+  pointer.inflating ??= new Inflating(context, config).node(pointer)
+  try {
+    return await pointer.inflating
+  } finally {
+    pointer.inflating = null
+  }
+}
+
+class Inflating {
+  readonly #context: TreeContext
+  readonly #config: SessionConfig
+  readonly #blocks = new Map<number, Block>()
+
+  constructor(context: TreeContext, config: SessionConfig) {
+    this.#context = context
+    this.#config = config
+  }
+
+  async node(pointer: TreeNodePointer): Promise<TreeNode> {
+    await this.#load([pointer.seq])
+    const block = this.#block(pointer.seq)
+    const { keys, children } = at(block.tree, pointer.offset)
+    await this.#load([...cohortBlocks(keys), ...cohortBlocks(children)])
+    await this.#load(this.#keyBlocks(keys))
+    const keyOps = keys.map((delta) => this.#inflate(delta, (each) => this.#key(each)))
+    const childOps = children.map((delta) => this.#inflate(delta, (each) => this.#child(each)))
+    pointer.value ??= new TreeNode(block.t, keyOps, childOps)
+    return pointer.value
+  }
+
+  /** Holds the blocks for as long as this takes, whatever the cache of the context does. */
+  async #load(seqs: readonly number[]): Promise<void> {
+    const missing = [...new Set(seqs)].filter((seq) => !this.#take(seq))
+    if (missing.length === 0) return
+    const blocks = await Promise.all(
+      missing.map((seq) => this.#context.getBlock(seq, 0, this.#config))
+    )
+    blocks.forEach((block, i) => this.#blocks.set(at(missing, i), block))
+  }
+
+  /** Whether the block is at hand, without waiting. */
+  #take(seq: number): boolean {
+    if (this.#blocks.has(seq)) return true
+    const block = this.#context.decoded(seq)
+    if (block !== null) this.#blocks.set(seq, block)
+    return block !== null
+  }
+
+  #block(seq: number): Block {
+    return this.#blocks.get(seq) ?? nothingThere()
+  }
+
+  #keyBlocks(deltas: readonly Delta[]): number[] {
+    return deltas.flatMap((delta) =>
+      (delta.type === OP_COHORT ? this.#cohort(delta) : [delta]).flatMap(({ pointer }) =>
+        pointer === null ? [] : [pointer.seq]
+      )
+    )
+  }
+
+  #cohort({ pointer }: Delta): readonly Delta[] {
+    if (pointer === null) return nothingThere()
+    return at(this.#block(pointer.seq).cohorts, pointer.offset)
+  }
+
+  #inflate<P>(delta: Delta, inflate: (delta: Delta) => DeltaOp<P>): DeltaOp<P> | DeltaCohort<P> {
+    if (delta.type !== OP_COHORT) return inflate(delta)
+    const { seq = 0, offset = 0 } = delta.pointer ?? {}
+    const deltas = this.#cohort(delta).map(inflate)
+    return new DeltaCohort(false, new Pointer(this.#context, 0, seq, offset), deltas)
+  }
+
+  #key({ type, index, pointer }: Delta): DeltaOp<KeyPointer> {
+    if (pointer === null) return new DeltaOp<KeyPointer>(false, type, index, null)
+    const { seq, offset } = pointer
+    const { key, value, valuePointer } = at(this.#block(seq).keys, offset)
+    const far =
+      valuePointer === null
+        ? null
+        : new ValuePointer(this.#context, 0, valuePointer.seq, valuePointer.offset, 0)
+    const found = new KeyPointer(this.#context, 0, seq, offset, false, key, value, far)
+    return new DeltaOp(false, type, index, found)
+  }
+
+  #child({ type, index, pointer }: Delta): DeltaOp<TreeNodePointer> {
+    const child =
+      pointer === null
+        ? null
+        : this.#context.createTreeNode(0, pointer.seq, pointer.offset, false, null)
+    return new DeltaOp(false, type, index, child)
+  }
+}
+
+function cohortBlocks(deltas: readonly Delta[]): number[] {
+  return deltas.flatMap(({ type, pointer }) =>
+    type === OP_COHORT && pointer !== null ? [pointer.seq] : []
+  )
+}
+
+function at<T>(list: readonly T[] | null, index: number): T {
+  return list?.[index] ?? nothingThere()
+}
+
+function nothingThere(): never {
+  throw new RangeError('A pointer leads to where nothing is')
+}

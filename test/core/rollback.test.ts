@@ -1,0 +1,240 @@
+/** When a device may append to its own logs: the boot marker, the high-water file, copies and restored backups. */
+import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Child } from '../support/child.ts'
+import { appendTo, inFolder, suspicion, withStore } from '../support/folder.ts'
+import { MemoryPipe } from '../support/memory-pipe.ts'
+import { failure, keysOf, numbered, put, SALT } from '../support/store.ts'
+
+/** Reading works, writing is refused. */
+async function assertReadOnly(path: string, keys: number): Promise<void> {
+  await withStore(path, async (store) => {
+    const log = await store.ownLog('data', SALT)
+    assert.type(store.rolledBack, 'string')
+    assert.is((await keysOf(log)).length, keys)
+    const { length } = log.core
+    await failure('STORE_ROLLED_BACK', () => log.append([put('x')]))
+    assert.is(log.core.length, length)
+    await store.saveSpaces([])
+  })
+}
+
+const RUNNING = 'running'
+
+/** As a crash leaves the store: everything written, nothing closed. */
+async function crash(
+  path: string,
+  options: { durability?: string; from?: number } = {}
+): Promise<void> {
+  const child = new Child('store-process.ts', { folder: path, appends: 3, hold: true, ...options })
+  await child.line('log')
+  await child.line(`ack ${(options.from ?? 0) + 2}`)
+  await child.kill()
+}
+
+/** As if the machine had been started again since. */
+async function reboot(path: string): Promise<void> {
+  const run = JSON.parse(await readFile(join(path, RUNNING), 'utf8')) as object
+  await writeFile(join(path, RUNNING), JSON.stringify({ ...run, boot: 'another' }))
+}
+
+inFolder('marker: there while the store is open, gone after a clean close', async (path) => {
+  await withStore(path, async () => assert.ok((await readdir(path)).includes(RUNNING)))
+  assert.not.ok((await readdir(path)).includes(RUNNING))
+})
+
+inFolder(
+  'marker: a process that died in this boot lost nothing, so writing goes on',
+  async (path) => {
+    await crash(path)
+    assert.ok((await readdir(path)).includes(RUNNING))
+    await appendTo(path, 3, 1)
+    assert.not.ok((await readdir(path)).includes(RUNNING))
+  }
+)
+
+inFolder(
+  'marker: after another boot the store only reads, however often it is opened',
+  async (path) => {
+    await crash(path)
+    await reboot(path)
+    for (let round = 0; round < 3; round++) await assertReadOnly(path, 3)
+  }
+)
+
+inFolder('marker: with durability disk another boot lost nothing', async (path) => {
+  await crash(path, { durability: 'disk' })
+  await reboot(path)
+  await appendTo(path, 3, 1)
+  assert.is(await suspicion(path), null)
+})
+
+inFolder('marker: what counts is how the last run wrote, not how this one will', async (path) => {
+  await crash(path)
+  await reboot(path)
+  const rolledBack = await withStore(path, async (store) => store.rolledBack, {
+    durability: 'disk'
+  })
+  assert.type(rolledBack, 'string')
+  assert.type(await suspicion(path), 'string')
+})
+
+inFolder('marker: one that cannot be read is of another boot', async (path) => {
+  await crash(path)
+  for (const text of ['', '{"bo', 'null', '[]', '{}']) {
+    await writeFile(join(path, RUNNING), text)
+    await assertReadOnly(path, 3)
+  }
+})
+
+/** Puts an older state of the stack's files in place of the present one, inodes and times kept: a restored snapshot. */
+async function restoreLogs(path: string, body: () => Promise<void>): Promise<void> {
+  const db = join(path, 'logs', 'db')
+  await cp(db, `${db}-old`, { recursive: true, preserveTimestamps: true })
+  await body()
+  await rm(db, { recursive: true })
+  await rename(`${db}-old`, db)
+}
+
+inFolder(
+  'high water: a log that came back shorter is only read, however often it is opened',
+  async (path) => {
+    await appendTo(path, 0, 3)
+    await restoreLogs(path, () => appendTo(path, 3, 3))
+    for (let round = 0; round < 3; round++) await assertReadOnly(path, 3)
+  }
+)
+
+inFolder(
+  'high water: the last append before a clean close is marked, also in a log closed before',
+  async (path) => {
+    await appendTo(path, 0, 1)
+    await restoreLogs(path, () =>
+      withStore(path, async (store) => {
+        const log = await store.ownLog('data', SALT)
+        for (let i = 1; i < 4; i++) await log.append(numbered(i, 1))
+        await log.close()
+      })
+    )
+    await withStore(path, async (store) => {
+      await store.ownLog('data', SALT)
+      assert.match(store.rolledBack ?? '', 'has 1 blocks, but had 4')
+    })
+  }
+)
+
+inFolder('high water: every log is marked, not only the first that was written', async (path) => {
+  await appendTo(path, 0, 1)
+  await restoreLogs(path, () =>
+    withStore(path, async (store) => {
+      const logs = [await store.ownLog('data', SALT), await store.ownLog('other', SALT)]
+      for (const log of logs) await log.append([put('x')])
+    })
+  )
+  await withStore(path, async (store) => {
+    await store.ownLog('other', SALT)
+    assert.match(store.rolledBack ?? '', 'has 0 blocks, but had 1')
+  })
+})
+
+inFolder('high water: a log with other contents of the same length is only read', async (path) => {
+  await appendTo(path, 0, 3)
+  await restoreLogs(path, async () => {})
+  const file = join(path, 'high-water.json')
+  const marks = await readFile(file, 'utf8')
+  await writeFile(
+    file,
+    marks
+      .replace(/"treeHash": "./, '"treeHash": "x')
+      .replace('"x', marks.includes('"treeHash": "0') ? '"1' : '"0')
+  )
+  await assertReadOnly(path, 3)
+})
+
+inFolder('high water: a store that lost its whole log is only read', async (path) => {
+  await crash(path)
+  const db = join(path, 'logs', 'db')
+  for (const name of await readdir(db)) if (name.endsWith('.log')) await rm(join(db, name))
+  await assertReadOnly(path, 0)
+})
+
+inFolder(
+  'high water: a tail that a peer gives back heals, and appending goes on from the next open',
+  async (path) => {
+    await appendTo(path, 0, 3)
+    const peer = await MemoryPipe.open()
+    try {
+      await restoreLogs(path, async () => {
+        await appendTo(path, 3, 4)
+        await withStore(path, async (store) => {
+          await peer.receive((await store.ownLog('data', SALT)).core)
+          peer.cut()
+        })
+      })
+      await withStore(path, async (store) => {
+        const log = await store.ownLog('data', SALT)
+        await failure('STORE_ROLLED_BACK', () => log.append([put('x')]))
+        await peer.giveBack(log.core)
+        await failure('STORE_ROLLED_BACK', () => log.append([put('x')]))
+        peer.cut()
+      })
+      await withStore(path, async (store) => {
+        const log = await store.ownLog('data', SALT)
+        assert.is(store.rolledBack, null)
+        await log.append(numbered(7, 1))
+        assert.is((await keysOf(log)).length, 8)
+        const copy = await peer.receive(log.core)
+        assert.equal([copy.length, copy.fork], [8, 0])
+        peer.cut()
+      })
+    } finally {
+      await peer.close()
+    }
+  }
+)
+
+inFolder(
+  'high water: a tail whose length is known again but not its blocks is only read',
+  async (path) => {
+    await appendTo(path, 0, 3)
+    const peer = await MemoryPipe.open()
+    try {
+      await restoreLogs(path, async () => {
+        await appendTo(path, 3, 4)
+        await withStore(path, async (store) => {
+          await peer.receive((await store.ownLog('data', SALT)).core)
+          peer.cut()
+        })
+      })
+      // As somebody's log, so that nothing but its length comes.
+      await withStore(path, async (store) => {
+        const log = await store.ownLog('data', SALT)
+        const { key } = log.core
+        await log.close()
+        const core = await store.remoteLog(key)
+        await peer.offer(core, 7)
+      })
+      assert.match((await suspicion(path)) ?? '', 'lacks blocks')
+    } finally {
+      await peer.close()
+    }
+  }
+)
+
+inFolder('a copied store is only read, and the original writes on', async (path) => {
+  await appendTo(path, 0, 3)
+  const copy = `${path}-copy`
+  await cp(path, copy, { recursive: true, preserveTimestamps: true })
+  for (let round = 0; round < 2; round++) await assertReadOnly(copy, 3)
+  await appendTo(path, 3, 1)
+})
+
+inFolder('a store that was renamed writes on', async (path) => {
+  await appendTo(path, 0, 1)
+  await rename(path, `${path}-renamed`)
+  await appendTo(`${path}-renamed`, 1, 1)
+})
+
+test.run()
