@@ -42,7 +42,8 @@ export async function openDevice(options: OpenDeviceOptions): Promise<Device> {
     now,
     maxDrift
   } = options
-  if (typeof storage !== 'string' || storage === '') invalid('storage', 'a folder', storage)
+  if (typeof storage !== 'string' || storage === '' || storage.includes('\0'))
+    invalid('storage', 'a folder', storage)
   if (typeof name !== 'string' || name === '') invalid('name', 'a string', name)
   if (durability !== 'os' && durability !== 'disk')
     invalid('durability', "'os' or 'disk'", durability)
@@ -52,15 +53,22 @@ export async function openDevice(options: OpenDeviceOptions): Promise<Device> {
   if (transport !== undefined && typeof transport !== 'function')
     invalid('transport', 'a transport, as swarm() makes', transport)
   if (now !== undefined && typeof now !== 'function') invalid('now', 'a function', now)
-  if (maxDrift !== undefined && !(maxDrift >= 0)) invalid('maxDrift', 'milliseconds', maxDrift)
+  if (maxDrift !== undefined && !(typeof maxDrift === 'number' && maxDrift >= 0))
+    invalid('maxDrift', 'milliseconds', maxDrift)
   const store = await openStore(storage, { passphrase: passphrase ?? null, durability })
-  return new Device({
-    store,
-    name,
-    now: now ?? Date.now,
-    transport: transport ?? null,
-    ...(maxDrift === undefined ? {} : { maxDrift })
-  })
+  try {
+    return new Device({
+      store,
+      name,
+      now: now ?? Date.now,
+      transport: transport ?? null,
+      ...(maxDrift === undefined ? {} : { maxDrift })
+    })
+  } catch (error) {
+    // The transport could not be made; the store must not stay locked for that.
+    await store.close()
+    throw error
+  }
 }
 
 export { MemoryNetwork, swarm }
@@ -70,4 +78,5 @@ export type { ErrorCode } from './errors.ts'
 export type { Stamp } from './clock/index.ts'
 export { stampToText } from './clock/index.ts'
 export type { Value } from './crdt/index.ts'
+export { MAX_KEY_BYTES, openMultiBee } from './multiwriter/index.ts'
 export type * from './multiwriter/index.ts'

@@ -25,6 +25,7 @@ export class MultiBeeBatch<K, V> {
     return this
   }
 
+  /** @throws KEY_INVALID at once */
   del(key: K): this {
     this.#open().push(this.#deleteOf(key))
     return this
@@ -34,7 +35,7 @@ export class MultiBeeBatch<K, V> {
   async flush(): Promise<void> {
     const operations = this.#open()
     this.#operations = null
-    if (operations.length > 0) await this.#write(operations)
+    await this.#write(operations)
   }
 
   /** Drops what was collected. Idempotent. */

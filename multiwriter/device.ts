@@ -3,20 +3,18 @@ import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import z32 from 'z32'
 import {
-  Connection,
   randomBytes,
-  secureStream,
   topicOf,
   type DeviceStore,
-  type SpaceLink,
   type SpaceRecord,
   type SpaceSecrets,
   type Transport,
   type TransportFactory
 } from '../core/index.ts'
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
-import { Space } from './space.ts'
-import { decodeTicket } from './ticket.ts'
+import { Connections } from './connections.ts'
+import { checkReplicate, Space, type RawStream, type ReplicateOptions } from './space.ts'
+import { decodeTicket, isTicket } from './ticket.ts'
 
 export interface DeviceEvents {
   /** A connection ended with an error, for instance because the peer sent garbage. */
@@ -42,9 +40,11 @@ export interface CreateSpaceOptions {
   readonly open?: boolean
 }
 
+/** Both count at the first opening: later ones find them stored. */
 export interface OpenSpaceOptions {
+  /** What this device calls the space. */
   readonly name?: string
-  /** Fetch blocks when they are read, not ahead; at the first opening. Default false. */
+  /** Fetch blocks when they are read, not ahead. Default false. */
   readonly sparse?: boolean
 }
 
@@ -56,12 +56,11 @@ export class Device extends EventEmitter<DeviceEvents> {
   readonly #store: DeviceStore
   readonly #transport: Transport | null
   readonly #spaces = new Map<string, Promise<Space>>()
-  readonly #links = new Set<SpaceLink>()
-  readonly #connections = new Set<Connection>()
-  /** Which connection runs over a stream that somebody handed us. */
-  readonly #byStream = new WeakMap<object, Connection>()
-  /** Connections that carry every space, as they were made for the whole device. */
-  readonly #shared = new Set<Connection>()
+  /** Spaces that are closing: each is opened again only afterwards. */
+  readonly #ending = new Map<string, Promise<void>>()
+  /** Creations and openings under way: `close` waits for them. */
+  readonly #opening = new Set<Promise<Space>>()
+  readonly #connections: Connections
   #saving: Promise<void> = Promise.resolve()
   #closing: Promise<void> | null = null
 
@@ -72,6 +71,9 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#store = parts.store
     this.id = z32.encode(parts.store.keyPair.publicKey)
     this.name = parts.name
+    this.#connections = new Connections(parts.store.keyPair, (error) =>
+      this.emit('connection-error', error)
+    )
     this.#transport = parts.transport?.(parts.store.keyPair) ?? null
     this.#transport?.events.on('connection', (stream) => void this.replicate(stream))
   }
@@ -87,7 +89,11 @@ export class Device extends EventEmitter<DeviceEvents> {
   }
 
   /** Makes a new space, with this device as its founder. */
-  async createSpace(options: CreateSpaceOptions = {}): Promise<Space> {
+  createSpace(options: CreateSpaceOptions = {}): Promise<Space> {
+    return this.#track(this.#createSpace(options))
+  }
+
+  async #createSpace(options: CreateSpaceOptions): Promise<Space> {
     this.#checkOpen()
     checkOptions('createSpace', options, ['name', 'open'])
     const { name = 'space', open = false } = options
@@ -105,17 +111,22 @@ export class Device extends EventEmitter<DeviceEvents> {
    * Opens a space: one this device is in by its address, or by a ticket one that it then joins.
    * @throws SPACE_UNKNOWN, TICKET_INVALID
    */
-  async openSpace(which: string, options: OpenSpaceOptions = {}): Promise<Space> {
+  openSpace(which: string, options: OpenSpaceOptions = {}): Promise<Space> {
+    return this.#track(this.#openSpace(which, options))
+  }
+
+  async #openSpace(which: string, options: OpenSpaceOptions): Promise<Space> {
     this.#checkOpen()
+    if (typeof which !== 'string') invalid('which', 'an address or a ticket', which)
     checkOptions('openSpace', options, ['name', 'sparse'])
     const { name = 'space', sparse = false } = options
     checkName(name)
     checkFlag('sparse', sparse)
     const known = this.#find(which)
     if (known !== null) return this.#open(known)
+    if (!isTicket(which))
+      throw new ManyhandsError('SPACE_UNKNOWN', `There is no space ${which} here`)
     const { address, membershipKey, open } = decodeTicket(which)
-    const again = this.#find(z32.encode(address))
-    if (again !== null) return this.#open(again)
     const secrets = { address, membershipKey, salt: randomBytes(32) }
     return this.#add(secrets, { address, name, open, sparse, writers: [] })
   }
@@ -124,13 +135,12 @@ export class Device extends EventEmitter<DeviceEvents> {
    * Replicates all spaces, present and future, over a stream (as Space.replicate takes it).
    * @returns the stream to pipe
    */
-  replicate(stream: unknown, options: { readonly initiator?: boolean } = {}): unknown {
+  replicate(isInitiator: boolean): RawStream
+  replicate<S extends object>(stream: S, options?: ReplicateOptions): S
+  replicate(stream: unknown, options: ReplicateOptions = {}): unknown {
     this.#checkOpen()
-    checkOptions('replicate', options, ['initiator'])
-    const { connection, outer } = this.#connect(stream, options.initiator)
-    this.#shared.add(connection)
-    for (const link of this.#links) void connection.add(link)
-    return outer
+    checkReplicate(options)
+    return this.#connections.replicateAll(stream, options.initiator)
   }
 
   /** Closes everything that was opened here, in reverse. Idempotent; nothing keeps the process alive afterwards. */
@@ -145,12 +155,25 @@ export class Device extends EventEmitter<DeviceEvents> {
 
   async #close(): Promise<void> {
     await this.#transport?.close()
-    for (const connection of this.#connections) connection.close()
+    this.#connections.close()
+    await Promise.allSettled(this.#opening)
     const spaces = await Promise.allSettled(this.#spaces.values())
-    for (const space of spaces) if (space.status === 'fulfilled') await space.value.close()
+    const closings = await Promise.allSettled([
+      ...spaces.map((space) => (space.status === 'fulfilled' ? space.value.close() : undefined)),
+      ...this.#ending.values()
+    ])
     await this.#saving
     await this.#store.close()
     this.removeAllListeners()
+    // Shown last: whatever failed, the store is closed.
+    for (const closing of closings) if (closing.status === 'rejected') throw closing.reason
+  }
+
+  #track(opening: Promise<Space>): Promise<Space> {
+    this.#opening.add(opening)
+    const done = () => this.#opening.delete(opening)
+    opening.then(done, done)
+    return opening
   }
 
   /** By address in text form. */
@@ -160,11 +183,13 @@ export class Device extends EventEmitter<DeviceEvents> {
 
   async #add(secrets: SpaceSecrets, record: SpaceRecord): Promise<Space> {
     await this.#save(async () => {
+      // Another call may have joined it meanwhile.
+      if (this.#find(z32.encode(record.address)) !== null) return
       const known = this.#store.secrets
       await this.#store.saveSecrets({ ...known, spaces: [...known.spaces, secrets] })
       await this.#store.saveSpaces([...this.#store.spaces, record])
     })
-    return this.#open(record)
+    return this.#open(this.#find(z32.encode(record.address)) ?? record)
   }
 
   #open(record: SpaceRecord): Promise<Space> {
@@ -176,6 +201,7 @@ export class Device extends EventEmitter<DeviceEvents> {
   }
 
   async #openNow(record: SpaceRecord): Promise<Space> {
+    await this.#ending.get(b4a.toString(record.address, 'hex'))?.catch(() => {}) // its closer sees why
     const secrets = this.#store.secrets.spaces.find(({ address }) =>
       b4a.equals(address, record.address)
     )
@@ -190,21 +216,29 @@ export class Device extends EventEmitter<DeviceEvents> {
       now,
       ...(maxDrift === undefined ? {} : { maxDrift }),
       save: (changed) => this.#saveRecord(changed),
-      replicate: (link, stream, initiator) => this.#replicateOne(link, stream, initiator),
-      onclose: (closed) => this.#forget(closed, record.address, secrets.membershipKey)
+      replicate: (link, stream, initiator) => this.#connections.replicate(link, stream, initiator),
+      onclose: (closing, closed) => {
+        this.#forget(closing, record.address, secrets.membershipKey)
+        this.#remember(b4a.toString(record.address, 'hex'), closed)
+      }
     })
-    this.#links.add(space.link)
-    for (const connection of this.#shared) void connection.add(space.link)
+    this.#connections.add(space.link)
     if (this.#closing === null) this.#transport?.join(topicOf(secrets.membershipKey))
     return space
   }
 
   #forget({ link }: Space, address: Uint8Array, membershipKey: Uint8Array): void {
     this.#spaces.delete(b4a.toString(address, 'hex'))
-    this.#links.delete(link)
-    for (const connection of this.#connections) connection.remove(link)
+    this.#connections.remove(link)
     // Leaving is a courtesy to the network; it fails when the transport is gone.
     this.#transport?.leave(topicOf(membershipKey)).catch(() => {})
+  }
+
+  /** Until a space is closed. */
+  #remember(id: string, closed: Promise<void>): void {
+    this.#ending.set(id, closed)
+    const done = () => this.#ending.delete(id)
+    closed.then(done, done)
   }
 
   #saveRecord(changed: SpaceRecord): Promise<void> {
@@ -222,32 +256,6 @@ export class Device extends EventEmitter<DeviceEvents> {
     const saved = this.#saving.then(write)
     this.#saving = saved.catch(() => {}) // shown to the caller of this one
     return saved
-  }
-
-  #replicateOne(link: SpaceLink, stream: unknown, initiator: boolean | undefined): unknown {
-    const { connection, outer } = this.#connect(stream, initiator)
-    void connection.add(link)
-    return outer
-  }
-
-  /** The connection over a stream; the same for the same stream. */
-  #connect(stream: unknown, initiator: boolean | undefined) {
-    const known =
-      typeof stream === 'object' && stream !== null ? this.#byStream.get(stream) : undefined
-    if (known !== undefined) return { connection: known, outer: stream }
-    const secure = secureStream(stream, initiator, this.#store.keyPair)
-    if (secure === null) {
-      invalid('stream', 'true, false, a Noise stream, or a duplex with { initiator }', stream)
-    }
-    const connection: Connection = new Connection(secure, (error) => {
-      this.#connections.delete(connection)
-      this.#shared.delete(connection)
-      if (error !== null) this.emit('connection-error', error)
-    })
-    this.#connections.add(connection)
-    const outer = typeof stream === 'boolean' ? secure.rawStream : stream
-    this.#byStream.set(outer as object, connection)
-    return { connection, outer }
   }
 
   #checkOpen(): void {

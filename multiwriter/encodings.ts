@@ -89,6 +89,8 @@ function isCodec(encoding: unknown): boolean {
     typeof encoding === 'object' &&
     encoding !== null &&
     'encode' in encoding &&
-    'decode' in encoding
+    'decode' in encoding &&
+    typeof encoding.encode === 'function' &&
+    typeof encoding.decode === 'function'
   )
 }

@@ -2,25 +2,37 @@
 import type { Cursor } from './merge.ts'
 import type { FoldedKey } from './view.ts'
 
-/** Opens the cursor at its first batch. */
-export function lateCursor<T>(open: () => Promise<Cursor<T>>): Cursor<T> {
+/** Opens the cursor at its first batch. @param explain what to throw for an error */
+export function lateCursor<T>(
+  open: () => Promise<Cursor<T>>,
+  explain: (error: unknown) => unknown
+): Cursor<T> {
   let opening: Promise<Cursor<T>> | null = null
   let opened: Cursor<T> | null = null
   let isClosed = false
   return {
     nextBatch(size) {
       if (isClosed) return []
-      if (opened !== null) return opened.nextBatch(size)
       opening ??= open()
-      return opening.then((cursor) => {
-        opened = cursor
-        return isClosed ? [] : cursor.nextBatch(size)
-      })
+      const batch =
+        opened !== null
+          ? opened.nextBatch(size)
+          : opening.then((cursor) => {
+              opened = cursor
+              return isClosed ? [] : cursor.nextBatch(size)
+            })
+      return batch instanceof Promise ? batch.catch(rethrow) : batch
     },
     async close() {
       isClosed = true
-      if (opening !== null) await (await opening).close()
+      // What never opened has nothing to close; why not was shown by the read.
+      const cursor = await opening?.catch(() => null)
+      await cursor?.close()
     }
+  }
+
+  function rethrow(error: unknown): never {
+    throw explain(error)
   }
 }
 

@@ -8,7 +8,6 @@
 import b4a from 'b4a'
 import { invalid, ManyhandsError } from '../errors.ts'
 import type { TreeRange } from '../core/index.ts'
-import type { KeyEncoding } from './encodings.ts'
 
 /** The database. 0x20 (documents) and 0x30 (files) are kept free. */
 const SECTION_DB = 0x10
@@ -17,6 +16,9 @@ const SECTION_DB = 0x10
 export const MAX_KEY_BYTES = 4096
 
 const MAX_NAME_BYTES = 255
+
+/** All names on the way together: they stand in front of every key. */
+const MAX_PATH_BYTES = 1024
 
 const encoder = new TextEncoder()
 
@@ -35,7 +37,11 @@ export class Keyspace {
 
   constructor(path: readonly string[] = []) {
     this.#path = path
-    this.#prefix = b4a.concat([b4a.from([SECTION_DB]), ...path.map(encodeName), b4a.from([0])])
+    const names = b4a.concat(path.map(encodeName))
+    if (names.byteLength > MAX_PATH_BYTES) {
+      invalid('name', `nested names of at most ${MAX_PATH_BYTES} bytes together`, path.at(-1))
+    }
+    this.#prefix = b4a.concat([b4a.from([SECTION_DB]), names, b4a.from([0])])
   }
 
   sub(name: string): Keyspace {
@@ -44,6 +50,7 @@ export class Keyspace {
 
   /** @throws KEY_INVALID */
   encode(key: Uint8Array): Uint8Array {
+    checkBytes(key)
     if (key.byteLength === 0) keyInvalid('is empty')
     if (key.byteLength > MAX_KEY_BYTES) {
       keyInvalid(`takes ${key.byteLength} bytes, the limit is ${MAX_KEY_BYTES}`)
@@ -62,8 +69,10 @@ export class Keyspace {
   }
 
   /** Bounds in the bee for bounds of the caller; an absent bound ends with this space. */
-  range<K>({ gt, gte, lt, lte }: Range<K>, encoding: KeyEncoding<K>): TreeRange {
-    const bound = (key: K) => b4a.concat([this.#prefix, encoding.encode(key)])
+  range<K>({ gt, gte, lt, lte }: Range<K>, encode: (key: K) => Uint8Array): TreeRange {
+    if (gt !== undefined && gte !== undefined) invalid('gt', 'no gte beside it', gt)
+    if (lt !== undefined && lte !== undefined) invalid('lt', 'no lte beside it', lt)
+    const bound = (key: K) => b4a.concat([this.#prefix, checkBytes(encode(key))])
     const lower =
       gt !== undefined ? { gt: bound(gt) } : { gte: gte === undefined ? this.#prefix : bound(gte) }
     const upper =
@@ -91,6 +100,11 @@ function encodeName(name: string): Uint8Array {
     invalid('name', `1 to ${MAX_NAME_BYTES} bytes`, name)
   }
   return b4a.concat([b4a.from([bytes.byteLength]), bytes])
+}
+
+/** What a key encoding of the caller's gave. */
+function checkBytes(key: unknown): Uint8Array {
+  return key instanceof Uint8Array ? key : keyInvalid('encoding gave no Uint8Array')
 }
 
 function keyInvalid(problem: string): never {

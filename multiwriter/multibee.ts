@@ -4,8 +4,8 @@
  */
 import type { Stamp } from '../clock/index.ts'
 import { encodeValue, type Value } from '../crdt/index.ts'
-import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
-import type { ReadOptions } from '../core/index.ts'
+import { checkOptions, invalid, isManyhandsError, ManyhandsError } from '../errors.ts'
+import type { ReadOptions, TreeRange } from '../core/index.ts'
 import { MultiBeeBatch } from './batch.ts'
 import { EntryCursor, lateCursor } from './entry-cursor.ts'
 import {
@@ -19,7 +19,7 @@ import { Keyspace, type Range } from './keyspace.ts'
 import { iterate } from './merge.ts'
 import type { Refusals } from './refusals.ts'
 import type { Union } from './union.ts'
-import type { FoldedKey, FoldedValue } from './view.ts'
+import type { FoldedKey, FoldedValue, View } from './view.ts'
 import { Watcher } from './watch.ts'
 import type { Operation, WriteQueue } from './write-queue.ts'
 
@@ -77,13 +77,16 @@ export interface Engine {
   readonly refusals: Refusals
   /** Null for a database that only reads. */
   readonly queue: WriteQueue | null
+  /** True from the call of `close` on, while what was put before is still being written. */
+  isClosed(): boolean
   /** Closes the whole database. */
   close(): Promise<void>
 }
 
 const RANGE_OPTIONS = ['gt', 'gte', 'lt', 'lte'] as const
 const READ_OPTIONS = ['wait', 'timeout'] as const
-const STREAM_OPTIONS = [...RANGE_OPTIONS, ...READ_OPTIONS, 'reverse', 'limit']
+const PEEK_OPTIONS = [...RANGE_OPTIONS, ...READ_OPTIONS, 'reverse']
+const STREAM_OPTIONS = [...PEEK_OPTIONS, 'limit']
 
 export class MultiBee<K = string, V = Value> {
   readonly #engine: Engine
@@ -104,7 +107,9 @@ export class MultiBee<K = string, V = Value> {
     return this.#engine.queue !== null
   }
 
+  /** Resolves when all logs are open. Not needed before other calls. */
   async ready(): Promise<void> {
+    this.#checkOpen()
     await this.#engine.union.ready()
   }
 
@@ -114,11 +119,10 @@ export class MultiBee<K = string, V = Value> {
    * `timeout`
    */
   async get(key: K, options: ReadOptions = {}): Promise<Entry<K, V> | null> {
+    this.#checkOpen()
     checkOptions('get', options, READ_OPTIONS)
-    const bytes = this.#encodeKey(key)
-    const view = await this.#engine.union.view(options)
-    const found = view.get(bytes, options)
-    const folded = found instanceof Promise ? await found : found
+    checkRead(options)
+    const folded = await this.#fold(this.#encodeKey(key), options)
     if (isUnreadable(folded)) {
       throw new ManyhandsError('ENTRY_UNSUPPORTED', 'A newer version wrote this key')
     }
@@ -145,32 +149,34 @@ export class MultiBee<K = string, V = Value> {
     return new MultiBeeBatch(
       (key, value) => this.#putOf(key, value),
       (key) => this.#deleteOf(key),
-      (operations) => queue.write(operations)
+      async (operations) => {
+        this.#checkOpen()
+        if (operations.length > 0) await queue.write(operations)
+      }
     )
   }
 
   /**
-   * The entries of a range in key order, as of now. Leaving the loop releases everything.
+   * The entries of a range in key order, as of this call. Leaving the loop releases everything.
    * @example for await (const { key, value } of db.createReadStream({ gte: 'a/', lt: 'a0', limit: 20 })) console.log(key, value)
    */
   createReadStream(options: StreamOptions<K> = {}): AsyncIterableIterator<Entry<K, V>> {
-    const { cursor, limit } = this.#open(options, 'createReadStream')
-    return iterate(new EntryCursor(cursor, limit, (folded) => this.#entryOf(folded)))
+    checkOptions('createReadStream', options, STREAM_OPTIONS)
+    return this.#stream(options, (folded) => this.#entryOf(folded))
   }
 
   /** The entries of a range that have conflicts; those won by a deletion too, with `value: null`. */
   conflicts(options: StreamOptions<K> = {}): AsyncIterableIterator<Entry<K, V | null>> {
-    const { cursor, limit } = this.#open(options, 'conflicts')
-    return iterate(
-      new EntryCursor(cursor, limit, (folded) => {
-        if (folded.conflicts.length === 0) return null
-        return this.#entryOf(folded) ?? this.#tombstoneOf(folded)
-      })
-    )
+    checkOptions('conflicts', options, STREAM_OPTIONS)
+    return this.#stream(options, (folded) => {
+      if (folded.conflicts.length === 0) return null
+      return this.#entryOf(folded) ?? this.#tombstoneOf(folded)
+    })
   }
 
   /** The first entry of a range, or null. With `reverse`, the last. */
   async peek(options: Omit<StreamOptions<K>, 'limit'> = {}): Promise<Entry<K, V> | null> {
+    checkOptions('peek', options, PEEK_OPTIONS)
     for await (const entry of this.createReadStream({ ...options, limit: 1 })) return entry
     return null
   }
@@ -182,8 +188,7 @@ export class MultiBee<K = string, V = Value> {
    */
   watch(range: Range<K> = {}): AsyncIterableIterator<Change<K, V>> {
     checkOptions('watch', range, RANGE_OPTIONS)
-    const bounds = this.#space.range(range, this.#keys)
-    return new Watcher(this.#engine.union, bounds, (key, before, after) =>
+    return new Watcher(this.#engine.union, this.#range(range), (key, before, after) =>
       this.#changeOf(key, before, after)
     )
   }
@@ -196,48 +201,90 @@ export class MultiBee<K = string, V = Value> {
     checkOptions('sub', encodings, ['keyEncoding', 'valueEncoding'])
     const { keyEncoding, valueEncoding } = encodings
     return new MultiBee<K2, V2>(
-      this.#engine,
+      { ...this.#engine, close: () => Promise.resolve() },
       this.#space.sub(name),
       keyEncoding === undefined ? inheritEncoding(this.#keys) : keyEncodingOf(keyEncoding),
       valueEncoding === undefined ? inheritEncoding(this.#values) : valueEncodingOf(valueEncoding)
     )
   }
 
-  /** Closes the database with all its sub-databases; afterwards everything rejects with BEE_CLOSED. Idempotent. */
+  /**
+   * Closes the database with all its sub-databases; afterwards everything rejects with BEE_CLOSED. Idempotent. A sub-database
+   * has nothing of its own to close: it lives as long as its database.
+   */
   async close(): Promise<void> {
     await this.#engine.close()
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #checkOpen(): void {
+    if (this.#engine.isClosed()) throw closed()
+  }
+
   #queue(): WriteQueue {
+    this.#checkOpen()
     if (this.#engine.queue !== null) return this.#engine.queue
     throw new ManyhandsError('INVALID_ARGUMENT', 'This database was opened for reading only')
   }
 
+  async #fold(key: Uint8Array, options: ReadOptions): Promise<FoldedKey> {
+    try {
+      const view = await this.#engine.union.view(options)
+      const folded = view.get(key, options)
+      return folded instanceof Promise ? await folded : folded
+    } catch (error) {
+      throw this.#explain(error)
+    }
+  }
+
+  /** What fails while the database closes fails because of that, whatever the logs say. */
+  #explain(error: unknown): unknown {
+    return this.#engine.isClosed() ? closed(error) : error
+  }
+
   #encodeKey(key: K): Uint8Array {
-    return this.#space.encode(this.#keys.encode(key))
+    return this.#space.encode(encodeWith(this.#keys, key, 'KEY_INVALID'))
   }
 
   #putOf(key: K, value: V): Operation {
-    return { key: this.#encodeKey(key), value: encodeValue(this.#values.encode(value)) }
+    const storable = { encode: (given: V) => encodeValue(this.#values.encode(given)) }
+    return { key: this.#encodeKey(key), value: encodeWith(storable, value, 'VALUE_INVALID') }
   }
 
   #deleteOf(key: K): Operation {
     return { key: this.#encodeKey(key), value: null }
   }
 
-  #open(options: StreamOptions<K>, what: string) {
-    checkOptions(what, options, STREAM_OPTIONS)
-    const { reverse = false, limit = Infinity, wait, timeout, ...range } = options
+  #stream<E>(
+    options: StreamOptions<K>,
+    entryOf: (folded: FoldedKey) => E | null
+  ): AsyncIterableIterator<E> {
+    const { reverse = false, limit = Infinity, wait = true, timeout = 0, ...range } = options
+    const read = { wait, timeout }
+    checkRead(read)
     checkLimit(limit)
-    const read = {
-      ...(wait === undefined ? {} : { wait }),
-      ...(timeout === undefined ? {} : { timeout })
-    }
-    const bounds = { ...this.#space.range(range, this.#keys), reverse }
-    const cursor = lateCursor(async () =>
-      (await this.#engine.union.view(read)).cursor(bounds, read)
+    if (typeof reverse !== 'boolean') invalid('reverse', 'true or false', reverse)
+    const bounds = { ...this.#range(range), reverse }
+    const view = this.#view(read)
+    view.catch(() => {}) // shown by the first read, if there is one
+    const cursor = lateCursor(
+      async () => (await view).cursor(bounds, read),
+      (error) => this.#explain(error)
     )
-    return { cursor, limit }
+    return iterate(new EntryCursor(cursor, limit, entryOf))
+  }
+
+  async #view(options: ReadOptions): Promise<View> {
+    this.#checkOpen()
+    return this.#engine.union.view(options)
+  }
+
+  #range(range: Range<K>): TreeRange {
+    const encode = (key: K) => encodeWith(this.#keys, key, 'KEY_INVALID')
+    return this.#space.range(range, encode)
   }
 
   /** Null for what is not there, and (counted) for what cannot be read here. */
@@ -316,6 +363,31 @@ function isSameWinner(a: FoldedKey, b: FoldedKey): boolean {
 
 function isSamePlace(a: FoldedValue, b: FoldedValue | undefined): boolean {
   return b !== undefined && a.said.seq === b.said.seq && a.said.writer === b.said.writer
+}
+
+function closed(cause?: unknown): ManyhandsError {
+  return new ManyhandsError('BEE_CLOSED', 'The database is closed', { cause })
+}
+
+/** A getter, a proxy or a codec of the caller's may throw anything: the code says what was wrong, the cause how. */
+function encodeWith<T, U>(
+  encoding: { encode(given: T): U },
+  given: T,
+  code: 'KEY_INVALID' | 'VALUE_INVALID'
+): U {
+  try {
+    return encoding.encode(given)
+  } catch (cause) {
+    if (isManyhandsError(cause)) throw cause
+    const what = code === 'KEY_INVALID' ? 'key' : 'value'
+    throw new ManyhandsError(code, `The ${what} could not be encoded`, { cause })
+  }
+}
+
+function checkRead({ wait, timeout }: ReadOptions): void {
+  if (wait !== undefined && typeof wait !== 'boolean') invalid('wait', 'true or false', wait)
+  if (timeout === undefined || (Number.isFinite(timeout) && timeout >= 0)) return
+  invalid('timeout', 'milliseconds, 0 for ever', timeout)
 }
 
 function checkLimit(limit: unknown): void {

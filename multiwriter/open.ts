@@ -2,10 +2,10 @@
 import b4a from 'b4a'
 import { LogReader, OwnLog, type AppendGuard, type Hypercore } from '../core/index.ts'
 import type { Value } from '../crdt/index.ts'
-import { checkOptions } from '../errors.ts'
+import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { keyEncodingOf, valueEncodingOf } from './encodings.ts'
 import { Keyspace } from './keyspace.ts'
-import { MultiBee, type Encodings } from './multibee.ts'
+import { MultiBee, type Encodings, type Engine } from './multibee.ts'
 import { observeWith, openClock } from './own-clock.ts'
 import { Refusals } from './refusals.ts'
 import { Union } from './union.ts'
@@ -19,7 +19,7 @@ export interface MultiBeeOptions<K, V> extends Encodings<K, V> {
   readonly open: (key: Uint8Array) => Hypercore
   /** Fetch blocks when they are read, not ahead. */
   readonly sparse?: boolean
-  /** The log to write to: a writable core, which must be among the writers. Default: reading only. */
+  /** The log to write to: a writable core, which must be among the writers; closed with the database. Default: reading only. */
   readonly own?: Hypercore
   /** Milliseconds since 1970, for stamps. Needed with `own`. */
   readonly now?: () => number
@@ -41,14 +41,15 @@ const NO_GUARD: AppendGuard = {
 export async function openMultiBee<K = string, V = Value>(
   options: MultiBeeOptions<K, V>
 ): Promise<MultiBee<K, V>> {
-  checkOptions('openMultiBee', options, OPTIONS)
-  const { writers, open, sparse = false, own, now = () => 0 } = options
+  const { writers, keys, values } = checked(options)
+  const { open, sparse = false, own, now } = options
   const refusals = new Refusals()
   await own?.ready()
+  if (own !== undefined) checkListed(writers, own.key)
   const log = own === undefined ? null : new OwnLog(own, NO_GUARD)
-  const clock = log === null ? null : await openClock(log, now)
+  const clock = log === null || now === undefined ? null : await openClock(log, now)
   const union = new Union({
-    writers: 'list' in writers ? writers : new WriterList(writers),
+    writers,
     refusals,
     ...(log === null ? {} : { own: log.core.key }),
     ...(clock === null ? {} : { observe: observeWith(clock, () => {}) }),
@@ -62,18 +63,51 @@ export async function openMultiBee<K = string, V = Value>(
     }
   })
   const queue = log === null || clock === null ? null : new WriteQueue(log, union, clock)
-  return new MultiBee(
-    {
-      union,
-      refusals,
-      queue,
-      async close() {
-        await queue?.settle()
-        await union.close()
-      }
-    },
-    new Keyspace(),
-    keyEncodingOf(options.keyEncoding ?? 'utf-8'),
-    valueEncodingOf(options.valueEncoding ?? 'json')
-  )
+  let closing: Promise<void> | null = null
+  const close = async () => {
+    await queue?.settle()
+    await union.close()
+  }
+  const engine: Engine = {
+    union,
+    refusals,
+    queue,
+    isClosed: () => closing !== null,
+    close: () => (closing ??= close())
+  }
+  return new MultiBee(engine, new Keyspace(), keys, values)
+}
+
+/** Everything that can be wrong is found before anything is opened. */
+function checked<K, V>(options: MultiBeeOptions<K, V>) {
+  checkOptions('openMultiBee', options, OPTIONS)
+  const { writers, open, sparse, own, now, keyEncoding, valueEncoding } = options
+  if (typeof open !== 'function') invalid('open', 'a function from a key to its core', open)
+  if (sparse !== undefined && typeof sparse !== 'boolean')
+    invalid('sparse', 'true or false', sparse)
+  if (own !== undefined && !(typeof own === 'object' && own !== null && 'ready' in own))
+    invalid('own', 'a core', own)
+  if (own !== undefined && typeof now !== 'function')
+    invalid('now', 'a function, as there is an own log to stamp', now)
+  return {
+    writers: writersOf(writers),
+    keys: keyEncodingOf(keyEncoding ?? 'utf-8'),
+    values: valueEncodingOf(valueEncoding ?? 'json')
+  }
+}
+
+function writersOf(writers: MultiBeeOptions<unknown, unknown>['writers']): Writers {
+  if (typeof writers !== 'object' || writers === null) {
+    return invalid('writers', 'keys, or a list of writers', writers)
+  }
+  if ('list' in writers) return writers
+  return Symbol.iterator in writers
+    ? new WriterList([...writers])
+    : invalid('writers', 'keys, or a list of writers', writers)
+}
+
+/** Else what is put would never be read. */
+function checkListed(writers: Writers, own: Uint8Array): void {
+  if (writers.list().some(({ core }) => b4a.equals(core, own))) return
+  throw new ManyhandsError('INVALID_ARGUMENT', 'The "own" core is not among the "writers"')
 }

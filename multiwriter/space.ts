@@ -8,6 +8,7 @@ import z32 from 'z32'
 import type { ClockRepair, HybridLogicalClock } from '../clock/index.ts'
 import {
   LogReader,
+  type secureStream,
   type DeviceStore,
   type OwnLog,
   type SpaceLink,
@@ -54,8 +55,19 @@ export interface SpaceParts {
   save(record: SpaceRecord): Promise<void>
   /** Puts the space on a connection. @returns the stream to pipe */
   replicate(link: SpaceLink, stream: unknown, initiator: boolean | undefined): unknown
-  onclose(space: Space): void
+  /** The space closes from now on, until `closed`. */
+  onclose(space: Space, closed: Promise<void>): void
 }
+
+/** The stack's duplex stream, to pipe. */
+export type RawStream = NonNullable<ReturnType<typeof secureStream>>['rawStream']
+
+export interface ReplicateOptions {
+  /** On which side of a plain duplex we are: exactly one side is the initiator. */
+  readonly initiator?: boolean
+}
+
+const KEY_BYTES = 32
 
 export class Space extends EventEmitter<SpaceEvents> {
   /** Public: names the space, lets nobody in. */
@@ -119,6 +131,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       union: this.#union,
       refusals: this.#refusals,
       queue: this.#queue,
+      isClosed: () => this.#closing !== null,
       close: () => this.close()
     })
     this.link = this.#makeLink(own)
@@ -156,23 +169,28 @@ export class Space extends EventEmitter<SpaceEvents> {
    */
   async addWriter(writer: string | Uint8Array): Promise<void> {
     this.#checkOpen()
-    await this.#addLogs([typeof writer === 'string' ? decodeWriter(writer) : writer])
+    await this.#addLogs([parseWriter(writer)])
   }
 
   /**
-   * Replicates this space over a stream: a plain duplex (say on which side we are: exactly one is the initiator), a Noise
-   * stream, or, with a boolean in its place, the stream that is returned.
+   * Replicates this space over a stream: a plain duplex (say on which side we are), a Noise stream, or, with a boolean in its
+   * place (are we the initiator?), the stream that is returned.
    * @example const stream = space.replicate(true); stream.pipe(other.replicate(false)).pipe(stream)
    */
-  replicate(stream: unknown, options: { readonly initiator?: boolean } = {}): unknown {
+  replicate(isInitiator: boolean): RawStream
+  replicate<S extends object>(stream: S, options?: ReplicateOptions): S
+  replicate(stream: unknown, options: ReplicateOptions = {}): unknown {
     this.#checkOpen()
-    checkOptions('replicate', options, ['initiator'])
+    checkReplicate(options)
     return this.#parts.replicate(this.link, stream, options.initiator)
   }
 
   /** Finishes what was put, then closes. Idempotent. */
   close(): Promise<void> {
-    this.#closing ??= this.#close()
+    if (this.#closing === null) {
+      this.#closing = this.#close()
+      this.#parts.onclose(this, this.#closing)
+    }
     return this.#closing
   }
 
@@ -182,7 +200,6 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   async #close(): Promise<void> {
     await this.#queue.settle()
-    this.#parts.onclose(this)
     await this.#union.close()
     this.removeAllListeners()
   }
@@ -231,10 +248,26 @@ export class Space extends EventEmitter<SpaceEvents> {
   }
 }
 
-function decodeWriter(text: string): Uint8Array {
+export function checkReplicate(options: ReplicateOptions): void {
+  checkOptions('replicate', options, ['initiator'])
+  const { initiator } = options
+  if (initiator !== undefined && typeof initiator !== 'boolean') {
+    invalid('initiator', 'true or false', initiator)
+  }
+}
+
+function parseWriter(writer: unknown): Uint8Array {
+  const core = typeof writer === 'string' ? decodeWriter(writer) : writer
+  if (core instanceof Uint8Array && core.byteLength === KEY_BYTES) return b4a.from(core)
+  return invalid('writer', 'the `space.writer` of a device, as text or 32 bytes', writer)
+}
+
+/** Null when it is not the one text form of any key: the decoder alone would overlook a cut-off end. */
+function decodeWriter(text: string): Uint8Array | null {
   try {
-    return z32.decode(text)
+    const core = z32.decode(text)
+    return z32.encode(core) === text ? core : null
   } catch {
-    return invalid('writer', 'the writer of a space, as text', text)
+    return null
   }
 }

@@ -24,11 +24,15 @@ export function encodeTicket({ address, membershipKey, open }: Ticket): string {
   return PREFIX + z32.encode(b4a.concat([body, checksum(body)]))
 }
 
+/** Whether a text means to be a ticket. */
+export function isTicket(text: string): boolean {
+  return text.trim().startsWith(PREFIX)
+}
+
 /** @throws TICKET_INVALID */
 export function decodeTicket(text: string): Ticket {
-  if (typeof text !== 'string' || !text.startsWith(PREFIX))
-    throw bad(`does not begin with ${PREFIX}`)
-  const bytes = decodeText(text.slice(PREFIX.length).trim())
+  if (typeof text !== 'string' || !isTicket(text)) throw bad(`does not begin with ${PREFIX}`)
+  const bytes = decodeText(text.trim().slice(PREFIX.length))
   if (bytes.byteLength !== BODY_BYTES + CHECKSUM_BYTES) throw bad('has the wrong length')
   const body = bytes.subarray(0, BODY_BYTES)
   if (!b4a.equals(checksum(body), bytes.subarray(BODY_BYTES))) throw bad('has a mistyped character')
@@ -42,6 +46,13 @@ export function decodeTicket(text: string): Ticket {
 }
 
 function decodeText(text: string): Uint8Array {
+  const bytes = decodeLoosely(text)
+  // The decoder overlooks the unused bits of the last character, and a last character that is missing.
+  if (z32.encode(bytes) !== text) throw bad('has a mistyped end')
+  return bytes
+}
+
+function decodeLoosely(text: string): Uint8Array {
   try {
     return z32.decode(text)
   } catch {

@@ -30,6 +30,8 @@ export class Union {
   #opening: Promise<void>
   /** While nothing has changed since. */
   #view: View | null = null
+  /** Counts what may have changed the union. */
+  #round = 0
   #isClosed = false
 
   constructor(options: UnionOptions) {
@@ -53,14 +55,16 @@ export class Union {
     await this.#opening
     this.#checkOpen()
     if (this.#view !== null) return this.#view
+    const round = this.#round
     const sources = [...this.#sources.values()]
     const parts = await Promise.all(sources.map((source) => source.part(options)))
     const view = new View(
       parts.sort((a, b) => b4a.compare(a.core, b.core)),
       this.#hooks
     )
-    // Something may have arrived while the trees were read: then the next view must look again.
-    if (!sources.some((source) => source.isStale)) this.#view = view
+    // Something may have arrived while the trees were read, a log included: then the next view must look again.
+    const isLatest = round === this.#round && !sources.some((source) => source.isStale)
+    if (isLatest) this.#view = view
     return view
   }
 
@@ -86,8 +90,9 @@ export class Union {
   }
 
   #follow(): void {
-    this.#view = null
-    this.#opening = this.#opening.then(() => this.#open())
+    this.#outdate()
+    // A log that could not be opened is tried again.
+    this.#opening = this.#opening.catch(() => {}).then(() => this.#open())
     this.#opening.catch(() => {}) // as above
     void this.#opening.then(
       () => this.#changed(),
@@ -114,12 +119,17 @@ export class Union {
       this.#changed()
     })
     this.#sources.set(id, new Source(log, seal, isOwn, this.#options.refusals))
-    this.#view = null
+    this.#outdate()
   }
 
   #changed(): void {
-    this.#view = null
+    this.#outdate()
     if (!this.#isClosed) this.events.emit('change')
+  }
+
+  #outdate(): void {
+    this.#round++
+    this.#view = null
   }
 
   #checkOpen(): void {
@@ -134,7 +144,10 @@ class Source {
   readonly #refusals: Refusals
   #seal: number
   #tree: TreeSnapshot | null = null
-  #isStale = true
+  /** Counts what may have changed how far the log can be read. */
+  #changes = 1
+  /** As of which change `#tree` was read. */
+  #readAt = 0
 
   constructor(log: LogReader, seal: number, isOwn: boolean, refusals: Refusals) {
     this.log = log
@@ -144,28 +157,28 @@ class Source {
   }
 
   get isStale(): boolean {
-    return this.#isStale
+    return this.#readAt !== this.#changes
   }
 
   markStale(): void {
-    this.#isStale = true
+    this.#changes++
   }
 
   setSeal(seal: number): void {
     if (seal === this.#seal) return
     this.#seal = seal
-    this.#isStale = true
+    this.markStale()
   }
 
   async part(options: ReadOptions): Promise<Part> {
-    const tree = this.#isStale || this.#tree === null ? await this.#latest(options) : this.#tree
+    const tree = this.isStale || this.#tree === null ? await this.#latest(options) : this.#tree
     return {
       core: this.log.key,
       writer: this.log.id,
       isOwn: this.#isOwn,
       tree,
       refuse: async (refusal) => {
-        await this.log.refuse(refusal)
+        await this.#refuse(refusal)
         return this.#refresh(options)
       }
     }
@@ -184,15 +197,27 @@ class Source {
   /** The log at its greatest readable length. */
   async #refresh(options: ReadOptions): Promise<TreeSnapshot> {
     for (;;) {
-      this.#isStale = false
+      const changes = this.#changes
       try {
-        return (this.#tree = await this.log.snapshot(this.#seal, options))
+        return this.#keep(await this.log.snapshot(this.#seal, options), changes)
       } catch (error) {
-        this.#isStale = true
         if (!(error instanceof TreeRefusal)) throw error
         this.#refusals.add(this.log.id, error.reason, error.seq)
-        await this.log.refuse(error)
+        await this.#refuse(error)
       }
     }
+  }
+
+  /** Several readings may be under way: one that was begun earlier does not take the place of a newer one. */
+  #keep(tree: TreeSnapshot, changes: number): TreeSnapshot {
+    if (changes < this.#readAt) return tree
+    this.#tree = tree
+    this.#readAt = changes
+    return tree
+  }
+
+  async #refuse(refusal: TreeRefusal): Promise<void> {
+    await this.log.refuse(refusal)
+    this.markStale()
   }
 }

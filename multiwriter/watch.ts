@@ -1,14 +1,24 @@
 /**
  * Live changes of a range: at each step of the union, the keys that the new blocks of every log wrote are folded before and
- * after. Nothing is done while nobody asks; what comes meanwhile is shown as one step.
+ * after. Nothing is done while nobody asks; what comes meanwhile is shown as one step. Of a step only the keys are kept: a
+ * slow reader costs no more than a fast one.
  */
 import b4a from 'b4a'
-import { isInRange, type TreeRange } from '../core/index.ts'
+import { isInRange, TreeRefusal, type TreeRange } from '../core/index.ts'
+import { iterate } from './merge.ts'
 import type { Part, View, FoldedKey } from './view.ts'
 import type { Union } from './union.ts'
 
 /** Makes a change out of a key's fold before and after, or null if nothing visible changed. */
 type ChangeOf<C> = (key: Uint8Array, before: FoldedKey, after: FoldedKey) => C | null
+
+/** From one view to a later one. */
+interface Step {
+  readonly before: View
+  readonly after: View
+  /** Not shown yet, the next one last. */
+  readonly keys: Uint8Array[]
+}
 
 const DONE = { done: true, value: undefined } as const
 
@@ -19,7 +29,7 @@ export class Watcher<C> implements AsyncIterableIterator<C, undefined, undefined
   readonly #changeOf: ChangeOf<C>
   /** What was shown so far; begins with the view at the time of the call. */
   #shown: Promise<View>
-  #changes: C[] = []
+  #step: Step | null = null
   #isEnded = false
   #turn: Promise<unknown> = Promise.resolve()
   #wake: (() => void) | null = null
@@ -51,45 +61,72 @@ export class Watcher<C> implements AsyncIterableIterator<C, undefined, undefined
 
   async #next(): Promise<IteratorResult<C, undefined>> {
     while (!this.#isEnded) {
-      const change = this.#changes.shift()
-      if (change !== undefined) return { done: false, value: change }
-      await this.#step()
+      try {
+        const change = await this.#nextChange()
+        if (change !== null) return { done: false, value: change }
+      } catch (error) {
+        // What fails because the database closed is the end of the loop, not its failure.
+        if (!this.#isEnded) throw error
+      }
     }
     return DONE
   }
 
-  /** Collects the changes since the last step, or waits until something happens. */
-  async #step(): Promise<void> {
+  /** Null when there is none yet: ask again. */
+  async #nextChange(): Promise<C | null> {
+    this.#step ??= await this.#nextStep()
+    if (this.#step === null) return null
+    const { before, after, keys } = this.#step
+    const key = keys.at(-1)
+    if (key === undefined) {
+      this.#shown = Promise.resolve(after)
+      this.#step = null
+      return null
+    }
+    const change = this.#changeOf(key, await before.get(key), await after.get(key))
+    keys.pop() // only now: what could not be read is tried again
+    return change
+  }
+
+  /** What changed since the last step; null after waiting for something to happen. */
+  async #nextStep(): Promise<Step | null> {
     const woken = new Promise<void>((resolve) => (this.#wake = resolve))
     const before = await this.#shown
     const after = await this.#union.view()
-    if (before === after) {
-      await woken
-      return
-    }
-    for (const key of await this.#keysBetween(before, after)) {
-      const change = this.#changeOf(key, await before.get(key), await after.get(key))
-      if (change !== null) this.#changes.push(change)
-    }
-    this.#shown = Promise.resolve(after)
+    if (before !== after) return { before, after, keys: await this.#keysBetween(before, after) }
+    await woken
+    return null
   }
 
-  /** Keys of the range that some log wrote between two views, in order. */
+  /** Keys of the range that may have changed between two views, the first one last. */
   async #keysBetween(before: View, after: View): Promise<Uint8Array[]> {
     const keys = new Map<string, Uint8Array>()
-    for (const part of after.parts) {
-      for (const key of await this.#keysOf(part, lengthIn(before, part))) {
-        if (isInRange(key, this.#range)) keys.set(b4a.toString(key, 'hex'), key)
-      }
+    for await (const key of this.#touched(before, after)) {
+      if (isInRange(key, this.#range)) keys.set(b4a.toString(key, 'hex'), key)
     }
-    return [...keys.values()].sort((a, b) => b4a.compare(a, b))
+    return [...keys.values()].sort((a, b) => b4a.compare(b, a))
   }
 
-  async #keysOf({ core, tree }: Part, shown: number): Promise<readonly Uint8Array[]> {
+  async *#touched(before: View, after: View): AsyncGenerator<Uint8Array> {
+    try {
+      for (const part of after.parts) yield* await this.#written(part, lengthIn(before, part))
+    } catch (error) {
+      if (!(error instanceof TreeRefusal)) throw error
+      // A bad block that no read of the tree has met: it does not say what it wrote, so everything is compared.
+      yield* this.#all(before)
+      yield* this.#all(after)
+    }
+  }
+
+  async #written({ core, tree }: Part, shown: number): Promise<readonly Uint8Array[]> {
     // A lowered seal takes back what was written between.
     const [start, end] = shown < tree.length ? [shown, tree.length] : [tree.length, shown]
     const log = this.#union.log(core)
     return log === null || start === end ? [] : log.writtenKeys(start, end)
+  }
+
+  async *#all(view: View): AsyncGenerator<Uint8Array> {
+    for await (const { key } of iterate(view.cursor(this.#range))) yield key
   }
 
   readonly #onchange = (): void => {

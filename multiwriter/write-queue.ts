@@ -7,7 +7,14 @@
  */
 import b4a from 'b4a'
 import type { HybridLogicalClock } from '../clock/index.ts'
-import { compareRegisters, encodeEntry, MAX_SEEN, type Position } from '../crdt/index.ts'
+import {
+  compareRegisters,
+  encodeEntry,
+  foldRegisters,
+  MAX_SEEN,
+  type AdmittedLength,
+  type Position
+} from '../crdt/index.ts'
 import { ManyhandsError } from '../errors.ts'
 import type { OwnLog, TreePut } from '../core/index.ts'
 import type { Union } from './union.ts'
@@ -47,7 +54,7 @@ export class WriteQueue {
   write(operations: readonly Operation[]): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#pending.push({ operations, resolve, reject })
-      this.#draining ??= this.#drain().finally(() => (this.#draining = null))
+      this.#draining ??= this.#drain()
     })
   }
 
@@ -60,6 +67,8 @@ export class WriteQueue {
     // Everything that is issued in this turn comes into the first group.
     await Promise.resolve()
     while (this.#pending.length > 0) await this.#commit(this.#takeGroup())
+    // In the turn of the last look: a write issued any later must not wait for a drain that has ended.
+    this.#draining = null
   }
 
   #takeGroup(): Pending[] {
@@ -83,11 +92,9 @@ export class WriteQueue {
     const accepted: Pending[] = []
     try {
       const view = await this.#union.view(LOCAL)
-      const known = new Map<string, SaidByAll>()
-      for (const pending of group) {
-        if (await this.#accept(pending, view, known)) accepted.push(pending)
-      }
-      const puts = this.#putsOf(accepted, known)
+      const known = await learn(group, view)
+      for (const pending of group) if (isAccepted(pending, known)) accepted.push(pending)
+      const puts = this.#putsOf(accepted, known, view.admitted)
       if (puts.length > 0) await this.#log.append(puts)
       for (const { resolve } of accepted) resolve()
     } catch (error) {
@@ -96,42 +103,66 @@ export class WriteQueue {
     }
   }
 
-  /** Learns what is known at the keys of one caller's operations; false (and a rejection) when one must not be written. */
-  async #accept(
-    { operations, reject }: Pending,
-    view: View,
-    known: Map<string, SaidByAll>
-  ): Promise<boolean> {
-    for (const { key } of operations) {
-      const id = b4a.toString(key, 'latin1')
-      const said = known.get(id) ?? view.saidHere(key)
-      // Awaited only where it must be: most keys are in memory, and a turn per put is what group commit saves.
-      known.set(id, said instanceof Promise ? await said : said)
-      if (!isOwnUnsupported(known.get(id))) continue
-      reject(
-        new ManyhandsError('ENTRY_UNSUPPORTED', 'A newer version wrote this key from this device')
-      )
-      return false
-    }
-    return true
-  }
-
   /** One put per key: of several operations on one key the last stands. */
-  #putsOf(accepted: readonly Pending[], known: ReadonlyMap<string, SaidByAll>): TreePut[] {
+  #putsOf(
+    accepted: readonly Pending[],
+    known: ReadonlyMap<string, SaidByAll>,
+    admitted: AdmittedLength
+  ): TreePut[] {
     const last = new Map<string, Operation>()
     for (const { operations } of accepted) {
       for (const operation of operations) last.set(b4a.toString(operation.key, 'latin1'), operation)
     }
     for (const [id, { value }] of last) {
-      if (value === null && isGone(known.get(id))) last.delete(id)
+      if (value === null && isGone(known.get(id), admitted)) last.delete(id)
     }
     if (last.size === 0) return []
     const stamp = this.#clock.now()
-    return [...last].map(([id, { key, value }]) => {
-      const seen = seenBy(known.get(id)?.registers ?? [], this.#log.core.key)
-      return { key, value: encodeEntry({ position: null, stamp, seen, value }) }
+    // In key order, for the same reason as in `learn`.
+    return [...known].flatMap(([id, said]) => {
+      const operation = last.get(id)
+      if (operation === undefined) return []
+      const { key, value } = operation
+      const seen = seenBy(said.registers, this.#log.core.key)
+      return [{ key, value: encodeEntry({ position: null, stamp, seen, value }) }]
     })
   }
+}
+
+/**
+ * What is known at the keys of a group, by key (latin1, so that the order of strings is that of bytes). Looked up in key order:
+ * neighbours stand in the same nodes of every tree, and each node is fetched, and passes through the processor's caches, once.
+ */
+async function learn(group: readonly Pending[], view: View): Promise<Map<string, SaidByAll>> {
+  const keys = new Map<string, Uint8Array>()
+  for (const { operations } of group) {
+    for (const { key } of operations) keys.set(b4a.toString(key, 'latin1'), key)
+  }
+  const known = new Map<string, SaidByAll>()
+  for (const id of [...keys.keys()].sort()) {
+    const said = view.saidHere(keys.get(id) ?? NO_KEY)
+    // Awaited only where it must be: most keys are in memory, and a turn per put is what group commit saves.
+    known.set(id, said instanceof Promise ? await said : said)
+  }
+  return known
+}
+
+const NO_KEY = new Uint8Array(0)
+
+/** False (and a rejection) when one caller's operations must not be written. */
+function isAccepted(
+  { operations, reject }: Pending,
+  known: ReadonlyMap<string, SaidByAll>
+): boolean {
+  const isFree = operations.every(
+    ({ key }) => !isOwnUnsupported(known.get(b4a.toString(key, 'latin1')))
+  )
+  if (!isFree) {
+    reject(
+      new ManyhandsError('ENTRY_UNSUPPORTED', 'A newer version wrote this key from this device')
+    )
+  }
+  return isFree
 }
 
 /** A put never waits for the network. */
@@ -143,9 +174,11 @@ function isOwnUnsupported(said: SaidByAll | undefined): boolean {
   return said.isOwnUnsupported || said.registers.some((each) => each.isOwn && each.isUnknownType)
 }
 
-/** Nothing left to delete: nobody wrote the key, or everybody's last word is a tombstone. */
-function isGone(said: SaidByAll | undefined): boolean {
-  return said === undefined || said.registers.every((register) => register.value === null)
+/** Nothing left to delete: nobody wrote the key, or all that the fold shows are tombstones. */
+function isGone(said: SaidByAll | undefined, admitted: AdmittedLength): boolean {
+  if (said === undefined || said.registers.length === 0) return true
+  const { winner, conflicts } = foldRegisters(said.registers, admitted)
+  return [winner, ...conflicts].every(({ value }) => value === null)
 }
 
 /**

@@ -1,0 +1,12 @@
+import { test } from 'uvu'
+import { range, testSeeds } from './seeds.ts'
+import { simulate } from './simulation.ts'
+
+testSeeds(
+  'simulation: devices that meet now and then agree, and lose nothing',
+  'test/sim/run.test.ts',
+  range(1, 8),
+  simulate
+)
+
+test.run()
