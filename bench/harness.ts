@@ -31,6 +31,8 @@ export interface Competitor {
   readonly run: () => void | Promise<void>
   /** Not timed. */
   readonly teardown?: () => void | Promise<void>
+  /** What else its runs showed, for the last column. */
+  readonly note?: () => string
 }
 
 interface RaceOptions {
@@ -129,7 +131,12 @@ class Lane {
     const rates = this.#ratesBy(by, units)
     const ratio =
       base.#failure === undefined ? rates.median / base.#ratesBy(by, units).median : null
-    return { name, rates: { ...rates, ratio, wall: this.#ratesBy('wall', units).median } }
+    const note = this.#competitor.note?.()
+    return {
+      name,
+      rates: { ...rates, ratio, wall: this.#ratesBy('wall', units).median },
+      ...(note === undefined ? {} : { note })
+    }
   }
 
   #ratesBy(by: 'cpu' | 'wall', units: number): { median: number; min: number; max: number } {

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { Bench } from './harness.ts'
 
-const NOT_BENCHMARKS = ['harness.ts', 'run.ts']
+const NOT_BENCHMARKS = ['harness.ts', 'peers.ts', 'run.ts']
 
 const USAGE = 'npm run bench -- <name> [--quick]'
 
