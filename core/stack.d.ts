@@ -38,7 +38,7 @@ declare module 'hypercore' {
     readonly fork: number
     readonly opened: boolean
     readonly closing: Promise<void> | null
-    readonly peers: { remoteLength: number }[]
+    readonly peers: readonly { signalUpgrade(): void }[]
     readonly core: {
       readonly opened: boolean
       readonly state: {
@@ -151,13 +151,14 @@ declare module 'hyperbee2/lib/tree.js' {
       seq: number,
       offset: number,
       changed: boolean,
-      key: Uint8Array,
+      key: Uint8Array | null,
       value: Uint8Array | null,
       valuePointer: ValuePointer | null
     )
-    readonly key: Uint8Array
-    readonly value: Uint8Array | null
-    readonly valuePointer: ValuePointer | null
+    /** Null only where we leave it open (core/tree/inflate.ts). */
+    key: Uint8Array | null
+    value: Uint8Array | null
+    valuePointer: ValuePointer | null
   }
 
   export class TreeNode {
@@ -365,6 +366,7 @@ declare module '@hyperswarm/secret-stream' {
     readonly opened: Promise<boolean>
     readonly keepAlive: number
     setKeepAlive(ms: number): void
+    setTimeout(ms: number): void
     userData: unknown
   }
 }

@@ -2,6 +2,7 @@
 import { HybridLogicalClock, type Stamp } from '../clock/index.ts'
 import { hash, type OwnLog } from '../core/index.ts'
 import { decodeEntry } from '../crdt/index.ts'
+import { isManyhandsError } from '../errors.ts'
 import type { Said } from './view.ts'
 
 /** A clock that goes on after the newest stamp of our log. @param maxDrift in ms */
@@ -18,12 +19,17 @@ export async function openClock(
   })
 }
 
-/** One batch has one stamp, so any entry of the last one tells. */
+/** One batch has one stamp, so any entry of the last one tells. Null as well while a lost tail is being fetched back. */
 async function newestStamp(own: OwnLog): Promise<Stamp | null> {
-  const [key] = await own.tree.lastKeys()
-  const entry = key === undefined ? null : await own.tree.snapshot().get(key)
-  const decoded = entry === null ? null : decodeEntry(entry.value)
-  return decoded?.ok === true ? decoded.entry.register.stamp : null
+  try {
+    const [key] = await own.tree.lastKeys()
+    const entry = key === undefined ? null : await own.tree.snapshot().get(key, { wait: false })
+    const decoded = entry === null ? null : decodeEntry(entry.value)
+    return decoded?.ok === true ? decoded.entry.register.stamp : null
+  } catch (error) {
+    if (isManyhandsError(error, 'BLOCK_UNAVAILABLE')) return null
+    throw error
+  }
 }
 
 /** Moves the clock by what is read of others; tells once per writer of one that is too far ahead. */

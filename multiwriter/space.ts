@@ -69,6 +69,9 @@ export interface ReplicateOptions {
 
 const KEY_BYTES = 32
 
+/** An open space takes the word of whoever connects: somebody who connects to tell of endless logs must be bounded. */
+const MAX_OPEN_WRITERS = 4096
+
 export class Space extends EventEmitter<SpaceEvents> {
   /** Public: names the space, lets nobody in. */
   readonly address: string
@@ -206,7 +209,9 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   async #openLog(own: OwnLog, core: Uint8Array, onchange: () => void): Promise<LogReader> {
     if (b4a.equals(core, own.core.key)) {
-      return new LogReader(own.core, onchange, { writer: own.tree })
+      // A log that lost its tail is read as a stranger's would be: as far as it is here, fetching back the rest.
+      const isWhole = this.#parts.store.rolledBack === null
+      return new LogReader(own.core, onchange, isWhole ? { writer: own.tree } : {})
     }
     const remote = await this.#parts.store.remoteLog(core)
     return new LogReader(remote, onchange, { sparse: this.#record.sparse })
@@ -228,8 +233,12 @@ export class Space extends EventEmitter<SpaceEvents> {
       announce: () => (this.isOpen ? [own.core.key, ...this.#record.writers] : null),
       onlogs: (cores) => {
         if (!this.isOpen || this.#closing !== null) return
+        const room = Math.max(0, MAX_OPEN_WRITERS - this.#writers.list().length)
+        const unknown = cores.filter((each) => !this.#writers.has(each))
+        for (const core of unknown.slice(room))
+          this.#refusals.add(z32.encode(core), 'too-many-logs', 0)
         // A log that cannot be opened now (the store is closing, the disk failed) is told of again at the next connection.
-        this.#addLogs(cores).catch(() => {})
+        this.#addLogs(unknown.slice(0, room)).catch(() => {})
       },
       onpeer: (peer) => {
         this.#peers.add(peer)

@@ -21,8 +21,11 @@ const PROTOCOL = 'manyhands/space/1'
 const VERSION = 1
 const HYPERCORE_PROTOCOL = 'hypercore/alpha'
 
-/** A peer that is silent for three of these is gone; every transport loses peers without a word now and then. */
+/** So often a word, if there is nothing else to say. */
 const KEEP_ALIVE_MS = 5000
+
+/** A peer that is silent for so long is gone, in the handshake too: every transport loses peers without a word now and then. */
+const SILENCE_MS = 6 * KEEP_ALIVE_MS
 
 /** More logs in one message than any space of this version has devices. */
 const MAX_LOGS = 4096
@@ -80,10 +83,13 @@ export class Connection {
     this.#stream = stream
     this.#onclose = onclose
     if (stream.keepAlive === 0) stream.setKeepAlive(KEEP_ALIVE_MS)
+    stream.setTimeout(SILENCE_MS)
     this.#mux = Protomux.from(stream)
     stream.userData = this.#mux
     this.#mux.pair({ protocol: HYPERCORE_PROTOCOL }, (id) => this.#attachAsked(id))
-    stream.on('error', (error) => (this.#error ??= error))
+    stream.on('error', (error) => {
+      if (!isCut(error)) this.#error ??= error
+    })
     stream.on('close', () => this.#closed())
   }
 
@@ -122,6 +128,13 @@ export class Connection {
     this.#peers.clear()
     this.#onclose(this.#error)
   }
+}
+
+/** A cable that was cut, a peer that went away: what connections are expected to end with. */
+function isCut(error: Error): boolean {
+  if ('code' in error && ['ECONNRESET', 'EPIPE', 'ETIMEDOUT'].includes(String(error.code)))
+    return true
+  return /stream (was )?(closed|destroyed)|premature|reset by peer|timed out/i.test(error.message)
 }
 
 /** One space on one connection. */

@@ -52,8 +52,12 @@ export class TreeContext extends CoreContext {
   #cachedBytes = 0
   #gathering: Gathering | null = null
 
-  constructor(core: Hypercore) {
+  /** Blocks are fetched when they are read: then a node's keys are too, one by one. */
+  readonly isLazy: boolean
+
+  constructor(core: Hypercore, { isLazy = false } = {}) {
     super(NO_STORE, core, new TreeCache(MAX_CACHED_NODES), core, () => null)
+    this.isLazy = isLazy
   }
 
   /** Goes on in another session of the same core. */
@@ -66,6 +70,14 @@ export class TreeContext extends CoreContext {
   decoded(seq: number): Block | null {
     const known = this.#blocks.get(seq)
     return known === undefined ? null : this.#remember(seq, known)
+  }
+
+  /** A block that is on this device, or null. */
+  async getBlockHere(seq: number): Promise<Block | null> {
+    const known = this.decoded(seq)
+    if (known !== null) return known
+    const read = await this.#local(seq)
+    return read === null ? null : this.#remember(seq, read)
   }
 
   override async getBlock(seq: number, core: number, config: SessionConfig): Promise<Block> {

@@ -9,6 +9,7 @@
 import b4a from 'b4a'
 import type { KeyPointer, TreeNode, TreeNodePointer } from 'hyperbee2/lib/tree.js'
 import { TreeRefusal } from './refusal.ts'
+import { find, findHere } from './search.ts'
 
 /** Most nodes asked for at once. */
 const MAX_PREFETCH = 8
@@ -43,6 +44,8 @@ export type LoadNode = (pointer: TreeNodePointer, depth: number, from: number) =
 export interface CursorSource {
   /** A checked node that is in memory, or null. */
   node(pointer: TreeNodePointer): TreeNode | null
+  /** Fetches a key that is open. */
+  open(node: TreeNode, pointer: KeyPointer): Promise<void>
   value(key: KeyPointer): TreeEntry | Promise<TreeEntry>
   release(): void
 }
@@ -96,7 +99,7 @@ export class TreeCursor {
 
   async #nextBatchCold(keys: KeyPointer[], size: number): Promise<readonly TreeEntry[]> {
     if (this.#root !== null) await this.#seek(this.#root)
-    while (!this.#fill(keys, size)) await this.#descend(size)
+    while (!this.#fill(keys, size)) await this.#warm(size - keys.length)
     return this.#finish(keys)
   }
 
@@ -106,7 +109,7 @@ export class TreeCursor {
     return entries.every(isPresent) ? entries : settleAll(entries)
   }
 
-  /** Takes keys until the batch is full or the range ends (true), or a child is not in memory (false). */
+  /** Takes keys until the batch is full or the range ends (true), or a child or key is not in memory (false). */
   #fill(keys: KeyPointer[], size: number): boolean {
     while (keys.length < size) {
       const frame = this.#stack.at(-1)
@@ -140,21 +143,23 @@ export class TreeCursor {
     return 'moved'
   }
 
-  #take(frame: Frame): KeyPointer | 'moved' {
-    const key = this.#keyAt(frame.node, frame.at)
-    if (this.#isPastEnd(key.key)) {
+  #take(frame: Frame): KeyPointer | 'moved' | 'cold' {
+    const pointer = this.#keyAt(frame.node, frame.at)
+    const { key } = pointer
+    if (key === null) return 'cold'
+    if (this.#isPastEnd(key)) {
       this.#stack = []
       return 'moved'
     }
-    if (!this.#isInOrder(key.key)) {
+    if (!this.#isInOrder(key)) {
       // The keys may be honest ones, wrongly put together: at fault is the lowest node that has both below it.
       const culprit = this.#stack[Math.max(0, this.#turn - 1)] ?? frame
       throw new TreeRefusal('unsorted', culprit.seq)
     }
-    this.#last = key.key
+    this.#last = key
     this.#turn = this.#stack.length
     frame.at++
-    return key
+    return pointer
   }
 
   #isInOrder(key: Uint8Array): boolean {
@@ -163,10 +168,28 @@ export class TreeCursor {
     return this.#reverse ? order < 0 : order > 0
   }
 
-  /** Loads the child at the top frame's place, and some that follow. */
-  async #descend(size: number): Promise<void> {
+  /** Fetches what `#fill` stopped at, and what of it the batch will need next. */
+  async #warm(missing: number): Promise<void> {
     const frame = this.#stack.at(-1)
     if (frame === undefined) return
+    if (isChildPlace(frame.node, frame.at)) await this.#descend(frame, missing)
+    else await this.#openKeys(frame, missing)
+  }
+
+  /** The keys from the frame's place on: of a leaf those that the batch misses, of an inner node one. */
+  async #openKeys({ node, at }: Frame, missing: number): Promise<void> {
+    const isLeaf = node.children.length === 0
+    const count = isLeaf ? Math.min(missing, this.#wanted, placesOf(node) - at) : 1
+    const pointers = Array.from({ length: count }, (_, i) => this.#keyAt(node, at + i))
+    // One per block: each opens all that stand in it.
+    const blocks = new Map(
+      pointers.filter(({ key }) => key === null).map((each) => [each.seq, each])
+    )
+    await Promise.all([...blocks.values()].map((each) => this.#source.open(node, each)))
+  }
+
+  /** Loads the child at the frame's place, and some that follow. */
+  async #descend(frame: Frame, size: number): Promise<void> {
     const depth = this.#stack.length
     const child = this.#childAt(frame.node, frame.at)
     const loading = this.#load(child, depth, frame.seq)
@@ -179,7 +202,8 @@ export class TreeCursor {
   #prefetch({ node, seq, at }: Frame, depth: number, entries: number): void {
     const count = Math.min(MAX_PREFETCH, Math.ceil(entries / ENTRIES_PER_PREFETCH))
     for (let i = 1; i < count && at + 2 * i < placesOf(node); i++) {
-      if (this.#isPastEnd(this.#keyAt(node, at + 2 * i - 1).key)) return
+      const { key } = this.#keyAt(node, at + 2 * i - 1)
+      if (key === null || this.#isPastEnd(key)) return
       const child = this.#childAt(node, at + 2 * i)
       // A failure shows when the child is really read.
       if (child.value === null) this.#load(child, depth, seq).catch(() => {})
@@ -193,7 +217,7 @@ export class TreeCursor {
     let from = root.seq
     for (let depth = 0; ; depth++) {
       const node = await this.#load(pointer, depth, from)
-      const frame = { node, seq: pointer.seq, at: this.#firstPlace(node) }
+      const frame = { node, seq: pointer.seq, at: await this.#firstPlace(node) }
       this.#stack.push(frame)
       if (!isChildPlace(node, frame.at) || frame.at >= placesOf(node)) return
       pointer = this.#childAt(node, frame.at)
@@ -203,15 +227,12 @@ export class TreeCursor {
   }
 
   /** The first place of a node, in reading order, that can hold something of the range. */
-  #firstPlace(node: TreeNode): number {
-    let before = 0
-    let end = node.keys.length
-    while (before < end) {
-      const middle = (before + end) >> 1
-      const key = node.keys.get(this.#reverse ? node.keys.length - 1 - middle : middle).key
-      if (this.#isBeforeStart(key)) before = middle + 1
-      else end = middle
-    }
+  async #firstPlace(node: TreeNode): Promise<number> {
+    const { length } = node.keys
+    const keys = { length, get: (i: number) => node.keys.get(this.#reverse ? length - 1 - i : i) }
+    const isBefore = (key: Uint8Array) => this.#isBeforeStart(key)
+    const open = (pointer: KeyPointer) => this.#source.open(node, pointer)
+    const before = findHere(keys, isBefore) ?? (await find(keys, isBefore, open))
     return node.children.length === 0 ? before : 2 * before
   }
 

@@ -4,6 +4,9 @@
  * with a promise of its own, which costs more than reading and decoding them. Here the blocks come first, in at most three
  * rounds (the node's, its cohorts', its keys'), each one storage read; then the node is put together without waiting.
  *
+ * Where blocks are fetched when they are read (a lazy context), a key whose block is not on this device stays open: its `key` is
+ * null until somebody needs it. A lookup needs a few keys of a node, and a node's keys may stand in as many blocks as it has.
+ *
  * Whether what comes out is sound is checked by snapshot.ts; what is not there throws a RangeError.
  */
 import { DeltaCohort, DeltaOp, OP_COHORT } from 'hyperbee2/lib/compression.js'
@@ -49,7 +52,8 @@ class Inflating {
     const block = this.#block(pointer.seq)
     const { keys, children } = at(block.tree, pointer.offset)
     await this.#load([...cohortBlocks(keys), ...cohortBlocks(children)])
-    await this.#load(this.#keyBlocks(keys))
+    const keyBlocks = this.#keyBlocks(keys)
+    await (this.#context.isLazy ? this.#loadHere(keyBlocks) : this.#load(keyBlocks))
     const keyOps = keys.map((delta) => this.#inflate(delta, (each) => this.#key(each)))
     const childOps = children.map((delta) => this.#inflate(delta, (each) => this.#child(each)))
     pointer.value ??= new TreeNode(block.t, keyOps, childOps)
@@ -64,6 +68,15 @@ class Inflating {
       missing.map((seq) => this.#context.getBlock(seq, 0, this.#config))
     )
     blocks.forEach((block, i) => this.#blocks.set(at(missing, i), block))
+  }
+
+  /** What is on this device of the blocks. */
+  async #loadHere(seqs: readonly number[]): Promise<void> {
+    const missing = [...new Set(seqs)].filter((seq) => !this.#take(seq))
+    const blocks = await Promise.all(missing.map((seq) => this.#context.getBlockHere(seq)))
+    blocks.forEach((block, i) => {
+      if (block !== null) this.#blocks.set(at(missing, i), block)
+    })
   }
 
   /** Whether the block is at hand, without waiting. */
@@ -101,12 +114,9 @@ class Inflating {
   #key({ type, index, pointer }: Delta): DeltaOp<KeyPointer> {
     if (pointer === null) return new DeltaOp<KeyPointer>(false, type, index, null)
     const { seq, offset } = pointer
-    const { key, value, valuePointer } = at(this.#block(seq).keys, offset)
-    const far =
-      valuePointer === null
-        ? null
-        : new ValuePointer(this.#context, 0, valuePointer.seq, valuePointer.offset, 0)
-    const found = new KeyPointer(this.#context, 0, seq, offset, false, key, value, far)
+    const found = new KeyPointer(this.#context, 0, seq, offset, false, null, null, null)
+    const block = this.#context.isLazy ? this.#blocks.get(seq) : this.#block(seq)
+    if (block !== undefined) fillKey(this.#context, found, block)
     return new DeltaOp(false, type, index, found)
   }
 
@@ -117,6 +127,28 @@ class Inflating {
         : this.#context.createTreeNode(0, pointer.seq, pointer.offset, false, null)
     return new DeltaOp(false, type, index, child)
   }
+}
+
+/** Fetches the block of an open key, which gives the node this key and all others that stand in the same block. */
+export async function openKey(
+  context: TreeContext,
+  node: TreeNode,
+  { seq }: KeyPointer,
+  config: SessionConfig
+): Promise<void> {
+  const block = await context.getBlock(seq, 0, config)
+  for (let i = 0; i < node.keys.length; i++) {
+    const pointer = node.keys.get(i)
+    if (pointer.key === null && pointer.seq === seq) fillKey(context, pointer, block)
+  }
+}
+
+/** Gives a key pointer its key and value, from the block that wrote them. */
+function fillKey(context: TreeContext, pointer: KeyPointer, block: Block): void {
+  const { key, value, valuePointer: far } = at(block.keys, pointer.offset)
+  pointer.key = key
+  pointer.value = value
+  if (far !== null) pointer.valuePointer = new ValuePointer(context, 0, far.seq, far.offset, 0)
 }
 
 function cohortBlocks(deltas: readonly Delta[]): number[] {

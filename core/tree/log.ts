@@ -47,12 +47,13 @@ export class LogReader {
     this.#core = core
     this.#sparse = sparse
     this.#writer = writer ?? null
-    this.#context = new TreeContext(core)
+    this.#context = new TreeContext(core, { isLazy: sparse })
     this.#onchange = onchange
     core.on('append', onchange)
     core.on('conflict', this.#onconflict)
     const isFull = !sparse && writer === undefined
     if (isFull) core.on('download', onchange)
+    if (isFull) core.on('download', this.#ondownload)
     this.#download = isFull ? core.download({ start: 0, end: -1 }) : null
   }
 
@@ -121,9 +122,22 @@ export class LogReader {
   async close(): Promise<void> {
     this.#core.off('append', this.#onchange)
     this.#core.off('download', this.#onchange)
+    this.#core.off('download', this.#ondownload)
     this.#core.off('conflict', this.#onconflict)
     this.#download?.destroy()
     await this.#core.close()
+  }
+
+  /**
+   * Hypercore tells a peer that we can bring it further when our length grows, but not when the blocks for it arrive later: a
+   * relay that was asked in between says no, and is never asked again. So it is said again when all is here.
+   */
+  readonly #ondownload = (): void => {
+    queueMicrotask(() => {
+      const core = this.#core
+      if (core.closing !== null || core.contiguousLength !== core.length) return
+      for (const peer of core.peers) peer.signalUpgrade()
+    })
   }
 
   /**

@@ -20,8 +20,9 @@ import {
   type TreeRange
 } from './cursor.ts'
 import type { TreeContext } from './context.ts'
-import { inflateNode } from './inflate.ts'
+import { inflateNode, openKey } from './inflate.ts'
 import { TreeRefusal } from './refusal.ts'
+import { find, findHere, keyOf, type IsBefore } from './search.ts'
 
 /** hyperbee2's largest node is 255 keys. */
 const MAX_NODE_KEYS = 255
@@ -56,8 +57,9 @@ export class TreeSnapshot {
     for (let depth = 0; ; depth++) {
       const node = depth > MAX_TREE_DEPTH ? null : this.#inMemory(pointer)
       if (node === null) return this.#getCold(key, pointer, depth, from, configOf(options))
-      const { index, found } = search(node, key)
-      if (found) return entryOf(node.keys.get(index), () => configOf(options))
+      const index = findHere(node.keys, isBelow(key))
+      if (index === null) return this.#getCold(key, pointer, depth, from, configOf(options))
+      if (isAt(node, index, key)) return entryOf(node.keys.get(index), () => configOf(options))
       if (node.children.length === 0) return null
       from = pointer.seq
       pointer = node.children.get(index)
@@ -70,6 +72,7 @@ export class TreeSnapshot {
     const load: LoadNode = (pointer, depth, from) => this.#inflate(pointer, depth, from, config)
     return new TreeCursor(this.#root === EMPTY ? null : this.#root, range, load, {
       node: (pointer) => this.#inMemory(pointer),
+      open: (node, pointer) => this.#open(node, pointer, config),
       value: (key) => entryOf(key, () => config),
       release: () => Hypercore.destroyRequests(config.activeRequests, null)
     })
@@ -92,8 +95,8 @@ export class TreeSnapshot {
   ): Promise<TreeEntry | null> {
     for (; ; depth++) {
       const node = await this.#inflate(pointer, depth, from, config)
-      const { index, found } = search(node, key)
-      if (found) return entryOf(node.keys.get(index), () => config)
+      const index = await find(node.keys, isBelow(key), (each) => this.#open(node, each, config))
+      if (isAt(node, index, key)) return entryOf(node.keys.get(index), () => config)
       if (node.children.length === 0) return null
       from = pointer.seq
       pointer = node.children.get(index)
@@ -116,6 +119,14 @@ export class TreeSnapshot {
     this.#context.cache.bump(pointer)
     this.#context.cache.gc()
     return node
+  }
+
+  async #open(node: TreeNode, pointer: KeyPointer, config: SessionConfig): Promise<void> {
+    try {
+      await openKey(this.#context, node, pointer, config)
+    } catch (error) {
+      throw refusalOf(error, pointer.seq)
+    }
   }
 
   async #load(pointer: TreeNodePointer, from: number, config: SessionConfig): Promise<void> {
@@ -176,30 +187,25 @@ function checkNode(node: TreeNode, at: TreeNodePointer): void {
   sound.add(node)
 }
 
-/** Where `key` stands in a node, or between which of its keys (and so below which child) it belongs. */
-function search(node: TreeNode, key: Uint8Array): { index: number; found: boolean } {
-  let start = 0
-  let end = node.keys.length
-  while (start < end) {
-    const middle = (start + end) >> 1
-    const order = b4a.compare(key, node.keys.get(middle).key)
-    if (order === 0) return { index: middle, found: true }
-    if (order < 0) end = middle
-    else start = middle + 1
-  }
-  return { index: start, found: false }
+function isBelow(key: Uint8Array): IsBefore {
+  return (each) => b4a.compare(each, key) < 0
+}
+
+/** Whether the key at a place that was found is this one. */
+function isAt(node: TreeNode, index: number, key: Uint8Array): boolean {
+  return index < node.keys.length && b4a.equals(keyOf(node.keys.get(index)), key)
 }
 
 function entryOf(pointer: KeyPointer, config: () => SessionConfig): TreeEntry | Promise<TreeEntry> {
-  const { key, value, seq } = pointer
-  return value === null ? entryWithFarValue(pointer, config()) : { key, value, seq }
+  const { value, seq } = pointer
+  return value === null ? entryWithFarValue(pointer, config()) : { key: keyOf(pointer), value, seq }
 }
 
 /** Values above 1 KB stand in blocks of their own. */
 async function entryWithFarValue(pointer: KeyPointer, config: SessionConfig): Promise<TreeEntry> {
   const value = await inflateValueSafely(pointer, config)
   if (!(value instanceof Uint8Array)) throw new TreeRefusal('malformed-block', pointer.seq)
-  return { key: pointer.key, value, seq: pointer.seq }
+  return { key: keyOf(pointer), value, seq: pointer.seq }
 }
 
 async function inflateValueSafely(pointer: KeyPointer, config: SessionConfig) {

@@ -145,19 +145,16 @@ class Simulation {
    * at times does not tell a peer of a log that came over a third device; meeting again helps.
    */
   async #meetAll(): Promise<void> {
-    for (let left = 4; left > 0; left--) {
-      const cuts = this.#devices
-        .slice(1)
-        .map((device, i) => connect((this.#devices[i] ?? device).space, device.space))
-      try {
-        await until(() => this.#isEven(), { timeout: left === 1 ? 10_000 : 2000 })
-        return
-      } catch (cause) {
-        const held = this.#devices.map((device) => [device.writer, ...device.held()].join(' '))
-        if (left === 1) throw new Error(`Connected, but not even:\n${held.join('\n')}`, { cause })
-      } finally {
-        for (const cut of cuts) cut()
-      }
+    const cuts = this.#devices
+      .slice(1)
+      .map((device, i) => connect((this.#devices[i] ?? device).space, device.space))
+    try {
+      await until(() => this.#isEven(), { timeout: 15_000 })
+    } catch (cause) {
+      const held = this.#devices.map((device) => [device.writer, ...device.held()].join(' '))
+      throw new Error(`Connected, but not even:\n${held.join('\n')}`, { cause })
+    } finally {
+      for (const cut of cuts) cut()
     }
   }
 

@@ -1,7 +1,7 @@
 /**
  * What an ideal reader of some entries fetches, worked out from the blocks themselves, on the writer's side: the nodes on the
- * way with their cohorts, and the entries' blocks. `withNodes` adds the keys of these nodes, which hyperbee2's format keeps in
- * the blocks that wrote them: a reader that takes nodes whole needs those too.
+ * way with their cohorts, the entries' blocks, and the keys on both sides of each step: without those not even an oracle could
+ * show that the way is the right one. (hyperbee2 keeps each key in the block that wrote it, not in its node.)
  */
 import b4a from 'b4a'
 import { decodeBlock, type Block, type Delta } from 'hyperbee2/lib/encoding.js'
@@ -17,42 +17,40 @@ interface Place {
   readonly offset: number
 }
 
-export interface Minimum {
-  readonly strict: number
-  readonly withNodes: number
-}
-
 /** For the first `count` entries from `start` on, in the tree at the core's length. All blocks must be here. */
 export async function minimumOfBlocks(
   core: Hypercore,
   start: Uint8Array,
   count: number
-): Promise<Minimum> {
+): Promise<number> {
   const blocks: Block[] = []
   for (let seq = 0; seq < core.length; seq++) {
     blocks.push(decodeBlock((await core.get(seq)) ?? b4a.alloc(0), seq))
   }
-  const strict = new Set<number>()
-  const keysOfNodes = new Set<number>()
+  const needed = new Set<number>()
   let left = count
   walk({ seq: core.length - 1, offset: 0 })
-  return { strict: strict.size, withNodes: new Set([...strict, ...keysOfNodes]).size }
+  return needed.size
 
   function walk(at: Place): void {
-    strict.add(at.seq)
+    needed.add(at.seq)
     const node = blocks[at.seq]?.tree?.[at.offset]
     const keys = listOf(node?.keys ?? [])
     const children = listOf(node?.children ?? [])
-    for (const { seq } of keys) keysOfNodes.add(seq)
     for (let i = 0; i <= keys.length && left > 0; i++) {
       const key = keys[i]
       if (key !== undefined && b4a.compare(bytesOf(key), start) < 0) continue
       const child = children[i]
+      if (child !== undefined || left === count) addBoth(keys, i)
       if (child !== undefined) walk(child)
       if (key === undefined || left === 0) continue
-      strict.add(key.seq)
+      needed.add(key.seq)
       left--
     }
+  }
+
+  function addBoth(keys: readonly Place[], i: number): void {
+    for (const { seq } of keys.slice(Math.max(0, i - 1), i + 1)) needed.add(seq)
   }
 
   function listOf(deltas: readonly Delta[]): readonly Place[] {
@@ -60,7 +58,7 @@ export async function minimumOfBlocks(
     for (const delta of deltas) {
       if (delta.type !== COHORT || delta.pointer === null) apply(list, delta)
       else {
-        strict.add(delta.pointer.seq)
+        needed.add(delta.pointer.seq)
         const cohort = blocks[delta.pointer.seq]?.cohorts?.[delta.pointer.offset] ?? []
         for (const each of cohort) apply(list, each)
       }
