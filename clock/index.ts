@@ -3,14 +3,18 @@
 export {
   compareStamps,
   decodeStamp,
+  decodeTime,
   encodeStamp,
   encodeStampInto,
+  encodeTimeInto,
   MAX_COUNTER,
   MAX_MS,
   STAMP_BYTES,
   stampToText,
   TAG_BYTES,
-  textToStamp
+  tagOf,
+  textToStamp,
+  TIME_BYTES
 } from './stamp.ts'
 export type { Stamp } from './stamp.ts'
 

@@ -3,7 +3,7 @@
  * "Entry"; golden bytes in test/vectors/entry.json.
  *
  *     entry     = version u8 (1), type uint, head, payload
- *     head      = flags u8, [seq uint], [core 32 B], stamp 16 B, [count uint, count x (core 32 B, seq uint)]
+ *     head      = flags u8, [seq uint], [core 32 B], time 8 B, [count uint, count x (core 32 B, seq uint)]
  *     payload   = for type 1 (value): count uint, count x register; for another type: opaque
  *     register  = depth uint, depth x name string, flags u8, [head], [length uint, canonical value]
  *
@@ -12,7 +12,7 @@
  */
 import b4a from 'b4a'
 import c, { type State } from 'compact-encoding'
-import { decodeStamp, encodeStampInto, STAMP_BYTES, type Stamp } from '../clock/index.ts'
+import { decodeTime, encodeTimeInto, tagOf, TIME_BYTES, type Stamp } from '../clock/index.ts'
 
 /** A point in one core: the block `seq` in which a register was first written. */
 export interface Position {
@@ -49,8 +49,8 @@ const FORMAT_VERSION = 1
 const TYPE_VALUE = 1
 const CORE_BYTES = 32
 
-/** Version, type, head flags, stamp, register count, path depth, register flags. */
-const FIXED_BYTES = 6 + STAMP_BYTES
+/** Version, type, head flags, time, register count, path depth, register flags. */
+const FIXED_BYTES = 6 + TIME_BYTES
 
 /** More seen items than this are cut, the oldest covered first (DESIGN section 4); a longer list is refused. */
 export const MAX_SEEN = 256
@@ -103,8 +103,9 @@ function encodeHead(state: Bytes, { position, stamp, seen }: Register): void {
   c.uint8.encode(state, flags)
   if (position !== null) c.uint.encode(state, position.seq)
   if (hasCore) c.fixed32.encode(state, position.core)
-  encodeStampInto(stamp, state.buffer, state.start)
-  state.start += STAMP_BYTES
+  // Without the tag: that is the start of the key of the core in which the register was first written.
+  encodeTimeInto(stamp, state.buffer, state.start)
+  state.start += TIME_BYTES
   if (seen.length === 0) return
   c.uint.encode(state, seen.length)
   for (const item of seen) {
@@ -113,10 +114,13 @@ function encodeHead(state: Bytes, { position, stamp, seen }: Register): void {
   }
 }
 
-/** Parses remote bytes: never throws. The value's own bytes are not parsed here (most are never looked at). */
-export function decodeEntry(bytes: Uint8Array): DecodedEntry {
+/**
+ * Parses remote bytes, which stand in the bee of `core`: never throws. The value's own bytes are not parsed here (most are
+ * never looked at).
+ */
+export function decodeEntry(bytes: Uint8Array, core: Uint8Array): DecodedEntry {
   try {
-    return decode({ start: 0, end: bytes.byteLength, buffer: bytes })
+    return decode({ start: 0, end: bytes.byteLength, buffer: bytes }, core)
   } catch {
     // compact-encoding throws plain Errors on short or oversized input: all of them mean the same here.
     return MALFORMED
@@ -126,12 +130,12 @@ export function decodeEntry(bytes: Uint8Array): DecodedEntry {
 const MALFORMED = { ok: false, reason: 'entry-malformed' } as const
 const UNSUPPORTED = { ok: false, reason: 'entry-unsupported' } as const
 
-function decode(state: Bytes): DecodedEntry {
+function decode(state: Bytes, core: Uint8Array): DecodedEntry {
   const version = c.uint8.decode(state)
   if (version === 0) return MALFORMED
   if (version !== FORMAT_VERSION) return UNSUPPORTED
   const type = c.uint.decode(state)
-  const head = decodeHead(state)
+  const head = decodeHead(state, core)
   if (head === null) return MALFORMED
   if (type !== TYPE_VALUE) return unknownType(type, head, state)
   const count = c.uint.decode(state)
@@ -150,15 +154,15 @@ function unknownType(type: number, head: Omit<Register, 'value'>, state: Bytes):
   return { ok: true, entry: { kind: 'unknownType', type, register: { ...head, value } } }
 }
 
-function decodeHead(state: Bytes): Omit<Register, 'value'> | null {
+function decodeHead(state: Bytes, own: Uint8Array): Omit<Register, 'value'> | null {
   const flags = c.uint8.decode(state)
   if ((flags & ~HEAD_KNOWN_FLAGS) !== 0) return null
   if ((flags & HEAD_HAS_CORE) !== 0 && (flags & HEAD_HAS_SEQ) === 0) return null
   const seq = (flags & HEAD_HAS_SEQ) === 0 ? null : c.uint.decode(state)
   const core = (flags & HEAD_HAS_CORE) === 0 ? EMPTY : c.fixed32.decode(state)
-  if (state.end - state.start < STAMP_BYTES) return null
-  const stamp = decodeStamp(state.buffer, state.start)
-  state.start += STAMP_BYTES
+  if (state.end - state.start < TIME_BYTES) return null
+  const stamp = decodeTime(state.buffer, state.start, tagOf(core.byteLength > 0 ? core : own))
+  state.start += TIME_BYTES
   const seen = (flags & HEAD_HAS_SEEN) === 0 ? NOTHING_SEEN : decodeSeen(state)
   if (seen === null) return null
   return { position: seq === null ? null : { core, seq }, stamp, seen }

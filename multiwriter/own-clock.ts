@@ -1,6 +1,6 @@
 /** This device's clock for one log: where it starts, and what moves it. */
-import { HybridLogicalClock, type Stamp } from '../clock/index.ts'
-import { hash, type OwnLog } from '../core/index.ts'
+import { HybridLogicalClock, tagOf, type Stamp } from '../clock/index.ts'
+import type { OwnLog } from '../core/index.ts'
 import { decodeEntry } from '../crdt/index.ts'
 import { isManyhandsError } from '../errors.ts'
 import type { Said } from './view.ts'
@@ -13,7 +13,7 @@ export async function openClock(
 ): Promise<HybridLogicalClock> {
   return new HybridLogicalClock({
     now,
-    tag: hash('manyhands/tag', own.core.key).subarray(0, 8),
+    tag: tagOf(own.core.key),
     last: await newestStamp(own),
     ...(maxDrift === undefined ? {} : { maxDrift })
   })
@@ -24,7 +24,7 @@ async function newestStamp(own: OwnLog): Promise<Stamp | null> {
   try {
     const [key] = await own.tree.lastKeys()
     const entry = key === undefined ? null : await own.tree.snapshot().get(key, { wait: false })
-    const decoded = entry === null ? null : decodeEntry(entry.value)
+    const decoded = entry === null ? null : decodeEntry(entry.value, own.core.key)
     return decoded?.ok === true ? decoded.entry.register.stamp : null
   } catch (error) {
     if (isManyhandsError(error, 'BLOCK_UNAVAILABLE')) return null

@@ -202,7 +202,7 @@ export class View {
   }
 
   #read(part: Part, { value, seq }: TreeEntry): Said | 'unsupported' | null {
-    const decoded = decodeEntry(value)
+    const decoded = decodeEntry(value, part.core)
     if (!decoded.ok) {
       this.#hooks.refusals.add(part.writer, decoded.reason, seq)
       return decoded.reason === 'entry-unsupported' ? 'unsupported' : null

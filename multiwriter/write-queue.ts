@@ -28,7 +28,7 @@ export interface Operation {
 }
 
 /** A group is appended at this size; one caller's batch is never split. */
-const MAX_GROUP_OPERATIONS = 4096
+const MAX_GROUP_OPERATIONS = 16384
 const MAX_GROUP_BYTES = 4 * 1024 * 1024
 
 interface Pending {

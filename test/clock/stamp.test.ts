@@ -4,14 +4,17 @@ import fc from 'fast-check'
 import {
   compareStamps,
   decodeStamp,
+  decodeTime,
   encodeStamp,
   encodeStampInto,
+  encodeTimeInto,
   MAX_COUNTER,
   MAX_MS,
   STAMP_BYTES,
   stampToText,
   TAG_BYTES,
   textToStamp,
+  TIME_BYTES,
   type Stamp
 } from '../../clock/index.ts'
 
@@ -286,6 +289,19 @@ test('stamp: a text with one character changed is refused or is another stamp', 
       }
     }),
     { numRuns: 3000 }
+  )
+})
+
+test('stamp: the time alone is the first bytes, and comes back with its tag', () => {
+  fc.assert(
+    fc.property(stamp, fc.nat({ max: 5 }), (each, offset) => {
+      const bytes = new Uint8Array(TIME_BYTES + 10)
+      encodeTimeInto(each, bytes, offset)
+      const time = bytes.subarray(offset, offset + TIME_BYTES)
+      assert.is(hexOf(time), hexOf(encodeStamp(each).subarray(0, TIME_BYTES)))
+      assert.equal(bytes.subarray(0, offset), new Uint8Array(offset), 'nothing else is touched')
+      assert.equal(decodeTime(bytes, offset, each.tag), each)
+    })
   )
 })
 

@@ -3,6 +3,7 @@ import b4a from 'b4a'
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { tagOf } from '../../clock/index.ts'
 import {
   decodeEntry,
   encodeEntry,
@@ -29,9 +30,13 @@ interface Vector {
   }
 }
 
-const vectors: readonly Vector[] = JSON.parse(
+const file: { readonly core: string; readonly entries: readonly Vector[] } = JSON.parse(
   readFileSync(new URL('../vectors/entry.json', import.meta.url), 'utf8')
-).entries
+)
+const vectors = file.entries
+
+/** The core that the entries stand in. */
+const CORE = bytesOf(file.core)
 
 function hex(bytes: Uint8Array): string {
   return b4a.toString(bytes, 'hex')
@@ -65,7 +70,7 @@ function textToRegister({ position, stamp, seen, value }: RegisterText): Registe
 }
 
 function decodedToText(bytes: Uint8Array) {
-  const decoded = decodeEntry(bytes)
+  const decoded = decodeEntry(bytes, CORE)
   if (!decoded.ok) return decoded.reason
   const { register, ...rest } = decoded.entry
   return { ...rest, register: registerToText(register) }
@@ -96,17 +101,24 @@ const anySeen = fc
   })
   .map((items) => items.sort((a, b) => b4a.compare(a.core, b.core)))
 
-const anyRegister: fc.Arbitrary<Register> = fc.record({
-  position: fc.option(anyPosition),
-  stamp: fc.record({ ms: fc.nat(2 ** 31), counter: fc.nat(65_535), tag: bytes(8) }),
-  seen: anySeen,
-  value: fc.option(fc.uint8Array({ minLength: 1, maxLength: 300 }))
-})
+const anyRegister: fc.Arbitrary<Register> = fc
+  .record({
+    position: fc.option(anyPosition),
+    stamp: fc.record({ ms: fc.nat(2 ** 31), counter: fc.nat(65_535) }),
+    seen: anySeen,
+    value: fc.option(fc.uint8Array({ minLength: 1, maxLength: 300 }))
+  })
+  .map(({ stamp, ...rest }) => ({ ...rest, stamp: { ...stamp, tag: impliedTag(rest.position) } }))
+
+/** A tag is not written: it follows from the core in which the register was first written. */
+function impliedTag(position: Position | null): Uint8Array {
+  return tagOf(position !== null && position.core.byteLength > 0 ? position.core : CORE)
+}
 
 test('entry: what was encoded is decoded', () => {
   fc.assert(
     fc.property(anyRegister, (register) => {
-      const decoded = decodeEntry(encodeEntry(register))
+      const decoded = decodeEntry(encodeEntry(register), CORE)
       assert.ok(decoded.ok && decoded.entry.kind === 'register')
       assert.equal(registerToText(decoded.entry.register), registerToText(register))
     }),
@@ -126,8 +138,8 @@ test('entry: the longest list of seen items is read, one more is refused', () =>
     stamp: { ms: 0, counter: 0, tag: new Uint8Array(8) },
     value: null
   }
-  assert.ok(decodeEntry(encodeEntry({ ...register, seen: seen.slice(0, MAX_SEEN) })).ok)
-  const tooLong = decodeEntry(encodeEntry({ ...register, seen }))
+  assert.ok(decodeEntry(encodeEntry({ ...register, seen: seen.slice(0, MAX_SEEN) }), CORE).ok)
+  const tooLong = decodeEntry(encodeEntry({ ...register, seen }), CORE)
   assert.equal(tooLong, { ok: false, reason: 'entry-malformed' })
 })
 
@@ -136,7 +148,7 @@ test('entry: every truncation of a value entry is refused', () => {
     if (decoded?.kind !== 'register') continue
     const whole = bytesOf(text)
     for (let length = 0; length < whole.byteLength; length++) {
-      assert.not(decodeEntry(whole.subarray(0, length)).ok, `${name}, ${length} bytes`)
+      assert.not(decodeEntry(whole.subarray(0, length), CORE).ok, `${name}, ${length} bytes`)
     }
   }
 })
@@ -166,7 +178,7 @@ test('entry: any bytes are decoded or refused', () => {
 
 /** Never throws; and a decoded value entry survives being encoded again. */
 function checkDecoded(changed: Uint8Array): void {
-  const decoded = decodeEntry(changed)
+  const decoded = decodeEntry(changed, CORE)
   if (!decoded.ok) {
     assert.ok(['entry-malformed', 'entry-unsupported'].includes(decoded.reason))
     return
@@ -183,7 +195,7 @@ test('entry: bytes behind a part of a larger buffer are not read', () => {
   const large = bytesOf(`ffff${text}ffff`)
   const part = large.subarray(2, large.byteLength - 2)
   assert.equal(decodedToText(part), decodedToText(bytesOf(text)))
-  assert.not(decodeEntry(large.subarray(2, large.byteLength - 3)).ok)
+  assert.not(decodeEntry(large.subarray(2, large.byteLength - 3), CORE).ok)
 })
 
 test.run()

@@ -83,7 +83,7 @@ async function valueOf(db: MultiBee, key: string): Promise<unknown> {
 async function seenIn(core: Hypercore, key: string): Promise<readonly Position[]> {
   const bytes = b4a.concat([b4a.from([0x10, 0]), b4a.from(key)])
   const entry = await new TreeWriter(core).snapshot().get(bytes)
-  const decoded = entry === null ? null : decodeEntry(entry.value)
+  const decoded = entry === null ? null : decodeEntry(entry.value, core.key)
   assert.ok(decoded?.ok)
   return decoded.entry.register.seen
 }

@@ -84,7 +84,7 @@ function entriesOf(core: Hypercore, length: number): AsyncIterable<BeeEntry> {
 }
 
 function readRegister(core: Hypercore, seq: number, value: Uint8Array): SlowRegister {
-  const decoded = decodeEntry(value)
+  const decoded = decodeEntry(value, core.key)
   if (!decoded.ok) throw new Error(`Block ${seq} holds an entry that cannot be read`)
   const { register } = decoded.entry
   const position = { core: core.key, seq: register.position?.seq ?? seq }

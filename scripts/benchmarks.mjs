@@ -1,0 +1,49 @@
+/**
+ * Puts the results of the last bench runs (bench/results/*.json) into docs/BENCHMARKS.md, each between its two marks. The prose
+ * around them is written by hand.
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
+const document = path.join(root, 'docs', 'BENCHMARKS.md')
+
+const text = fs.readFileSync(document, 'utf8')
+const marked = /(<!-- (\w+) -->\n)[^]*?(<!-- end -->)/g
+fs.writeFileSync(
+  document,
+  text.replace(marked, (_, begin, name, end) => begin + render(name) + end)
+)
+
+function render(name) {
+  const file = path.join(root, 'bench', 'results', `${name}.json`)
+  const result = JSON.parse(fs.readFileSync(file, 'utf8'))
+  const { command, date, node, machine, packages, quick, tables, notes } = result
+  const versions = Object.entries(packages).map(([each, version]) => `${each} ${version}`)
+  const { cpu, cores, memoryGiB } = machine
+  const where = `Node ${node}, ${cpu}, ${cores} cores, ${memoryGiB} GiB`
+  const head = `\`${command}\`, ${date.slice(0, 10)}, ${where}. ${versions.join(', ')}.`
+  const warning = quick ? ' **A quick run: not to be quoted.**' : ''
+  const list = notes.map((note) => `* ${note}\n`).join('')
+  return `\n${head}${warning}\n\n${tables.map(renderTable).join('\n')}\n${list}\n`
+}
+
+function renderTable({ title, unit, by, baseline, rows }) {
+  const head = `${title} (${unit}/s, by ${by} time; ratio to ${baseline})\n\n`
+  const columns =
+    '| | median | min | max | ratio | median by wall clock | |\n|---|---:|---:|---:|---:|---:|---|\n'
+  return head + columns + rows.map(renderRow).join('')
+}
+
+function renderRow({ name, rates, note = '' }) {
+  if (!rates) return `| ${name} | - | - | - | - | - | ${note} |\n`
+  const { median, min, max, ratio, wall } = rates
+  const cells = [rate(median), rate(min), rate(max), ratio.toFixed(2), rate(wall), note]
+  return `| ${name} | ${cells.join(' | ')} |\n`
+}
+
+function rate(number) {
+  if (number >= 1e6) return `${(number / 1e6).toPrecision(3)}M`
+  return number >= 1e3 ? `${(number / 1e3).toPrecision(3)}k` : String(Math.round(number))
+}
