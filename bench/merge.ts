@@ -10,7 +10,8 @@
 import b4a from 'b4a'
 import { createRequire } from 'node:module'
 import { setTimeout } from 'node:timers/promises'
-import { iterate, mergeSorted, type Cursor, type Group } from '../multiwriter/merge.ts'
+import { iterate, type Cursor } from '../multiwriter/cursor.ts'
+import { mergeSorted, type Group } from '../multiwriter/merge.ts'
 import {
   formatRate,
   race,

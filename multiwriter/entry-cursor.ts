@@ -1,5 +1,5 @@
 /** From folded keys to the entries a caller sees. */
-import type { Cursor } from './merge.ts'
+import type { Cursor } from './cursor.ts'
 import type { FoldedKey } from './view.ts'
 
 /** Opens the cursor at its first batch. @param explain what to throw for an error */

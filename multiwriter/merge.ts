@@ -19,28 +19,8 @@
  * source is left; k - 1 comparisons more when a refill follows a shared key. No promise and no
  * recursion between refills. The slow twin is `test/oracle/merge.ts`: concatenate, sort, group.
  */
-
-/** Few enough that a read which stops early wastes little, even over hundreds of sources. */
-const FIRST_BATCH = 16
-
-/** Here the cost of a refill has vanished behind its items; more would only pull further ahead. */
-const LARGEST_BATCH = 256
-
-/** A sorted source. Items come in strictly rising key order (falling, if read in reverse). */
-export interface Cursor<T> {
-  /**
-   * At most `size` next items; `[]` at the end and after `close`. The cursor leaves the array
-   * alone until the next call, the caller never changes it. Not called before the previous call
-   * has settled, nor after it gave `[]`.
-   */
-  nextBatch(size: number): readonly T[] | Promise<readonly T[]>
-
-  /**
-   * Releases what the cursor holds. Idempotent. It may come while a batch is pending: that batch
-   * must then settle; its outcome is ignored.
-   */
-  close(): void | Promise<void>
-}
+import { FIRST_BATCH, LARGEST_BATCH, type Cursor } from './cursor.ts'
+import { LoserTree } from './loser-tree.ts'
 
 /** All that stands at one key, never empty. `items[i]` is from cursor `sources[i]`; they rise. */
 export interface Group<T> {
@@ -78,14 +58,6 @@ export function mergeSorted<T>(
     throw new TypeError(`"limit" expected a non-negative integer, got ${limit}`)
   }
   return new Merge(cursors, compare, limit)
-}
-
-/**
- * Any cursor as an async iterator, read in batches of 16 growing to 256. Leaving the loop closes
- * the cursor, and so does `return()` before the first item or while one is pending.
- */
-export function iterate<T>(cursor: Cursor<T>): AsyncIterableIterator<T, undefined, undefined> {
-  return new CursorIterator(cursor)
 }
 
 /** A cursor and the one batch that is pulled ahead of it. */
@@ -301,179 +273,6 @@ class Merge<T> implements Cursor<Group<T>> {
     if (this.#hasLast && !(this.#compare(this.#last!, item) < 0)) {
       throw new Error(`Source ${at} is out of order: its keys must rise strictly`)
     }
-  }
-}
-
-/**
- * The tournament. Leaf `at` hangs below node `(at + k) >> 1`, the root is node 1; every node keeps
- * the loser of its match. Between equal keys the lower source wins, so a shared key comes out in
- * the order of the sources.
- */
-class LoserTree<T> {
-  /** The source with the lowest head. */
-  winner = 0
-  /** Whether the winner stands at the key of the winner before it. */
-  isJoined = false
-
-  readonly #compare: (a: T, b: T) => number
-  readonly #heads: T[]
-  /** A source without a head (dry or ended) loses against all. */
-  readonly #hasHead: Uint8Array
-  /** By node: the source that lost there. */
-  readonly #losers: Int32Array
-  /** By node: whether the loser has the key of the winner of that subtree, which beat it. */
-  readonly #ties: Uint8Array
-  /** Room for `rebuild`: the winner of each node and leaf. */
-  readonly #winners: Int32Array
-
-  constructor(count: number, compare: (a: T, b: T) => number) {
-    this.#compare = compare
-    this.#heads = []
-    this.#hasHead = new Uint8Array(count)
-    this.#losers = new Int32Array(count)
-    this.#ties = new Uint8Array(count)
-    this.#winners = new Int32Array(2 * count)
-  }
-
-  get head(): T {
-    return this.#heads[this.winner]!
-  }
-
-  /** Followed by `replay` or `rebuild`. */
-  setHead(at: number, item: T): void {
-    this.#heads[at] = item
-    this.#hasHead[at] = 1
-  }
-
-  /**
-   * The winner has no next item at hand. Alone at its key, it keeps its place until the refill.
-   * Otherwise it steps aside for those who share the key.
-   */
-  pauseWinner(): void {
-    const isShared = this.#isShared()
-    this.#hasHead[this.winner] = 0
-    this.isJoined = false
-    if (isShared) this.replay(this.winner)
-  }
-
-  /** Plays the matches of the winner again, with its new head, from the leaf up. */
-  replay(at: number): void {
-    const losers = this.#losers
-    const ties = this.#ties
-    let winner = at
-    let joined = 0
-    for (let node = (at + losers.length) >> 1; node > 0; node >>= 1) {
-      const rival = losers[node]!
-      const order = this.#order(winner, rival)
-      const wasTie = ties[node]!
-      ties[node] = order === 0 ? 1 : 0
-      if (order > 0 || (order === 0 && rival < winner)) {
-        losers[node] = winner
-        winner = rival
-        joined = wasTie
-      }
-    }
-    this.winner = winner
-    this.isJoined = joined === 1
-  }
-
-  /** Plays all matches. */
-  rebuild(): void {
-    const count = this.#losers.length
-    const winners = this.#winners
-    for (let at = 0; at < count; at++) winners[count + at] = at
-    for (let node = count - 1; node > 0; node--) {
-      const left = winners[2 * node]!
-      const right = winners[2 * node + 1]!
-      const order = this.#order(left, right)
-      const isLeft = order < 0 || (order === 0 && left < right)
-      winners[node] = isLeft ? left : right
-      this.#losers[node] = isLeft ? right : left
-      this.#ties[node] = order === 0 ? 1 : 0
-    }
-    this.winner = winners[1]!
-    this.isJoined = false
-  }
-
-  #order(a: number, b: number): number {
-    if (this.#hasHead[b] === 0) return -1
-    if (this.#hasHead[a] === 0) return 1
-    return this.#compare(this.#heads[a]!, this.#heads[b]!)
-  }
-
-  #isShared(): boolean {
-    for (let node = (this.winner + this.#losers.length) >> 1; node > 0; node >>= 1) {
-      if (this.#ties[node] === 1) return true
-    }
-    return false
-  }
-}
-
-/**
- * Calls of `next` that overlap take their turns, as with an async generator. Unlike there, `return`
- * waits for none of them, and works before the first.
- */
-class CursorIterator<T> implements AsyncIterableIterator<T, undefined, undefined> {
-  readonly #cursor: Cursor<T>
-  #batch: readonly T[] = []
-  #next = 0
-  #size = FIRST_BATCH
-  #loading: Promise<void> | undefined
-  #isDone = false
-
-  constructor(cursor: Cursor<T>) {
-    this.#cursor = cursor
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-
-  next(): Promise<IteratorResult<T, undefined>> {
-    if (this.#loading !== undefined) return this.#nextAfter(this.#loading)
-    if (this.#isDone) return Promise.resolve({ done: true, value: undefined })
-    if (this.#next < this.#batch.length) {
-      return Promise.resolve({ done: false, value: this.#batch[this.#next++]! })
-    }
-    return this.#loadThenNext()
-  }
-
-  async return(): Promise<IteratorReturnResult<undefined>> {
-    this.#isDone = true
-    await this.#cursor.close()
-    return { done: true, value: undefined }
-  }
-
-  #nextAfter(loading: Promise<void>): Promise<IteratorResult<T, undefined>> {
-    const takeTurn = (): Promise<IteratorResult<T, undefined>> => this.next()
-    return loading.then(takeTurn, takeTurn)
-  }
-
-  /** Clears `#loading` only when its first waiter has its turn, or a later call could overtake. */
-  async #loadThenNext(): Promise<IteratorResult<T, undefined>> {
-    this.#loading = this.#load()
-    try {
-      await this.#loading
-    } finally {
-      this.#loading = undefined
-    }
-    return this.next()
-  }
-
-  async #load(): Promise<void> {
-    let batch: readonly T[]
-    try {
-      batch = await this.#cursor.nextBatch(this.#size)
-    } catch (error) {
-      if (this.#isDone) return
-      // The first failure is the one delivered.
-      await this.return().catch(() => {})
-      throw error
-    }
-    this.#batch = batch
-    this.#next = 0
-    this.#size = Math.min(this.#size * 2, LARGEST_BATCH)
-    if (batch.length === 0 && !this.#isDone) await this.return()
   }
 }
 

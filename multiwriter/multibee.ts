@@ -16,7 +16,7 @@ import {
   type ValueEncoding
 } from './encodings.ts'
 import { Keyspace, type Range } from './keyspace.ts'
-import { iterate } from './merge.ts'
+import { iterate } from './cursor.ts'
 import type { Refusals } from './refusals.ts'
 import type { Union } from './union.ts'
 import type { FoldedKey, FoldedValue, View } from './view.ts'

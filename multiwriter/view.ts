@@ -23,7 +23,8 @@ import {
   type TreeRange,
   type TreeSnapshot
 } from '../core/index.ts'
-import { mergeSorted, type Cursor, type Group } from './merge.ts'
+import type { Cursor } from './cursor.ts'
+import { mergeSorted, type Group } from './merge.ts'
 import type { Refusals } from './refusals.ts'
 
 /** One core of the union, at the length it is read at. */

@@ -5,7 +5,7 @@
  */
 import b4a from 'b4a'
 import { isInRange, TreeRefusal, type TreeRange } from '../core/index.ts'
-import { iterate } from './merge.ts'
+import { iterate } from './cursor.ts'
 import type { Part, View, FoldedKey } from './view.ts'
 import type { Union } from './union.ts'
 

@@ -11,16 +11,13 @@
  *
  * Opening decides whether our own logs can still be appended to (DESIGN section 10): `rolledBack`.
  */
-import { mkdir, readdir, rm, stat, statfs } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import Corestore from 'corestore'
 import type Hypercore from 'hypercore'
 import type { KeyPair } from 'hypercore'
-import CorestoreStorage from 'hypercore-storage'
-import { invalid, isManyhandsError, ManyhandsError } from '../../errors.ts'
+import { isManyhandsError, ManyhandsError } from '../../errors.ts'
 import { deriveKeyPair } from '../crypto.ts'
 import {
-  forbidForks,
   openOwnCore,
   openRemoteCore,
   OwnLog,
@@ -30,20 +27,15 @@ import {
   type Secrets,
   type SpaceRecord
 } from '../store.ts'
-import { bootId } from './boot.ts'
 import { DiskSync } from './disk-sync.ts'
-import {
-  hasCode,
-  readFileIfAny,
-  removeFile,
-  syncFile,
-  syncFolder,
-  writeFileAtomic
-} from './files.ts'
+import { readFileIfAny, removeFile, syncFolder, writeFileAtomic } from './files.ts'
 import { HighWater } from './high-water.ts'
 import { Keystore } from './keystore.ts'
 import { StoreLock } from './lock.ts'
+import { openLogs, type Logs } from './logs.ts'
+import { beginRun } from './run-marker.ts'
 import { decodeSpaces, encodeSpaces } from './spaces-file.ts'
+import { explained, full, isFull } from './system-errors.ts'
 
 export interface StoreOptions {
   /** Protects the keystore; asked for again at each open. */
@@ -53,9 +45,6 @@ export interface StoreOptions {
 }
 
 const LABEL = { format: 'manyhands-store', version: 1 }
-
-/** With less free than this, a write that failed failed for lack of space: RocksDB's log grows in larger steps. */
-const FULL_BELOW_BYTES = 1024 * 1024
 
 /** Opens the store in `folder`, made if it is not there. Errors: every STORE_ and PASSPHRASE_ code (docs/ERRORS.md). */
 export async function openStore(folder: string, options: StoreOptions = {}): Promise<DeviceStore> {
@@ -109,55 +98,6 @@ function checkLabel(folder: string, text: string): void {
   if (label.version !== LABEL.version) {
     throw new ManyhandsError('STORE_UNSUPPORTED', `The store has format version ${label.version}`)
   }
-}
-
-/** The system's errors as ours. */
-async function explained<T>(folder: string, task: () => Promise<T>): Promise<T> {
-  try {
-    return await task()
-  } catch (cause) {
-    if (isRefusedBySystem(cause)) {
-      throw new ManyhandsError('STORE_UNWRITABLE', `The folder ${folder} cannot be written`, {
-        cause
-      })
-    }
-    if (hasCode(cause, 'ERR_INVALID_ARG_VALUE')) invalid('folder', 'a path', folder)
-    if (cause instanceof SyntaxError) {
-      throw new ManyhandsError('STORE_DAMAGED', `A file in ${folder} is damaged`, { cause })
-    }
-    throw (await isFull(folder, cause)) ? full(cause) : cause
-  }
-}
-
-/** RocksDB has no codes, only the system's words. */
-function isRefusedBySystem(error: unknown): boolean {
-  if (hasCode(error, ...REFUSALS)) return true
-  return error instanceof Error && /permission denied|read-only file system/i.test(error.message)
-}
-
-const REFUSALS = [
-  'EACCES',
-  'EPERM',
-  'EROFS',
-  'ENOTDIR',
-  'EEXIST',
-  'EISDIR',
-  'ELOOP',
-  'ENAMETOOLONG',
-  'ENOENT'
-]
-
-function full(cause: unknown): ManyhandsError {
-  return new ManyhandsError('STORE_FULL', 'The disk is full', { cause })
-}
-
-/** RocksDB says only that a batch was not applied. */
-async function isFull(folder: string, error: unknown): Promise<boolean> {
-  if (hasCode(error, 'ENOSPC', 'EDQUOT')) return true
-  if (isManyhandsError(error)) return false
-  if (error instanceof Error && /no space left/i.test(error.message)) return true
-  const { bavail, bsize } = await statfs(folder).catch(() => ({ bavail: Infinity, bsize: 1 }))
-  return bavail * bsize < FULL_BELOW_BYTES
 }
 
 class FolderStore implements DeviceStore {
@@ -362,109 +302,4 @@ async function openKeystore(folder: string, passphrase: string | null): Promise<
     throw new ManyhandsError('STORE_IDENTITY_LOST', 'The store was used, but its keystore is gone')
   }
   return Keystore.create(path, passphrase)
-}
-
-interface Logs {
-  readonly storage: CorestoreStorage
-  readonly corestore: Corestore
-  /** The folder is not the one that the stack made: a copy, which must not write the same logs as the original. */
-  readonly isMoved: boolean
-}
-
-async function openLogs(folder: string, highWater: HighWater): Promise<Logs> {
-  const isNew = await prepareLogs(folder, highWater)
-  try {
-    const logs = await openCorestore(folder, false)
-    if (isNew) await syncLabel(folder)
-    return logs
-  } catch (error) {
-    if (hasCode(error, 'DEVICE_FILE')) return openCorestore(folder, true)
-    throw error
-  }
-}
-
-/** What the stack knows its own folder by: inode, time, an attribute. */
-const STACK_LABEL = 'CORESTORE'
-
-/** Whether the stack is still to make its label. */
-async function prepareLogs(folder: string, highWater: HighWater): Promise<boolean> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const label = join(folder, STACK_LABEL)
-  const size = await sizeIfAny(label)
-  // A first open that was killed may leave the label empty, which the stack would take for a copied store. Nothing was
-  // appended then.
-  if (size === 0 && highWater.isEmpty) await rm(label)
-  return size === null || (size === 0 && highWater.isEmpty)
-}
-
-async function sizeIfAny(path: string): Promise<number | null> {
-  try {
-    return (await stat(path)).size
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return null
-    throw error
-  }
-}
-
-/** The stack does not sync its label, and a store that loses it in a power cut would pass for a copy. */
-async function syncLabel(folder: string): Promise<void> {
-  await syncFile(join(folder, STACK_LABEL))
-  await syncFolder(folder)
-  await syncFolder(dirname(folder))
-}
-
-async function openCorestore(folder: string, isMoved: boolean): Promise<Logs> {
-  // Recovery mode 0 tolerates the torn end that a killed process leaves, and refuses damage before it. The stack's default
-  // reopens shorter without a word.
-  const storage = new CorestoreStorage(folder, { walRecoveryMode: 0, allowBackup: isMoved })
-  try {
-    const corestore = new Corestore(storage)
-    await corestore.ready()
-    forbidForks(corestore)
-    return { storage, corestore, isMoved }
-  } catch (cause) {
-    await storage.close().catch(() => {}) // half open: what failed is in `cause`
-    if (hasCode(cause, 'DEVICE_FILE')) throw cause
-    if (!isCorruption(cause) || isRefusedBySystem(cause)) throw cause
-    if (await isFull(folder, cause)) throw cause
-    throw new ManyhandsError('STORE_DAMAGED', 'The logs of this store are damaged', { cause })
-  }
-}
-
-function isCorruption(error: unknown): boolean {
-  return error instanceof Error && /corrupt|EIO|IO error/i.test(error.message)
-}
-
-interface Run {
-  readonly boot: string
-  readonly durability: string
-}
-
-/** Marks the store as open in this boot. Returns why the last run's tails are suspect, or null. */
-async function beginRun(
-  path: string,
-  durability: Durability,
-  { storage }: Logs
-): Promise<string | null> {
-  const run = { boot: await bootId(), durability }
-  const last = parseRun(await readFileIfAny(path))
-  // The old marker stays: these logs are never appended to again.
-  if (last !== null && last.boot !== run.boot && last.durability !== 'disk') {
-    return 'the machine stopped while the store was open, so its last writes may be lost'
-  }
-  // What a killed run left to the system must be on the disk before the marker promises so.
-  if (last !== null && last.durability !== 'disk' && durability === 'disk') await storage.db.flush()
-  await writeFileAtomic(path, `${JSON.stringify(run)}\n`)
-  return null
-}
-
-/** A marker that cannot be read is of no boot we know. */
-function parseRun(text: string | null): Run | null {
-  if (text === null) return null
-  try {
-    const { boot, durability } = JSON.parse(text) as Partial<Run>
-    return { boot: String(boot), durability: String(durability) }
-  } catch {
-    return { boot: '', durability: 'os' }
-  }
 }

@@ -4,7 +4,8 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 // @ts-expect-error: CommonJS without type declarations
 import UntypedUnionStream from 'sorted-union-stream'
-import { iterate, mergeSorted, type Cursor, type Group } from '../../multiwriter/merge.ts'
+import { iterate, type Cursor } from '../../multiwriter/cursor.ts'
+import { mergeSorted, type Group } from '../../multiwriter/merge.ts'
 import { mergeSlowly } from '../oracle/merge.ts'
 
 interface Item {
