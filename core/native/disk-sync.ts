@@ -24,6 +24,7 @@ export class DiskSync {
   sync(): Promise<void> {
     if (this.#running === null) return this.#start()
     // The running one may have started before our append: wait for the one after it.
+    // A failure of the running one is shown to those who wait for it.
     this.#next ??= this.#running.catch(() => {}).then(() => this.#start())
     return this.#next
   }
