@@ -26,6 +26,8 @@ const NEXT_STEPS = {
   SPACE_UNKNOWN: 'This device has no such space; open it with its ticket first.',
   TICKET_INVALID: 'Copy the whole ticket again; nothing was joined.',
   BLOCK_UNAVAILABLE: 'Connect to a peer that holds it, and read again.',
+  VERSION_UNAVAILABLE:
+    'Connect to a device that still holds this version, or open a later one; what was cleared everywhere is gone.',
   DEVICE_CLOSED: 'Open the device again.',
   SPACE_CLOSED: 'Open the space again.',
   BEE_CLOSED: 'Open the database again.',

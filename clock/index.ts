@@ -20,3 +20,5 @@ export type { Stamp } from './stamp.ts'
 
 export { DEFAULT_MAX_DRIFT, HybridLogicalClock } from './hlc.ts'
 export type { ClockOptions, ClockRepair, Observation } from './hlc.ts'
+
+export type { CoreLength } from './version.ts'

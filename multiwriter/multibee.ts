@@ -74,6 +74,8 @@ export interface Encodings<K, V> {
 /** What all sub-databases of one database share. */
 export interface Engine {
   readonly union: Union
+  /** What is read: the union now, or at one version. */
+  view(options: ReadOptions): Promise<View>
   readonly refusals: Refusals
   /** Null for a database that only reads. */
   readonly queue: WriteQueue | null
@@ -232,7 +234,7 @@ export class MultiBee<K = string, V = Value> {
 
   async #fold(key: Uint8Array, options: ReadOptions): Promise<FoldedKey> {
     try {
-      const view = await this.#engine.union.view(options)
+      const view = await this.#engine.view(options)
       const folded = view.get(key, options)
       return folded instanceof Promise ? await folded : folded
     } catch (error) {
@@ -279,7 +281,7 @@ export class MultiBee<K = string, V = Value> {
 
   async #view(options: ReadOptions): Promise<View> {
     this.#checkOpen()
-    return this.#engine.union.view(options)
+    return this.#engine.view(options)
   }
 
   #range(range: Range<K>): TreeRange {

@@ -70,6 +70,7 @@ export async function openMultiBee<K = string, V = Value>(
   }
   const engine: Engine = {
     union,
+    view: (options) => union.view(options),
     refusals,
     queue,
     isClosed: () => closing !== null,

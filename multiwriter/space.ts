@@ -132,6 +132,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#queue = new WriteQueue(own, this.#union, clock)
     this.db = jsonDatabase({
       union: this.#union,
+      view: (options) => this.#union.view(options),
       refusals: this.#refusals,
       queue: this.#queue,
       isClosed: () => this.#closing !== null,

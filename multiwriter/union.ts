@@ -4,6 +4,8 @@
  */
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
+import z32 from 'z32'
+import type { CoreLength } from '../clock/index.ts'
 import { isManyhandsError, ManyhandsError } from '../errors.ts'
 import { TreeRefusal, type LogReader, type ReadOptions, type TreeSnapshot } from '../core/index.ts'
 import type { Refusals } from './refusals.ts'
@@ -66,6 +68,25 @@ export class Union {
     const isLatest = round === this.#round && !sources.some((source) => source.isStale)
     if (isLatest) this.#view = view
     return view
+  }
+
+  /**
+   * The union as it was at these lengths, whatever its seals are now. Each stands at the end of a batch.
+   * @throws VERSION_UNAVAILABLE when a log is not here, or not as far
+   */
+  async at(lengths: readonly CoreLength[], options: ReadOptions = {}): Promise<View> {
+    await this.#opening
+    this.#checkOpen()
+    const parts = await Promise.all(
+      lengths.map(({ core, length }) => {
+        const source = this.#sources.get(b4a.toString(core, 'hex'))
+        return source?.partAt(length, options) ?? unavailable(core)
+      })
+    )
+    return new View(
+      parts.sort((a, b) => b4a.compare(a.core, b.core)),
+      this.#hooks
+    )
   }
 
   /** All logs that are open. */
@@ -184,6 +205,21 @@ class Source {
     }
   }
 
+  /** The log at a length that it once had. @throws VERSION_UNAVAILABLE */
+  async partAt(length: number, options: ReadOptions): Promise<Part> {
+    const { key, id } = this.log
+    const tree = await this.log.snapshot(length, options).catch((cause: unknown) => {
+      throw isManyhandsError(cause, 'BLOCK_UNAVAILABLE') ? gone(id, length, cause) : cause
+    })
+    if (tree.length !== length) throw gone(id, length)
+    // What this tree refuses, the log as it is now goes without as well.
+    const refuse = async (refusal: TreeRefusal) => {
+      await this.#refuse(refusal)
+      return this.log.snapshot(Math.min(length, refusal.seq), options)
+    }
+    return { core: key, writer: id, isOwn: this.#isOwn, tree, refuse }
+  }
+
   /** With `wait: false`, a sparse log whose newest root is not here is read as far as it was before. */
   async #latest(options: ReadOptions): Promise<TreeSnapshot> {
     try {
@@ -220,4 +256,14 @@ class Source {
     await this.log.refuse(refusal)
     this.markStale()
   }
+}
+
+function unavailable(core: Uint8Array): never {
+  const message = `The log ${z32.encode(core)} is not on this device`
+  throw new ManyhandsError('VERSION_UNAVAILABLE', message)
+}
+
+function gone(writer: string, length: number, cause?: unknown): ManyhandsError {
+  const message = `The log ${writer} cannot be read at its length ${length}`
+  return new ManyhandsError('VERSION_UNAVAILABLE', message, { cause })
 }
