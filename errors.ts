@@ -28,6 +28,11 @@ const NEXT_STEPS = {
   BLOCK_UNAVAILABLE: 'Connect to a peer that holds it, and read again.',
   VERSION_UNAVAILABLE:
     'Connect to a device that still holds this version, or open a later one; what was cleared everywhere is gone.',
+  VERSION_INVALID: 'Copy the whole version again.',
+  VERSION_FOREIGN: 'Use a version of this very space.',
+  LINK_INVALID: 'Copy the whole link again.',
+  LINK_MISMATCH:
+    'A log was rewritten since the link was made: ask who made the link which state was meant.',
   DEVICE_CLOSED: 'Open the device again.',
   SPACE_CLOSED: 'Open the space again.',
   BEE_CLOSED: 'Open the database again.',

@@ -21,4 +21,5 @@ export type { Stamp } from './stamp.ts'
 export { DEFAULT_MAX_DRIFT, HybridLogicalClock } from './hlc.ts'
 export type { ClockOptions, ClockRepair, Observation } from './hlc.ts'
 
-export type { CoreLength } from './version.ts'
+export { decodeVersion, encodeVersion, SPACE_TAG_BYTES } from './version.ts'
+export type { CoreLength, Version } from './version.ts'

@@ -1,0 +1,65 @@
+import b4a from 'b4a'
+import fc from 'fast-check'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { decodeVersion, encodeVersion, type Version } from '../../clock/index.ts'
+
+const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
+const cores = fc.uniqueArray(
+  fc.record({ core: bytes(32), length: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }) }),
+  { maxLength: 5, selector: ({ core }) => b4a.toString(core, 'hex') }
+)
+const versions = fc.record({ space: bytes(8), acl: cores, data: cores })
+
+test('a version comes back from its text, cores in order', () => {
+  fc.assert(
+    fc.property(versions, (version) => {
+      const back = decodeVersion(encodeVersion(version))
+      assert.equal(
+        plain(back),
+        plain({ ...version, acl: sorted(version.acl), data: sorted(version.data) })
+      )
+    })
+  )
+})
+
+test('equal states have equal texts, whatever the order and whether empty cores are named', () => {
+  fc.assert(
+    fc.property(versions, bytes(32), (version, core) => {
+      const other = {
+        ...version,
+        acl: version.acl.toReversed(),
+        data: [{ core, length: 0 }, ...version.data.toReversed()]
+      }
+      assert.is(encodeVersion(other), encodeVersion(version))
+    })
+  )
+})
+
+test('no other text is read as a version: not a cut one, a longer one, nor one with a changed start', () => {
+  fc.assert(
+    fc.property(versions, fc.nat(), (version, at) => {
+      const text = encodeVersion(version)
+      assert.is(decodeVersion(text.slice(0, at % text.length)), null)
+      assert.is(decodeVersion(`${text}y`), null)
+      assert.is(decodeVersion(`b${text.slice(1)}`), null)
+    })
+  )
+  for (const text of ['', ' ', 'y', 'not a version', 'manyhands://'])
+    assert.is(decodeVersion(text), null)
+})
+
+function sorted(list: Version['data']): Version['data'] {
+  return list.toSorted((a, b) => b4a.compare(a.core, b.core))
+}
+
+function plain(version: Version | null) {
+  const hex = (each: Uint8Array) => b4a.toString(each, 'hex')
+  const list = (items: Version['data'] = []) =>
+    items.map(({ core, length }) => `${hex(core)} ${length}`)
+  return version === null
+    ? null
+    : { space: hex(version.space), acl: list(version.acl), data: list(version.data) }
+}
+
+test.run()
