@@ -15,6 +15,7 @@ import { isManyhandsError } from '../../errors.ts'
 import {
   MAX_TREE_DEPTH,
   TreeCursor,
+  type CursorSource,
   type LoadNode,
   type TreeEntry,
   type TreeRange
@@ -23,6 +24,7 @@ import type { TreeContext } from './context.ts'
 import { inflateNode, openKey } from './inflate.ts'
 import { TreeRefusal } from './refusal.ts'
 import { find, findHere, keyOf, type IsBefore } from './search.ts'
+import { TreeWalk } from './walk.ts'
 
 /** hyperbee2's largest node is 255 keys. */
 const MAX_NODE_KEYS = 255
@@ -69,13 +71,35 @@ export class TreeSnapshot {
   /** A cursor over a range. Close it: it may hold requests to peers. */
   cursor(range: TreeRange = {}, options: ReadOptions = {}): TreeCursor {
     const config = configOf(options)
-    const load: LoadNode = (pointer, depth, from) => this.#inflate(pointer, depth, from, config)
-    return new TreeCursor(this.#root === EMPTY ? null : this.#root, range, load, {
+    return new TreeCursor(
+      this.#rootOrNull(),
+      range,
+      this.#loadWith(config),
+      this.#sourceWith(config)
+    )
+  }
+
+  /** A walk that can pass over subtrees (see TreeDiff). Close it. */
+  walk(options: ReadOptions = {}): TreeWalk {
+    const config = configOf(options)
+    return new TreeWalk(this.#rootOrNull(), this.#loadWith(config), this.#sourceWith(config))
+  }
+
+  #rootOrNull(): TreeNodePointer | null {
+    return this.#root === EMPTY ? null : this.#root
+  }
+
+  #loadWith(config: SessionConfig): LoadNode {
+    return (pointer, depth, from) => this.#inflate(pointer, depth, from, config)
+  }
+
+  #sourceWith(config: SessionConfig): CursorSource {
+    return {
       node: (pointer) => this.#inMemory(pointer),
       open: (node, pointer) => this.#open(node, pointer, config),
       value: (key) => entryOf(key, () => config),
       release: () => Hypercore.destroyRequests(config.activeRequests, null)
-    })
+    }
   }
 
   /** A node that is in memory and sound. */
