@@ -1,5 +1,5 @@
 /** manyhands: many devices, one database. No server in charge. This is the Node entry, and the composition root. */
-import { openStore, swarm, type SwarmOptions } from './core/native/index.ts'
+import { openIndexStore, openStore, swarm, type SwarmOptions } from './core/native/index.ts'
 import { MemoryNetwork, type Durability, type TransportFactory } from './core/index.ts'
 import { checkOptions, invalid } from './errors.ts'
 import { Device } from './multiwriter/index.ts'
@@ -71,7 +71,7 @@ export async function openDevice(options: OpenDeviceOptions): Promise<Device> {
   }
 }
 
-export { MemoryNetwork, swarm }
+export { MemoryNetwork, openIndexStore, swarm }
 export type { Durability, SwarmOptions, TransportFactory }
 export { ManyhandsError, isManyhandsError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'

@@ -6,6 +6,7 @@ import type Corestore from 'corestore'
 import Hypercore, { type KeyPair, type Manifest } from 'hypercore'
 import { ManyhandsError } from '../errors.ts'
 import { TreeWriter, type TreePut } from './tree/writer.ts'
+import type { OrderedStore } from './ordered-store.ts'
 import { deriveKeyPair } from './crypto.ts'
 
 /** How far an acknowledged write is safe. */
@@ -55,6 +56,8 @@ export interface DeviceStore extends AsyncDisposable {
   ownLog(purpose: string, salt: Uint8Array): Promise<OwnLog>
   /** Somebody's log, to read. Close the session when done. */
   remoteLog(key: Uint8Array): Promise<Hypercore>
+  /** The store of a space's local index: derived data, empty when it was deleted or could not be read. Closed by its user. */
+  openIndex(space: Uint8Array): Promise<OrderedStore>
   /** Waits for appends under way. Idempotent. Nothing keeps the process alive afterwards. */
   close(): Promise<void>
 }

@@ -13,6 +13,7 @@ import {
 } from '../core/index.ts'
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { Connections } from './connections.ts'
+import { checkMode, type ReadMode } from './indexed-reads.ts'
 import { checkReplicate, Space, type RawStream, type ReplicateOptions } from './space.ts'
 import { decodeTicket, isTicket } from './ticket.ts'
 
@@ -38,14 +39,20 @@ export interface CreateSpaceOptions {
   readonly name?: string
   /** Devices that connect add each other as writers. Default false: writers are added by `addWriter`. */
   readonly open?: boolean
+  /** @see OpenSpaceOptions */
+  readonly mode?: ReadMode
 }
 
-/** Both count at the first opening: later ones find them stored. */
 export interface OpenSpaceOptions {
-  /** What this device calls the space. */
+  /** What this device calls the space. Counts at the first opening: later ones find it stored. */
   readonly name?: string
-  /** Fetch blocks when they are read, not ahead. Default false. */
+  /** Fetch blocks when they are read, not ahead. Default false. Counts at the first opening as well. */
   readonly sparse?: boolean
+  /**
+   * How reads are answered while the space is open: 'stream' from the logs, 'index' by the local index, 'auto' (default)
+   * whichever is sooner. The answers are the same. A sparse space has no index.
+   */
+  readonly mode?: ReadMode
 }
 
 export class Device extends EventEmitter<DeviceEvents> {
@@ -95,8 +102,9 @@ export class Device extends EventEmitter<DeviceEvents> {
 
   async #createSpace(options: CreateSpaceOptions): Promise<Space> {
     this.#checkOpen()
-    checkOptions('createSpace', options, ['name', 'open'])
-    const { name = 'space', open = false } = options
+    checkOptions('createSpace', options, ['name', 'open', 'mode'])
+    const { name = 'space', open = false, mode } = options
+    checkMode(mode)
     checkName(name)
     checkFlag('open', open)
     const salt = randomBytes(32)
@@ -104,7 +112,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     const address = acl.core.key
     await acl.close()
     const secrets = { address, salt, membershipKey: randomBytes(32) }
-    return this.#add(secrets, { address, name, open, sparse: false, writers: [] })
+    return this.#add(secrets, { address, name, open, sparse: false, writers: [] }, mode)
   }
 
   /**
@@ -118,17 +126,18 @@ export class Device extends EventEmitter<DeviceEvents> {
   async #openSpace(which: string, options: OpenSpaceOptions): Promise<Space> {
     this.#checkOpen()
     if (typeof which !== 'string') invalid('which', 'an address or a ticket', which)
-    checkOptions('openSpace', options, ['name', 'sparse'])
-    const { name = 'space', sparse = false } = options
+    checkOptions('openSpace', options, ['name', 'sparse', 'mode'])
+    const { name = 'space', sparse = false, mode } = options
+    checkMode(mode)
     checkName(name)
     checkFlag('sparse', sparse)
     const known = this.#find(which)
-    if (known !== null) return this.#open(known)
+    if (known !== null) return this.#open(known, mode)
     if (!isTicket(which))
       throw new ManyhandsError('SPACE_UNKNOWN', `There is no space ${which} here`)
     const { address, membershipKey, open } = decodeTicket(which)
     const secrets = { address, membershipKey, salt: randomBytes(32) }
-    return this.#add(secrets, { address, name, open, sparse, writers: [] })
+    return this.#add(secrets, { address, name, open, sparse, writers: [] }, mode)
   }
 
   /**
@@ -181,7 +190,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     return this.#store.spaces.find((each) => z32.encode(each.address) === address) ?? null
   }
 
-  async #add(secrets: SpaceSecrets, record: SpaceRecord): Promise<Space> {
+  async #add(secrets: SpaceSecrets, record: SpaceRecord, mode?: ReadMode): Promise<Space> {
     await this.#save(async () => {
       // Another call may have joined it meanwhile.
       if (this.#find(z32.encode(record.address)) !== null) return
@@ -189,18 +198,23 @@ export class Device extends EventEmitter<DeviceEvents> {
       await this.#store.saveSecrets({ ...known, spaces: [...known.spaces, secrets] })
       await this.#store.saveSpaces([...this.#store.spaces, record])
     })
-    return this.#open(this.#find(z32.encode(record.address)) ?? record)
+    return this.#open(this.#find(z32.encode(record.address)) ?? record, mode)
   }
 
-  #open(record: SpaceRecord): Promise<Space> {
+  async #open(record: SpaceRecord, mode?: ReadMode): Promise<Space> {
     const id = b4a.toString(record.address, 'hex')
-    const opening = this.#spaces.get(id) ?? this.#openNow(record)
+    const known = this.#spaces.get(id)
+    const opening = known ?? this.#openNow(record, mode)
     this.#spaces.set(id, opening)
     opening.catch(() => this.#spaces.delete(id)) // the caller sees why; the next call tries again
-    return opening
+    const space = await opening
+    if (known !== undefined)
+      checkSameMode(space.mode, record.sparse && mode === 'auto' ? 'stream' : mode)
+    return space
   }
 
-  async #openNow(record: SpaceRecord): Promise<Space> {
+  async #openNow(record: SpaceRecord, mode: ReadMode = 'auto'): Promise<Space> {
+    if (record.sparse && mode === 'index') invalid('mode', "'stream' for a sparse space", mode)
     await this.#ending.get(b4a.toString(record.address, 'hex'))?.catch(() => {}) // its closer sees why
     const secrets = this.#store.secrets.spaces.find(({ address }) =>
       b4a.equals(address, record.address)
@@ -214,6 +228,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       record,
       secrets,
       now,
+      mode,
       ...(maxDrift === undefined ? {} : { maxDrift }),
       save: (changed) => this.#saveRecord(changed),
       replicate: (link, stream, initiator) => this.#connections.replicate(link, stream, initiator),
@@ -271,4 +286,11 @@ function checkName(name: unknown): void {
 
 function checkFlag(option: string, value: unknown): void {
   if (typeof value !== 'boolean') invalid(option, 'true or false', value)
+}
+
+/** A space is open once: asking for another way of reading must not be ignored. */
+function checkSameMode(mode: ReadMode, asked: ReadMode | undefined): void {
+  if (asked !== undefined && asked !== mode) {
+    invalid('mode', `'${mode}', as the space is open already`, asked)
+  }
 }

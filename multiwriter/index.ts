@@ -15,6 +15,9 @@ export type { KeyEncoding, ValueEncoding } from './encodings.ts'
 export { MAX_KEY_BYTES } from './keyspace.ts'
 export type { Range } from './keyspace.ts'
 
+export type { ReadMode } from './indexed-reads.ts'
+export type { IndexProgress, IndexRebuild } from './local-index.ts'
+
 export { WriterList } from './writers.ts'
 export type { Writer, Writers } from './writers.ts'
 export type { Refusal, RefusalReason } from './refusals.ts'

@@ -1,9 +1,17 @@
 /** MultiBee without spaces, membership or a store of ours: over any Hypercores that hold bees of this format. */
 import b4a from 'b4a'
-import { LogReader, OwnLog, type AppendGuard, type Hypercore } from '../core/index.ts'
+import {
+  LogReader,
+  OwnLog,
+  type AppendGuard,
+  type Hypercore,
+  type OrderedStore
+} from '../core/index.ts'
 import type { Value } from '../crdt/index.ts'
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { keyEncodingOf, valueEncodingOf } from './encodings.ts'
+import { checkMode, IndexedReads, type ReadMode } from './indexed-reads.ts'
+import { LocalIndex } from './local-index.ts'
 import { Keyspace } from './keyspace.ts'
 import { MultiBee, type Encodings, type Engine } from './multibee.ts'
 import { observeWith, openClock } from './own-clock.ts'
@@ -23,9 +31,17 @@ export interface MultiBeeOptions<K, V> extends Encodings<K, V> {
   readonly own?: Hypercore
   /** Milliseconds since 1970, for stamps. Needed with `own`. */
   readonly now?: () => number
+  /** Where a local index is kept, for instance `await openIndexStore(folder)`; closed with the database. */
+  readonly index?: OrderedStore
+  /** How reads are answered. Default: 'auto' with an `index`, otherwise 'stream'. */
+  readonly mode?: ReadMode
 }
 
-const OPTIONS = ['writers', 'open', 'sparse', 'own', 'now', 'keyEncoding', 'valueEncoding']
+const ENCODINGS = ['keyEncoding', 'valueEncoding'] as const
+const OPTIONS = ['writers', 'open', 'sparse', 'own', 'now', 'index', 'mode', ...ENCODINGS]
+
+/** Names what is indexed, where there is no space. */
+const NO_SPACE = new Uint8Array(32)
 
 /** The core is the caller's: whether it may be appended to, and what its errors mean, is the caller's to know. */
 const NO_GUARD: AppendGuard = {
@@ -42,7 +58,8 @@ export async function openMultiBee<K = string, V = Value>(
   options: MultiBeeOptions<K, V>
 ): Promise<MultiBee<K, V>> {
   const { writers, keys, values } = checked(options)
-  const { open, sparse = false, own, now } = options
+  const { open, sparse = false, own, now, index: store } = options
+  const mode = options.mode ?? (store === undefined ? 'stream' : 'auto')
   const refusals = new Refusals()
   await own?.ready()
   if (own !== undefined) checkListed(writers, own.key)
@@ -63,14 +80,20 @@ export async function openMultiBee<K = string, V = Value>(
     }
   })
   const queue = log === null || clock === null ? null : new WriteQueue(log, union, clock)
+  const index =
+    store === undefined
+      ? null
+      : await LocalIndex.open(store, NO_SPACE, { onprogress() {}, onrebuild() {} })
+  const reads = index === null || mode === 'stream' ? union : new IndexedReads(union, index, mode)
   let closing: Promise<void> | null = null
   const close = async () => {
     await queue?.settle()
+    await index?.close()
     await union.close()
   }
   const engine: Engine = {
     union,
-    view: (options) => union.view(options),
+    view: (options) => reads.view(options),
     refusals,
     queue,
     isClosed: () => closing !== null,
@@ -82,7 +105,7 @@ export async function openMultiBee<K = string, V = Value>(
 /** Everything that can be wrong is found before anything is opened. */
 function checked<K, V>(options: MultiBeeOptions<K, V>) {
   checkOptions('openMultiBee', options, OPTIONS)
-  const { writers, open, sparse, own, now, keyEncoding, valueEncoding } = options
+  const { writers, open, sparse, own, now, index, mode, keyEncoding, valueEncoding } = options
   if (typeof open !== 'function') invalid('open', 'a function from a key to its core', open)
   if (sparse !== undefined && typeof sparse !== 'boolean')
     invalid('sparse', 'true or false', sparse)
@@ -90,6 +113,12 @@ function checked<K, V>(options: MultiBeeOptions<K, V>) {
     invalid('own', 'a core', own)
   if (own !== undefined && typeof now !== 'function')
     invalid('now', 'a function, as there is an own log to stamp', now)
+  if (index !== undefined && !(typeof index === 'object' && index !== null && 'cursor' in index))
+    invalid('index', 'an ordered store, as openIndexStore() makes', index)
+  if (index !== undefined && sparse === true) invalid('index', 'none for sparse logs', index)
+  checkMode(mode)
+  if (mode !== undefined && mode !== 'stream' && index === undefined)
+    invalid('mode', "'stream', as there is no index", mode)
   return {
     writers: writersOf(writers),
     keys: keyEncodingOf(keyEncoding ?? 'utf-8'),

@@ -11,17 +11,21 @@ import {
   type secureStream,
   type DeviceStore,
   type OwnLog,
+  type ReadOptions,
   type SpaceLink,
   type SpacePeer,
   type SpaceRecord,
   type SpaceSecrets
 } from '../core/index.ts'
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
+import { IndexedReads, type ReadMode } from './indexed-reads.ts'
+import { LocalIndex, type IndexProgress, type IndexRebuild } from './local-index.ts'
 import { jsonDatabase, type MultiBee } from './multibee.ts'
 import { openClock, observeWith } from './own-clock.ts'
 import { Refusals, type Refusal } from './refusals.ts'
 import { encodeTicket } from './ticket.ts'
 import { Union } from './union.ts'
+import type { View } from './view.ts'
 import { WriteQueue } from './write-queue.ts'
 import { WriterList } from './writers.ts'
 
@@ -34,6 +38,10 @@ export interface SpaceEvents {
   refused: [Refusal]
   /** A device's clock is ahead of ours by more than the allowed drift. Once per writer. */
   'clock-skew': [{ readonly writer: string; readonly aheadMs: number }]
+  /** The local index reads a log in. */
+  'index-progress': [IndexProgress]
+  /** The local index was thrown away and is built again. */
+  'index-rebuild': [IndexRebuild]
 }
 
 /** One device's log in this space. */
@@ -51,6 +59,7 @@ export interface SpaceParts {
   readonly secrets: SpaceSecrets
   readonly now: () => number
   readonly maxDrift?: number
+  readonly mode: ReadMode
   /** Makes the record durable. */
   save(record: SpaceRecord): Promise<void>
   /** Puts the space on a connection. @returns the stream to pipe */
@@ -82,6 +91,8 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly db: MultiBee
   /** This device's log: the `writer` of its entries. */
   readonly writer: string
+  /** Whether reads are answered from the logs ('stream', always so in a sparse space), by the local index, or both. */
+  readonly mode: ReadMode
   /** What the clock was set back from at opening, if it had once run far ahead; then past stamps stay as they are. */
   readonly clockRepair: ClockRepair | null
   /** For connections; not for applications. */
@@ -92,6 +103,9 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #writers: WriterList
   readonly #refusals: Refusals
   readonly #queue: WriteQueue
+  #index: LocalIndex | null = null
+  /** The union, or the index in front of it. */
+  #reads: { view(options: ReadOptions): Promise<View> }
   readonly #peers = new Set<SpacePeer>()
   #record: SpaceRecord
   #closing: Promise<void> | null = null
@@ -102,7 +116,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     try {
       const clock = await openClock(own, parts.now, parts.maxDrift)
       const space = new Space(parts, own, clock)
-      await space.#union.ready()
+      await Promise.all([space.#union.ready(), space.#openIndex()])
       return space
     } catch (error) {
       await own.close()
@@ -118,6 +132,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.name = parts.record.name
     this.isOpen = parts.record.open
     this.writer = z32.encode(own.core.key)
+    this.mode = parts.record.sparse ? 'stream' : parts.mode
     this.clockRepair = clock.repaired
     this.#refusals = new Refusals()
     this.#refusals.events.on('refused', (refusal) => this.emit('refused', refusal))
@@ -129,10 +144,11 @@ export class Space extends EventEmitter<SpaceEvents> {
       openLog: (core, onchange) => this.#openLog(own, core, onchange),
       observe: observeWith(clock, (skew) => this.emit('clock-skew', skew))
     })
+    this.#reads = this.#union
     this.#queue = new WriteQueue(own, this.#union, clock)
     this.db = jsonDatabase({
       union: this.#union,
-      view: (options) => this.#union.view(options),
+      view: (options) => this.#reads.view(options),
       refusals: this.#refusals,
       queue: this.#queue,
       isClosed: () => this.#closing !== null,
@@ -204,8 +220,20 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   async #close(): Promise<void> {
     await this.#queue.settle()
+    await this.#index?.close()
     await this.#union.close()
     this.removeAllListeners()
+  }
+
+  async #openIndex(): Promise<void> {
+    if (this.mode === 'stream') return
+    const { store, record } = this.#parts
+    const opened = await store.openIndex(record.address)
+    this.#index = await LocalIndex.open(opened, record.address, {
+      onprogress: (progress) => this.emit('index-progress', progress),
+      onrebuild: (reason) => this.emit('index-rebuild', reason)
+    })
+    this.#reads = new IndexedReads(this.#union, this.#index, this.mode)
   }
 
   async #openLog(own: OwnLog, core: Uint8Array, onchange: () => void): Promise<LogReader> {

@@ -238,7 +238,6 @@ class Source {
         return this.#keep(await this.log.snapshot(this.#seal, options), changes)
       } catch (error) {
         if (!(error instanceof TreeRefusal)) throw error
-        this.#refusals.add(this.log.id, error.reason, error.seq)
         await this.#refuse(error)
       }
     }
@@ -253,6 +252,7 @@ class Source {
   }
 
   async #refuse(refusal: TreeRefusal): Promise<void> {
+    this.#refusals.add(this.log.id, refusal.reason, refusal.seq)
     await this.log.refuse(refusal)
     this.markStale()
   }

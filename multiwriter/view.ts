@@ -24,7 +24,8 @@ import {
   type TreeSnapshot
 } from '../core/index.ts'
 import type { Cursor } from './cursor.ts'
-import { mergeSorted, type Group } from './merge.ts'
+import type { Rows } from './local-index.ts'
+import { mergeSorted } from './merge.ts'
 import type { Refusals } from './refusals.ts'
 
 /** One core of the union, at the length it is read at. */
@@ -34,7 +35,7 @@ export interface Part {
   readonly writer: string
   readonly isOwn: boolean
   readonly tree: TreeSnapshot
-  /** What is left of this core once its tree was found bad. */
+  /** Says that this core's tree was found bad, and gives what is left of it. */
   refuse(refusal: TreeRefusal): Promise<TreeSnapshot>
 }
 
@@ -80,6 +81,7 @@ export interface ViewHooks {
 export class View {
   readonly #parts: Part[]
   readonly #hooks: ViewHooks
+  #rows: Rows | null = null
 
   /** @param parts sorted by core key, so that every device merges in one order */
   constructor(parts: readonly Part[], hooks: ViewHooks) {
@@ -91,6 +93,16 @@ export class View {
     return this.#parts
   }
 
+  /** Whether reads are answered by the local index. */
+  get isIndexed(): boolean {
+    return this.#rows?.isCurrent() ?? false
+  }
+
+  /** Reads from now on by these rows, for as long as they stand for this view. */
+  useRows(rows: Rows): void {
+    this.#rows = rows
+  }
+
   /** How many blocks of a core count in this view. */
   readonly admitted = (core: Uint8Array): number => {
     const part = this.#parts.find((each) => b4a.equals(each.core, core))
@@ -100,13 +112,19 @@ export class View {
   /** What every core says at `key`. Synchronous when all of it is in memory. @throws BLOCK_UNAVAILABLE */
   said(key: Uint8Array, options: ReadOptions = {}): SaidByAll | Promise<SaidByAll> {
     return (
-      this.#saidInMemory(key, options) ?? this.#saidCold(key, (i) => this.#getFrom(i, key, options))
+      this.#saidByIndex(key) ??
+      this.#saidInMemory(key, options) ??
+      this.#saidCold(key, (i) => this.#getFrom(i, key, options))
     )
   }
 
   /** As `said`, from this device alone: a core whose entry is not here says nothing. Never waits for the network. */
   saidHere(key: Uint8Array): SaidByAll | Promise<SaidByAll> {
-    return this.#saidInMemory(key, HERE) ?? this.#saidCold(key, (i) => this.#getHere(i, key))
+    return (
+      this.#saidByIndex(key) ??
+      this.#saidInMemory(key, HERE) ??
+      this.#saidCold(key, (i) => this.#getHere(i, key))
+    )
   }
 
   /** The folded value at `key`. Synchronous when all of it is in memory. */
@@ -117,22 +135,39 @@ export class View {
 
   /** Everything in a range, folded, in key order; keys whose winner is a tombstone included. */
   cursor(range: TreeRange, options: ReadOptions = {}): Cursor<FoldedKey> {
-    const cursors = this.#parts.map(
-      (_, i) => new PartCursor(this.#parts, i, range, options, this.#hooks)
+    const rows = this.#rows
+    if (rows === null || !rows.isCurrent()) return this.#treeCursor(range, options)
+    const folded = foldWith(rows.cursor(range), ({ key, items, sources }) =>
+      this.#fold(this.#place(key, items, sources))
     )
+    return new FallbackCursor(folded, (last) =>
+      this.#treeCursor(last === null ? range : restOf(range, last), options)
+    )
+  }
+
+  #treeCursor(range: TreeRange, options: ReadOptions): Cursor<FoldedKey> {
+    const cursors = this.#parts.map((_, i) => new PartCursor(this.#parts, i, range, options))
     const direction = range.reverse === true ? -1 : 1
     const merged = mergeSorted<TreeEntry>(cursors, {
       compare: (a, b) => direction * b4a.compare(a.key, b.key)
     })
-    return {
-      nextBatch: (size) => {
-        const groups = merged.nextBatch(size)
-        return groups instanceof Promise
-          ? groups.then((all) => this.#foldGroups(all))
-          : this.#foldGroups(groups)
-      },
-      close: () => merged.close()
-    }
+    return foldWith(merged, ({ items, sources }) =>
+      this.#fold(this.#place(items[0]?.key ?? NO_KEY, items, sources))
+    )
+  }
+
+  /** Null when the index does not stand for this view, or cannot be read. */
+  #saidByIndex(key: Uint8Array): SaidByAll | Promise<SaidByAll> | null {
+    const rows = this.#rows
+    if (rows === null || !rows.isCurrent()) return null
+    const group = rows.get(key)
+    if (group === null) return null
+    if (!(group instanceof Promise)) return this.#place(key, group.items, group.sources)
+    return group.then((each) =>
+      each === null
+        ? this.#saidCold(key, (i) => this.#getHere(i, key))
+        : this.#place(key, each.items, each.sources)
+    )
   }
 
   #saidInMemory(key: Uint8Array, options: ReadOptions): SaidByAll | null {
@@ -161,7 +196,7 @@ export class View {
       try {
         return (await this.#parts[index]?.tree.get(key, options)) ?? null
       } catch (error) {
-        await cutPart(this.#parts, index, error, this.#hooks)
+        await cutPart(this.#parts, index, error)
       }
     }
   }
@@ -173,12 +208,6 @@ export class View {
       if (isManyhandsError(error, 'BLOCK_UNAVAILABLE')) return null
       throw error
     }
-  }
-
-  #foldGroups(groups: readonly Group<TreeEntry>[]): readonly FoldedKey[] {
-    return groups.map(({ items, sources }) =>
-      this.#fold(this.#place(items[0]?.key ?? NO_KEY, items, sources))
-    )
   }
 
   /** @param sources the part that each entry is from, if not the one at its index */
@@ -263,15 +292,9 @@ function placeOf(given: Position | null, core: Uint8Array, seq: number): Positio
 }
 
 /** Goes on with a core below the batch that shows its tree to be bad; any other error is passed on. */
-async function cutPart(
-  parts: Part[],
-  index: number,
-  error: unknown,
-  hooks: ViewHooks
-): Promise<void> {
+async function cutPart(parts: Part[], index: number, error: unknown): Promise<void> {
   const part = parts[index]
   if (!(error instanceof TreeRefusal) || part === undefined) throw error
-  hooks.refusals.add(part.writer, error.reason, error.seq)
   parts[index] = { ...part, tree: await part.refuse(error) }
 }
 
@@ -281,22 +304,14 @@ class PartCursor implements Cursor<TreeEntry> {
   readonly #index: number
   readonly #range: TreeRange
   readonly #options: ReadOptions
-  readonly #hooks: ViewHooks
   #cursor: TreeCursor | null
   #last: Uint8Array | null = null
 
-  constructor(
-    parts: Part[],
-    index: number,
-    range: TreeRange,
-    options: ReadOptions,
-    hooks: ViewHooks
-  ) {
+  constructor(parts: Part[], index: number, range: TreeRange, options: ReadOptions) {
     this.#parts = parts
     this.#index = index
     this.#range = range
     this.#options = options
-    this.#hooks = hooks
     this.#cursor = parts[index]?.tree.cursor(range, options) ?? null
   }
 
@@ -328,7 +343,7 @@ class PartCursor implements Cursor<TreeEntry> {
         return this.#took(await batch)
       } catch (error) {
         if (this.#cursor === null) return []
-        await cutPart(this.#parts, this.#index, error, this.#hooks)
+        await cutPart(this.#parts, this.#index, error)
         this.#reopen()
         batch = Promise.resolve(this.#tryBatch(size))
       }
@@ -347,12 +362,55 @@ class PartCursor implements Cursor<TreeEntry> {
   }
 
   #rest(): TreeRange {
-    if (this.#last === null) return this.#range
-    const { gt, gte, lt, lte, ...rest } = this.#range
-    const above = gt === undefined ? (gte === undefined ? {} : { gte }) : { gt }
-    const below = lt === undefined ? (lte === undefined ? {} : { lte }) : { lt }
-    return this.#range.reverse === true
-      ? { ...rest, ...above, lt: this.#last }
-      : { ...rest, ...below, gt: this.#last }
+    return this.#last === null ? this.#range : restOf(this.#range, this.#last)
+  }
+}
+
+/** What is left of a range behind a key. */
+function restOf(range: TreeRange, last: Uint8Array): TreeRange {
+  const { gt, gte, lt, lte, ...rest } = range
+  const above = gt === undefined ? (gte === undefined ? {} : { gte }) : { gt }
+  const below = lt === undefined ? (lte === undefined ? {} : { lte }) : { lt }
+  return range.reverse === true ? { ...rest, ...above, lt: last } : { ...rest, ...below, gt: last }
+}
+
+function foldWith<G>(groups: Cursor<G>, fold: (group: G) => FoldedKey): Cursor<FoldedKey> {
+  return {
+    nextBatch: (size) => {
+      const batch = groups.nextBatch(size)
+      return batch instanceof Promise ? batch.then((all) => all.map(fold)) : batch.map(fold)
+    },
+    close: () => groups.close()
+  }
+}
+
+/** Goes on by another cursor where the first one fails. */
+class FallbackCursor implements Cursor<FoldedKey> {
+  #cursor: Cursor<FoldedKey>
+  #fallback: ((last: Uint8Array | null) => Cursor<FoldedKey>) | null
+  #last: Uint8Array | null = null
+
+  constructor(cursor: Cursor<FoldedKey>, fallback: (last: Uint8Array | null) => Cursor<FoldedKey>) {
+    this.#cursor = cursor
+    this.#fallback = fallback
+  }
+
+  async nextBatch(size: number): Promise<readonly FoldedKey[]> {
+    try {
+      const batch = await this.#cursor.nextBatch(size)
+      this.#last = batch.at(-1)?.key ?? this.#last
+      return batch
+    } catch (error) {
+      if (this.#fallback === null) throw error
+      await this.#cursor.close()
+      this.#cursor = this.#fallback(this.#last)
+      this.#fallback = null
+      return this.nextBatch(size)
+    }
+  }
+
+  close(): void | Promise<void> {
+    this.#fallback = null
+    return this.#cursor.close()
   }
 }

@@ -18,6 +18,7 @@ test('manyhands: exports these names, so that a change of the surface is a choic
     'MemoryNetwork',
     'isManyhandsError',
     'openDevice',
+    'openIndexStore',
     'openMultiBee',
     'stampToText',
     'swarm'

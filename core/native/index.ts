@@ -3,5 +3,7 @@
 export { openStore } from './store.ts'
 export type { StoreOptions } from './store.ts'
 
+export { openIndexStore } from './index-store.ts'
+
 export { swarm } from './swarm.ts'
 export type { SwarmOptions } from './swarm.ts'

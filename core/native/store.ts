@@ -8,15 +8,18 @@
  *     high-water.json    how long our own logs were (high-water.ts)
  *     running            the boot in which the store was opened; removed by a clean close
  *     logs/              the corestore: all logs, ours and others'
+ *     index/<space>/     local indexes (index-store.ts); may be deleted
  *
  * Opening decides whether our own logs can still be appended to (DESIGN section 10): `rolledBack`.
  */
 import { mkdir, readdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import b4a from 'b4a'
 import type Hypercore from 'hypercore'
 import type { KeyPair } from 'hypercore'
 import { isManyhandsError, ManyhandsError } from '../../errors.ts'
 import { deriveKeyPair } from '../crypto.ts'
+import type { OrderedStore } from '../ordered-store.ts'
 import {
   openOwnCore,
   openRemoteCore,
@@ -30,6 +33,7 @@ import {
 import { DiskSync } from './disk-sync.ts'
 import { readFileIfAny, removeFile, syncFolder, writeFileAtomic } from './files.ts'
 import { HighWater } from './high-water.ts'
+import { openIndexStore } from './index-store.ts'
 import { Keystore } from './keystore.ts'
 import { StoreLock } from './lock.ts'
 import { openLogs, type Logs } from './logs.ts'
@@ -190,6 +194,11 @@ class FolderStore implements DeviceStore {
 
   remoteLog(key: Uint8Array): Promise<Hypercore> {
     return this.#whileOpen(() => openRemoteCore(this.#logs.corestore, key))
+  }
+
+  openIndex(space: Uint8Array): Promise<OrderedStore> {
+    const name = b4a.toString(space, 'hex')
+    return this.#whileOpen(() => openIndexStore(join(this.#folder, 'index', name)))
   }
 
   close(): Promise<void> {

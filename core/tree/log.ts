@@ -80,6 +80,16 @@ export class LogReader {
     return new TreeSnapshot(this.#context, length)
   }
 
+  /** The tree at a length at which it was read before, whatever counts of the log now. */
+  treeAt(length: number): TreeSnapshot {
+    return new TreeSnapshot(this.#writer?.context ?? this.#context, length)
+  }
+
+  /** What names the first `length` blocks; null when the log is shorter. Only for logs that are here as a whole. */
+  async treeHash(length: number): Promise<Uint8Array | null> {
+    return length > this.#core.length ? null : this.#core.treeHash(length)
+  }
+
   /** Reads the log from now on only below the block that shows it to be bad; rounding leaves out the rest of its batch. */
   refuse({ reason, seq }: TreeRefusal): Promise<void> {
     if (reason === 'conflict') this.#conflict = 'said'

@@ -22,6 +22,8 @@ export class TreeWalk {
   #root: TreeNodePointer | null
   readonly #stack: Frame[] = []
   #last: Uint8Array | null = null
+  /** How short the stack was at its shortest since the last key or subtree passed over: that frame has both below it. */
+  #turn = 0
   /** Passed over since the last key. */
   #passed: {
     readonly pointer: TreeNodePointer
@@ -78,6 +80,7 @@ export class TreeWalk {
     if (pointer === null) return
     const from = this.#stack.at(-1)?.seq ?? pointer.seq
     this.#passed = { pointer, depth: this.#stack.length, from }
+    this.#turn = this.#stack.length
     this.#moveOn()
   }
 
@@ -95,6 +98,7 @@ export class TreeWalk {
     if (this.#last !== null && b4a.compare(key, this.#last) <= 0) throw this.#unsorted()
     this.#last = key
     this.#passed = null
+    this.#turn = this.#stack.length
     this.#moveOn()
     return pointer
   }
@@ -141,6 +145,7 @@ export class TreeWalk {
       if (frame === undefined) return null
       if (frame.at < placesOf(frame.node)) return frame
       this.#stack.pop()
+      this.#turn = Math.min(this.#turn, this.#stack.length)
     }
   }
 
@@ -160,8 +165,9 @@ export class TreeWalk {
     return keyOf(last)
   }
 
+  /** The keys may be honest ones, wrongly put together: at fault is the lowest node that has both below it. */
   #unsorted(): TreeRefusal {
-    return new TreeRefusal('unsorted', this.#stack.at(-1)?.seq ?? 0)
+    return new TreeRefusal('unsorted', this.#stack[Math.max(0, this.#turn - 1)]?.seq ?? 0)
   }
 }
 

@@ -225,8 +225,13 @@ for (const { title, nodes, keys, isRefused } of FORGERIES) {
     const right = new TreeSnapshot(context, core.length)
     const scanned = await drain(right.cursor()).catch(refusalOf)
     const compared = await changesOf(new TreeDiff(left, right)).catch(refusalOf)
-    assert.is(scanned instanceof TreeRefusal, isRefused)
-    assert.is(compared instanceof TreeRefusal, isRefused)
+    const empty = new TreeSnapshot(context, 0)
+    const anew = await changesOf(new TreeDiff(empty, right)).catch(refusalOf)
+    for (const refused of [scanned, compared, anew]) {
+      assert.is(refused instanceof TreeRefusal, isRefused)
+      if (refused instanceof TreeRefusal)
+        assert.is(refused.seq, before, 'the forged block is at fault')
+    }
     if (!isRefused) assert.equal(lines(compared as TreeChange[]), await slowDiff(left, right))
   })
 }

@@ -362,7 +362,7 @@ test('createReadStream: skips long runs of deleted keys', async () => {
 })
 
 test('createReadStream: leaving the loop, at any moment, closes every cursor', async () => {
-  const db = fresh()
+  const { db } = await device.createSpace({ mode: 'stream' })
   await Promise.all(Array.from({ length: 500 }, (_, i) => db.put(`k${i}`, i)))
   const before = countCursors()
   for (const stop of [1, 16, 17, 499, 500]) {

@@ -1,0 +1,461 @@
+/**
+ * The local index: the union kept ready in an ordered store of this device, so that a read costs one lookup however many writers
+ * there are. It is derived data: it may be deleted at any time, and is built again.
+ *
+ * A row holds, for one key, the current entry of every core, as it stands in that core's tree. Folding happens at reading, by
+ * the same code as over the trees (view.ts), so the two cannot differ in what wins. Laws:
+ * - Rows are used for a view only when every core stands in them at exactly the view's length.
+ * - A core moves from one length to another, forward or back, by the difference of its trees at the two (core/tree/diff.ts);
+ *   the rows it changes and its cursor are written in one batch. A move of more rows than one batch takes leaves a mark, and
+ *   is made again from its beginning when it was cut short.
+ * - A cursor names the tree hash at its greatest length. Another hash, another format, rows that do not parse, a store that does not
+ *   read: everything is thrown away and built again.
+ *
+ *     header   0x00                  format version u8, space 32 B
+ *     cursor   0x01, core key 32 B   number uint, length uint, tree hash 32 B, [the length it is moving to, uint]
+ *     row      0x02, key of the bee  per core: number uint, seq uint, length uint, entry
+ *
+ * Costs one row read and written per key that changed. The slow twin is the streaming view.
+ */
+import b4a from 'b4a'
+import c, { type State } from 'compact-encoding'
+import z32 from 'z32'
+import {
+  TreeDiff,
+  TreeRefusal,
+  type LogReader,
+  type OrderedChange,
+  type OrderedStore,
+  type TreeChange,
+  type TreeEntry,
+  type TreeRange,
+  type TreeSnapshot
+} from '../core/index.ts'
+import { isManyhandsError } from '../errors.ts'
+import type { Cursor } from './cursor.ts'
+import type { Group } from './merge.ts'
+import type { Part } from './view.ts'
+
+const VERSION = 1
+const HEADER_KEY = b4a.from([0x00])
+const CURSOR = b4a.from([0x01])
+const ROW = b4a.from([0x02])
+const ROW_END = b4a.from([0x03])
+
+/** Rows in one write: some MB. */
+const ROWS_PER_WRITE = 4096
+
+/** Where a core stands in the rows. */
+interface Place {
+  /** What stands for the core in rows. */
+  readonly number: number
+  readonly length: number
+  /** Where a move that was cut short was going: rows stand between the two lengths. */
+  readonly movingTo: number | null
+  /** At the greater of the lengths: it names the blocks up to both. */
+  readonly treeHash: Uint8Array
+}
+
+/** A core that is being read into the index. */
+export interface IndexProgress {
+  /** The log's key in text form. */
+  readonly writer: string
+  /** From 0 to 1, roughly. */
+  readonly progress: number
+}
+
+/** Why an index was thrown away. */
+export type IndexRebuild =
+  /** A log is not the one that was indexed. */
+  | 'log-changed'
+  /** It did not read. */
+  | 'damaged'
+
+export interface IndexHooks {
+  onprogress(progress: IndexProgress): void
+  onrebuild(reason: IndexRebuild): void
+}
+
+/** Rows that stand for one view, while `isCurrent`. */
+export interface Rows {
+  isCurrent(): boolean
+  /** The entries at a key, and which part of the view each is from; null when the row cannot be read. */
+  get(key: Uint8Array): Group<TreeEntry> | null | Promise<Group<TreeEntry> | null>
+  /** As of now. Rejects when a row cannot be read. */
+  cursor(range: TreeRange): Cursor<RowGroup>
+}
+
+export interface RowGroup extends Group<TreeEntry> {
+  readonly key: Uint8Array
+}
+
+type LogOf = (core: Uint8Array) => LogReader | null
+
+/** A store that fails so often in a row is left alone until the space is opened again. */
+const MAX_FAILURES = 3
+
+export class LocalIndex {
+  readonly #store: OrderedStore
+  readonly #space: Uint8Array
+  readonly #hooks: IndexHooks
+  #places: Map<string, Place>
+  /** Cores whose place was compared with their log since the index was opened. */
+  readonly #checked = new Set<string>()
+  /** Moves take turns. */
+  #turn: Promise<unknown> = Promise.resolve()
+  /** Rises with every write: what was read before stands for another view. */
+  #round = 0
+  /** Something did not read: to be built again before anything else. */
+  #isDamaged = false
+  /** In a row. */
+  #failures = 0
+  #isClosed = false
+
+  /** Owns the store from now on. @param space 32 bytes that name what is indexed */
+  static async open(
+    store: OrderedStore,
+    space: Uint8Array,
+    hooks: IndexHooks
+  ): Promise<LocalIndex> {
+    const places = await readPlaces(store, space).catch(() => null)
+    const index = new LocalIndex(store, space, places ?? new Map(), hooks)
+    if (places === null) await index.#startAnew().catch(() => {}) // damaged, then
+    return index
+  }
+
+  private constructor(
+    store: OrderedStore,
+    space: Uint8Array,
+    places: Map<string, Place>,
+    hooks: IndexHooks
+  ) {
+    this.#store = store
+    this.#space = space
+    this.#places = places
+    this.#hooks = hooks
+  }
+
+  /** How many blocks lie between where the index stands and the lengths of a view; Infinity when it has to be built again. */
+  distance(parts: readonly Part[]): number {
+    if (this.#isDamaged) return Infinity
+    return parts.reduce((sum, { writer, tree }) => {
+      const place = this.#places.get(writer)
+      if (place === undefined) return sum + tree.length
+      return sum + (place.movingTo === null ? Math.abs(place.length - tree.length) : Infinity)
+    }, 0)
+  }
+
+  /**
+   * Moves the rows to the lengths of a view. Null when that could not be done: then the view is read from its trees; 'refused'
+   * when one of these was found bad: then a later view shows less. Never rejects: nothing else that goes wrong here is wrong
+   * with the data.
+   */
+  follow(parts: readonly Part[], logOf: LogOf): Promise<Rows | 'refused' | null> {
+    const followed = this.#turn.then(() => this.#follow(parts, logOf))
+    this.#turn = followed
+    return followed
+  }
+
+  /** Waits for a move under way, which stops at its next batch. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#turn
+    await this.#store.close()
+  }
+
+  async #follow(parts: readonly Part[], logOf: LogOf): Promise<Rows | 'refused' | null> {
+    if (this.#isClosed || this.#failures >= MAX_FAILURES) return null
+    try {
+      if (this.#isDamaged) await this.#repair()
+      await this.#checkLogs(parts, logOf)
+      for (const part of parts) {
+        const log = logOf(part.core)
+        const moved = log === null ? 'stuck' : await this.#moveTo(log, part)
+        if (moved !== 'there') return moved === 'refused' ? moved : null
+      }
+      this.#failures = 0
+      return this.#rowsOf(parts)
+    } catch {
+      // A log that closes meanwhile, or a store that fails: which is known by `#isDamaged`.
+      return null
+    }
+  }
+
+  async #repair(): Promise<void> {
+    this.#failures++
+    await this.#rebuild('damaged')
+  }
+
+  async #rebuild(reason: IndexRebuild): Promise<void> {
+    this.#hooks.onrebuild(reason)
+    await this.#startAnew()
+  }
+
+  async #startAnew(): Promise<void> {
+    this.#round++
+    this.#places = new Map()
+    this.#checked.clear()
+    const header = b4a.concat([b4a.from([VERSION]), this.#space])
+    await this.#inStore(async () => {
+      await this.#store.clear()
+      await this.#store.write([{ key: HEADER_KEY, value: header }])
+    })
+    this.#isDamaged = false
+  }
+
+  /** What fails here is the store's damage. */
+  async #inStore<T>(task: () => Promise<T>): Promise<T> {
+    try {
+      return await task()
+    } catch (error) {
+      this.#distrust()
+      throw error
+    }
+  }
+
+  #distrust(): void {
+    this.#isDamaged = true
+  }
+
+  /** Throws everything away when a log is not the one that was read in. */
+  async #checkLogs(parts: readonly Part[], logOf: LogOf): Promise<void> {
+    for (const { core, writer } of parts) {
+      const place = this.#places.get(writer)
+      if (place === undefined || this.#checked.has(writer)) continue
+      const length = Math.max(place.length, place.movingTo ?? 0)
+      const treeHash = (await logOf(core)?.treeHash(length)) ?? null
+      if (treeHash === null || !b4a.equals(treeHash, place.treeHash)) {
+        return this.#rebuild('log-changed')
+      }
+      this.#checked.add(writer)
+    }
+  }
+
+  async #moveTo(log: LogReader, part: Part): Promise<'there' | 'stuck' | 'refused'> {
+    const place = this.#places.get(part.writer)
+    try {
+      if (place !== undefined && place.movingTo !== null) {
+        await this.#move(log, place, log.treeAt(place.movingTo))
+      }
+      await this.#move(log, this.#places.get(part.writer) ?? null, part.tree)
+      return this.#isClosed ? 'stuck' : 'there'
+    } catch (error) {
+      if (error instanceof TreeRefusal) {
+        await part.refuse(error)
+        return 'refused'
+      }
+      if (!isManyhandsError(error, 'BLOCK_UNAVAILABLE')) throw error
+      // What it stands at may be gone, where a new beginning needs only what is there now.
+      if ((place?.length ?? 0) > 0) await this.#rebuild('log-changed')
+      return 'stuck'
+    }
+  }
+
+  /** Brings one core from one length to another; stops half-way when the index closes. */
+  async #move(log: LogReader, from: Place | null, tree: TreeSnapshot): Promise<void> {
+    if (tree.length === (from?.length ?? 0) && (from?.movingTo ?? null) === null) return
+    const target = await this.#target(log, from, tree)
+    const midway = await this.#midway(log, from, target)
+    const diff = new TreeDiff(log.treeAt(from?.length ?? 0), tree, {}, HERE)
+    try {
+      for (let isLast = false; !isLast;) {
+        const changes = await diff.nextBatch(ROWS_PER_WRITE)
+        isLast = changes.length < ROWS_PER_WRITE
+        if (this.#isClosed) return
+        const rows = await this.#inStore(() => this.#merge(target.number, changes))
+        await this.#write(log, rows, isLast ? target : midway)
+        this.#hooks.onprogress({ writer: log.id, progress: isLast ? 1 : diff.progress })
+      }
+    } finally {
+      diff.close()
+    }
+  }
+
+  async #target(log: LogReader, from: Place | null, { length }: TreeSnapshot): Promise<Place> {
+    const treeHash = await log.treeHash(length)
+    if (treeHash === null) throw new Error('A log became shorter while it was indexed')
+    return { number: from?.number ?? this.#places.size, length, treeHash, movingTo: null }
+  }
+
+  /** Where the core stands while only a part of its rows has moved. */
+  async #midway(log: LogReader, from: Place | null, target: Place): Promise<Place> {
+    const length = from?.length ?? 0
+    const isForward = length <= target.length
+    const treeHash = isForward ? target.treeHash : await log.treeHash(length)
+    if (treeHash === null) throw new Error('A log became shorter while it was indexed')
+    return { number: target.number, length, movingTo: target.length, treeHash }
+  }
+
+  async #write(log: LogReader, rows: readonly OrderedChange[], place: Place): Promise<void> {
+    this.#round++
+    await this.#inStore(() => this.#store.write([...rows, encodeCursor(log.key, place)]))
+    this.#places.set(log.id, place)
+    this.#checked.add(log.id)
+  }
+
+  /** The rows of some keys with one core's entries put in, or taken out. */
+  async #merge(number: number, changes: readonly TreeChange[]): Promise<OrderedChange[]> {
+    const keys = changes.map(({ key }) => b4a.concat([ROW, key]))
+    // While there is one core only, its rows are its own.
+    const isAlone = [...this.#places.values()].every((place) => place.number === number)
+    const rows = isAlone ? [] : await this.#store.getMany(keys)
+    return changes.map(({ right }, i): OrderedChange => {
+      const others = decodeRow(rows[i]).filter((item) => item.number !== number)
+      const items =
+        right === null ? others : [...others, { number, seq: right.seq, value: right.value }]
+      return { key: keys[i] ?? ROW, value: items.length === 0 ? null : encodeRow(items) }
+    })
+  }
+
+  #rowsOf(parts: readonly Part[]): Rows {
+    const round = this.#round
+    const store = this.#store
+    const sources = this.#sourcesOf(parts)
+    const inStore = <T>(task: () => Promise<T>) => this.#inStore(task)
+    const distrust = () => {
+      this.#distrust()
+      return null
+    }
+    return {
+      isCurrent: () => round === this.#round && !this.#isDamaged && !this.#isClosed,
+      get(key) {
+        try {
+          const row = store.get(b4a.concat([ROW, key]))
+          if (!(row instanceof Promise)) return groupOf(key, row, sources)
+          return row.then((bytes) => groupOf(key, bytes, sources)).catch(distrust)
+        } catch {
+          return distrust()
+        }
+      },
+      cursor(range) {
+        const cursor = store.cursor(rowRange(range))
+        return {
+          nextBatch: (size) =>
+            inStore(async () => {
+              const rows = await cursor.nextBatch(size)
+              return rows.map(({ key, value }) => groupOf(key.subarray(1), value, sources))
+            }),
+          close: () => cursor.close()
+        }
+      }
+    }
+  }
+
+  /** By number: which part of the view. Cores that the view does not read have none. */
+  #sourcesOf(parts: readonly Part[]): readonly (number | undefined)[] {
+    const sources: (number | undefined)[] = []
+    parts.forEach(({ writer }, i) => {
+      const place = this.#places.get(writer)
+      if (place !== undefined) sources[place.number] = i
+    })
+    return sources
+  }
+}
+
+/** An index never waits for the network. */
+const HERE = { wait: false }
+
+/** Null when the store holds no index of this format and space. */
+async function readPlaces(
+  store: OrderedStore,
+  space: Uint8Array
+): Promise<Map<string, Place> | null> {
+  const header = await store.get(HEADER_KEY)
+  if (header?.[0] !== VERSION || !b4a.equals(header.subarray(1), space)) return null
+  const places = new Map<string, Place>()
+  const cursor = store.cursor({ gte: CURSOR, lt: ROW })
+  try {
+    for (;;) {
+      const rows = await cursor.nextBatch(256)
+      if (rows.length === 0) return places
+      for (const { key, value } of rows) places.set(z32.encode(key.subarray(1)), decodePlace(value))
+    }
+  } finally {
+    await cursor.close()
+  }
+}
+
+function encodeCursor(core: Uint8Array, place: Place): OrderedChange {
+  const { number, length, treeHash, movingTo } = place
+  const state: State = { start: 0, end: treeHash.byteLength, buffer: null }
+  const numbers = movingTo === null ? [number, length] : [number, length, movingTo]
+  for (const each of numbers) c.uint.preencode(state, each)
+  state.buffer = b4a.alloc(state.end)
+  c.uint.encode(state, number)
+  c.uint.encode(state, length)
+  c.fixed32.encode(state, treeHash)
+  if (movingTo !== null) c.uint.encode(state, movingTo)
+  return { key: b4a.concat([CURSOR, core]), value: state.buffer }
+}
+
+function decodePlace(bytes: Uint8Array): Place {
+  const state = { start: 0, end: bytes.byteLength, buffer: bytes }
+  const number = c.uint.decode(state)
+  const length = c.uint.decode(state)
+  const treeHash = c.fixed32.decode(state)
+  return {
+    number,
+    length,
+    treeHash,
+    movingTo: state.start < state.end ? c.uint.decode(state) : null
+  }
+}
+
+/** What one core says at a row's key. */
+interface Item {
+  readonly number: number
+  readonly seq: number
+  readonly value: Uint8Array
+}
+
+function encodeRow(items: readonly Item[]): Uint8Array {
+  const state: State = { start: 0, end: 0, buffer: null }
+  for (const { number, seq, value } of items) {
+    c.uint.preencode(state, number)
+    c.uint.preencode(state, seq)
+    c.uint8array.preencode(state, value)
+  }
+  state.buffer = b4a.allocUnsafe(state.end)
+  for (const { number, seq, value } of items) {
+    c.uint.encode(state, number)
+    c.uint.encode(state, seq)
+    c.uint8array.encode(state, value)
+  }
+  return state.buffer
+}
+
+/** @throws Error on bytes that are no row */
+function decodeRow(bytes: Uint8Array | undefined): Item[] {
+  if (bytes === undefined) return []
+  const state = { start: 0, end: bytes.byteLength, buffer: bytes }
+  const items: Item[] = []
+  while (state.start < state.end) {
+    const number = c.uint.decode(state)
+    const seq = c.uint.decode(state)
+    items.push({ number, seq, value: c.uint8array.decode(state) ?? EMPTY })
+  }
+  return items
+}
+
+const EMPTY = new Uint8Array(0)
+
+function groupOf(
+  key: Uint8Array,
+  row: Uint8Array | undefined,
+  sources: readonly (number | undefined)[]
+): RowGroup {
+  const found = decodeRow(row).flatMap(({ number, seq, value }) => {
+    const source = sources[number]
+    return source === undefined ? [] : [{ source, item: { key, seq, value } }]
+  })
+  if (found.length > 1) found.sort((a, b) => a.source - b.source)
+  return { key, items: found.map(({ item }) => item), sources: found.map(({ source }) => source) }
+}
+
+function rowRange({ gt, gte, lt, lte, reverse = false }: TreeRange): TreeRange {
+  const row = (key: Uint8Array) => b4a.concat([ROW, key])
+  const lower = gt !== undefined ? { gt: row(gt) } : { gte: gte === undefined ? ROW : row(gte) }
+  const upper =
+    lt !== undefined ? { lt: row(lt) } : lte !== undefined ? { lte: row(lte) } : { lt: ROW_END }
+  return { ...lower, ...upper, reverse }
+}
