@@ -10,10 +10,8 @@ export interface OrderedChange {
   readonly value: Uint8Array | null
 }
 
-export interface OrderedRow {
-  readonly key: Uint8Array
-  readonly value: Uint8Array
-}
+/** A key and its value. */
+export type OrderedRow = readonly [key: Uint8Array, value: Uint8Array]
 
 /** Rows in key order, as of when the cursor was made. */
 export interface OrderedCursor {

@@ -145,7 +145,8 @@ function decode(state: Bytes, core: Uint8Array): DecodedEntry {
   if ((flags & ~REGISTER_KNOWN_FLAGS) !== 0) return UNSUPPORTED
   const value = (flags & REGISTER_DELETED) === 0 ? c.uint8array.decode(state) : null
   if (state.start !== state.end || value?.byteLength === 0) return MALFORMED
-  return { ok: true, entry: { kind: 'register', register: { ...head, value } } }
+  const { position, stamp, seen } = head
+  return { ok: true, entry: { kind: 'register', register: { position, stamp, seen, value } } }
 }
 
 /** One atomic register of opaque bytes: never a tombstone, so nothing can read it as deleted. */

@@ -48,7 +48,7 @@ export function foldRegisters<R extends PlacedRegister>(
 ): Folded<R> {
   const only = given[0]
   if (only === undefined) throw new TypeError('"registers" expected at least one')
-  if (given.length === 1) return { winner: only, conflicts: [] }
+  if (given.length === 1) return { winner: only, conflicts: NONE }
   const registers = lastPerCore(given)
   const covers = findCovers(registers, admitted)
   const ordinary = withoutCircles(covers.filter((cover) => !cover.weak))
@@ -61,6 +61,8 @@ export function foldRegisters<R extends PlacedRegister>(
   const winner = candidates.reduce(greater)
   return { winner, conflicts: shown.filter((register) => register !== winner) }
 }
+
+const NONE: readonly never[] = []
 
 function greater<R extends PlacedRegister>(a: R, b: R): R {
   if ((a.value === null) !== (b.value === null)) return a.value === null ? b : a

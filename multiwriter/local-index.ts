@@ -333,7 +333,7 @@ export class LocalIndex {
           nextBatch: (size) =>
             inStore(async () => {
               const rows = await cursor.nextBatch(size)
-              return rows.map(({ key, value }) => groupOf(key.subarray(1), value, sources))
+              return rows.map(([key, value]) => groupOf(key.subarray(1), value, sources))
             }),
           close: () => cursor.close()
         }
@@ -341,16 +341,18 @@ export class LocalIndex {
     }
   }
 
-  /** By number: which part of the view. Cores that the view does not read have none. */
-  #sourcesOf(parts: readonly Part[]): readonly (number | undefined)[] {
-    const sources: (number | undefined)[] = []
+  #sourcesOf(parts: readonly Part[]): Sources {
+    const sources: (readonly number[] | undefined)[] = []
     parts.forEach(({ writer }, i) => {
       const place = this.#places.get(writer)
-      if (place !== undefined) sources[place.number] = i
+      if (place !== undefined) sources[place.number] = [i]
     })
     return sources
   }
 }
+
+/** By number: which part of the view, in a list of its own for groups of one. Cores that the view does not read have none. */
+type Sources = readonly (readonly number[] | undefined)[]
 
 /** An index never waits for the network. */
 const HERE = { wait: false }
@@ -368,7 +370,7 @@ async function readPlaces(
     for (;;) {
       const rows = await cursor.nextBatch(256)
       if (rows.length === 0) return places
-      for (const { key, value } of rows) places.set(z32.encode(key.subarray(1)), decodePlace(value))
+      for (const [key, value] of rows) places.set(z32.encode(key.subarray(1)), decodePlace(value))
     }
   } finally {
     await cursor.close()
@@ -439,17 +441,22 @@ function decodeRow(bytes: Uint8Array | undefined): Item[] {
 
 const EMPTY = new Uint8Array(0)
 
-function groupOf(
-  key: Uint8Array,
-  row: Uint8Array | undefined,
-  sources: readonly (number | undefined)[]
-): RowGroup {
-  const found = decodeRow(row).flatMap(({ number, seq, value }) => {
-    const source = sources[number]
-    return source === undefined ? [] : [{ source, item: { key, seq, value } }]
-  })
-  if (found.length > 1) found.sort((a, b) => a.source - b.source)
-  return { key, items: found.map(({ item }) => item), sources: found.map(({ source }) => source) }
+function groupOf(key: Uint8Array, row: Uint8Array | undefined, sources: Sources): RowGroup {
+  const items = row === undefined ? [] : decodeRow(row)
+  const [only] = items
+  if (only !== undefined && items.length === 1) {
+    const { number, seq, value } = only
+    const from = sources[number]
+    if (from !== undefined) return { key, items: [{ key, seq, value }], sources: from }
+  }
+  // In the order of the parts, as a merge of their trees gives them.
+  const known = items
+    .flatMap(({ number, seq, value }) => {
+      const [source] = sources[number] ?? []
+      return source === undefined ? [] : [{ source, item: { key, seq, value } }]
+    })
+    .sort((a, b) => a.source - b.source)
+  return { key, items: known.map(({ item }) => item), sources: known.map(({ source }) => source) }
 }
 
 function rowRange({ gt, gte, lt, lte, reverse = false }: TreeRange): TreeRange {

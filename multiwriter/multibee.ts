@@ -293,10 +293,15 @@ export class MultiBee<K = string, V = Value> {
   #entryOf(folded: FoldedKey): Entry<K, V> | null {
     const { winner } = folded
     if (winner === null || winner.said.value === null || winner.said.isUnknownType) return null
-    const key = this.#decode(winner, () => this.#keys.decode(this.#space.decode(folded.key)))
-    const value = this.#decode(winner, () => this.#values.decode(winner.value))
-    if (key === REFUSED || value === REFUSED) return null
-    return { ...placeOf(winner), key, value, conflicts: this.#conflictsOf(folded) }
+    try {
+      const key = this.#keys.decode(this.#space.decode(folded.key))
+      const value = this.#values.decode(winner.value)
+      const { seq, writer, stamp } = winner.said
+      return { key, value, seq, writer, stamp, conflicts: this.#conflictsOf(folded) }
+    } catch {
+      this.#refuse(winner)
+      return null
+    }
   }
 
   #tombstoneOf(folded: FoldedKey): Entry<K, V | null> | null {
@@ -332,13 +337,17 @@ export class MultiBee<K = string, V = Value> {
     return { key, current, previous, writer: said.writer }
   }
 
-  #decode<T>({ said }: FoldedValue, decode: () => T): T | typeof REFUSED {
+  #decode<T>(folded: FoldedValue, decode: () => T): T | typeof REFUSED {
     try {
       return decode()
     } catch {
-      this.#engine.refusals.add(said.writer, 'encoding-mismatch', said.seq)
+      this.#refuse(folded)
       return REFUSED
     }
+  }
+
+  #refuse({ said }: FoldedValue): void {
+    this.#engine.refusals.add(said.writer, 'encoding-mismatch', said.seq)
   }
 }
 

@@ -25,7 +25,7 @@ import {
 } from '../core/index.ts'
 import type { Cursor } from './cursor.ts'
 import type { Rows } from './local-index.ts'
-import { mergeSorted } from './merge.ts'
+import { mergeSorted, type Group } from './merge.ts'
 import type { Refusals } from './refusals.ts'
 
 /** One core of the union, at the length it is read at. */
@@ -137,9 +137,7 @@ export class View {
   cursor(range: TreeRange, options: ReadOptions = {}): Cursor<FoldedKey> {
     const rows = this.#rows
     if (rows === null || !rows.isCurrent()) return this.#treeCursor(range, options)
-    const folded = foldWith(rows.cursor(range), ({ key, items, sources }) =>
-      this.#fold(this.#place(key, items, sources))
-    )
+    const folded = foldWith(rows.cursor(range), (group) => this.#foldGroup(group.key, group))
     return new FallbackCursor(folded, (last) =>
       this.#treeCursor(last === null ? range : restOf(range, last), options)
     )
@@ -151,9 +149,7 @@ export class View {
     const merged = mergeSorted<TreeEntry>(cursors, {
       compare: (a, b) => direction * b4a.compare(a.key, b.key)
     })
-    return foldWith(merged, ({ items, sources }) =>
-      this.#fold(this.#place(items[0]?.key ?? NO_KEY, items, sources))
-    )
+    return foldWith(merged, (group) => this.#foldGroup(group.items[0]?.key ?? NO_KEY, group))
   }
 
   /** Null when the index does not stand for this view, or cannot be read. */
@@ -210,6 +206,23 @@ export class View {
     }
   }
 
+  #foldGroup(key: Uint8Array, { items, sources }: Group<TreeEntry>): FoldedKey {
+    return (
+      (items.length === 1 ? this.#foldOnly(key, items[0], sources[0]) : null) ??
+      this.#fold(this.#place(key, items, sources))
+    )
+  }
+
+  /** The usual case: one core says something, and it can be read. Null otherwise. */
+  #foldOnly(key: Uint8Array, entry: TreeEntry | undefined, source = 0): FoldedKey | null {
+    const part = this.#parts[source]
+    if (entry === undefined || part === undefined) return null
+    const said = this.#read(part, entry)
+    if (said === null || said === 'unsupported') return null
+    const winner = this.#decode(said)
+    return winner === null ? null : { key, winner, conflicts: NO_CONFLICTS, unsupported: NOBODY }
+  }
+
   /** @param sources the part that each entry is from, if not the one at its index */
   #place(
     key: Uint8Array,
@@ -217,17 +230,18 @@ export class View {
     sources?: readonly number[]
   ): SaidByAll {
     const registers: Said[] = []
-    const unsupported: string[] = []
+    let unsupported: string[] = NOBODY
     let isOwnUnsupported = false
-    entries.forEach((entry, i) => {
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i] ?? null
       const part = this.#parts[sources?.[i] ?? i]
-      if (entry === null || part === undefined) return
+      if (entry === null || part === undefined) continue
       const said = this.#read(part, entry)
       if (said === 'unsupported') {
-        unsupported.push(part.writer)
+        unsupported = [...unsupported, part.writer]
         isOwnUnsupported ||= part.isOwn
       } else if (said !== null) registers.push(said)
-    })
+    }
     return { key, registers, unsupported, isOwnUnsupported }
   }
 
@@ -246,7 +260,9 @@ export class View {
     const { writer, isOwn } = part
     const isUnknownType = kind === 'unknownType'
     if (isUnknownType) this.#hooks.refusals.add(writer, 'entry-unsupported', seq)
-    const said = { ...register, position, writer, isOwn, seq, isUnknownType }
+    const { stamp, seen, value: bytes } = register
+    // Each field by its name, here and above: a spread costs more than all the rest of a lookup.
+    const said = { position, stamp, seen, value: bytes, writer, isOwn, seq, isUnknownType }
     if (!isOwn) this.#hooks.observe(said)
     return said
   }
@@ -261,7 +277,7 @@ export class View {
       const rest = registers.filter((register) => register !== folded.winner)
       return this.#fold({ ...said, registers: rest })
     }
-    if (folded.conflicts.length === 0) return { key, winner, conflicts: [], unsupported }
+    if (folded.conflicts.length === 0) return { key, winner, conflicts: NO_CONFLICTS, unsupported }
     const conflicts = folded.conflicts
       .map((said) => this.#decode(said))
       .filter((each) => each !== null)
@@ -280,6 +296,9 @@ export class View {
 }
 
 const HERE: ReadOptions = { wait: false }
+
+const NOBODY: string[] = []
+const NO_CONFLICTS: readonly never[] = []
 
 /** A group is never empty. */
 const NO_KEY = new Uint8Array(0)

@@ -61,9 +61,7 @@ class LevelStore implements OrderedStore {
       ...(lte === undefined ? {} : { lte })
     })
     return {
-      async nextBatch(size: number): Promise<readonly OrderedRow[]> {
-        return (await iterator.nextv(size)).map(([key, value]) => ({ key, value }))
-      },
+      nextBatch: (size): Promise<readonly OrderedRow[]> => iterator.nextv(size),
       close: () => iterator.close()
     }
   }

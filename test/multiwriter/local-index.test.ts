@@ -265,10 +265,11 @@ test('an index of another log under the same key is thrown away', async () => {
   const [row] = await cursor.nextBatch(10)
   await cursor.close()
   if (row === undefined) throw new Error('an index has cursors')
-  const value = b4a.from(row.value)
+  const [key, old] = row
+  const value = b4a.from(old)
   value[value.byteLength - 1] = (value.at(-1) ?? 0) ^ 1
   await scene.store.write([
-    { key: row.key, value },
+    { key, value },
     { key: ROW('key/000050'), value: null }
   ])
   const index = await scene.open()
