@@ -9,6 +9,7 @@
  *
  * Whether what comes out is sound is checked by snapshot.ts; what is not there throws a RangeError.
  */
+import b4a from 'b4a'
 import { DeltaCohort, DeltaOp, OP_COHORT } from 'hyperbee2/lib/compression.js'
 import type { Block, Delta } from 'hyperbee2/lib/encoding.js'
 import type SessionConfig from 'hyperbee2/lib/session-config.js'
@@ -143,11 +144,14 @@ export async function openKey(
   }
 }
 
-/** Gives a key pointer its key and value, from the block that wrote them. */
+/**
+ * Gives a key pointer its key and value, from the block that wrote them. Copied: the keys of a node may stand in as many blocks,
+ * and a node in memory must not keep them all.
+ */
 function fillKey(context: TreeContext, pointer: KeyPointer, block: Block): void {
   const { key, value, valuePointer: far } = at(block.keys, pointer.offset)
-  pointer.key = key
-  pointer.value = value
+  pointer.key = b4a.from(key)
+  pointer.value = value === null ? null : b4a.from(value)
   if (far !== null) pointer.valuePointer = new ValuePointer(context, 0, far.seq, far.offset, 0)
 }
 
