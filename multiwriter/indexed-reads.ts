@@ -1,4 +1,7 @@
-/** Which way reads are answered: from the trees, or by the local index. Both give the same. */
+/**
+ * How far the local index is brought before a read. Whatever of it stands at the lengths that are read answers for its cores
+ * (view.ts), so this decides about time only.
+ */
 import { invalid } from '../errors.ts'
 import type { ReadOptions } from '../core/index.ts'
 import type { LocalIndex } from './local-index.ts'
@@ -10,7 +13,7 @@ export type ReadMode = 'stream' | 'index' | 'auto'
 
 const READ_MODES: readonly ReadMode[] = ['stream', 'index', 'auto']
 
-/** Blocks that 'auto' lets the index catch up with before it reads; with more, it reads the logs meanwhile. */
+/** Blocks that 'auto' lets the index catch up with before it reads; with more, it reads those logs meanwhile. */
 const NEAR_BLOCKS = 64
 
 export class IndexedReads {
@@ -40,19 +43,13 @@ export class IndexedReads {
   /** At most one move of the index is waited for by any number of reads of one view. */
   #follow(view: View): Promise<'refused' | 'done'> {
     if (this.#following?.view === view) return this.#following.done
-    const following = { view, done: this.#followNow(view) }
+    const done = this.#index.follow(view.parts, (core) => this.#union.log(core))
+    const following = { view, done }
     this.#following = following
-    void following.done.then(() => {
+    void done.then(() => {
       if (this.#following === following) this.#following = null
     })
-    return following.done
-  }
-
-  async #followNow(view: View): Promise<'refused' | 'done'> {
-    const rows = await this.#index.follow(view.parts, (core) => this.#union.log(core))
-    if (rows === 'refused') return rows
-    if (rows !== null) view.useRows(rows)
-    return 'done'
+    return done
   }
 }
 

@@ -4,7 +4,8 @@
  *
  * A row holds, for one key, the current entry of every core, as it stands in that core's tree. Folding happens at reading, by
  * the same code as over the trees (view.ts), so the two cannot differ in what wins. Laws:
- * - Rows are used for a view only when every core stands in them at exactly the view's length.
+ * - For a view, a core's entries are taken from the rows only while it stands in them at exactly the view's length; else from
+ *   its tree.
  * - A core moves from one length to another, forward or back, by the difference of its trees at the two (core/tree/diff.ts);
  *   the rows it changes and its cursor are written in one batch. A move of more rows than one batch takes leaves a mark, and
  *   is made again from its beginning when it was cut short.
@@ -76,9 +77,11 @@ export interface IndexHooks {
   onrebuild(reason: IndexRebuild): void
 }
 
-/** Rows that stand for one view, while `isCurrent`. */
+/** What the rows say for one view, while `isCurrent`. */
 export interface Rows {
   isCurrent(): boolean
+  /** Parts of the view whose cores do not stand in the rows at its lengths: what the rows say of these is left out. */
+  readonly stale: readonly number[]
   /** The entries at a key, and which part of the view each is from; null when the row cannot be read. */
   get(key: Uint8Array): Group<TreeEntry> | null | Promise<Group<TreeEntry> | null>
   /** As of now. Rejects when a row cannot be read. */
@@ -146,11 +149,10 @@ export class LocalIndex {
   }
 
   /**
-   * Moves the rows to the lengths of a view. Null when that could not be done: then the view is read from its trees; 'refused'
-   * when one of these was found bad: then a later view shows less. Never rejects: nothing else that goes wrong here is wrong
-   * with the data.
+   * Moves the rows to the lengths of a view, as far as that can be done: what is left is read from the trees. 'refused' when one
+   * of these was found bad: a later view shows less. Never rejects: nothing else that goes wrong here is wrong with the data.
    */
-  follow(parts: readonly Part[], logOf: LogOf): Promise<Rows | 'refused' | null> {
+  follow(parts: readonly Part[], logOf: LogOf): Promise<'done' | 'refused'> {
     const followed = this.#turn.then(() => this.#follow(parts, logOf))
     this.#turn = followed
     return followed
@@ -163,22 +165,20 @@ export class LocalIndex {
     await this.#store.close()
   }
 
-  async #follow(parts: readonly Part[], logOf: LogOf): Promise<Rows | 'refused' | null> {
-    if (this.#isClosed || this.#failures >= MAX_FAILURES) return null
+  async #follow(parts: readonly Part[], logOf: LogOf): Promise<'done' | 'refused'> {
+    if (this.#isClosed || this.#failures >= MAX_FAILURES) return 'done'
     try {
       if (this.#isDamaged) await this.#repair()
       await this.#checkLogs(parts, logOf)
       for (const part of parts) {
         const log = logOf(part.core)
-        const moved = log === null ? 'stuck' : await this.#moveTo(log, part)
-        if (moved !== 'there') return moved === 'refused' ? moved : null
+        if (log !== null && (await this.#moveTo(log, part)) === 'refused') return 'refused'
       }
       this.#failures = 0
-      return this.#rowsOf(parts)
     } catch {
       // A log that closes meanwhile, or a store that fails: which is known by `#isDamaged`.
-      return null
     }
+    return 'done'
   }
 
   async #repair(): Promise<void> {
@@ -231,14 +231,13 @@ export class LocalIndex {
     }
   }
 
-  async #moveTo(log: LogReader, part: Part): Promise<'there' | 'stuck' | 'refused'> {
+  async #moveTo(log: LogReader, part: Part): Promise<'done' | 'refused'> {
     const place = this.#places.get(part.writer)
     try {
       if (place !== undefined && place.movingTo !== null) {
         await this.#move(log, place, log.treeAt(place.movingTo))
       }
       await this.#move(log, this.#places.get(part.writer) ?? null, part.tree)
-      return this.#isClosed ? 'stuck' : 'there'
     } catch (error) {
       if (error instanceof TreeRefusal) {
         await part.refuse(error)
@@ -247,8 +246,8 @@ export class LocalIndex {
       if (!isManyhandsError(error, 'BLOCK_UNAVAILABLE')) throw error
       // What it stands at may be gone, where a new beginning needs only what is there now.
       if ((place?.length ?? 0) > 0) await this.#rebuild('log-changed')
-      return 'stuck'
     }
+    return 'done'
   }
 
   /** Brings one core from one length to another; stops half-way when the index closes. */
@@ -287,8 +286,11 @@ export class LocalIndex {
   }
 
   async #write(log: LogReader, rows: readonly OrderedChange[], place: Place): Promise<void> {
+    // Nobody reads this core by its rows from here on, until they are written.
     this.#round++
+    this.#places.set(log.id, { ...place, movingTo: place.length })
     await this.#inStore(() => this.#store.write([...rows, encodeCursor(log.key, place)]))
+    this.#round++
     this.#places.set(log.id, place)
     this.#checked.add(log.id)
   }
@@ -307,10 +309,12 @@ export class LocalIndex {
     })
   }
 
-  #rowsOf(parts: readonly Part[]): Rows {
+  /** What the rows can say of a view now. Null when they do not read. */
+  rowsFor(parts: readonly Part[]): Rows | null {
+    if (this.#isDamaged || this.#isClosed) return null
     const round = this.#round
     const store = this.#store
-    const sources = this.#sourcesOf(parts)
+    const { sources, stale } = this.#standing(parts)
     const inStore = <T>(task: () => Promise<T>) => this.#inStore(task)
     const distrust = () => {
       this.#distrust()
@@ -318,6 +322,7 @@ export class LocalIndex {
     }
     return {
       isCurrent: () => round === this.#round && !this.#isDamaged && !this.#isClosed,
+      stale,
       get(key) {
         try {
           const row = store.get(b4a.concat([ROW, key]))
@@ -330,32 +335,42 @@ export class LocalIndex {
       cursor(range) {
         const cursor = store.cursor(rowRange(range))
         return {
-          nextBatch: (size) =>
-            inStore(async () => {
-              const rows = await cursor.nextBatch(size)
-              return rows.map(([key, value]) => groupOf(key.subarray(1), value, sources))
-            }),
+          async nextBatch(size) {
+            for (;;) {
+              const groups = await inStore(async () => {
+                const rows = await cursor.nextBatch(size)
+                return rows.map(([key, value]) => groupOf(key.subarray(1), value, sources))
+              })
+              // Keys that only stale cores have are not the rows' to tell; none at all would mean the end.
+              const told = groups.filter(({ items }) => items.length > 0)
+              if (told.length > 0 || groups.length === 0) return told
+            }
+          },
           close: () => cursor.close()
         }
       }
     }
   }
 
-  #sourcesOf(parts: readonly Part[]): Sources {
+  /** Which parts of a view the rows stand for, and which not. */
+  #standing(parts: readonly Part[]): { sources: Sources; stale: readonly number[] } {
     const sources: (readonly number[] | undefined)[] = []
-    parts.forEach(({ writer }, i) => {
+    const stale: number[] = []
+    parts.forEach(({ writer, tree }, i) => {
       const place = this.#places.get(writer)
-      if (place !== undefined) sources[place.number] = [i]
+      const isThere = place?.length === tree.length && place.movingTo === null
+      if (isThere) sources[place.number] = [i]
+      else if (tree.length > 0) stale.push(i)
     })
-    return sources
+    return { sources, stale }
   }
 }
 
-/** By number: which part of the view, in a list of its own for groups of one. Cores that the view does not read have none. */
-type Sources = readonly (readonly number[] | undefined)[]
-
 /** An index never waits for the network. */
 const HERE = { wait: false }
+
+/** By number: which part of the view, in a list of its own for groups of one. Cores that are not read by the rows have none. */
+type Sources = readonly (readonly number[] | undefined)[]
 
 /** Null when the store holds no index of this format and space. */
 async function readPlaces(

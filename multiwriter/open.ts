@@ -84,6 +84,7 @@ export async function openMultiBee<K = string, V = Value>(
     store === undefined
       ? null
       : await LocalIndex.open(store, NO_SPACE, { onprogress() {}, onrebuild() {} })
+  if (index !== null && mode !== 'stream') union.useIndex(index)
   const reads = index === null || mode === 'stream' ? union : new IndexedReads(union, index, mode)
   let closing: Promise<void> | null = null
   const close = async () => {

@@ -233,6 +233,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       onprogress: (progress) => this.emit('index-progress', progress),
       onrebuild: (reason) => this.emit('index-rebuild', reason)
     })
+    this.#union.useIndex(this.#index)
     this.#reads = new IndexedReads(this.#union, this.#index, this.mode)
   }
 

@@ -8,6 +8,7 @@ import z32 from 'z32'
 import type { CoreLength } from '../clock/index.ts'
 import { isManyhandsError, ManyhandsError } from '../errors.ts'
 import { TreeRefusal, type LogReader, type ReadOptions, type TreeSnapshot } from '../core/index.ts'
+import type { LocalIndex } from './local-index.ts'
 import type { Refusals } from './refusals.ts'
 import { View, type Part, type Said, type ViewHooks } from './view.ts'
 import type { Writer, Writers } from './writers.ts'
@@ -30,6 +31,7 @@ export class Union {
   readonly #sources = new Map<string, Source>()
   readonly #unsubscribe: () => void
   #opening: Promise<void>
+  #index: LocalIndex | null = null
   /** While nothing has changed since. */
   #view: View | null = null
   /** Counts what may have changed the union. */
@@ -40,11 +42,18 @@ export class Union {
     this.#options = options
     this.#hooks = {
       refusals: options.refusals,
-      observe: (said) => options.observe?.(said)
+      observe: (said) => options.observe?.(said),
+      rowsFor: (parts) => this.#index?.rowsFor(parts) ?? null
     }
     this.#unsubscribe = options.writers.subscribe(() => this.#follow())
     this.#opening = this.#open()
     this.#opening.catch(() => {}) // shown to whoever awaits ready() or view()
+  }
+
+  /** Reads by this index from now on, as far as it stands at the lengths that are read. */
+  useIndex(index: LocalIndex): void {
+    this.#index = index
+    this.#outdate()
   }
 
   /** All logs of the writer list are open. */

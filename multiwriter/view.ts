@@ -24,7 +24,7 @@ import {
   type TreeSnapshot
 } from '../core/index.ts'
 import type { Cursor } from './cursor.ts'
-import type { Rows } from './local-index.ts'
+import type { RowGroup, Rows } from './local-index.ts'
 import { mergeSorted, type Group } from './merge.ts'
 import type { Refusals } from './refusals.ts'
 
@@ -76,16 +76,21 @@ export interface ViewHooks {
   readonly refusals: Refusals
   /** Called with each register of another device that was read. */
   observe(said: Said): void
+  /** What the local index can answer for these parts now; null when there is none. */
+  rowsFor(parts: readonly Part[]): Rows | null
 }
 
 export class View {
   readonly #parts: Part[]
   readonly #hooks: ViewHooks
+  /** All parts, by their indices. */
+  readonly #every: readonly number[]
   #rows: Rows | null = null
 
   /** @param parts sorted by core key, so that every device merges in one order */
   constructor(parts: readonly Part[], hooks: ViewHooks) {
     this.#parts = [...parts]
+    this.#every = parts.map((_, i) => i)
     this.#hooks = hooks
   }
 
@@ -93,14 +98,9 @@ export class View {
     return this.#parts
   }
 
-  /** Whether reads are answered by the local index. */
+  /** Whether the local index answers for all cores now. */
   get isIndexed(): boolean {
-    return this.#rows?.isCurrent() ?? false
-  }
-
-  /** Reads from now on by these rows, for as long as they stand for this view. */
-  useRows(rows: Rows): void {
-    this.#rows = rows
+    return this.#rowsNow()?.stale.length === 0
   }
 
   /** How many blocks of a core count in this view. */
@@ -111,20 +111,12 @@ export class View {
 
   /** What every core says at `key`. Synchronous when all of it is in memory. @throws BLOCK_UNAVAILABLE */
   said(key: Uint8Array, options: ReadOptions = {}): SaidByAll | Promise<SaidByAll> {
-    return (
-      this.#saidByIndex(key) ??
-      this.#saidInMemory(key, options) ??
-      this.#saidCold(key, (i) => this.#getFrom(i, key, options))
-    )
+    return this.#look(key, options, (i) => this.#getFrom(i, key, options))
   }
 
   /** As `said`, from this device alone: a core whose entry is not here says nothing. Never waits for the network. */
   saidHere(key: Uint8Array): SaidByAll | Promise<SaidByAll> {
-    return (
-      this.#saidByIndex(key) ??
-      this.#saidInMemory(key, HERE) ??
-      this.#saidCold(key, (i) => this.#getHere(i, key))
-    )
+    return this.#look(key, HERE, (i) => this.#getHere(i, key))
   }
 
   /** The folded value at `key`. Synchronous when all of it is in memory. */
@@ -135,9 +127,11 @@ export class View {
 
   /** Everything in a range, folded, in key order; keys whose winner is a tombstone included. */
   cursor(range: TreeRange, options: ReadOptions = {}): Cursor<FoldedKey> {
-    const rows = this.#rows
-    if (rows === null || !rows.isCurrent()) return this.#treeCursor(range, options)
-    const folded = foldWith(rows.cursor(range), (group) => this.#foldGroup(group.key, group))
+    const rows = this.#rowsNow()
+    if (rows === null) return this.#treeCursor(range, options)
+    const stale = rows.stale.map((i) => this.#groupsOf(i, range, options))
+    const groups = mergeGroups([rows.cursor(range), ...stale], range)
+    const folded = mapCursor(groups, (group) => this.#foldGroup(group.key, group))
     return new FallbackCursor(folded, (last) =>
       this.#treeCursor(last === null ? range : restOf(range, last), options)
     )
@@ -149,41 +143,74 @@ export class View {
     const merged = mergeSorted<TreeEntry>(cursors, {
       compare: (a, b) => direction * b4a.compare(a.key, b.key)
     })
-    return foldWith(merged, (group) => this.#foldGroup(group.items[0]?.key ?? NO_KEY, group))
+    return mapCursor(merged, (group) => this.#foldGroup(group.items[0]?.key ?? NO_KEY, group))
   }
 
-  /** Null when the index does not stand for this view, or cannot be read. */
-  #saidByIndex(key: Uint8Array): SaidByAll | Promise<SaidByAll> | null {
-    const rows = this.#rows
-    if (rows === null || !rows.isCurrent()) return null
+  /** One core's entries, as groups of one. */
+  #groupsOf(source: number, range: TreeRange, options: ReadOptions): Cursor<RowGroup> {
+    const sources = [source]
+    const cursor = new PartCursor(this.#parts, source, range, options)
+    return mapCursor(cursor, (entry) => ({ key: entry.key, items: [entry], sources }))
+  }
+
+  #rowsNow(): Rows | null {
+    if (this.#rows === null || !this.#rows.isCurrent())
+      this.#rows = this.#hooks.rowsFor(this.#parts)
+    return this.#rows
+  }
+
+  /** By the index where it stands for the cores, from the trees of the others. @param cold how to read a tree that must be waited for */
+  #look(key: Uint8Array, options: ReadOptions, cold: ReadCold): SaidByAll | Promise<SaidByAll> {
+    const rows = this.#rowsNow()
+    if (rows === null) return this.#lookInTrees(key, null, this.#every, options, cold)
+    const { stale } = rows
     const group = rows.get(key)
-    if (group === null) return null
-    if (!(group instanceof Promise)) return this.#place(key, group.items, group.sources)
-    return group.then((each) =>
-      each === null
-        ? this.#saidCold(key, (i) => this.#getHere(i, key))
-        : this.#place(key, each.items, each.sources)
-    )
+    return group instanceof Promise
+      ? group.then((each) => this.#complete(key, each, stale, options, cold))
+      : this.#complete(key, group, stale, options, cold)
   }
 
-  #saidInMemory(key: Uint8Array, options: ReadOptions): SaidByAll | null {
-    const found: (TreeEntry | null)[] = []
-    for (const { tree } of this.#parts) {
-      const entry = tree.get(key, options)
+  #complete(
+    key: Uint8Array,
+    group: Group<TreeEntry> | null,
+    stale: readonly number[],
+    options: ReadOptions,
+    cold: ReadCold
+  ): SaidByAll | Promise<SaidByAll> {
+    if (group === null) return this.#lookInTrees(key, null, this.#every, options, cold)
+    if (stale.length > 0) return this.#lookInTrees(key, group, stale, options, cold)
+    return this.#place(key, group.items, group.sources)
+  }
+
+  /** @param known what is known of the other parts */
+  #lookInTrees(
+    key: Uint8Array,
+    known: Group<TreeEntry> | null,
+    parts: readonly number[],
+    options: ReadOptions,
+    cold: ReadCold
+  ): SaidByAll | Promise<SaidByAll> {
+    const found: (TreeEntry | null)[] = this.#every.map(() => null)
+    known?.items.forEach((item, i) => (found[known.sources[i] ?? 0] = item))
+    for (const i of parts) {
+      const entry = this.#parts[i]?.tree.get(key, options) ?? null
       if (entry instanceof Promise) {
         entry.catch(() => {}) // the same lookup follows, and shows its failure
-        return null
+        return this.#lookInColdTrees(key, found, parts, cold)
       }
-      found.push(entry)
+      found[i] = entry
     }
     return this.#place(key, found)
   }
 
-  async #saidCold(
+  async #lookInColdTrees(
     key: Uint8Array,
-    get: (index: number) => Promise<TreeEntry | null>
+    found: (TreeEntry | null)[],
+    parts: readonly number[],
+    cold: ReadCold
   ): Promise<SaidByAll> {
-    const found = await Promise.all(this.#parts.map((_, i) => get(i)))
+    const entries = await Promise.all(parts.map((i) => cold(i)))
+    parts.forEach((i, at) => (found[i] = entries[at] ?? null))
     return this.#place(key, found)
   }
 
@@ -393,14 +420,43 @@ function restOf(range: TreeRange, last: Uint8Array): TreeRange {
   return range.reverse === true ? { ...rest, ...above, lt: last } : { ...rest, ...below, gt: last }
 }
 
-function foldWith<G>(groups: Cursor<G>, fold: (group: G) => FoldedKey): Cursor<FoldedKey> {
+type ReadCold = (part: number) => Promise<TreeEntry | null>
+
+function mapCursor<T, U>(cursor: Cursor<T>, map: (item: T) => U): Cursor<U> {
   return {
     nextBatch: (size) => {
-      const batch = groups.nextBatch(size)
-      return batch instanceof Promise ? batch.then((all) => all.map(fold)) : batch.map(fold)
+      const batch = cursor.nextBatch(size)
+      return batch instanceof Promise ? batch.then((all) => all.map(map)) : batch.map(map)
     },
-    close: () => groups.close()
+    close: () => cursor.close()
   }
+}
+
+/** Groups of different parts at one key become one group. */
+function mergeGroups(
+  [only, ...others]: readonly [Cursor<RowGroup>, ...Cursor<RowGroup>[]],
+  { reverse = false }: TreeRange
+): Cursor<RowGroup> {
+  if (others.length === 0) return only
+  const direction = reverse ? -1 : 1
+  const merged = mergeSorted<RowGroup>([only, ...others], {
+    compare: (a, b) => direction * b4a.compare(a.key, b.key)
+  })
+  return mapCursor(merged, ({ items }) => items.reduce(joinGroups))
+}
+
+/** In the order of the parts. */
+function joinGroups(a: RowGroup, b: RowGroup): RowGroup {
+  const placed = [...placedItems(a), ...placedItems(b)].sort((x, y) => x.source - y.source)
+  return {
+    key: a.key,
+    items: placed.map(({ item }) => item),
+    sources: placed.map(({ source }) => source)
+  }
+}
+
+function placedItems({ items, sources }: RowGroup) {
+  return items.map((item, i) => ({ item, source: sources[i] ?? 0 }))
 }
 
 /** Goes on by another cursor where the first one fails. */
