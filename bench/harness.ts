@@ -11,6 +11,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { drawPlot, type Plot } from './plot.ts'
 
 /** What `bench/run.ts` hands to a benchmark. */
 export interface BenchOptions {
@@ -18,10 +19,15 @@ export interface BenchOptions {
   readonly quick: boolean
   /** How to run it again; goes into the result. */
   readonly command: string
+  /** Of a benchmark with rows (`Rows`): the one row to run. */
+  readonly only?: string
 }
 
 /** The default export of `bench/<name>.ts`. */
 export type Bench = (options: BenchOptions) => Promise<void>
+
+/** The export `rows` of a `bench/<name>.ts` that takes `--only <row>`: their names. */
+export type Rows = readonly string[]
 
 export interface Competitor {
   readonly name: string
@@ -33,6 +39,8 @@ export interface Competitor {
   readonly teardown?: () => void | Promise<void>
   /** What else its runs showed, for the last column. */
   readonly note?: () => string
+  /** One run must do, without a round before it: it takes minutes. */
+  readonly once?: boolean
 }
 
 interface RaceOptions {
@@ -66,6 +74,14 @@ interface Rates {
   readonly ratio: number | null
   /** The median by wall clock. */
   readonly wall: number
+}
+
+/** One line of a table of goals, and whether it was reached. */
+export interface Goal {
+  readonly what: string
+  readonly goal: string
+  readonly measured: string
+  readonly isMet: boolean
 }
 
 export interface Table {
@@ -113,13 +129,16 @@ class Lane {
   }
 
   async run(atLeast: number, isWarmUp: boolean): Promise<void> {
-    if (this.#failure !== undefined) return
-    const { setup, run, teardown } = this.#competitor
+    const { setup, run, teardown, once = false } = this.#competitor
+    if (this.#failure !== undefined || (once && (isWarmUp || this.#runs.length > 0))) return
     try {
       await setup?.()
-      const time = await clock(run, atLeast)
-      await teardown?.()
-      if (!isWarmUp) this.#runs.push(time)
+      try {
+        const time = await clock(run, once ? 0 : atLeast)
+        if (!isWarmUp) this.#runs.push(time)
+      } finally {
+        await teardown?.()
+      }
     } catch (error) {
       this.#failure = error instanceof Error ? error.message : String(error)
     }
@@ -199,22 +218,33 @@ export function formatRate(rate: number): string {
 
 const threeDigits = (value: number): string => value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2)
 
+/** Units per second of a competitor; NaN, of which no goal is reached, if it failed. */
+export function rateOf(table: Table, name: string): number {
+  return table.rows.find((row) => row.name === name)?.rates?.median ?? Number.NaN
+}
+
 /** Prints the tables; writes them, with what one needs to judge them, to `results/<name>.json`. */
 export async function report(
   name: string,
   { command, quick }: BenchOptions,
   {
     tables,
+    goals = [],
+    plots = [],
     notes = [],
     packages = []
   }: {
     readonly tables: readonly Table[]
+    readonly goals?: readonly Goal[]
+    /** Drawn into docs/plots, unless it was a quick run. */
+    readonly plots?: readonly Plot[]
     readonly notes?: readonly string[]
     /** Packages whose versions matter here. */
     readonly packages?: readonly string[]
   }
 ): Promise<void> {
   for (const table of tables) console.log(`${formatTable(table)}\n`)
+  for (const goal of goals) console.log(formatGoal(goal))
   for (const note of notes) console.log(note)
   if (quick) console.log('A quick run, much of it spent compiling: not to be quoted.')
   const result = {
@@ -226,11 +256,25 @@ export async function report(
     machine: describeMachine(),
     packages: Object.fromEntries(await Promise.all(packages.map(versionOf))),
     notes,
+    goals,
+    plots: plots.map(({ file, title }) => ({ file, title })),
     tables
   }
   const folder = new URL('./results/', import.meta.url)
   await mkdir(folder, { recursive: true })
   await writeFile(new URL(`${name}.json`, folder), `${JSON.stringify(result, null, 2)}\n`)
+  if (!quick) await writePlots(plots, result.date)
+}
+
+const formatGoal = ({ what, goal, measured, isMet }: Goal): string =>
+  `${isMet ? 'met   ' : 'MISSED'}  ${what}: ${measured} (goal: ${goal})`
+
+async function writePlots(plots: readonly Plot[], date: string): Promise<void> {
+  const { cpu, cores } = describeMachine()
+  const source = `${date.slice(0, 10)}, Node ${process.version}, ${cpu}, ${cores} cores`
+  const folder = new URL('../docs/plots/', import.meta.url)
+  await mkdir(folder, { recursive: true })
+  for (const plot of plots) await writeFile(new URL(plot.file, folder), drawPlot(plot, source))
 }
 
 function describeMachine(): Record<string, string | number> {

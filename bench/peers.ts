@@ -8,9 +8,8 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import c from 'compact-encoding'
 import { openDevice } from '../index.ts'
-import type { Device, MultiBee, Space } from '../multiwriter/index.ts'
+import type { CreateSpaceOptions, Device, MultiBee, Space } from '../multiwriter/index.ts'
 
 export interface Pair {
   readonly key: Uint8Array
@@ -31,7 +30,7 @@ export interface Database {
 /** Opens the database in a folder; the same folder gives the same database. */
 export type OpenDatabase = (folder: string) => Promise<Database>
 
-interface Core {
+export interface Core {
   readonly length: number
   readonly contiguousLength: number
   readonly key: Uint8Array
@@ -66,7 +65,7 @@ interface Batch {
   flush(): Promise<void>
 }
 
-interface Bee1 extends Bee {
+export interface Bee1 extends Bee {
   put(key: Uint8Array, value: Uint8Array): Promise<void>
   batch(options?: object): Batch & { put(key: Uint8Array, value: Uint8Array): Promise<void> }
 }
@@ -76,20 +75,11 @@ interface Bee2 extends Bee {
   write(): Batch & { tryPut(key: Uint8Array, value: Uint8Array): void }
 }
 
-interface Base {
-  readonly view: Bee1
-  ready(): Promise<void>
-  append(value: Uint8Array): Promise<void>
-  update(): Promise<void>
-  close(): Promise<void>
-}
-
 // None of them ships types, and the test oracle's streams must be the library's own: so they are required, not imported.
 const require = createRequire(import.meta.url)
 export const Corestore: new (folder: string) => Store = require('corestore')
-const Hyperbee: new (core: Core, options: object) => Bee1 = require('hyperbee')
+export const Hyperbee: new (core: Core, options: object) => Bee1 = require('hyperbee')
 export const Hyperbee2: new (store: Store, options?: object) => Bee2 = require('hyperbee2')
-const Autobase: new (store: Store, bootstrap: null, handlers: object) => Base = require('autobase')
 
 /** A temporary folder for `task`. */
 export async function inFolder<T>(task: (folder: string) => Promise<T>): Promise<T> {
@@ -172,55 +162,26 @@ export async function writeBee2(bee: Bee2, all: readonly Pair[]): Promise<void> 
   await batch.flush()
 }
 
-const OPS_PER_BLOCK = 100
+/** How a space is read. */
+export type Mode = 'stream' | 'index'
 
-const opsEncoding = c.array(c.array(c.buffer))
-
-/** Autobase with one writer and a Hyperbee as its view: the usual way to a multi-writer database on this stack. */
-export const autobase: OpenDatabase = async (folder) => {
-  const store = new Corestore(folder)
-  const base = new Autobase(store, null, {
-    ackInterval: 0,
-    open: (views: { get(name: string): Core }) =>
-      new Hyperbee(views.get('view'), { extension: false }),
-    async apply(nodes: readonly { readonly value: Uint8Array }[], view: Bee1) {
-      const batch = view.batch({ update: false })
-      for (const { value } of nodes) {
-        for (const [key, each] of c.decode(opsEncoding, value)) await batch.put(key!, each!)
-      }
-      await batch.flush()
-    }
-  })
-  await base.ready()
-  return {
-    put: ({ key, value }) => base.append(c.encode(opsEncoding, [[key, value]])),
-    async putAll(all) {
-      for (let i = 0; i < all.length; i += OPS_PER_BLOCK) {
-        const some = all.slice(i, i + OPS_PER_BLOCK)
-        const ops = some.map(({ key, value }) => [key, value])
-        await base.append(c.encode(opsEncoding, ops))
-      }
-      await base.update()
-    },
-    get: (key) => base.view.get(key),
-    scan: () => countAll(base.view.createReadStream()),
-    async close() {
-      await base.close()
-      await store.close()
-    }
+/** Ours, alone: the first space of the folder. */
+export function manyhandsIn(mode: Mode): OpenDatabase {
+  return async (folder) => {
+    const device = await openDevice({ storage: folder })
+    const known = device.spaces()[0]
+    const options = await modeOption(mode)
+    const space =
+      known === undefined
+        ? await device.createSpace(options)
+        : await device.openSpace(known.address, options)
+    return ours(device, space)
   }
 }
 
-/** Ours, alone: the first space of the folder. */
-export const manyhands: OpenDatabase = async (folder) => {
-  const device = await openDevice({ storage: folder })
-  const known = device.spaces()[0]
-  const space =
-    known === undefined ? await device.createSpace() : await device.openSpace(known.address)
-  return ours(device, space)
-}
+export const manyhands: OpenDatabase = manyhandsIn('stream')
 
-function ours(device: Device, space: Space): Database {
+export function ours(device: Device, space: Space): Database {
   const db: MultiBee<Uint8Array, Uint8Array> = space.db.sub('bench', {
     keyEncoding: 'binary',
     valueEncoding: 'binary'
@@ -239,13 +200,15 @@ function ours(device: Device, space: Space): Database {
 /** Makes the folder a device that holds the logs of as many writers as `fills`, each of which fills its own. */
 export async function fillFromWriters(
   folder: string,
-  fills: readonly ((db: Database) => Promise<void>)[]
+  fills: readonly ((db: Database) => Promise<void>)[],
+  { open = false }: { readonly open?: boolean } = {}
 ): Promise<void> {
   const device = await openDevice({ storage: folder })
-  const space = await device.createSpace()
+  const options = await modeOption('stream')
+  const space = await device.createSpace({ ...options, open })
   for (const [i, fill] of fills.entries()) {
     const other = await openDevice({ storage: `${folder}-writer-${i}` })
-    const theirs = await other.openSpace(space.ticket)
+    const theirs = await other.openSpace(space.ticket, options)
     await fill(ours(other, theirs))
     await deliver(theirs, space)
     await other.close()
@@ -266,11 +229,14 @@ export function lengthOf(space: Space, writer: string): number {
   return space.writers().find((each) => each.writer === writer)?.length ?? 0
 }
 
+export interface Joined {
+  readonly streams: readonly Bytes[]
+  /** That have passed, both ways. */
+  readonly bytes: () => number
+}
+
 /** Connects two ends and counts what passes, both ways. */
-export function join2(
-  a: Bytes,
-  b: Bytes
-): { readonly streams: Bytes[]; readonly bytes: () => number } {
+export function join2(a: Bytes, b: Bytes): Joined {
   let bytes = 0
   const forward = (from: Bytes, to: Bytes): void => {
     from.on('data', (data) => {
@@ -285,8 +251,33 @@ export function join2(
   return { streams: [a, b], bytes: () => bytes }
 }
 
-async function countAll(entries: AsyncIterable<unknown>): Promise<number> {
+export async function countAll(entries: AsyncIterable<unknown>): Promise<number> {
   let count = 0
   for await (const _ of entries) count++
   return count
+}
+
+type ModeOption = Pick<CreateSpaceOptions, 'name'> & { readonly mode?: Mode }
+
+let modes: Promise<boolean> | undefined
+
+/** `{ mode }`, or nothing while there is only the streaming union. */
+export async function modeOption(mode: Mode): Promise<ModeOption> {
+  modes ??= hasModes()
+  return (await modes) ? { mode } : {}
+}
+
+export async function hasModes(): Promise<boolean> {
+  return inFolder(async (folder) => {
+    const device = await openDevice({ storage: folder })
+    try {
+      const options: ModeOption = { mode: 'index' }
+      await device.createSpace(options)
+      return true
+    } catch {
+      return false
+    } finally {
+      await device.close()
+    }
+  })
 }

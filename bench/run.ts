@@ -1,11 +1,11 @@
-/** `npm run bench -- <name> [--quick]` runs `bench/<name>.ts`; without a name it lists them. */
+/** `npm run bench -- <name> [--quick] [--only <row>]` runs `bench/<name>.ts`; without a name it lists them. */
 import { readdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import type { Bench } from './harness.ts'
+import type { Bench, Rows } from './harness.ts'
 
-const NOT_BENCHMARKS = ['harness.ts', 'peers.ts', 'run.ts']
+const NOT_BENCHMARKS = ['bases.ts', 'harness.ts', 'peers.ts', 'plot.ts', 'run.ts']
 
-const USAGE = 'npm run bench -- <name> [--quick]'
+const USAGE = 'npm run bench -- <name> [--quick] [--only <row>]'
 
 process.exitCode = await main()
 
@@ -14,15 +14,21 @@ async function main(): Promise<number> {
   const request = parseRequest()
   if (typeof request === 'string') return refuse(request, names)
 
-  const { name, quick } = request
+  const { name, quick, only } = request
   if (name === undefined) {
     console.log(`${USAGE}\n\n${list(names)}`)
     return 0
   }
   if (!names.includes(name)) return refuse(`No benchmark is called "${name}".`, names)
 
-  const module: { default: Bench } = await import(new URL(`./${name}.ts`, import.meta.url).href)
-  await module.default({ quick, command: `npm run bench -- ${name}${quick ? ' --quick' : ''}` })
+  const url = new URL(`./${name}.ts`, import.meta.url).href
+  const module: { default: Bench; rows?: Rows } = await import(url)
+  if (only !== undefined && module.rows?.includes(only) !== true) {
+    return refuse(`${name} has no row "${only}".`, module.rows ?? [])
+  }
+  const flags = `${quick ? ' --quick' : ''}${only === undefined ? '' : ` --only ${only}`}`
+  const command = `npm run bench -- ${name}${flags}`
+  await module.default({ quick, command, ...(only === undefined ? {} : { only }) })
   return 0
 }
 
@@ -35,14 +41,15 @@ async function listNames(): Promise<string[]> {
 }
 
 /** The request, or what is wrong with it. */
-function parseRequest(): { name: string | undefined; quick: boolean } | string {
+function parseRequest():
+  { name: string | undefined; quick: boolean; only: string | undefined } | string {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { quick: { type: 'boolean', default: false } }
+      options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } }
     })
     if (positionals.length > 1) return `One benchmark at a time: ${positionals.join(', ')}.`
-    return { name: positionals[0], quick: values.quick }
+    return { name: positionals[0], quick: values.quick, only: values.only }
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }

@@ -6,6 +6,7 @@
  * Every competitor opens before the clock starts, in its own folder, and reads to the end.
  */
 import { join } from 'node:path'
+import { autobase } from './bases.ts'
 import {
   formatRate,
   race,
@@ -15,7 +16,6 @@ import {
   type Table
 } from './harness.ts'
 import {
-  autobase,
   fillFromWriters,
   hyperbee2,
   inFolder,

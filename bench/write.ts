@@ -6,6 +6,7 @@
  * puts looks up what they said and names it in `seen`, which costs 33 bytes and more per writer.
  */
 import { join } from 'node:path'
+import { autobase } from './bases.ts'
 import {
   formatRate,
   race,
@@ -15,7 +16,6 @@ import {
   type Table
 } from './harness.ts'
 import {
-  autobase,
   fillFromWriters,
   hyperbee,
   hyperbee2,
@@ -53,7 +53,7 @@ export default async function bench(options: BenchOptions): Promise<void> {
   })
 }
 
-interface Kind {
+export interface Kind {
   readonly name: string
   readonly db: Database
 }
@@ -111,7 +111,7 @@ function raceTogether(
 }
 
 /** Puts the next keys in each run; each value differs from the one before, or a bee would skip it. */
-function putter(
+export function putter(
   { name, db }: Kind,
   units: number,
   keys: number,

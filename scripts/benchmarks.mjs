@@ -1,6 +1,6 @@
 /**
  * Puts the results of the last bench runs (bench/results/*.json) into docs/BENCHMARKS.md, each between its two marks. The prose
- * around them is written by hand.
+ * around them is written by hand. `goals kv` stands for the goals of all results whose names begin with `kv-`.
  */
 import fs from 'node:fs'
 import path from 'node:path'
@@ -9,24 +9,40 @@ import { fileURLToPath } from 'node:url'
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const document = path.join(root, 'docs', 'BENCHMARKS.md')
 
+const results = path.join(root, 'bench', 'results')
+
 const text = fs.readFileSync(document, 'utf8')
-const marked = /(<!-- (\w+) -->\n)[^]*?(<!-- end -->)/g
+const marked = /(<!-- (goals )?([\w-]+) -->\n)[^]*?(<!-- end -->)/g
 fs.writeFileSync(
   document,
-  text.replace(marked, (_, begin, name, end) => begin + render(name) + end)
+  text.replace(
+    marked,
+    (_, begin, goals, name, end) => begin + (goals ? renderGoals(name) : render(name)) + end
+  )
 )
 
 function render(name) {
-  const file = path.join(root, 'bench', 'results', `${name}.json`)
-  const result = JSON.parse(fs.readFileSync(file, 'utf8'))
-  const { command, date, node, machine, packages, quick, tables, notes } = result
+  const result = JSON.parse(fs.readFileSync(path.join(results, `${name}.json`), 'utf8'))
+  const { command, date, node, machine, packages, quick, tables, notes, plots = [] } = result
   const versions = Object.entries(packages).map(([each, version]) => `${each} ${version}`)
   const { cpu, cores, memoryGiB } = machine
   const where = `Node ${node}, ${cpu}, ${cores} cores, ${memoryGiB} GiB`
   const head = `\`${command}\`, ${date.slice(0, 10)}, ${where}. ${versions.join(', ')}.`
   const warning = quick ? ' **A quick run: not to be quoted.**' : ''
   const list = notes.map((note) => `* ${note}\n`).join('')
-  return `\n${head}${warning}\n\n${tables.map(renderTable).join('\n')}\n${list}\n`
+  const drawn = plots.map(({ file, title }) => `![${title}](plots/${file})\n\n`).join('')
+  return `\n${head}${warning}\n\n${drawn}${tables.map(renderTable).join('\n')}\n${list}\n`
+}
+
+function renderGoals(group) {
+  const files = fs.readdirSync(results).filter((file) => file.startsWith(`${group}-`))
+  const all = files.map((file) => JSON.parse(fs.readFileSync(path.join(results, file), 'utf8')))
+  const rows = all.flatMap(({ goals }) => goals.map(renderGoal))
+  return `\n| what | goal | measured | |\n|---|---|---|---|\n${rows.join('')}\n`
+}
+
+function renderGoal({ what, goal, measured, isMet }) {
+  return `| ${what} | ${goal} | ${measured} | ${isMet ? 'met' : '**missed**'} |\n`
 }
 
 function renderTable({ title, unit, by, baseline, rows }) {
@@ -39,7 +55,8 @@ function renderTable({ title, unit, by, baseline, rows }) {
 function renderRow({ name, rates, note = '' }) {
   if (!rates) return `| ${name} | - | - | - | - | - | ${note} |\n`
   const { median, min, max, ratio, wall } = rates
-  const cells = [rate(median), rate(min), rate(max), ratio.toFixed(2), rate(wall), note]
+  const share = ratio === null ? '-' : ratio.toFixed(2)
+  const cells = [rate(median), rate(min), rate(max), share, rate(wall), note]
   return `| ${name} | ${cells.join(' | ')} |\n`
 }
 

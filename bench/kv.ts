@@ -1,0 +1,39 @@
+/**
+ * The database beside what one would use instead: Autobase with a Hyperbee view, in both its modes (one operation per block, and
+ * 100). Rows run one after the other, each with databases of its own; `--only <row>` runs one. 100-byte values under 16-byte keys.
+ */
+import { converge } from './kv/converge.ts'
+import { disk } from './kv/disk.ts'
+import { get } from './kv/get.ts'
+import { join } from './kv/join.ts'
+import { memory } from './kv/memory.ts'
+import { put } from './kv/put.ts'
+import type { Row } from './kv/row.ts'
+import { scan } from './kv/scan.ts'
+import { report, type BenchOptions, type Rows } from './harness.ts'
+import { hasModes, inFolder } from './peers.ts'
+
+const ROWS = new Map<string, Row>(Object.entries({ scan, get, put, converge, join, disk, memory }))
+
+export const rows: Rows = [...ROWS.keys()]
+
+const PACKAGES = [
+  'hypercore',
+  'hyperbee2',
+  'hyperbee',
+  'autobase',
+  'rocksdb-native',
+  'classic-level'
+]
+
+export default async function bench({ quick, only }: BenchOptions): Promise<void> {
+  const isIndexed = await hasModes()
+  if (!isIndexed) console.log('There is no local index yet: what needs one is left out.\n')
+  for (const [name, row] of ROWS) {
+    if (only !== undefined && only !== name) continue
+    const result = await inFolder((folder) => row({ folder, quick, isIndexed }))
+    const command = `npm run bench -- kv --only ${name}${quick ? ' --quick' : ''}`
+    await report(`kv-${name}`, { quick, command }, { ...result, packages: PACKAGES })
+    console.log()
+  }
+}
