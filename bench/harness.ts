@@ -223,7 +223,10 @@ export function rateOf(table: Table, name: string): number {
   return table.rows.find((row) => row.name === name)?.rates?.median ?? Number.NaN
 }
 
-/** Prints the tables; writes them, with what one needs to judge them, to `results/<name>.json`. */
+/**
+ * Prints the tables; writes them, with what one needs to judge them, to `results/<name>.json`; those of a quick run to
+ * `results/<name>.quick.json`, which no page shows.
+ */
 export async function report(
   name: string,
   { command, quick }: BenchOptions,
@@ -262,7 +265,8 @@ export async function report(
   }
   const folder = new URL('./results/', import.meta.url)
   await mkdir(folder, { recursive: true })
-  await writeFile(new URL(`${name}.json`, folder), `${JSON.stringify(result, null, 2)}\n`)
+  const file = quick ? `${name}.quick.json` : `${name}.json`
+  await writeFile(new URL(file, folder), `${JSON.stringify(result, null, 2)}\n`)
   if (!quick) await writePlots(plots, result.date)
 }
 

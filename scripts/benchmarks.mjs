@@ -23,19 +23,20 @@ fs.writeFileSync(
 
 function render(name) {
   const result = JSON.parse(fs.readFileSync(path.join(results, `${name}.json`), 'utf8'))
-  const { command, date, node, machine, packages, quick, tables, notes, plots = [] } = result
+  const { command, date, node, machine, packages, tables, notes, plots = [] } = result
   const versions = Object.entries(packages).map(([each, version]) => `${each} ${version}`)
   const { cpu, cores, memoryGiB } = machine
   const where = `Node ${node}, ${cpu}, ${cores} cores, ${memoryGiB} GiB`
   const head = `\`${command}\`, ${date.slice(0, 10)}, ${where}. ${versions.join(', ')}.`
-  const warning = quick ? ' **A quick run: not to be quoted.**' : ''
   const list = notes.map((note) => `* ${note}\n`).join('')
   const drawn = plots.map(({ file, title }) => `![${title}](plots/${file})\n\n`).join('')
-  return `\n${head}${warning}\n\n${drawn}${tables.map(renderTable).join('\n')}\n${list}\n`
+  return `\n${head}\n\n${drawn}${tables.map(renderTable).join('\n')}\n${list}\n`
 }
 
 function renderGoals(group) {
-  const files = fs.readdirSync(results).filter((file) => file.startsWith(`${group}-`))
+  const files = fs
+    .readdirSync(results)
+    .filter((file) => file.startsWith(`${group}-`) && !file.endsWith('.quick.json'))
   const all = files.map((file) => JSON.parse(fs.readFileSync(path.join(results, file), 'utf8')))
   const rows = all.flatMap(({ goals }) => goals.map(renderGoal))
   return `\n| what | goal | measured | |\n|---|---|---|---|\n${rows.join('')}\n`
