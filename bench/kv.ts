@@ -11,7 +11,7 @@ import { put } from './kv/put.ts'
 import type { Row } from './kv/row.ts'
 import { scan } from './kv/scan.ts'
 import { report, type BenchOptions, type Rows } from './harness.ts'
-import { hasModes, inFolder } from './peers.ts'
+import { inFolder } from './peers.ts'
 
 const ROWS = new Map<string, Row>(Object.entries({ scan, get, put, converge, join, disk, memory }))
 
@@ -27,11 +27,9 @@ const PACKAGES = [
 ]
 
 export default async function bench({ quick, only }: BenchOptions): Promise<void> {
-  const isIndexed = await hasModes()
-  if (!isIndexed) console.log('There is no local index yet: what needs one is left out.\n')
   for (const [name, row] of ROWS) {
     if (only !== undefined && only !== name) continue
-    const result = await inFolder((folder) => row({ folder, quick, isIndexed }))
+    const result = await inFolder((folder) => row({ folder, quick }))
     const command = `npm run bench -- kv --only ${name}${quick ? ' --quick' : ''}`
     await report(`kv-${name}`, { quick, command }, { ...result, packages: PACKAGES })
     console.log()

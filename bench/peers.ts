@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { openDevice } from '../index.ts'
-import type { CreateSpaceOptions, Device, MultiBee, Space } from '../multiwriter/index.ts'
+import type { Device, MultiBee, Space } from '../multiwriter/index.ts'
 
 export interface Pair {
   readonly key: Uint8Array
@@ -170,7 +170,7 @@ export function manyhandsIn(mode: Mode): OpenDatabase {
   return async (folder) => {
     const device = await openDevice({ storage: folder })
     const known = device.spaces()[0]
-    const options = await modeOption(mode)
+    const options = { mode }
     const space =
       known === undefined
         ? await device.createSpace(options)
@@ -204,11 +204,10 @@ export async function fillFromWriters(
   { open = false }: { readonly open?: boolean } = {}
 ): Promise<void> {
   const device = await openDevice({ storage: folder })
-  const options = await modeOption('stream')
-  const space = await device.createSpace({ ...options, open })
+  const space = await device.createSpace({ mode: 'stream', open })
   for (const [i, fill] of fills.entries()) {
     const other = await openDevice({ storage: `${folder}-writer-${i}` })
-    const theirs = await other.openSpace(space.ticket, options)
+    const theirs = await other.openSpace(space.ticket, { mode: 'stream' })
     await fill(ours(other, theirs))
     await deliver(theirs, space)
     await other.close()
@@ -255,29 +254,4 @@ export async function countAll(entries: AsyncIterable<unknown>): Promise<number>
   let count = 0
   for await (const _ of entries) count++
   return count
-}
-
-type ModeOption = Pick<CreateSpaceOptions, 'name'> & { readonly mode?: Mode }
-
-let modes: Promise<boolean> | undefined
-
-/** `{ mode }`, or nothing while there is only the streaming union. */
-export async function modeOption(mode: Mode): Promise<ModeOption> {
-  modes ??= hasModes()
-  return (await modes) ? { mode } : {}
-}
-
-export async function hasModes(): Promise<boolean> {
-  return inFolder(async (folder) => {
-    const device = await openDevice({ storage: folder })
-    try {
-      const options: ModeOption = { mode: 'index' }
-      await device.createSpace(options)
-      return true
-    } catch {
-      return false
-    } finally {
-      await device.close()
-    }
-  })
 }

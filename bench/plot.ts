@@ -21,7 +21,7 @@ export interface Series {
 /** Both positive. */
 type Point = readonly [x: number, y: number]
 
-const WIDTH = 760
+const WIDTH = 780
 const HEIGHT = 400
 
 /** The place of the lines; on its right are their names. */

@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { openDevice, type Device, type Space } from '../../index.ts'
 import { appendAll, joinStar, openBases, showsAll, type Base } from '../bases.ts'
 import { race, rateOf, type Competitor, type Goal, type Table } from '../harness.ts'
-import { lengthOf, modeOption, ours, type Database, type Mode, type Pair } from '../peers.ts'
+import { lengthOf, ours, type Database, type Pair } from '../peers.ts'
 import type { Plot, Series } from '../plot.ts'
-import { atLeast, atMost, MODES, sharesOf, times, type Row, type RowContext } from './row.ts'
+import { atLeast, atMost, sharesOf, times, type Row, type RowContext } from './row.ts'
 
 /** Seconds after which Autobase is given up on. */
 const PATIENCE = 60
@@ -27,20 +27,19 @@ export const converge: Row = async (context) => {
   }
   return {
     tables: [...tables.values()],
-    goals: goalsOf(tables, context),
+    goals: goalsOf(tables),
     plots: [plotOf(tables, writes)]
   }
 }
 
 function raceAt(writers: number, writes: number, context: RowContext): Promise<Table> {
-  const { folder, quick, isIndexed } = context
+  const { folder, quick } = context
   const shares = sharesOf(writes, writers)
   const place = (name: string): string => join(folder, `${writers}-${name.replaceAll(/\W+/g, '-')}`)
-  const mode = isIndexed ? 'index' : 'stream'
   // A block per write for 32 would take many minutes.
   const shapes: readonly Shape[] = writers > 8 ? ['together'] : ['together', 'single']
   const competitors = shapes.flatMap((shape) => [
-    ourMeeting(ourName(mode, shape), place(`ours-${shape}`), mode, shape, shares),
+    ourMeeting(ourName(shape), place(`ours-${shape}`), shape, shares),
     baseMeeting(baseName(shape), place(`base-${shape}`), shape, shares, !quick)
   ])
   return race(`convergence of ${writes} offline writes, ${writers} writers`, competitors, {
@@ -51,8 +50,8 @@ function raceAt(writers: number, writes: number, context: RowContext): Promise<T
   })
 }
 
-const ourName = (mode: Mode, shape: Shape): string =>
-  `manyhands, ${MODES[mode]}, ${shape === 'single' ? 'put one by one' : 'put together'}`
+const ourName = (shape: Shape): string =>
+  `manyhands, indexed, ${shape === 'single' ? 'put one by one' : 'put together'}`
 
 const baseName = (shape: Shape): string => `autobase, ${SHAPES[shape]} per block`
 
@@ -129,12 +128,11 @@ interface Member {
 function ourMeeting(
   name: string,
   folder: string,
-  mode: Mode,
   shape: Shape,
   shares: readonly (readonly Pair[])[]
 ): Competitor {
   return meeting<Member>(name, folder, shares, shape === 'single', {
-    open: (place) => openMembers(place, mode, shares.length),
+    open: (place) => openMembers(place, shares.length),
     write: async ({ db }, share) => {
       if (shape === 'together') await db.putAll(share)
       else for (const pair of share) await db.put(pair)
@@ -154,14 +152,13 @@ const isBehind = (space: Space, other: Space): boolean =>
   lengthOf(space, other.writer) < lengthOf(other, other.writer)
 
 /** One open space on so many devices, which know each other and are not connected any more. */
-async function openMembers(folder: string, mode: Mode, count: number): Promise<readonly Member[]> {
-  const option = await modeOption(mode)
+async function openMembers(folder: string, count: number): Promise<readonly Member[]> {
   const first = await openDevice({ storage: `${folder}-0` })
-  const space = await first.createSpace({ ...option, open: true })
+  const space = await first.createSpace({ mode: 'index', open: true })
   const members = [memberOf(first, space)]
   for (let i = 1; i < count; i++) {
     const device = await openDevice({ storage: `${folder}-${i}` })
-    members.push(memberOf(device, await device.openSpace(space.ticket, option)))
+    members.push(memberOf(device, await device.openSpace(space.ticket, { mode: 'index' })))
   }
   const cut = joinStar(members.map((member) => member.space))
   while (members.some((member) => member.space.writers().length < count)) await setImmediate()
@@ -187,14 +184,13 @@ function baseMeeting(
   })
 }
 
-function goalsOf(tables: ReadonlyMap<number, Table>, { isIndexed }: RowContext): Goal[] {
-  const mode = isIndexed ? 'index' : 'stream'
+function goalsOf(tables: ReadonlyMap<number, Table>): Goal[] {
   const against = [...tables].flatMap(([writers, table]) =>
     (['together', 'single'] as const)
-      .filter((shape) => !Number.isNaN(rateOf(table, ourName(mode, shape))))
+      .filter((shape) => !Number.isNaN(rateOf(table, ourName(shape))))
       .map((shape) => {
         const what = `convergence, ${writers} writers, ${shape === 'single' ? 'put one by one' : 'put together'}`
-        const rate = rateOf(table, ourName(mode, shape))
+        const rate = rateOf(table, ourName(shape))
         return atLeast(
           `${what}, against Autobase, ${SHAPES[shape]} per block`,
           rate / rateOf(table, baseName(shape)),
@@ -207,8 +203,7 @@ function goalsOf(tables: ReadonlyMap<number, Table>, { isIndexed }: RowContext):
   const most = tables.get(32) ?? tables.get(8)
   if (least === undefined || most === undefined) return against
   const n = tables.has(32) ? 32 : 8
-  const ratio =
-    costOf(most, ourName(mode, 'together'), n) / costOf(least, ourName(mode, 'together'), 2)
+  const ratio = costOf(most, ourName('together'), n) / costOf(least, ourName('together'), 2)
   return [...against, atMost(`cost of a delivery, ${n} writers against 2`, ratio, 1.5, times)]
 }
 

@@ -5,7 +5,7 @@ import { openDevice } from '../../index.ts'
 import { autobase } from '../bases.ts'
 import { race, type Competitor } from '../harness.ts'
 import { manyhandsIn, pairs, type OpenDatabase } from '../peers.ts'
-import { atMost, MODES, modesOf, type Row } from './row.ts'
+import { atMost, MODES, ALL_MODES, type Row } from './row.ts'
 
 const GOAL = 400
 
@@ -28,7 +28,7 @@ export const disk: Row = async (context) => {
       note: () => `${costs.get(name)?.toFixed(0)} bytes per write`
     }
   }
-  const competitors = modesOf(context).map((mode) => writer(nameOf(mode), manyhandsIn(mode)))
+  const competitors = ALL_MODES.map((mode) => writer(nameOf(mode), manyhandsIn(mode)))
   const table = await race(
     `${writes} writes in batches of ${BATCH}, read back and closed`,
     [...competitors, writer(AUTOBASE, autobase)],

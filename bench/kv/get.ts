@@ -43,11 +43,11 @@ export const get: Row = async (context) => {
   }
 }
 
-async function fillAll(keys: number, { folder, quick, isIndexed }: RowContext): Promise<Kind[]> {
+async function fillAll(keys: number, { folder, quick }: RowContext): Promise<Kind[]> {
   const kinds: Kind[] = []
   for (const writers of quick ? [2, 8, 32] : ALL_WRITERS) {
     const filled = await fillOurs(folder, keys, writers)
-    if (isIndexed) kinds.push(ourKind(filled, 'index', writers))
+    kinds.push(ourKind(filled, 'index', writers))
     if (WRITERS.stream.includes(writers)) {
       // A folder of its own: both are open at once.
       kinds.push(ourKind(await fillOurs(join(folder, 's'), keys, writers), 'stream', writers))

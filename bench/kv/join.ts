@@ -11,7 +11,6 @@ import {
   fillFromWriters,
   join2,
   lengthOf,
-  modeOption,
   ours,
   pairAt,
   type Bytes,
@@ -62,7 +61,7 @@ interface Guest {
 
 async function raceFor(
   amount: Amount,
-  { folder, quick, isIndexed }: RowContext,
+  { folder, quick }: RowContext,
   bytes: ByteCounts
 ): Promise<Table> {
   const keys = quick ? 1000 : 10_000
@@ -70,7 +69,7 @@ async function raceFor(
   const hosts: Host[] = []
   try {
     for (const writers of WRITERS) {
-      hosts.push(await ourHost(`${place}-${writers}`, amount, keys, writers, isIndexed))
+      hosts.push(await ourHost(`${place}-${writers}`, amount, keys, writers))
     }
     hosts.push(await baseHost(`${place}-base`, keys))
     return await race(
@@ -133,20 +132,18 @@ async function ourHost(
   folder: string,
   amount: Amount,
   keys: number,
-  writers: number,
-  isIndexed: boolean
+  writers: number
 ): Promise<Host> {
   const fills = sharesOf(keys, writers).map((share) => (db: Database) => db.putAll(share))
   await fillFromWriters(folder, fills, { open: true })
   const device = await openDevice({ storage: folder })
-  const space = await device.openSpace(device.spaces()[0]!.address, await modeOption('stream'))
+  const space = await device.openSpace(device.spaces()[0]!.address, { mode: 'stream' })
   const sparse = amount === 'one key'
   return {
     name: ourName(amount, writers),
     async openGuest(place) {
       const guest = await openDevice({ storage: place })
-      const mode = await modeOption(sparse || !isIndexed ? 'stream' : 'index')
-      return { meet: () => meet(guest, space, { ...mode, sparse }), close: () => guest.close() }
+      return { meet: () => meet(guest, space, sparse), close: () => guest.close() }
     },
     close: () => device.close()
   }
@@ -155,8 +152,9 @@ async function ourHost(
 const ourName = (amount: Amount, writers: number): string =>
   `manyhands, ${amount === 'one key' ? 'sparse' : 'everything'}, written by ${writers}`
 
-async function meet(guest: Device, theirs: Space, options: { readonly sparse: boolean }) {
-  const space = await guest.openSpace(theirs.ticket, options)
+async function meet(guest: Device, theirs: Space, sparse: boolean) {
+  const mode = sparse ? 'stream' : 'index'
+  const space = await guest.openSpace(theirs.ticket, { mode, sparse })
   const joined = join2(theirs.replicate(true) as Bytes, space.replicate(false) as Bytes)
   const hasAll = (): boolean =>
     theirs.writers().every(({ writer, length }) => lengthOf(space, writer) === length)

@@ -15,7 +15,7 @@ import {
   type Pair
 } from '../peers.ts'
 import { putter, type Kind } from '../write.ts'
-import { atLeast, MODES, modesOf, times, type Row, type RowContext } from './row.ts'
+import { atLeast, MODES, ALL_MODES, times, type Row, type RowContext } from './row.ts'
 
 const KNOWN = [0, 2, 8]
 
@@ -41,7 +41,7 @@ async function openAll(keys: number, context: RowContext): Promise<Kind[]> {
     await db.scan()
     kinds.push({ name, db })
   }
-  for (const mode of modesOf(context)) {
+  for (const mode of ALL_MODES) {
     for (const known of KNOWN) await open(nameOf(mode, known), besides(mode, known, keys))
   }
   await open(AUTOBASE, autobase)

@@ -16,8 +16,6 @@ export interface RowContext {
   /** For this row alone. */
   readonly folder: string
   readonly quick: boolean
-  /** Whether there is a local index. */
-  readonly isIndexed: boolean
 }
 
 export interface RowResult {
@@ -55,8 +53,7 @@ export async function fillOurs(folder: string, keys: number, writers: number): P
 /** How a mode is called in tables. */
 export const MODES = { index: 'indexed', stream: 'streaming' } as const
 
-export const modesOf = ({ isIndexed }: RowContext): readonly Mode[] =>
-  isIndexed ? ['index', 'stream'] : ['stream']
+export const ALL_MODES: readonly Mode[] = ['index', 'stream']
 
 export function ourKind(folder: string, mode: Mode, writers: number): Kind {
   return { name: ourName(mode, writers), folder, open: manyhandsIn(mode) }

@@ -13,7 +13,7 @@ import {
   atLeast,
   autobaseName,
   fillOurs,
-  modesOf,
+  ALL_MODES,
   ourKind,
   ourName,
   sharesOf,
@@ -65,13 +65,11 @@ async function raceAt(keys: number, context: RowContext): Promise<Table> {
 }
 
 async function fillAll(keys: number, writers: number, context: RowContext): Promise<Kind[]> {
-  const { folder, isIndexed, quick } = context
+  const { folder, quick } = context
   const ours = await fillOurs(folder, keys, writers)
-  const kinds = modesOf(context).map((mode) => ourKind(ours, mode, writers))
-  if (isIndexed) {
-    const copy = await copyIndex(ours, join(folder, `raw-${keys}-${writers}`))
-    kinds.push({ name: rawName(writers), folder: copy, open: rawIndex })
-  }
+  const kinds = ALL_MODES.map((mode) => ourKind(ours, mode, writers))
+  const copy = await copyIndex(ours, join(folder, `raw-${keys}-${writers}`))
+  kinds.push({ name: rawName(writers), folder: copy, open: rawIndex })
   // One per block takes too long to fill for more; the view that is scanned is alike.
   const modes = keys === (quick ? 500 : JUDGED_FROM) && writers === 2 ? [100, 1] : [100]
   for (const perBlock of modes) {
@@ -83,7 +81,7 @@ async function fillAll(keys: number, writers: number, context: RowContext): Prom
   return kinds
 }
 
-const rawName = (writers: number): string => `raw scan of the index's store, ${writers} writers`
+const rawName = (writers: number): string => `raw scan of the index, ${writers} writers`
 
 /** Builds the index by a scan, then takes a copy of its store. */
 async function copyIndex(ours: string, copy: string): Promise<string> {
