@@ -29,6 +29,7 @@ const PACKAGES = [
 export default async function bench({ quick, only }: BenchOptions): Promise<void> {
   for (const [name, row] of ROWS) {
     if (only !== undefined && only !== name) continue
+    console.log(`${name} ...\n`) // some take minutes
     const result = await inFolder((folder) => row({ folder, quick }))
     const command = `npm run bench -- kv --only ${name}${quick ? ' --quick' : ''}`
     await report(`kv-${name}`, { quick, command }, { ...result, packages: PACKAGES })

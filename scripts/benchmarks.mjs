@@ -12,17 +12,21 @@ const document = path.join(root, 'docs', 'BENCHMARKS.md')
 const results = path.join(root, 'bench', 'results')
 
 const text = fs.readFileSync(document, 'utf8')
-const marked = /(<!-- (goals )?([\w-]+) -->\n)[^]*?(<!-- end -->)/g
+const marked = /(<!-- (goals )?([\w-]+) -->\n)([^]*?)(<!-- end -->)/g
 fs.writeFileSync(
   document,
   text.replace(
     marked,
-    (_, begin, goals, name, end) => begin + (goals ? renderGoals(name) : render(name)) + end
+    (_, begin, goals, name, old, end) =>
+      begin + (goals ? renderGoals(name) : render(name, old)) + end
   )
 )
 
-function render(name) {
-  const result = JSON.parse(fs.readFileSync(path.join(results, `${name}.json`), 'utf8'))
+/** What was not run here stays as it is. */
+function render(name, old) {
+  const file = path.join(results, `${name}.json`)
+  if (!fs.existsSync(file)) return old
+  const result = JSON.parse(fs.readFileSync(file, 'utf8'))
   const { command, date, node, machine, packages, tables, notes, plots = [] } = result
   const versions = Object.entries(packages).map(([each, version]) => `${each} ${version}`)
   const { cpu, cores, memoryGiB } = machine
