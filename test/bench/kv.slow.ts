@@ -16,7 +16,7 @@ interface Result {
 
 for (const row of ROWS) {
   test(`bench kv, ${row}: every competitor is measured, and every goal has a figure`, async () => {
-    const args = ['--import', 'tsx', 'bench/run.ts', 'kv', '--quick', '--only', row]
+    const args = ['--import', './bench/loader.mjs', 'bench/run.ts', 'kv', '--quick', '--only', row]
     await promisify(execFile)(process.execPath, args, { cwd: ROOT })
     const { tables, goals } = await readResult(row)
     for (const { title, rows } of tables) {

@@ -12,7 +12,7 @@ interface Ended {
 
 async function runBench(...args: readonly string[]): Promise<Ended> {
   try {
-    const all = ['--import', 'tsx', 'bench/run.ts', ...args]
+    const all = ['--import', './bench/loader.mjs', 'bench/run.ts', ...args]
     const { stdout } = await promisify(execFile)(process.execPath, all, { cwd: ROOT })
     return { code: 0, output: stdout }
   } catch (error) {
