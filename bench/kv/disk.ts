@@ -1,4 +1,5 @@
 /** What a write takes on the disk, by what the file system has given (`du`), after the database was closed. Batches of 1000. */
+import { randomBytes } from 'node:crypto'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openDevice } from '../../index.ts'
@@ -49,7 +50,11 @@ const AUTOBASE = 'autobase, 100 per block'
 
 async function write(open: OpenDatabase, folder: string, writes: number): Promise<void> {
   const db = await open(folder)
-  for (let i = 0; i < writes; i += BATCH) await db.putAll(pairs(i, Math.min(i + BATCH, writes)))
+  for (let i = 0; i < writes; i += BATCH) {
+    const some = pairs(i, Math.min(i + BATCH, writes))
+    // Values that nothing can compress: stores do try.
+    await db.putAll(some.map(({ key }) => ({ key, value: randomBytes(100) })))
+  }
   const seen = await db.scan()
   await db.close()
   if (seen !== writes) throw new Error(`${seen} of ${writes} writes are there`)
