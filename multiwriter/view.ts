@@ -85,6 +85,7 @@ export class View {
   readonly #hooks: ViewHooks
   /** All parts, by their indices. */
   readonly #every: readonly number[]
+  #byCore: ReadonlyMap<string, number> | null = null
   #rows: Rows | null = null
 
   /** @param parts sorted by core key, so that every device merges in one order */
@@ -105,8 +106,9 @@ export class View {
 
   /** How many blocks of a core count in this view. */
   readonly admitted = (core: Uint8Array): number => {
-    const part = this.#parts.find((each) => b4a.equals(each.core, core))
-    return part?.tree.length ?? 0
+    this.#byCore ??= new Map(this.#parts.map((part, i) => [b4a.toString(part.core, 'latin1'), i]))
+    const i = this.#byCore.get(b4a.toString(core, 'latin1'))
+    return i === undefined ? 0 : (this.#parts[i]?.tree.length ?? 0)
   }
 
   /** What every core says at `key`. Synchronous when all of it is in memory. @throws BLOCK_UNAVAILABLE */
