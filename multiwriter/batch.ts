@@ -1,46 +1,90 @@
 /** A batch of a MultiBee: collected by the caller, written whole or not at all. */
+import b4a from 'b4a'
 import { ManyhandsError } from '../errors.ts'
-import type { Operation } from './write-queue.ts'
+import type { ReadOptions } from '../core/index.ts'
+import type { Entry } from './entry.ts'
+import type { Operation } from './group.ts'
+import type { CasOptions, StreamOptions } from './options.ts'
+
+/** Operations waiting, by key (latin1), in their order. */
+export type Waiting = ReadonlyMap<string, readonly [Operation, ...Operation[]]>
+
+/** The database as its batches use it. */
+export interface BatchTarget<K, V> {
+  putOf(key: K, value: V, options: CasOptions<K, V>): Operation
+  deleteOf(key: K, options: CasOptions<K, V>): Operation
+  write(operations: readonly Operation[]): Promise<boolean>
+  get(key: K, options: ReadOptions, waiting: Waiting): Promise<Entry<K, V> | null>
+  stream(options: StreamOptions<K>, waiting: Waiting): AsyncIterableIterator<Entry<K, V>>
+  peek(options: StreamOptions<K>, waiting: Waiting): Promise<Entry<K, V> | null>
+}
 
 /** Collects operations; nothing is written before `flush`. */
 export class MultiBeeBatch<K, V> {
-  readonly #putOf: (key: K, value: V) => Operation
-  readonly #deleteOf: (key: K) => Operation
-  readonly #write: (operations: readonly Operation[]) => Promise<void>
+  readonly #target: BatchTarget<K, V>
   #operations: Operation[] | null = []
+  readonly #waiting = new Map<string, [Operation, ...Operation[]]>()
 
-  constructor(
-    putOf: (key: K, value: V) => Operation,
-    deleteOf: (key: K) => Operation,
-    write: (operations: readonly Operation[]) => Promise<void>
-  ) {
-    this.#putOf = putOf
-    this.#deleteOf = deleteOf
-    this.#write = write
+  constructor(target: BatchTarget<K, V>) {
+    this.#target = target
   }
 
-  /** @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE at once */
-  put(key: K, value: V): this {
-    this.#open().push(this.#putOf(key, value))
-    return this
+  /** Operations collected. */
+  get length(): number {
+    return this.#operations?.length ?? 0
+  }
+
+  /**
+   * A `cas` is decided at `flush`, after the operations before it; when one says no, nothing of the batch is written.
+   * @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE at once
+   */
+  put(key: K, value: V, options: CasOptions<K, V> = {}): this {
+    return this.#add(this.#target.putOf(key, value, options))
   }
 
   /** @throws KEY_INVALID at once */
-  del(key: K): this {
-    this.#open().push(this.#deleteOf(key))
-    return this
+  del(key: K, options: CasOptions<K, V> = {}): this {
+    return this.#add(this.#target.deleteOf(key, options))
   }
 
-  /** Writes all of it as one batch; resolves when it is durable. A batch is flushed once. */
-  async flush(): Promise<void> {
+  /** The entry as the batch would leave it now; an operation whose `cas` would say no is passed over. */
+  get(key: K, options: ReadOptions = {}): Promise<Entry<K, V> | null> {
+    return this.#target.get(key, options, this.#waiting)
+  }
+
+  /** As `get`, of a range. */
+  createReadStream(options: StreamOptions<K> = {}): AsyncIterableIterator<Entry<K, V>> {
+    return this.#target.stream(options, this.#waiting)
+  }
+
+  /** As `get`, the first of a range. */
+  peek(options: Omit<StreamOptions<K>, 'limit'> = {}): Promise<Entry<K, V> | null> {
+    return this.#target.peek(options, this.#waiting)
+  }
+
+  /**
+   * Writes all of it as one batch; resolves when it is durable. A batch is flushed once.
+   * @returns false when a `cas` said no: nothing was written
+   */
+  async flush(): Promise<boolean> {
     const operations = this.#open()
-    this.#operations = null
-    await this.#write(operations)
+    this.close()
+    return operations.length === 0 || this.#target.write(operations)
   }
 
   /** Drops what was collected. Idempotent. */
   close(): void {
     this.#operations = null
+    this.#waiting.clear()
+  }
+
+  #add(operation: Operation): this {
+    this.#open().push(operation)
+    const id = b4a.toString(operation.key, 'latin1')
+    const known = this.#waiting.get(id)
+    if (known === undefined) this.#waiting.set(id, [operation])
+    else known.push(operation)
+    return this
   }
 
   #open(): Operation[] {

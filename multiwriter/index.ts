@@ -7,7 +7,21 @@ export { Space } from './space.ts'
 export type { SpaceEvents, WriterInfo } from './space.ts'
 
 export { MultiBee } from './multibee.ts'
-export type { Change, Conflict, Encodings, Entry, StreamOptions } from './multibee.ts'
+export type {
+  Cas,
+  CasOptions,
+  Change,
+  Conflict,
+  Difference,
+  Encodings,
+  Entry,
+  HistoryEntry,
+  HistoryStreamOptions,
+  MultiBeeEvents,
+  Proposal,
+  StreamOptions
+} from './multibee.ts'
+export type { EntryWatcher } from './entry-watcher.ts'
 export { openMultiBee } from './open.ts'
 export type { MultiBeeOptions } from './open.ts'
 export type { MultiBeeBatch } from './batch.ts'
