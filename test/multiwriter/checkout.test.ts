@@ -118,7 +118,7 @@ inPeers(
   async (peers) => {
     const { db, core } = peers.at(0)
     const batch = db.batch()
-    for (let i = 0; i < 400; i++) batch.put(`${i}`, 'x'.repeat(900))
+    for (let i = 0; i < 5; i++) batch.put(`${i}`, 'x'.repeat(9000))
     await batch.flush()
     assert.ok(core.length > 2)
     const space = b4a.alloc(8)

@@ -23,8 +23,8 @@ function textOf({ key, left, right }: Difference<string, Value>): string {
 function entryText(entry: Shown): string {
   if (entry === null) return '-'
   const { value, writer, seq, stamp, conflicts } = entry
-  const others = conflicts.map((each) => `${String(each.value)} ${each.writer} ${each.seq}`)
-  return `${String(value)} ${writer} ${seq} ${stampToText(stamp)} ${others.join()}`
+  const others = conflicts.map((each) => `${JSON.stringify(each.value)} ${each.writer} ${each.seq}`)
+  return `${JSON.stringify(value)} ${writer} ${seq} ${stampToText(stamp)} ${others.join()}`
 }
 
 async function values(stream: AsyncIterable<Difference<string, Value>>): Promise<unknown[]> {
