@@ -16,7 +16,7 @@ import { fixedEngine, type Engine } from './engine.ts'
 import type { View } from './view.ts'
 
 /** The tag of a database without a space. */
-export const NO_SPACE = new Uint8Array(SPACE_TAG_BYTES)
+export const NO_TAG = new Uint8Array(SPACE_TAG_BYTES)
 
 /**
  * The version that a text names.

@@ -13,7 +13,7 @@ import { keyEncodingOf, valueEncodingOf } from './encodings.ts'
 import { checkMode, IndexedReads, type ReadMode } from './indexed-reads.ts'
 import { LocalIndex } from './local-index.ts'
 import { Keyspace } from './keyspace.ts'
-import { NO_SPACE } from './checkout.ts'
+import { NO_TAG } from './checkout.ts'
 import type { Engine } from './engine.ts'
 import { MultiBee, type Encodings } from './multibee.ts'
 import { observeWith, openClock } from './own-clock.ts'
@@ -96,7 +96,7 @@ export async function openMultiBee<K = string, V = Value>(
   }
   const engine: Engine = {
     union,
-    tag: NO_SPACE,
+    tag: NO_TAG,
     view: (options) => reads.view(options),
     isFixed: false,
     refusals,
