@@ -110,7 +110,7 @@ async function runFile(file) {
     if (isVerbose) console.log(output)
     for (const [title, verdict] of readTap(output)) verdicts.set(title, verdict)
     const ended = titles.find((title) => !verdicts.has(title))
-    if (ended !== undefined) verdicts.set(ended, verdictOf(false, reasonsIn(output)))
+    if (ended !== undefined) verdicts.set(ended, verdictOf(false, reasonsIn(afterVerdicts(output))))
   }
   return titles.map((title) => ({ file, title, ...verdicts.get(title) }))
 }
@@ -149,10 +149,16 @@ function readTap(output) {
   return verdicts
 }
 
+/** What was printed of the test in which the process ended. */
+function afterVerdicts(output) {
+  const lines = output.split('\n')
+  return lines.slice(lines.findLastIndex((line) => /^(not )?ok /.test(line)) + 1).join('\n')
+}
+
 /** Failed assertions, and errors that ended the process. */
 function reasonsIn(text) {
   const failed = [...text.matchAll(/^ +not ok \d+ - (.*)$/gm)].map(([, reason]) => reason)
-  const errors = [...text.matchAll(/^(?:Uncaught )?(?:\w*Error|Internals): (.*)$/gm)]
+  const errors = [...text.matchAll(/(?:\w*Error|Internals): (.*)$/gm)]
   return [...failed, ...errors.map(([, reason]) => reason)]
 }
 

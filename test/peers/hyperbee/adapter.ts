@@ -141,8 +141,9 @@ export class Bee {
   readonly #numbering: Numbering
   readonly #options: Options
   readonly #codecs: Codecs
+  readonly #watchers = new Set<Watcher>()
   /** Of a snapshot or a checkout. */
-  #fixed: number | null
+  readonly #fixed: number | null
 
   constructor(db: Database, numbering: Numbering, options: Options, fixed: number | null) {
     this.db = db
@@ -191,6 +192,7 @@ export class Bee {
 
   async close(): Promise<void> {
     this.closed = true
+    for (const watcher of this.#watchers) await watcher.destroy()
     await this.db.close()
   }
 
@@ -247,30 +249,32 @@ export class Bee {
     return Readable.from(mapped(stream, sides))
   }
 
-  createHistoryStream(options: Options | number = {}): Readable {
-    return Readable.from(this.#history(typeof options === 'number' ? {} : options))
-  }
-
-  async *#history(options: Options): AsyncGenerator<unknown> {
-    const { version } = this
-    const at = (name: string) => {
-      const bound = options[name]
-      return typeof bound !== 'number' ? null : bound < 0 ? bound + version : bound
-    }
-    const [gt, gte, lt, lte] = [at('gt'), at('gte'), at('lt'), at('lte')]
-    let left = typeof options['limit'] === 'number' ? options['limit'] : Infinity
+  createHistoryStream(given: Options | number = {}): Readable {
+    const options = typeof given === 'number' ? {} : given
     const [reverse, live] = [options['reverse'] === true, options['live'] === true]
-    for await (const entry of this.db.createHistoryStream({ reverse, live })) {
+    const stream = this.db.createHistoryStream({ reverse, live })
+    const isWithin = this.#window(options)
+    const nodes = mapped(stream, async (entry) => {
       const seq = await this.#numbering.numberOf(entry)
-      if ((gt !== null && seq <= gt) || (gte !== null && seq < gte)) continue
-      if ((lt !== null && seq >= lt) || (lte !== null && seq > lte)) continue
-      if (left-- <= 0) return
+      const { type } = entry
       const [key, value] = [
         this.#codecs.decodeKey(entry.key),
         this.#codecs.decodeValue(entry.value)
       ]
-      yield { type: entry.type, seq, key, value }
+      return { type, seq, key, value }
+    })
+    return Readable.from(filtered(nodes, ({ seq }) => isWithin(seq)))
+  }
+
+  /** Which numbers are asked for; negative ones count from the version. */
+  #window(options: Options): (seq: number) => boolean {
+    const at = (name: string, fallback: number) => {
+      const bound = options[name]
+      if (typeof bound !== 'number') return fallback
+      return bound < 0 ? bound + this.version : bound
     }
+    const [gt, gte, lt, lte] = [at('gt', 0), at('gte', 0), at('lt', Infinity), at('lte', Infinity)]
+    return (seq) => seq > gt && seq >= gte && seq < lt && seq <= lte
   }
 
   checkout(version: number, options: Options = {}): Bee {
@@ -298,11 +302,13 @@ export class Bee {
 
   watch(range: Options | null = {}, options: Options = {}): Watcher {
     if (options['differ'] !== undefined) throw new Internals('differ')
-    return new Watcher(
+    const watcher = new Watcher(
       this,
       this.db.watch(new Codecs(this.#codecs, options).range(range ?? {})),
       options
     )
+    this.#watchers.add(watcher)
+    return watcher
   }
 
   /** The number of the newest write that is known now. */
@@ -353,12 +359,44 @@ function paging({ reverse, limit }: Options): { reverse: boolean; limit?: number
   return { reverse: reverse === true, ...(isLimited ? { limit } : {}) }
 }
 
-async function* mapped<T, U>(
-  stream: AsyncIterable<T>,
-  map: (item: T) => U | Promise<U>
-): AsyncGenerator<U> {
-  for await (const item of stream) yield await map(item)
+function filtered<T>(
+  stream: AsyncIterableIterator<T>,
+  isWanted: (item: T) => boolean
+): AsyncIterableIterator<T> {
+  const wanted = {
+    ...mapped(stream, (item) => item),
+    async next(): Promise<IteratorResult<T, undefined>> {
+      for (;;) {
+        const result = await stream.next()
+        if (result.done === true) return DONE
+        if (isWanted(result.value)) return result
+      }
+    }
+  }
+  return wanted
 }
+
+/** Not a generator: leaving one waits until what it waits for has come, which a live stream's next may never do. */
+function mapped<T, U>(
+  stream: AsyncIterableIterator<T>,
+  map: (item: T) => U | Promise<U>
+): AsyncIterableIterator<U> {
+  return {
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    async next() {
+      const { done, value } = await stream.next()
+      return done === true ? DONE : { done: false, value: await map(value) }
+    },
+    async return() {
+      await stream.return?.()
+      return DONE
+    }
+  }
+}
+
+const DONE = { done: true, value: undefined } as const
 
 function asHyperbee(error: unknown): never {
   throw isManyhandsError(error, 'BEE_CLOSED') ? new Error('Bee closed', { cause: error }) : error
