@@ -45,11 +45,18 @@ export class Group {
   }
 
   /**
-   * Takes the operations of one call, all or none.
+   * Takes the operations of one call, all or none. Synchronous without a `cas`: most have none, and a turn per put is what
+   * group commit saves.
    * @returns false when a `cas` said no
    * @throws what a `cas` throws; BLOCK_UNAVAILABLE when what it asks about is not on this device
    */
-  async add(operations: readonly Operation[]): Promise<boolean> {
+  add(operations: readonly Operation[]): boolean | Promise<boolean> {
+    return operations.some(({ cas }) => cas !== undefined)
+      ? this.#decide(operations)
+      : this.#take(operations)
+  }
+
+  async #decide(operations: readonly Operation[]): Promise<boolean> {
     const own = new Map<string, Operation>()
     for (const operation of operations) {
       const id = idOf(operation.key)
@@ -57,7 +64,11 @@ export class Group {
       if (cas !== undefined && !cas(await this.#previous(operation.key, own.get(id)))) return false
       own.set(id, operation)
     }
-    for (const [id, operation] of own) this.last.set(id, operation)
+    return this.#take([...own.values()])
+  }
+
+  #take(operations: readonly Operation[]): true {
+    for (const operation of operations) this.last.set(idOf(operation.key), operation)
     return true
   }
 

@@ -103,7 +103,8 @@ export class WriteQueue {
       const composed = new Group(view, this.#log.core, () => this.#clock.now())
       for (const pending of group) {
         if (!isAccepted(pending, known)) continue
-        const isTaken = await composed.add(pending.operations).catch(pending.reject)
+        const taken = composed.add(pending.operations)
+        const isTaken = taken instanceof Promise ? await taken.catch(pending.reject) : taken
         if (isTaken !== undefined) verdicts.push([pending, isTaken])
       }
       const puts = this.#putsOf(composed, known, view.admitted)

@@ -46,9 +46,15 @@ function prepare() {
   const modules = path.join(folder, 'node_modules')
   fs.mkdirSync(path.join(modules, 'brittle'), { recursive: true })
   fs.writeFileSync(path.join(modules, 'brittle', 'index.js'), BRITTLE)
-  for (const name of fs.readdirSync(path.join(root, 'node_modules'))) {
-    if (name === 'brittle' || name.startsWith('.')) continue
-    fs.symlinkSync(path.join(root, 'node_modules', name), path.join(modules, name))
+  // What is installed in the checkout is the suite's own choice of versions.
+  for (const from of [checkout, root]) linkModules(path.resolve(from, 'node_modules'), modules)
+}
+
+function linkModules(from, to) {
+  if (!fs.existsSync(from)) return
+  for (const name of fs.readdirSync(from)) {
+    if (name.startsWith('.') || fs.existsSync(path.join(to, name))) continue
+    fs.symlinkSync(path.join(from, name), path.join(to, name))
   }
 }
 
@@ -158,7 +164,7 @@ function afterVerdicts(output) {
 /** Failed assertions, and errors that ended the process. */
 function reasonsIn(text) {
   const failed = [...text.matchAll(/^ +not ok \d+ - (.*)$/gm)].map(([, reason]) => reason)
-  const errors = [...text.matchAll(/(?:\w*Error|Internals): (.*)$/gm)]
+  const errors = [...text.matchAll(/(?:\w*Error|Internals)(?: \[\w+\])?: (.*)$/gm)]
   return [...failed, ...errors.map(([, reason]) => reason)]
 }
 
