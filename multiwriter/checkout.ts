@@ -36,7 +36,7 @@ export function versionOf(view: View, tag: Uint8Array): string {
   return encodeVersion({ space: tag, acl: [], data: lengthsOf(view) })
 }
 
-export function lengthsOf(view: View): readonly CoreLength[] {
+function lengthsOf(view: View): readonly CoreLength[] {
   return view.parts.map(({ core, tree }) => ({ core, length: tree.length }))
 }
 

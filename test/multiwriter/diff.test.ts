@@ -5,6 +5,8 @@ import type { Value } from '../../index.ts'
 import type { Difference, Entry, MultiBee } from '../../multiwriter/index.ts'
 import { stampToText } from '../../clock/index.ts'
 import { collect } from '../support/collect.ts'
+import { until } from '../support/devices.ts'
+import { forgeLeaf } from '../support/forge.ts'
 import { Peers } from '../support/peers.ts'
 import { seededRandom, type SeededRandom } from '../support/random.ts'
 import { rejectsWith } from '../support/rejects.ts'
@@ -132,6 +134,23 @@ inPeers(1, 'diff: of a sub-database, only its own', async (peers) => {
   await db.put('a', 1)
   await db.sub('x').put('b', 1)
   assert.equal(await values(db.sub('x').createDiffStream(version)), [['b', undefined, 1]])
+})
+
+inPeers(2, 'diff: a bad tree is refused, and what is left compared', async (peers) => {
+  const [one, other] = [peers.at(0), peers.at(1)]
+  await other.db.batch().put('a', 1).put('m', 1).flush()
+  const version = await one.db.version()
+  const before = one.db.checkout(version)
+  await other.db.put('z', 1)
+  await one.db.put('n', 1)
+  await other.core.append(forgeLeaf(other.core.length, ['q', 'p', 'b']))
+  await until(async () => (await one.db.version()) !== version)
+  const fast = await values(one.db.createDiffStream(version))
+  assert.equal(fast, [
+    ['n', undefined, 1],
+    ['z', undefined, 1]
+  ])
+  assert.equal((await collect(before.createReadStream())).length, 2)
 })
 
 inPeers(1, 'diff: other than with this very database is refused at once', async (peers) => {
