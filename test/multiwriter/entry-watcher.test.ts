@@ -1,7 +1,10 @@
 /** One key, kept up to date. */
+import { EventEmitter } from 'eventemitter3'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { MultiBee } from '../../multiwriter/index.ts'
+import { EntryWatcher } from '../../multiwriter/entry-watcher.ts'
+import type { Union } from '../../multiwriter/union.ts'
 import { openTwoDevices, until } from '../support/devices.ts'
 import { Peers } from '../support/peers.ts'
 import { rejectsWith } from '../support/rejects.ts'
@@ -115,6 +118,67 @@ test('getAndWatch: what cannot be read now is read with a later change', async (
   } finally {
     await two.close()
   }
+})
+
+/** A watcher whose reads the test answers. */
+function byHand() {
+  const events = new EventEmitter<{ change: []; close: [] }>()
+  const reads: { readonly resolve: (seq: number | null) => void; readonly reject: () => void }[] =
+    []
+  const read = () =>
+    new Promise<Place | null>((resolve, reject) => {
+      const entryOf = (seq: number | null) =>
+        seq === null ? null : { seq, writer: 'w', conflicts: [] }
+      const fail = () => reject(new Error('not now'))
+      reads.push({ resolve: (seq) => resolve(entryOf(seq)), reject: fail })
+    })
+  const watcher = new EntryWatcher<Place>({ events } as unknown as Union, read)
+  const updates: unknown[] = []
+  watcher.on('update', () => updates.push(watcher.node?.seq ?? null))
+  const change = () => events.emit('change')
+  /** Answers the read that is waiting, and lets everything that follows from it happen. */
+  const answer = async (outcome: number | null | 'failure') => {
+    const next = reads.shift()
+    if (next === undefined) throw new Error('nothing is being read')
+    if (outcome === 'failure') next.reject()
+    else next.resolve(outcome)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  return { watcher, updates, change, answer, reads }
+}
+
+interface Place {
+  readonly seq: number
+  readonly writer: string
+  readonly conflicts: readonly never[]
+}
+
+test('watcher: a change during the first reading is looked at after it', async () => {
+  const { watcher, updates, change, answer, reads } = byHand()
+  const opening = watcher.open()
+  change()
+  assert.is(reads.length, 1, 'what is older cannot overtake')
+  await answer(1)
+  await opening
+  await answer(2)
+  assert.equal([updates, watcher.node?.seq], [[2], 2])
+})
+
+test('watcher: the same entry read again is no update, a failed reading neither', async () => {
+  const { watcher, updates, change, answer } = byHand()
+  const opening = watcher.open()
+  await answer(1)
+  await opening
+  change()
+  await answer(1)
+  change()
+  await answer('failure')
+  assert.equal([updates, watcher.node?.seq], [[], 1])
+  change()
+  change()
+  await answer(2)
+  await answer(null)
+  assert.equal(updates, [2, null])
 })
 
 test('getAndWatch: what is asked wrongly is refused, and leaves nothing behind', async () => {

@@ -3,7 +3,10 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Value } from '../../index.ts'
 import { LogReader } from '../../core/index.ts'
-import type { HistoryEntry, MultiBee } from '../../multiwriter/index.ts'
+import { iterate, WriterList, type HistoryEntry, type MultiBee } from '../../multiwriter/index.ts'
+import { History } from '../../multiwriter/history.ts'
+import { Refusals } from '../../multiwriter/refusals.ts'
+import { Union } from '../../multiwriter/union.ts'
 import { stampToText } from '../../clock/index.ts'
 import { TreeWriter } from '../../core/tree/writer.ts'
 import { historySlowly, type SlowWrite } from '../oracle/history.ts'
@@ -256,6 +259,46 @@ inPeers(
       assert.ok((await shortHistory(one.db, { reverse })).includes('k1'))
   }
 )
+
+inPeers(2, 'history: stamps that fall in a log do not change its order', async (peers) => {
+  const [one, other] = [peers.at(0), peers.at(1)]
+  const log = new TreeWriter(other.core)
+  for (const [key, ms] of [
+    ['a', 9000],
+    ['b', 1000],
+    ['c', 9500]
+  ] as const) {
+    await log.append([{ key: dbKey(key), value: entryOf(key, { ms }) }])
+  }
+  one.hide(other)
+  peers.time = 5000
+  await one.db.put('k', 1)
+  one.show(other)
+  assert.equal(await shortHistory(one.db), ['k1', 'aa', 'bb', 'cc'])
+  assert.equal(await shortHistory(one.db, { reverse: true }), ['cc', 'k1', 'bb', 'aa'])
+})
+
+inPeers(1, 'history: a bad block is counted', async (peers) => {
+  const { core } = peers.at(0)
+  await core.append(new Uint8Array([1, 2, 3]))
+  await core.append(forgeLeaf(1, ['d']))
+  const refusals = new Refusals()
+  const union = new Union({
+    writers: new WriterList([core.key]),
+    refusals,
+    async openLog(key, onchange) {
+      const session = peers.store.corestore.get({ key })
+      await session.ready()
+      return new LogReader(session, onchange)
+    }
+  })
+  const options = { range: {}, since: [], live: false, limit: Infinity, read: {} }
+  const history = new History(union, refusals, await union.view(), options)
+  assert.is((await collect(iterate(history))).length, 1)
+  const counted = refusals.list().map(({ reason, count, seq }) => [reason, count, seq])
+  assert.equal(counted, [['malformed-block', 1, 0]])
+  await union.close()
+})
 
 test('history: what cannot be asked for is refused at once', async () => {
   await Peers.with(1, async (peers) => {
