@@ -30,6 +30,17 @@ export interface Range<K> {
   readonly lte?: K
 }
 
+/** Which sub-database: its name, or the names on the way to it; [] is the database itself. */
+export type SubPath = string | readonly string[]
+
+/** @throws INVALID_ARGUMENT */
+export function pathOf(sub: SubPath): readonly string[] {
+  const path = typeof sub === 'string' ? [sub] : sub
+  if (!Array.isArray(path)) invalid('sub', 'a name, or an array of names', sub)
+  void new Keyspace(path) // checks them
+  return path
+}
+
 /** One sub-database's part of the key space. */
 export class Keyspace {
   readonly #path: readonly string[]
@@ -86,6 +97,17 @@ export class Keyspace {
           ? { lte: bound(lte) }
           : { lt: this.#end() }
     return { ...lower, ...upper }
+  }
+
+  /** This space and all spaces inside it. */
+  get whole(): TreeRange {
+    const start = this.#prefix.subarray(0, -1)
+    const end = b4a.from(start)
+    // Never all 0xff: the first byte is the section.
+    let at = end.byteLength - 1
+    while (end[at] === 0xff) at--
+    end[at] = (end[at] ?? 0) + 1
+    return { gte: start, lt: end.subarray(0, at + 1) }
   }
 
   /** The first key behind this space: the prefix ends in 0x00. */
