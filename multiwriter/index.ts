@@ -12,6 +12,7 @@ export type {
 export { Space } from './space.ts'
 export type { SpaceEvents, WriterInfo } from './space.ts'
 
+export type { RestoreReport, RevertOptions, RevertReport, UndoOptions } from './undo.ts'
 export type { Checkout } from './versions.ts'
 export type { LinkOptions, LinkPlace, OpenLinkOptions } from './open-link.ts'
 

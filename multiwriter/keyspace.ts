@@ -21,6 +21,7 @@ const MAX_NAME_BYTES = 255
 const MAX_PATH_BYTES = 1024
 
 const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** The bounds of a range read; strings or whatever the key encoding takes. */
 export interface Range<K> {
@@ -39,6 +40,24 @@ export function pathOf(sub: SubPath): readonly string[] {
   if (!Array.isArray(path)) invalid('sub', 'a name, or an array of names', sub)
   void new Keyspace(path) // checks them
   return path
+}
+
+/** A key of the bee, taken apart. */
+export interface SplitKey {
+  readonly path: readonly string[]
+  /** The caller's part. */
+  readonly key: Uint8Array
+}
+
+/** Of a key that a Keyspace made. */
+export function splitKey(bytes: Uint8Array): SplitKey {
+  const path: string[] = []
+  let at = 1 // behind the section
+  for (let length = bytes[at] ?? 0; length > 0; length = bytes[at] ?? 0) {
+    path.push(decoder.decode(bytes.subarray(at + 1, at + 1 + length)))
+    at += 1 + length
+  }
+  return { path, key: bytes.subarray(at + 1) }
 }
 
 /** One sub-database's part of the key space. */

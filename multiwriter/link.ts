@@ -30,10 +30,15 @@ export interface Link {
   readonly hash: Uint8Array | null
 }
 
+interface Place {
+  readonly path: readonly string[]
+  readonly key: Uint8Array | null
+}
+
 const SCHEME = 'manyhands:'
 const SECTION = 'db'
 const KEY_BYTES = 32
-const UNESCAPED = /[A-Za-z0-9\-._~/]/
+const UNESCAPED = /[A-Za-z0-9\-._~]/
 /** Stands before a segment that a URL parser would resolve away. */
 const MARK = '='
 const DOTS = ['.', '..']
@@ -46,13 +51,17 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** The one canonical text. The parts are sound: names and key fit a database, `hash` stands beside a version. */
 export function encodeLink({ space, version, path, key, hash }: Link): string {
-  const names = (path ?? []).map((name) => ':' + escape(encoder.encode(name)))
-  const database = path === null ? '' : SECTION + names.join('')
   return (
-    `${SCHEME}//${space}${version === null ? '' : `+${version}`}/${database}` +
-    (key === null ? '' : '/' + encodeKey(key)) +
+    `${SCHEME}//${space}${version === null ? '' : `+${version}`}/` +
+    (path === null ? '' : placeToText({ path, key })) +
     (hash === null ? '' : `#${z32.encode(hash)}`)
   )
+}
+
+/** A place inside a space, as it stands in links: `db:sub/key`. */
+export function placeToText({ path, key }: Place): string {
+  const names = path.map((name) => ':' + escape(encoder.encode(name)))
+  return SECTION + names.join('') + (key === null ? '' : '/' + encodeKey(key))
 }
 
 /** @throws LINK_INVALID, saying what is wrong with the text */

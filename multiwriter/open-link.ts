@@ -8,6 +8,7 @@ import type { Engine } from './engine.ts'
 import { Keyspace, pathOf, type SubPath } from './keyspace.ts'
 import { decodeLink, encodeLink } from './link.ts'
 import { MultiBee, type Encodings, type Entry } from './multibee.ts'
+import { checkRead } from './options.ts'
 import { hashVersion, proveVersion } from './strong-link.ts'
 import { versionIn, versionNow } from './versions.ts'
 
@@ -51,6 +52,7 @@ export async function linkTo(engine: Engine, space: string, given: LinkOptions):
   const { key, sub, strong = false, version = strong, wait = true, timeout = TIMEOUT_MS } = given
   if (typeof strong !== 'boolean') invalid('strong', 'true or false', strong)
   if (strong && version === false) invalid('version', 'a version, as the link is strong', version)
+  checkRead({ wait, timeout })
   const path = key === undefined && sub === undefined ? null : pathOf(sub ?? [])
   const bytes = key === undefined ? null : keyOf(key, path ?? [])
   const read = { wait, timeout }

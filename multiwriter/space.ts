@@ -23,7 +23,7 @@ import { IndexedReads, type ReadMode } from './indexed-reads.ts'
 import { LocalIndex, type IndexProgress, type IndexRebuild } from './local-index.ts'
 import type { Value } from '../crdt/index.ts'
 import type { Engine } from './engine.ts'
-import { jsonDatabase, type MultiBee } from './multibee.ts'
+import { jsonDatabase, type Difference, type MultiBee, type StreamOptions } from './multibee.ts'
 import {
   followLink,
   linkTo,
@@ -31,12 +31,21 @@ import {
   type LinkPlace,
   type OpenLinkOptions
 } from './open-link.ts'
+import { checkRead, READ_OPTIONS } from './options.ts'
 import { openClock, observeWith } from './own-clock.ts'
 import { Refusals, type Refusal } from './refusals.ts'
 import { encodeTicket } from './ticket.ts'
+import {
+  restore,
+  revert,
+  type RestoreReport,
+  type RevertOptions,
+  type RevertReport,
+  type UndoOptions
+} from './undo.ts'
 import { Union } from './union.ts'
 import type { View } from './view.ts'
-import { checkoutSpace, versionAt, versionNow, type Checkout } from './versions.ts'
+import { checkoutSpace, versionAt, versionIn, versionNow, type Checkout } from './versions.ts'
 import { WriteQueue } from './write-queue.ts'
 import { WriterList } from './writers.ts'
 
@@ -223,7 +232,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   /** The text that names what is read now, for ever. */
   async version(options: ReadOptions = {}): Promise<string> {
     this.#checkOpen()
-    return versionNow(this.#engine, checkRead('version', options))
+    return versionNow(this.#engine, checkReadOptions('version', options))
   }
 
   /**
@@ -242,7 +251,43 @@ export class Space extends EventEmitter<SpaceEvents> {
    */
   async at(time: Date | number, options: ReadOptions = {}): Promise<string> {
     this.#checkOpen()
-    return versionAt(this.#engine, time, checkRead('at', options))
+    return versionAt(this.#engine, time, checkReadOptions('at', options))
+  }
+
+  /**
+   * What differs between two versions of the database, in key order. For a sub-database:
+   * `space.checkout(right).db.sub(name).createDiffStream(left)`.
+   * @throws VERSION_INVALID, VERSION_FOREIGN; VERSION_UNAVAILABLE from the loop
+   */
+  diff(
+    left: string,
+    right: string,
+    options: StreamOptions<string> = {}
+  ): AsyncIterableIterator<Difference<string, Value>> {
+    this.#checkOpen()
+    versionIn(this.#engine, left)
+    return this.checkout(right).db.createDiffStream(left, options)
+  }
+
+  /**
+   * Gives what the options name (default: everything) the values it had at a version, as new entries: nothing of history is
+   * lost, and undoing that is another restore. Conflicts of then come back as what won then.
+   * @throws VERSION_ codes, BLOCK_UNAVAILABLE, STORE_ codes
+   */
+  async restore(version: string, options: UndoOptions = {}): Promise<RestoreReport> {
+    this.#checkOpen()
+    return restore(this.#engine, version, options)
+  }
+
+  /**
+   * Undoes one writer's work after a version, as new entries. What others wrote over it since stays, and so does what shows
+   * instead of it.
+   * @example await space.revert({ writer: phone.writer, after: yesterday, gte: 'contacts/', lt: 'contacts0' })
+   * @throws INVALID_ARGUMENT, VERSION_ codes, BLOCK_UNAVAILABLE, STORE_ codes
+   */
+  async revert(options: RevertOptions): Promise<RevertReport> {
+    this.#checkOpen()
+    return revert(this.#engine, options)
   }
 
   /**
@@ -357,8 +402,9 @@ export function checkReplicate(options: ReplicateOptions): void {
   }
 }
 
-function checkRead(what: string, options: ReadOptions): ReadOptions {
-  checkOptions(what, options, ['wait', 'timeout'])
+function checkReadOptions(what: string, options: ReadOptions): ReadOptions {
+  checkOptions(what, options, READ_OPTIONS)
+  checkRead(options)
   return options
 }
 
