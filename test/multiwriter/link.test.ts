@@ -1,9 +1,10 @@
 /** Links made on one device and opened on another: what they lead to, and whether it is what was meant. */
+import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import z32 from 'z32'
 import { decodeVersion, encodeVersion } from '../../clock/index.ts'
-import type { Hypercore } from '../../core/index.ts'
+import { hash, type Hypercore } from '../../core/index.ts'
 import { TreeWriter } from '../../core/tree/writer.ts'
 import type { MultiBee, Space } from '../../multiwriter/index.ts'
 import { collectKeys } from '../support/collect.ts'
@@ -216,6 +217,24 @@ test('a strong link holds after its log was cut: whoever had it has it, whoever 
   for (const peer of [first, ...more]) peer.close()
   await two.close()
   await close()
+})
+
+test('the hash of a strong link is made as docs/FORMAT.md says', async () => {
+  const two = await openTwoDevices()
+  await two.spaceA.db.put('a', 1)
+  await two.spaceB.db.put('b', 1)
+  two.connect()
+  await haveMet(two)
+  const parts: Uint8Array[] = []
+  const cores = two.spaceA.wire.cores().toSorted((a, b) => b4a.compare(a.key, b.key))
+  for (const core of cores) {
+    const length = new Uint8Array(8)
+    new DataView(length.buffer).setBigUint64(0, BigInt(core.length), true)
+    parts.push(core.key, length, await core.treeHash())
+  }
+  const url = new URL(await two.spaceA.link({ strong: true }))
+  assert.is(url.hash, `#${z32.encode(hash('manyhands/link', ...parts))}`)
+  await two.close()
 })
 
 test('LINK_MISMATCH: a hash that was changed on the way', async () => {

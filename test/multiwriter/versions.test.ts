@@ -267,6 +267,7 @@ test('after close, versions are refused with SPACE_CLOSED, and checkouts with BE
   await rejectsWith('SPACE_CLOSED', () => two.spaceA.at(0))
   await rejectsWith('SPACE_CLOSED', () => two.spaceA.diff(version, version))
   await rejectsWith('SPACE_CLOSED', () => two.spaceA.link())
+  await rejectsWith('SPACE_CLOSED', () => two.spaceA.openLink('manyhands://'))
   await rejectsWith('SPACE_CLOSED', () => two.spaceA.restore(version))
   await rejectsWith('SPACE_CLOSED', () =>
     two.spaceA.revert({ writer: two.spaceA.writer, after: version })
