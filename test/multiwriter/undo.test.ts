@@ -3,6 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import z32 from 'z32'
 import { decodeVersion, encodeVersion } from '../../clock/index.ts'
+import { TreeWriter } from '../../core/tree/writer.ts'
 import type { Value } from '../../crdt/index.ts'
 import type { Space } from '../../multiwriter/index.ts'
 import { revertSlowly, shownOf } from '../oracle/revert.ts'
@@ -10,8 +11,11 @@ import { viewSlowly } from '../oracle/view.ts'
 import { collect, ownLength } from '../support/collect.ts'
 import { openTwoDevices, until, type TwoDevices } from '../support/devices.ts'
 import { exportSpace } from '../support/export.ts'
+import { dbKey, entryOf } from '../support/forge.ts'
 import { seededRandom } from '../support/random.ts'
 import { rejectsWith } from '../support/rejects.ts'
+import { serve } from '../support/serve.ts'
+import { openLogStore } from '../support/tree.ts'
 import { within } from '../support/within.ts'
 
 const haveMet = ({ spaceA, spaceB }: Pick<TwoDevices, 'spaceA' | 'spaceB'>) =>
@@ -218,6 +222,39 @@ test('restore: what is not on this device is told before anything is written', a
   two.connect()
   const report = await two.spaceB.restore(then, { gte: 'k10', lt: 'k11' })
   assert.equal(report, { written: 111, deleted: 0, skipped: 0 })
+  await two.close()
+})
+
+test('restore and revert: what only a newer version can read is left alone, and counted', async () => {
+  const two = await openTwoDevices()
+  const theirs = await openLogStore(9)
+  const core = await theirs.own('data')
+  const append = (puts: readonly (readonly [string, Uint8Array])[]) =>
+    new TreeWriter(core).append(puts.map(([key, value]) => ({ key: dbKey(key), value })))
+  const newer = entryOf('newer')
+  newer[1] = 9 // a type that is not known here
+  await append([
+    ['then', newer],
+    ['now', entryOf('old')]
+  ])
+  await two.spaceA.addWriter(core.key)
+  const peer = await serve(two.spaceA, core)
+  await until(async () => (await two.spaceA.db.get('now')) !== null)
+  const then = await two.spaceA.version()
+  await append([
+    ['then', entryOf('readable')],
+    ['now', newer],
+    ['added', entryOf('added')]
+  ])
+  await until(async () => (await two.spaceA.db.get('added')) !== null)
+  const writer = z32.encode(core.key)
+  const reverted = await two.spaceA.revert({ writer, after: then, lt: 'added\0' })
+  assert.equal(reverted, { written: 0, deleted: 1, skipped: 0, kept: [] })
+  assert.is((await two.spaceA.revert({ writer, after: then })).skipped, 2)
+  assert.equal(await two.spaceA.restore(then), { written: 0, deleted: 0, skipped: 2 })
+  assert.is(await shown(two.spaceA), 'then=readable')
+  peer.close()
+  await theirs.close()
   await two.close()
 })
 

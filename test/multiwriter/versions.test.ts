@@ -4,6 +4,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import z32 from 'z32'
 import { decodeVersion, encodeVersion, type Version } from '../../clock/index.ts'
+import type { Hypercore } from '../../core/index.ts'
 import { TreeWriter } from '../../core/tree/writer.ts'
 import type { Space } from '../../multiwriter/index.ts'
 import { collect, collectKeys } from '../support/collect.ts'
@@ -146,6 +147,31 @@ test('checkout: a length inside a batch is no version of any log', async () => {
   await two.close()
 })
 
+test('checkout: of a log whose writer then signed two histories, reads what was there', async () => {
+  const two = await openTwoDevices()
+  const stores = [await openLogStore(8), await openLogStore(8)] as const
+  const cores = [await stores[0].own('data'), await stores[1].own('data')] as const
+  const put = (core: Hypercore, name: string) =>
+    new TreeWriter(core).append([{ key: dbKey(name), value: entryOf(name) }])
+  for (const n of [0, 1]) await put(cores[0], `one-${n}`)
+  for (const n of [0, 1, 2, 3]) await put(cores[1], `other-${n}`)
+  await two.spaceA.addWriter(cores[0].key)
+  const honest = await serve(two.spaceA, cores[0])
+  await until(async () => (await two.spaceA.db.get('one-1')) !== null)
+  const version = await two.spaceA.version()
+  const copy = two.spaceA.wire.cores().find(({ key }) => b4a.equals(key, cores[0].key))
+  const conflict = new Promise((resolve) => copy?.once('conflict', resolve))
+  const forked = await serve(two.spaceA, cores[1])
+  await within(5000, conflict)
+  const { db } = two.spaceA.checkout(version)
+  assert.equal(await collectKeys(db.createReadStream()), ['one-0', 'one-1'])
+  assert.is(two.spaceA.refusals()[0]?.reason, 'conflict')
+  honest.close()
+  forked.close()
+  for (const store of stores) await store.close()
+  await two.close()
+})
+
 test('at: all that was stamped up to a time, in every log', async () => {
   const clock = wall()
   const two = await openTwoDevices({ device: { now: clock.now } })
@@ -183,14 +209,15 @@ test('at: equals the slow search through every batch, with values of all sizes a
   const core = await theirs.own('data')
   const writer = new TreeWriter(core)
   const batches: { readonly length: number; readonly ms: number }[] = []
-  for (let n = 0; n < 60; n++) {
-    const ms = random.below(1000)
+  for (let n = 0; n < 120; n++) {
+    const ms = 7 * n + random.below(200)
     const puts = Array.from({ length: 1 + random.below(30) }, (_, i) => ({
       key: dbKey(`${String(i).padStart(3, '0')}`),
       value: entryOf('x'.repeat(random.below(3) === 0 ? 3000 : 10), { ms })
     }))
     batches.push({ length: await writer.append(puts), ms })
   }
+  assert.ok(core.length > 300, 'more than is read together')
   const two = await openTwoDevices()
   await two.spaceA.addWriter(core.key)
   const peer = await serve(two.spaceA, core)
