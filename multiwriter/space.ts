@@ -8,7 +8,6 @@ import z32 from 'z32'
 import { SPACE_TAG_BYTES, type ClockRepair, type HybridLogicalClock } from '../clock/index.ts'
 import {
   LogReader,
-  type ReadOptions,
   type secureStream,
   type DeviceStore,
   type OwnLog,

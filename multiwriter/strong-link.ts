@@ -53,11 +53,14 @@ async function treeHash(
   options: ReadOptions
 ): Promise<Uint8Array> {
   const log = union.log(place.core)
-  if (log === null || log.length < place.length) throw notHere(place)
   try {
-    return await log.treeHash(place.length, options)
+    return (await log?.treeHash(place.length, options)) ?? missing(place)
   } catch (cause) {
     if (!isManyhandsError(cause, 'BLOCK_UNAVAILABLE')) throw cause
     throw new ManyhandsError('VERSION_UNAVAILABLE', `${notHere(place).message}: no hash`, { cause })
   }
+}
+
+function missing(place: CoreLength): never {
+  throw notHere(place)
 }

@@ -170,10 +170,10 @@ async function foldWritable(
   key: Uint8Array,
   read: ReadOptions
 ): Promise<FoldedKey | null> {
-  const said = await view.said(key, read)
-  const isOwnUnknown = said.registers.some(({ isOwn, isUnknownType }) => isOwn && isUnknownType)
-  const folded = view.fold(said)
-  return said.isOwnUnsupported || isOwnUnknown || isUnreadable(folded) ? null : folded
+  const folded = await view.get(key, read)
+  const { registers, isOwnUnsupported } = await view.said(key, read)
+  const isOwnUnknown = registers.some(({ isOwn, isUnknownType }) => isOwn && isUnknownType)
+  return isOwnUnsupported || isOwnUnknown || isUnreadable(folded) ? null : folded
 }
 
 /** Canonical bytes; null for what is not there. */

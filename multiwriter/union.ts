@@ -236,7 +236,6 @@ class Source {
         return await this.log.snapshot(length, options)
       } catch (error) {
         if (!(error instanceof TreeRefusal)) throw error
-        this.#refusals.add(this.log.id, error.reason, error.seq)
         await this.#refuse(error)
       }
     }

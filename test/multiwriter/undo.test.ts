@@ -21,11 +21,13 @@ import { within } from '../support/within.ts'
 const haveMet = ({ spaceA, spaceB }: Pick<TwoDevices, 'spaceA' | 'spaceB'>) =>
   until(async () => (await exportSpace(spaceA)) === (await exportSpace(spaceB)))
 
+const textOf = (value: Value) => (typeof value === 'string' ? value : JSON.stringify(value))
+
 /** Everything in the database, as `key=value`. */
 async function shown(space: Space, sub?: string): Promise<string> {
   const db = sub === undefined ? space.db : space.db.sub(sub)
   const entries = await collect(db.createReadStream())
-  return entries.map(({ key, value }) => `${key}=${String(value)}`).join(' ')
+  return entries.map(({ key, value }) => `${key}=${textOf(value)}`).join(' ')
 }
 
 async function putAll(space: Space, values: Readonly<Record<string, Value | undefined>>) {

@@ -259,6 +259,9 @@ test('at: in a sparse space that is alone, says what it lacks within the time gi
   await two.close()
 })
 
+const textOf = (entry: { readonly value: unknown } | null) =>
+  entry === null ? '-' : JSON.stringify(entry.value)
+
 test('diff: what differs between two versions, in key order, either way round, within a range', async () => {
   const two = await openTwoDevices()
   const { db } = two.spaceA
@@ -271,7 +274,7 @@ test('diff: what differs between two versions, in key order, either way round, w
   const after = await two.spaceA.version()
   const shown = async (left: string, right: string, range = {}) =>
     (await collect(two.spaceA.diff(left, right, range))).map(
-      ({ key, left, right }) => `${key} ${left?.value ?? '-'} ${right?.value ?? '-'}`
+      ({ key, left, right }) => `${key} ${textOf(left)} ${textOf(right)}`
     )
   assert.equal(await shown(before, after), ['changed 1 2', 'deleted 1 -', 'new - 2'])
   assert.equal(await shown(after, before), ['changed 2 1', 'deleted - 1', 'new 2 -'])
