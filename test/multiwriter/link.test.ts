@@ -6,18 +6,15 @@ import z32 from 'z32'
 import { decodeVersion, encodeVersion } from '../../clock/index.ts'
 import { hash, type Hypercore } from '../../core/index.ts'
 import { TreeWriter } from '../../core/tree/writer.ts'
-import type { MultiBee, Space } from '../../multiwriter/index.ts'
+import type { MultiBee } from '../../multiwriter/index.ts'
 import { collectKeys } from '../support/collect.ts'
 import { openTwoDevices, until } from '../support/devices.ts'
-import { exportSpace } from '../support/export.ts'
 import { dbKey, entryOf } from '../support/forge.ts'
 import { rejectsWith } from '../support/rejects.ts'
 import { serve } from '../support/serve.ts'
 import { openLogStore } from '../support/tree.ts'
+import { haveMet } from '../support/shown.ts'
 import { within } from '../support/within.ts'
-
-const haveMet = ({ spaceA, spaceB }: { spaceA: Space; spaceB: Space }) =>
-  until(async () => (await exportSpace(spaceA)) === (await exportSpace(spaceB)))
 
 test('a link made here leads there: to the space, a sub-database, a key', async () => {
   const two = await openTwoDevices()

@@ -4,38 +4,14 @@ import * as assert from 'uvu/assert'
 import z32 from 'z32'
 import { decodeVersion, encodeVersion } from '../../clock/index.ts'
 import { TreeWriter } from '../../core/tree/writer.ts'
-import type { Value } from '../../crdt/index.ts'
-import type { Space } from '../../multiwriter/index.ts'
-import { revertSlowly, shownOf } from '../oracle/revert.ts'
-import { viewSlowly } from '../oracle/view.ts'
 import { collect, ownLength } from '../support/collect.ts'
-import { openTwoDevices, until, type TwoDevices } from '../support/devices.ts'
-import { exportSpace } from '../support/export.ts'
+import { openTwoDevices, until } from '../support/devices.ts'
 import { dbKey, entryOf } from '../support/forge.ts'
-import { seededRandom } from '../support/random.ts'
 import { rejectsWith } from '../support/rejects.ts'
 import { serve } from '../support/serve.ts'
 import { openLogStore } from '../support/tree.ts'
+import { haveMet, putAll, shown } from '../support/shown.ts'
 import { within } from '../support/within.ts'
-
-const haveMet = ({ spaceA, spaceB }: Pick<TwoDevices, 'spaceA' | 'spaceB'>) =>
-  until(async () => (await exportSpace(spaceA)) === (await exportSpace(spaceB)))
-
-const textOf = (value: Value) => (typeof value === 'string' ? value : JSON.stringify(value))
-
-/** Everything in the database, as `key=value`. */
-async function shown(space: Space, sub?: string): Promise<string> {
-  const db = sub === undefined ? space.db : space.db.sub(sub)
-  const entries = await collect(db.createReadStream())
-  return entries.map(({ key, value }) => `${key}=${textOf(value)}`).join(' ')
-}
-
-async function putAll(space: Space, values: Readonly<Record<string, Value | undefined>>) {
-  for (const [key, value] of Object.entries(values)) {
-    if (value === undefined) await space.db.del(key)
-    else await space.db.put(key, value)
-  }
-}
 
 test('restore: everything shows what it showed at the version, as new entries', async () => {
   const two = await openTwoDevices()
@@ -369,80 +345,5 @@ test('revert: two devices that revert at once agree, on the same values', async 
   for (const space of [spaceA, spaceB]) assert.is(await shown(space), 'a=1 b=1')
   await two.close()
 })
-
-/** The spaces' logs, as the slow twins read them. */
-const coresOf = (space: Space) => space.wire.cores().map((core) => ({ core, seal: Infinity }))
-
-test('revert: shows what the history without that work shows, over random histories', async () => {
-  const random = seededRandom(7)
-  let touched = 0
-  for (let round = 0; round < 6; round++) {
-    const two = await openTwoDevices()
-    const spaces = [two.spaceA, two.spaceB]
-    const versions = [await two.spaceA.version()]
-    let cut: (() => void) | null = null
-    for (let step = 0; step < 40; step++) {
-      const space = spaces[random.below(2)] ?? two.spaceA
-      const key = `k${random.below(6)}`
-      if (random.below(5) > 0)
-        await putAll(space, { [key]: random.below(4) > 0 ? `${step}` : undefined })
-      else if (cut === null) {
-        cut = two.connect()
-        await haveMet(two)
-      } else {
-        cut()
-        cut = null
-        await until(() => spaces.every((each) => each.peers().length === 0))
-      }
-      if (random.below(4) === 0) versions.push(await two.spaceA.version())
-    }
-    if (cut === null) two.connect()
-    await haveMet(two)
-    for (let turn = 0; turn < 3; turn++) {
-      const after = versions[random.below(versions.length)] ?? ''
-      const { writer } = spaces[random.below(2)] ?? two.spaceA
-      const cores = coresOf(two.spaceA)
-      const log = cores.find(({ core }) => isNamed(core.key, writer))?.core
-      if (log === undefined) continue
-      const place = decodeVersion(after)?.data.find((each) => isNamed(each.core, writer))
-      const expected = await revertSlowly(cores, log.key, place?.length ?? 0)
-      const { written, deleted } = await two.spaceA.revert({ writer, after })
-      touched += written + deleted
-      assert.equal(shownOf(await viewSlowly(coresOf(two.spaceA))), expected, `round ${round}`)
-      await haveMet(two)
-    }
-    await two.close()
-  }
-  assert.ok(touched > 15, `${touched} keys`)
-})
-
-test('restore: shows what the history up to the version shows, over random histories', async () => {
-  const random = seededRandom(8)
-  const two = await openTwoDevices()
-  two.connect()
-  const past: [string, string][] = []
-  for (let step = 0; step < 60; step++) {
-    const space = random.below(2) === 0 ? two.spaceA : two.spaceB
-    const values = Object.fromEntries(
-      Array.from({ length: 1 + random.below(4) }, () => [
-        `k${random.below(8)}`,
-        random.below(4) > 0 ? `${step}` : undefined
-      ])
-    )
-    await putAll(space, values)
-    await haveMet(two)
-    past.push([await two.spaceA.version(), await shown(two.spaceA)])
-    if (random.below(4) > 0) continue
-    const [version, expected] = past[random.below(past.length)] ?? ['', '']
-    await space.restore(version)
-    assert.is(await shown(space), expected)
-    await haveMet(two)
-  }
-  await two.close()
-})
-
-function isNamed(core: Uint8Array, writer: string): boolean {
-  return z32.encode(core) === writer
-}
 
 test.run()

@@ -6,7 +6,6 @@ import z32 from 'z32'
 import { decodeVersion, encodeVersion, type Version } from '../../clock/index.ts'
 import type { Hypercore } from '../../core/index.ts'
 import { TreeWriter } from '../../core/tree/writer.ts'
-import type { Space } from '../../multiwriter/index.ts'
 import { collect, collectKeys } from '../support/collect.ts'
 import { openTwoDevices, until } from '../support/devices.ts'
 import { exportDatabase, exportSpace } from '../support/export.ts'
@@ -15,6 +14,7 @@ import { seededRandom } from '../support/random.ts'
 import { rejectsWith } from '../support/rejects.ts'
 import { serve } from '../support/serve.ts'
 import { openLogStore } from '../support/tree.ts'
+import { haveMet } from '../support/shown.ts'
 import { within } from '../support/within.ts'
 
 /** A wall clock that the test sets. */
@@ -31,10 +31,6 @@ const decoded = (text: string): Version => {
 
 const encoded = (version: Version, change: Partial<Version>) =>
   encodeVersion({ ...version, ...change })
-
-/** Both devices read the same. */
-const haveMet = ({ spaceA, spaceB }: { spaceA: Space; spaceB: Space }) =>
-  until(async () => (await exportSpace(spaceA)) === (await exportSpace(spaceB)))
 
 test('version: names what is read now, the same on every device that reads the same', async () => {
   const two = await openTwoDevices()
