@@ -8,6 +8,16 @@ export type { SpaceEvents, WriterInfo } from './space.ts'
 
 export { MultiBee } from './multibee.ts'
 export type { Change, Conflict, Encodings, Entry, StreamOptions } from './multibee.ts'
+export { explanationToText } from './explain.ts'
+export type {
+  ExplainedEntry,
+  ExplainedSeen,
+  Explanation,
+  ExplanationTextOptions,
+  Note,
+  Outcome,
+  Rule
+} from './explain.ts'
 export { openMultiBee } from './open.ts'
 export type { MultiBeeOptions } from './open.ts'
 export type { MultiBeeBatch } from './batch.ts'

@@ -15,6 +15,7 @@ import {
   type KeyEncoding,
   type ValueEncoding
 } from './encodings.ts'
+import { explainKey, type Explanation } from './explain.ts'
 import { Keyspace, type Range } from './keyspace.ts'
 import { iterate } from './cursor.ts'
 import type { Refusals } from './refusals.ts'
@@ -211,6 +212,24 @@ export class MultiBee<K = string, V = Value> {
   }
 
   /**
+   * Why a key has the value that it has: every log's entry there, what each had seen, and the rule that decided.
+   * @example console.log(explanationToText(await db.why('contacts/ann')))
+   */
+  async why(key: K, options: ReadOptions = {}): Promise<Explanation<K, V>> {
+    this.#checkOpen()
+    checkOptions('why', options, READ_OPTIONS)
+    checkRead(options)
+    const bytes = this.#encodeKey(key)
+    try {
+      const view = await this.#engine.view(options)
+      const said = await view.said(bytes, options)
+      return explainKey(key, said, view.admitted, (value) => this.#shownValue(value))
+    } catch (error) {
+      throw this.#explain(error)
+    }
+  }
+
+  /**
    * Closes the database with all its sub-databases; afterwards everything rejects with BEE_CLOSED. Idempotent. A sub-database
    * has nothing of its own to close: it lives as long as its database.
    */
@@ -335,6 +354,15 @@ export class MultiBee<K = string, V = Value> {
     const previous = this.#entryOf(before)
     if (current === null && previous === null) return null
     return { key, current, previous, writer: said.writer }
+  }
+
+  /** Null for what is of another encoding: shown, unlike in entries, because somebody asks why. */
+  #shownValue(value: Value): V | null {
+    try {
+      return this.#values.decode(value)
+    } catch {
+      return null
+    }
   }
 
   #decode<T>(folded: FoldedValue, decode: () => T): T | typeof REFUSED {

@@ -26,7 +26,7 @@ import {
 import type { Cursor } from './cursor.ts'
 import type { RowGroup, Rows } from './local-index.ts'
 import { mergeSorted, type Group } from './merge.ts'
-import type { Refusals } from './refusals.ts'
+import type { RefusalReason, Refusals } from './refusals.ts'
 
 /** One core of the union, at the length it is read at. */
 export interface Part {
@@ -56,6 +56,15 @@ export interface SaidByAll {
   /** Writers whose entry is of a format that only a newer version can read. */
   readonly unsupported: readonly string[]
   readonly isOwnUnsupported: boolean
+  /** Entries that no version can read. */
+  readonly refused: readonly RefusedEntry[]
+}
+
+export interface RefusedEntry {
+  readonly writer: string
+  readonly isOwn: boolean
+  readonly seq: number
+  readonly reason: RefusalReason
 }
 
 export interface FoldedValue {
@@ -247,7 +256,7 @@ export class View {
     const part = this.#parts[source]
     if (entry === undefined || part === undefined) return null
     const said = this.#read(part, entry)
-    if (said === null || said === 'unsupported') return null
+    if (typeof said === 'string') return null
     const winner = this.#decode(said)
     return winner === null ? null : { key, winner, conflicts: NO_CONFLICTS, unsupported: NOBODY }
   }
@@ -260,6 +269,7 @@ export class View {
   ): SaidByAll {
     const registers: Said[] = []
     let unsupported: string[] = NOBODY
+    let refused: readonly RefusedEntry[] = NO_CONFLICTS
     let isOwnUnsupported = false
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] ?? null
@@ -269,22 +279,23 @@ export class View {
       if (said === 'unsupported') {
         unsupported = [...unsupported, part.writer]
         isOwnUnsupported ||= part.isOwn
-      } else if (said !== null) registers.push(said)
+      } else if (typeof said === 'object') registers.push(said)
+      else refused = [...refused, refusedEntry(part, entry, said)]
     }
-    return { key, registers, unsupported, isOwnUnsupported }
+    return { key, registers, unsupported, isOwnUnsupported, refused }
   }
 
-  #read(part: Part, { value, seq }: TreeEntry): Said | 'unsupported' | null {
+  #read(part: Part, { value, seq }: TreeEntry): Said | 'unsupported' | RefusalReason {
     const decoded = decodeEntry(value, part.core)
     if (!decoded.ok) {
       this.#hooks.refusals.add(part.writer, decoded.reason, seq)
-      return decoded.reason === 'entry-unsupported' ? 'unsupported' : null
+      return decoded.reason === 'entry-unsupported' ? 'unsupported' : decoded.reason
     }
     const { register, kind } = decoded.entry
     const position = placeOf(register.position, part.core, seq)
     if (position === null) {
       this.#hooks.refusals.add(part.writer, 'position-invalid', seq)
-      return null
+      return 'position-invalid'
     }
     const { writer, isOwn } = part
     const isUnknownType = kind === 'unknownType'
@@ -325,6 +336,14 @@ export class View {
 }
 
 const HERE: ReadOptions = { wait: false }
+
+function refusedEntry(
+  { writer, isOwn }: Part,
+  { seq }: TreeEntry,
+  reason: RefusalReason
+): RefusedEntry {
+  return { writer, isOwn, seq, reason }
+}
 
 const NOBODY: string[] = []
 const NO_CONFLICTS: readonly never[] = []
