@@ -153,12 +153,8 @@ async function everywhere(spaces: readonly Space[], key: string, value: unknown)
 
 test('why: names who overwrote what, who was concurrent, and says it for a person', async () => {
   let ms = Date.UTC(2026, 10, 22, 12)
-  const {
-    spaceA,
-    spaceB,
-    connect: meet,
-    close
-  } = await openTwoDevices({ device: { now: () => ms++ } })
+  const two = await openTwoDevices({ device: { now: () => ms++ } })
+  const { spaceA, spaceB } = two
   assert.equal((await spaceA.db.why('k')).rule, 'nothing')
   await spaceA.db.put('k', 'one')
   const alone = await spaceA.db.why('k')
@@ -168,7 +164,7 @@ test('why: names who overwrote what, who was concurrent, and says it for a perso
     [['one', true, 'winner']]
   )
 
-  const cut = meet()
+  const cut = two.connect()
   await everywhere([spaceB], 'k', 'one')
   await spaceB.db.put('k', 'two')
   await everywhere([spaceA], 'k', 'two')
@@ -188,7 +184,7 @@ test('why: names who overwrote what, who was concurrent, and says it for a perso
   await until(() => spaceA.peers().length === 0 && spaceB.peers().length === 0)
   await spaceA.db.put('k', 'three')
   await spaceB.db.del('k')
-  meet()
+  two.connect()
   await until(async () => (await spaceA.db.get('k'))?.conflicts.length === 1)
   const concurrent = await spaceA.db.why('k')
   assert.is(concurrent.rule, 'edit-beats-deletion')
@@ -204,11 +200,12 @@ test('why: names who overwrote what, who was concurrent, and says it for a perso
   assert.match(text, /wins {6}"three"\n\s+by you, 2026-11-22T12:00:00\.\d{3}Z, block 1/)
   assert.match(text, new RegExp(`conflict {2}\\(deleted\\)\n\\s+by ${spaceB.writer.slice(0, 8)}`))
   assert.match(explanationToText(concurrent), /2026-11-2\d \d\d:\d\d:\d\d\.\d{3}/)
-  await close()
+  await two.close()
 })
 
 test('why: equals get over random histories of two devices, in sub-databases too', async () => {
-  const { spaceA, spaceB, close } = await openTwoDevices()
+  const two = await openTwoDevices()
+  const { spaceA, spaceB } = two
   const random = seededRandom(11)
   const keys = ['a', 'b', 'c']
   for (let round = 0; round < 6; round++) {
@@ -223,16 +220,15 @@ test('why: equals get over random histories of two devices, in sub-databases too
     await until(() => spaceA.peers().length === 0 && spaceB.peers().length === 0)
     for (const key of keys) await checkAgainstGet(spaceA, spaceB, key)
   }
-  await close()
+  await two.close()
 })
 
 const lengths = (space: Space) =>
-  JSON.stringify(
-    space
-      .writers()
-      .map(({ writer, length }) => [writer, length])
-      .sort()
-  ) + space.writers().length
+  space
+    .writers()
+    .map(({ writer, length }) => `${writer} ${length}`)
+    .sort()
+    .join()
 
 async function checkAgainstGet(a: Space, b: Space, key: string): Promise<void> {
   const entry = await a.db.sub('s').get(key)
@@ -252,19 +248,21 @@ async function checkAgainstGet(a: Space, b: Space, key: string): Promise<void> {
 }
 
 test('why: a value in bytes shows as hex, a long one is cut', async () => {
-  const { spaceA, close } = await openTwoDevices()
+  const two = await openTwoDevices()
+  const { spaceA } = two
   await spaceA.db.put('bytes', { photo: new Uint8Array([1, 255]) })
   assert.match(explanationToText(await spaceA.db.why('bytes')), /\{"photo":"0x01ff"\}/)
   await spaceA.db.put('long', 'x'.repeat(10_000))
   assert.ok(explanationToText(await spaceA.db.why('long')).length < 1000)
-  await close()
+  await two.close()
 })
 
 test('why: bad input is an error at once', async () => {
-  const { spaceA, close } = await openTwoDevices()
+  const two = await openTwoDevices()
+  const { spaceA } = two
   await rejectsWith('KEY_INVALID', () => spaceA.db.why(''))
   await rejectsWith('INVALID_ARGUMENT', () => spaceA.db.why('k', { waits: true } as never))
-  await close()
+  await two.close()
   await rejectsWith('BEE_CLOSED', () => spaceA.db.why('k'))
 })
 
