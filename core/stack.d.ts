@@ -55,6 +55,7 @@ declare module 'hypercore' {
     has(start: number, end?: number): Promise<boolean>
     append(blocks: Uint8Array | Uint8Array[]): Promise<{ length: number }>
     truncate(length: number): Promise<void>
+    clear(start: number, end: number): Promise<unknown>
     treeHash(length?: number): Promise<Uint8Array>
     update(options?: { wait?: boolean; force?: boolean }): Promise<boolean>
     download(range: { start: number; end: number }): Download
@@ -100,7 +101,19 @@ declare module 'hypercore-storage' {
       directory: string,
       options: { walRecoveryMode: number; allowBackup?: boolean; id?: string }
     )
-    readonly db: { flush(): Promise<void> }
+    readonly db: {
+      flush(): Promise<void>
+      compactRange(
+        start: null,
+        end: null,
+        options: {
+          exclusive: boolean
+          bottommostLevelCompaction: number
+          blobGarbageCollectionPolicy: number
+          blobGarbageCollectionAgeCutoff: number
+        }
+      ): Promise<void>
+    }
     readonly rocks: { currentWalFile(): Promise<{ path: string }> }
     ready(): Promise<void>
     close(): Promise<void>

@@ -58,6 +58,12 @@ export interface DeviceStore extends AsyncDisposable {
   remoteLog(key: Uint8Array): Promise<Hypercore>
   /** The store of a space's local index: derived data, empty when it was deleted or could not be read. Closed by its user. */
   openIndex(space: Uint8Array): Promise<OrderedStore>
+  /** Why one of our logs is not what it was, compared with what was marked of it; null when it is sound. */
+  checkLog(log: OwnLog): Promise<string | null>
+  /** Bytes on the disk of everything that is stored here. */
+  bytes(): Promise<number>
+  /** Gives back to the disk what was overwritten and cleared. Costs rewriting what is left. */
+  compact(): Promise<void>
   /** Waits for appends under way. Idempotent. Nothing keeps the process alive afterwards. */
   close(): Promise<void>
 }

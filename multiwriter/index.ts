@@ -6,6 +6,9 @@ export type { CreateSpaceOptions, DeviceEvents, DeviceParts, OpenSpaceOptions } 
 export { Space } from './space.ts'
 export type { SpaceEvents, WriterInfo } from './space.ts'
 
+export type { CheckOptions, CheckProgress, Finding, FindingCode } from './check.ts'
+export type { LogStats, SpaceStats } from './stats.ts'
+
 export { MultiBee } from './multibee.ts'
 export type { Change, Conflict, Encodings, Entry, StreamOptions } from './multibee.ts'
 export { explanationToText } from './explain.ts'

@@ -20,9 +20,11 @@ import {
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { IndexedReads, type ReadMode } from './indexed-reads.ts'
 import { LocalIndex, type IndexProgress, type IndexRebuild } from './local-index.ts'
+import { checkSpace, type CheckOptions, type CheckParts, type Finding } from './check.ts'
 import { jsonDatabase, type MultiBee } from './multibee.ts'
 import { openClock, observeWith } from './own-clock.ts'
 import { Refusals, type Refusal } from './refusals.ts'
+import { statsOf, type SpaceStats, type StatsParts } from './stats.ts'
 import { encodeTicket } from './ticket.ts'
 import { Union } from './union.ts'
 import type { View } from './view.ts'
@@ -106,6 +108,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   #index: LocalIndex | null = null
   /** The union, or the index in front of it. */
   #reads: { view(options: ReadOptions): Promise<View> }
+  readonly #upkeep: CheckParts & StatsParts
   readonly #peers = new Set<SpacePeer>()
   #record: SpaceRecord
   #closing: Promise<void> | null = null
@@ -154,6 +157,14 @@ export class Space extends EventEmitter<SpaceEvents> {
       isClosed: () => this.#closing !== null,
       close: () => this.close()
     })
+    this.#upkeep = {
+      store: parts.store,
+      union: this.#union,
+      own,
+      refusals: this.#refusals,
+      checkIndex: null,
+      indexBytes: null
+    }
     this.link = this.#makeLink(own)
   }
 
@@ -181,6 +192,23 @@ export class Space extends EventEmitter<SpaceEvents> {
   /** What was refused of others' data since the space was opened. */
   refusals(): readonly Refusal[] {
     return this.#refusals.list()
+  }
+
+  /**
+   * Looks for damage: each log's tree is walked to its last entry. Worst first; [] for a sound space. Only looks.
+   * @example for (const { severity, message, next } of await space.check()) console.log(severity, message, next)
+   */
+  async check(options: CheckOptions = {}): Promise<readonly Finding[]> {
+    this.#checkOpen()
+    checkOptions('check', options, ['onprogress', 'signal'])
+    return this.#whileOpen(() => checkSpace(this.#upkeep, options))
+  }
+
+  /** Where the bytes are: by log, live and history, and in all. Reads everything that is here once. */
+  async stats(options: { readonly signal?: AbortSignal } = {}): Promise<SpaceStats> {
+    this.#checkOpen()
+    checkOptions('stats', options, ['signal'])
+    return this.#whileOpen(() => statsOf(this.#upkeep, options.signal))
   }
 
   /**
@@ -279,6 +307,16 @@ export class Space extends EventEmitter<SpaceEvents> {
         this.emit('peer-remove', z32.encode(peer.remoteKey))
       },
       onrefused: (reason, peer) => this.#refusals.add(z32.encode(peer), `peer-${reason}`, 0)
+    }
+  }
+
+  /** What fails while the space closes fails because of that. */
+  async #whileOpen<T>(task: () => Promise<T>): Promise<T> {
+    try {
+      return await task()
+    } catch (error) {
+      this.#checkOpen()
+      throw error
     }
   }
 

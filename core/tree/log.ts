@@ -11,6 +11,7 @@ import SessionConfig from 'hyperbee2/lib/session-config.js'
 import z32 from 'z32'
 import { wholeBatches } from './batches.ts'
 import { TreeContext } from './context.ts'
+import { blockSizes, reachableBlocks } from './reach.ts'
 import { TreeRefusal } from './refusal.ts'
 import { TreeSnapshot, type ReadOptions } from './snapshot.ts'
 import type { TreeWriter } from './writer.ts'
@@ -88,6 +89,30 @@ export class LogReader {
   /** What names the first `length` blocks; null when the log is shorter. Only for logs that are here as a whole. */
   async treeHash(length: number): Promise<Uint8Array | null> {
     return length > this.#core.length ? null : this.#core.treeHash(length)
+  }
+
+  get isSparse(): boolean {
+    return this.#sparse
+  }
+
+  /** The blocks that the writer has signed, as far as we have heard; 0 while a session reopens after a conflict. */
+  get signedLength(): number {
+    return this.#core.length
+  }
+
+  /** The tree of a length at which it was read before, from the disk anew, whatever is in memory. */
+  reread(length: number): TreeSnapshot {
+    return new TreeSnapshot(new TreeContext(this.#core, { isLazy: this.#sparse }), length)
+  }
+
+  /** The blocks that reading the tree of `length` blocks (whole batches) needs. @throws TreeRefusal, BLOCK_UNAVAILABLE */
+  reachableBlocks(length: number, signal?: AbortSignal): Promise<ReadonlySet<number>> {
+    return reachableBlocks(this.#core, length, { signal })
+  }
+
+  /** The bytes of each block of the log, null for one that is not on this device. */
+  blockSizes(signal?: AbortSignal): Promise<readonly (number | null)[]> {
+    return blockSizes(this.#core, 0, this.#core.length, signal)
   }
 
   /** Reads the log from now on only below the block that shows it to be bad; rounding leaves out the rest of its batch. */

@@ -173,7 +173,7 @@ async function inflateSafely(
 }
 
 /** What is no error of ours and no error of the stack's (they have codes) comes from reading where there is nothing. */
-function refusalOf(error: unknown, seq: number): unknown {
+export function refusalOf(error: unknown, seq: number): unknown {
   if (error instanceof TreeRefusal || isManyhandsError(error)) return error
   if (error instanceof Error && 'code' in error) return error
   return new TreeRefusal('malformed-block', seq, error)
