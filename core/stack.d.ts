@@ -28,6 +28,8 @@ declare module 'hypercore' {
 
   export default class Hypercore extends EventEmitter {
     static key(manifest: Manifest): Uint8Array
+    /** Rejects when the nodes that it is made of are not here. */
+    static treeHashFromStorage(session: Hypercore, length: number): Promise<Uint8Array>
     static discoveryKey(key: Uint8Array): Uint8Array
     static destroyRequests(activeRequests: unknown[], error: Error | null): void
     static createProtocolStream(stream: unknown, options?: { keepAlive?: boolean }): Duplex
@@ -41,6 +43,8 @@ declare module 'hypercore' {
     readonly peers: readonly { signalUpgrade(): void }[]
     readonly core: {
       readonly opened: boolean
+      /** Which blocks are here; -1 when there is none. */
+      readonly bitfield: { findFirst(value: boolean, position: number): number }
       readonly state: {
         readonly storage: {
           read(): { getBlock(seq: number): Promise<Uint8Array | null>; tryFlush(): void }
@@ -126,6 +130,8 @@ declare module 'hyperbee2' {
   export interface WriteBatch {
     tryPut(key: Uint8Array, value: Uint8Array): void
     tryDelete(key: Uint8Array): void
+    /** The tree begins empty, in the same core. */
+    tryClear(): void
     flush(): Promise<void>
   }
 

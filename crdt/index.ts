@@ -1,6 +1,6 @@
 /** Entries and folds: what a core says about a key, and how several cores' sayings become one value. Pure. */
 
-export { decodeEntry, encodeEntry, MAX_SEEN } from './entry.ts'
+export { decodeEntry, encodeEntry, MAX_SEEN, withPosition } from './entry.ts'
 export type { DecodedEntry, Entry, EntryRefusal, Position, Register } from './entry.ts'
 
 export { compareRegisters, foldRegisters, judgeRegisters } from './register.ts'

@@ -7,6 +7,8 @@ export { Space } from './space.ts'
 export type { SpaceEvents, WriterInfo } from './space.ts'
 
 export type { CheckOptions, CheckProgress, Finding, FindingCode } from './check.ts'
+export type { CompactOptions, CompactReport } from './compact.ts'
+export type { PurgeOptions, PurgePeer, PurgeReport } from './purge.ts'
 export type { LogStats, SpaceStats } from './stats.ts'
 
 export { MultiBee } from './multibee.ts'

@@ -18,6 +18,7 @@ import {
 import { explainKey, type Explanation } from './explain.ts'
 import { Keyspace, type Range } from './keyspace.ts'
 import { iterate } from './cursor.ts'
+import type { PurgeOptions, PurgeReport } from './purge.ts'
 import type { Refusals } from './refusals.ts'
 import type { Union } from './union.ts'
 import type { FoldedKey, FoldedValue, View } from './view.ts'
@@ -28,7 +29,7 @@ import type { Operation, WriteQueue } from './write-queue.ts'
 export interface Entry<K, V> {
   readonly key: K
   readonly value: V
-  /** The block of the writer's log in which the value stands. */
+  /** The block of the writer's log in which the value was first written; the same after its writer has compacted the log. */
   readonly seq: number
   /** Who wrote it: the key of the writer's log, in text form. */
   readonly writer: string
@@ -80,6 +81,8 @@ export interface Engine {
   readonly refusals: Refusals
   /** Null for a database that only reads. */
   readonly queue: WriteQueue | null
+  /** Clears what was at a key of the bee; null for a database that only reads. */
+  readonly purge: ((key: Uint8Array, options: PurgeOptions) => Promise<PurgeReport>) | null
   /** True from the call of `close` on, while what was put before is still being written. */
   isClosed(): boolean
   /** Closes the whole database. */
@@ -230,6 +233,26 @@ export class MultiBee<K = string, V = Value> {
   }
 
   /**
+   * Forgets what a key was: clears every earlier value that this device wrote there from its log, and has all devices of the
+   * space clear their copies. The present value stays; delete it first to leave none. Versions from before lose what stood in
+   * the same blocks.
+   * @example await db.del('secret'); const report = await db.purge('secret', { signal: AbortSignal.timeout(5000) })
+   * @throws KEY_INVALID, STORE_ codes
+   */
+  async purge(key: K, options: PurgeOptions = {}): Promise<PurgeReport> {
+    this.#queue()
+    checkOptions('purge', options, ['signal'])
+    if (options.signal !== undefined && !('aborted' in Object(options.signal)))
+      invalid('signal', 'an AbortSignal', options.signal)
+    const bytes = this.#encodeKey(key)
+    try {
+      return (await this.#engine.purge?.(bytes, options)) ?? this.#refuseWriting()
+    } catch (error) {
+      throw this.#explain(error)
+    }
+  }
+
+  /**
    * Closes the database with all its sub-databases; afterwards everything rejects with BEE_CLOSED. Idempotent. A sub-database
    * has nothing of its own to close: it lives as long as its database.
    */
@@ -247,7 +270,10 @@ export class MultiBee<K = string, V = Value> {
 
   #queue(): WriteQueue {
     this.#checkOpen()
-    if (this.#engine.queue !== null) return this.#engine.queue
+    return this.#engine.queue ?? this.#refuseWriting()
+  }
+
+  #refuseWriting(): never {
     throw new ManyhandsError('INVALID_ARGUMENT', 'This database was opened for reading only')
   }
 
@@ -383,7 +409,7 @@ const REFUSED = Symbol('refused')
 const NONE: readonly never[] = []
 
 function placeOf({ said }: FoldedValue) {
-  return { seq: said.seq, writer: said.writer, stamp: said.stamp }
+  return { seq: said.position.seq, writer: said.writer, stamp: said.stamp }
 }
 
 function isUnreadable({ winner, unsupported }: FoldedKey): boolean {
@@ -401,7 +427,11 @@ function isSameWinner(a: FoldedKey, b: FoldedKey): boolean {
 }
 
 function isSamePlace(a: FoldedValue, b: FoldedValue | undefined): boolean {
-  return b !== undefined && a.said.seq === b.said.seq && a.said.writer === b.said.writer
+  return (
+    b !== undefined &&
+    a.said.position.seq === b.said.position.seq &&
+    a.said.writer === b.said.writer
+  )
 }
 
 function closed(cause?: unknown): ManyhandsError {

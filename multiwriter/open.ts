@@ -4,6 +4,7 @@ import {
   LogReader,
   OwnLog,
   type AppendGuard,
+  type BlockRange,
   type Hypercore,
   type OrderedStore
 } from '../core/index.ts'
@@ -12,9 +13,11 @@ import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { keyEncodingOf, valueEncodingOf } from './encodings.ts'
 import { checkMode, IndexedReads, type ReadMode } from './indexed-reads.ts'
 import { LocalIndex } from './local-index.ts'
+import { clearingHooks } from './cleared.ts'
 import { Keyspace } from './keyspace.ts'
 import { MultiBee, type Encodings, type Engine } from './multibee.ts'
 import { observeWith, openClock } from './own-clock.ts'
+import { purgeKey } from './purge.ts'
 import { Refusals } from './refusals.ts'
 import { Union } from './union.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -47,6 +50,7 @@ const NO_SPACE = new Uint8Array(32)
 const NO_GUARD: AppendGuard = {
   before() {},
   after: () => Promise.resolve(),
+  beforeClear: () => Promise.resolve(),
   explain: (error) => Promise.resolve(error)
 }
 
@@ -65,6 +69,7 @@ export async function openMultiBee<K = string, V = Value>(
   if (own !== undefined) checkListed(writers, own.key)
   const log = own === undefined ? null : new OwnLog(own, NO_GUARD)
   const clock = log === null || now === undefined ? null : await openClock(log, now)
+  const clearing = clearingHooks(refusals)
   const union = new Union({
     writers,
     refusals,
@@ -72,11 +77,15 @@ export async function openMultiBee<K = string, V = Value>(
     ...(clock === null ? {} : { observe: observeWith(clock, () => {}) }),
     async openLog(key, onchange) {
       if (log !== null && b4a.equals(key, log.core.key)) {
-        return new LogReader(log.core, onchange, { writer: log.tree })
+        const beforeClear = (ranges: readonly BlockRange[]) => log.beforeClear(ranges)
+        return new LogReader(log.core, onchange, {
+          writer: log.tree,
+          clearing: { ...clearing, beforeClear }
+        })
       }
       const core = open(key)
       await core.ready()
-      return new LogReader(core, onchange, { sparse })
+      return new LogReader(core, onchange, { sparse, clearing })
     }
   })
   const queue = log === null || clock === null ? null : new WriteQueue(log, union, clock)
@@ -97,6 +106,15 @@ export async function openMultiBee<K = string, V = Value>(
     view: (options) => reads.view(options),
     refusals,
     queue,
+    purge:
+      queue === null || log === null || clock === null
+        ? null
+        : (key, options) =>
+            purgeKey(
+              { union, own: log, clock, queue, peers: () => [], onpeers: () => () => {} },
+              key,
+              options
+            ),
     isClosed: () => closing !== null,
     close: () => (closing ??= close())
   }

@@ -8,6 +8,9 @@ import z32 from 'z32'
 import type { ClockRepair, HybridLogicalClock } from '../clock/index.ts'
 import {
   LogReader,
+  type BlockRange,
+  type ClearedUpTo,
+  type ClearingHooks,
   type secureStream,
   type DeviceStore,
   type OwnLog,
@@ -21,8 +24,16 @@ import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { IndexedReads, type ReadMode } from './indexed-reads.ts'
 import { LocalIndex, type IndexProgress, type IndexRebuild } from './local-index.ts'
 import { checkSpace, type CheckOptions, type CheckParts, type Finding } from './check.ts'
+import { clearingHooks } from './cleared.ts'
+import {
+  compactSpace,
+  type CompactOptions,
+  type CompactParts,
+  type CompactReport
+} from './compact.ts'
 import { jsonDatabase, type MultiBee } from './multibee.ts'
 import { openClock, observeWith } from './own-clock.ts'
+import { purgeKey, type PurgeParts, type PurgePeer } from './purge.ts'
 import { Refusals, type Refusal } from './refusals.ts'
 import { statsOf, type SpaceStats, type StatsParts } from './stats.ts'
 import { encodeTicket } from './ticket.ts'
@@ -104,11 +115,13 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #union: Union
   readonly #writers: WriterList
   readonly #refusals: Refusals
+  readonly #clearing: ClearingHooks
   readonly #queue: WriteQueue
   #index: LocalIndex | null = null
   /** The union, or the index in front of it. */
   #reads: { view(options: ReadOptions): Promise<View> }
-  readonly #upkeep: CheckParts & StatsParts
+  readonly #upkeep: CheckParts & StatsParts & PurgeParts & CompactParts
+  readonly #peerEvents = new EventEmitter<{ change: [] }>()
   readonly #peers = new Set<SpacePeer>()
   #record: SpaceRecord
   #closing: Promise<void> | null = null
@@ -139,6 +152,9 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.clockRepair = clock.repaired
     this.#refusals = new Refusals()
     this.#refusals.events.on('refused', (refusal) => this.emit('refused', refusal))
+    this.#clearing = clearingHooks(this.#refusals, () => {
+      for (const peer of this.#peers) peer.tellCleared()
+    })
     this.#writers = new WriterList([own.core.key, ...parts.record.writers])
     this.#union = new Union({
       writers: this.#writers,
@@ -154,6 +170,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       view: (options) => this.#reads.view(options),
       refusals: this.#refusals,
       queue: this.#queue,
+      purge: (key, options) => purgeKey(this.#upkeep, key, options),
       isClosed: () => this.#closing !== null,
       close: () => this.close()
     })
@@ -161,7 +178,14 @@ export class Space extends EventEmitter<SpaceEvents> {
       store: parts.store,
       union: this.#union,
       own,
+      clock,
+      queue: this.#queue,
       refusals: this.#refusals,
+      peers: (since) => this.#clearedPeers(own.core.key, since),
+      onpeers: (listener) => {
+        this.#peerEvents.on('change', listener)
+        return () => this.#peerEvents.off('change', listener)
+      },
       checkIndex: null,
       indexBytes: null
     }
@@ -209,6 +233,17 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#checkOpen()
     checkOptions('stats', options, ['signal'])
     return this.#whileOpen(() => statsOf(this.#upkeep, options.signal))
+  }
+
+  /**
+   * Wins room back on this device's disk. With `history: 'drop'` its log keeps only its newest state: versions from before are
+   * gone on every device, for ever.
+   * @throws STORE_ codes
+   */
+  async compact(options: CompactOptions = {}): Promise<CompactReport> {
+    this.#checkOpen()
+    checkOptions('compact', options, ['history'])
+    return this.#whileOpen(() => compactSpace(this.#upkeep, options))
   }
 
   /**
@@ -269,10 +304,25 @@ export class Space extends EventEmitter<SpaceEvents> {
     if (b4a.equals(core, own.core.key)) {
       // A log that lost its tail is read as a stranger's would be: as far as it is here, fetching back the rest.
       const isWhole = this.#parts.store.rolledBack === null
-      return new LogReader(own.core, onchange, isWhole ? { writer: own.tree } : {})
+      const beforeClear = (ranges: readonly BlockRange[]) => own.beforeClear(ranges)
+      const clearing = { ...this.#clearing, beforeClear }
+      return new LogReader(
+        own.core,
+        onchange,
+        isWhole ? { writer: own.tree, clearing } : { clearing }
+      )
     }
     const remote = await this.#parts.store.remoteLog(core)
-    return new LogReader(remote, onchange, { sparse: this.#record.sparse })
+    const { sparse } = this.#record
+    return new LogReader(remote, onchange, { sparse, clearing: this.#clearing })
+  }
+
+  /** Connected devices, and whether each has cleared a log up to a declaration. */
+  #clearedPeers(core: Uint8Array, since: number): readonly PurgePeer[] {
+    return [...this.#peers].map((peer) => ({
+      peer: z32.encode(peer.remoteKey),
+      confirmed: peer.hasCleared(core, since)
+    }))
   }
 
   async #addLogs(cores: readonly Uint8Array[]): Promise<void> {
@@ -298,12 +348,23 @@ export class Space extends EventEmitter<SpaceEvents> {
         // A log that cannot be opened now (the store is closing, the disk failed) is told of again at the next connection.
         this.#addLogs(unknown.slice(0, room)).catch(() => {})
       },
+      cleared: () =>
+        this.#union.logs().flatMap(({ key, clearing }): ClearedUpTo[] => {
+          const since = clearing?.doneSince ?? 0
+          return since === 0 ? [] : [{ core: key, since }]
+        }),
+      oncleared: (logs) => {
+        for (const { core, since } of logs) this.#union.log(core)?.clearing?.hint(since)
+        this.#peerEvents.emit('change')
+      },
       onpeer: (peer) => {
         this.#peers.add(peer)
+        this.#peerEvents.emit('change')
         this.emit('peer-add', z32.encode(peer.remoteKey))
       },
       onpeergone: (peer) => {
         this.#peers.delete(peer)
+        this.#peerEvents.emit('change')
         this.emit('peer-remove', z32.encode(peer.remoteKey))
       },
       onrefused: (reason, peer) => this.#refusals.add(z32.encode(peer), `peer-${reason}`, 0)

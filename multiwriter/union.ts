@@ -148,6 +148,7 @@ export class Union {
       this.#sources.get(id)?.markStale()
       this.#changed()
     })
+    await log.ready()
     this.#sources.set(id, new Source(log, seal, isOwn, this.#options.refusals))
     this.#outdate()
   }
@@ -210,14 +211,15 @@ class Source {
       refuse: async (refusal) => {
         await this.#refuse(refusal)
         return this.#refresh(options)
-      }
+      },
+      renew: () => this.#latest(options)
     }
   }
 
   /** The log at a length that it once had. @throws VERSION_UNAVAILABLE */
   async partAt(length: number, options: ReadOptions): Promise<Part> {
     const { key, id } = this.log
-    const tree = await this.log.snapshot(length, options).catch((cause: unknown) => {
+    const tree = await this.log.snapshotAt(length, options).catch((cause: unknown) => {
       throw isManyhandsError(cause, 'BLOCK_UNAVAILABLE') ? gone(id, length, cause) : cause
     })
     if (tree.length !== length) throw gone(id, length)

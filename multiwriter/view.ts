@@ -37,6 +37,9 @@ export interface Part {
   readonly tree: TreeSnapshot
   /** Says that this core's tree was found bad, and gives what is left of it. */
   refuse(refusal: TreeRefusal): Promise<TreeSnapshot>
+  /** The tree now, when blocks of this one were cleared while it was read. Not for a version, which stays what it was. */
+  readonly renew?: () => Promise<TreeSnapshot>
+  readonly isRenewed?: boolean
 }
 
 /** What one core says at one key. */
@@ -111,6 +114,11 @@ export class View {
   /** Whether the local index answers for all cores now. */
   get isIndexed(): boolean {
     return this.#rowsNow()?.stale.length === 0
+  }
+
+  /** False once a core was read on at a later length, because its writer has cleared what this view stood on. */
+  get isFaithful(): boolean {
+    return !this.#parts.some(({ isRenewed }) => isRenewed === true)
   }
 
   /** How many blocks of a core count in this view. */
@@ -358,10 +366,17 @@ function placeOf(given: Position | null, core: Uint8Array, seq: number): Positio
   return given.seq <= seq ? { core, seq: given.seq } : null
 }
 
-/** Goes on with a core below the batch that shows its tree to be bad; any other error is passed on. */
+/** Goes on with a core below the batch that shows its tree to be bad, or above what was cleared; any other error is passed on. */
 async function cutPart(parts: Part[], index: number, error: unknown): Promise<void> {
   const part = parts[index]
-  if (!(error instanceof TreeRefusal) || part === undefined) throw error
+  if (part === undefined) throw error
+  if (isManyhandsError(error, 'VERSION_UNAVAILABLE')) {
+    const tree = await part.renew?.()
+    if (tree === undefined || tree.length <= part.tree.length) throw error
+    parts[index] = { ...part, tree, isRenewed: true }
+    return
+  }
+  if (!(error instanceof TreeRefusal)) throw error
   parts[index] = { ...part, tree: await part.refuse(error) }
 }
 

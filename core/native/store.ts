@@ -153,6 +153,7 @@ class FolderStore implements DeviceStore {
     this.#guard = {
       before: () => this.#checkAppend(),
       after: (core) => this.#afterAppend(core),
+      beforeClear: (core, ranges) => this.#highWater.noteCleared(core, ranges),
       explain: (error) => this.#explainAppend(error)
     }
   }

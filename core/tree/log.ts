@@ -6,10 +6,11 @@
  * one takes the log at its signed length and fetches what it reads.
  */
 import b4a from 'b4a'
-import type Hypercore from 'hypercore'
+import Hypercore from 'hypercore'
 import SessionConfig from 'hyperbee2/lib/session-config.js'
 import z32 from 'z32'
 import { wholeBatches } from './batches.ts'
+import { ClearedLog, type ClearingHooks } from './cleared.ts'
 import { TreeContext } from './context.ts'
 import { blockSizes, reachableBlocks } from './reach.ts'
 import { TreeRefusal } from './refusal.ts'
@@ -19,11 +20,19 @@ import type { TreeWriter } from './writer.ts'
 /** So many bad places are stepped over one by one; each costs a retry, so from then on the steps double. */
 const MAX_SINGLE_STEPS = 128
 
+/** The block that a key was written in, and that of its value if it stands apart. */
+export interface WrittenAt {
+  readonly seq: number
+  readonly blocks: readonly number[]
+}
+
 export interface LogOptions {
   /** Fetch blocks when they are read, not ahead. */
   readonly sparse?: boolean
   /** Our own log: read through the writer's nodes, which are in memory. */
   readonly writer?: TreeWriter
+  /** How the log says what its writer has cleared. Without, nothing is. */
+  readonly clearing?: ClearingHooks
 }
 
 export class LogReader {
@@ -35,14 +44,21 @@ export class LogReader {
   readonly #onchange: () => void
   #core: Hypercore
   readonly #context: TreeContext
-  #download: { destroy(): void } | null
+  readonly #isFull: boolean
+  #cleared: ClearedLog | null = null
+  /** What is being fetched ahead. */
+  #downloads: { destroy(): void }[] = []
   #refusedFrom = Infinity
   #refusals = 0
   #heldAtConflict = Infinity
   #conflict: 'none' | 'unsaid' | 'said' = 'none'
 
   /** @param onchange called when there may be more to read, or less */
-  constructor(core: Hypercore, onchange: () => void, { sparse = false, writer }: LogOptions = {}) {
+  constructor(
+    core: Hypercore,
+    onchange: () => void,
+    { sparse = false, writer, clearing }: LogOptions = {}
+  ) {
     this.key = core.key
     this.id = z32.encode(core.key)
     this.#core = core
@@ -55,7 +71,23 @@ export class LogReader {
     const isFull = !sparse && writer === undefined
     if (isFull) core.on('download', onchange)
     if (isFull) core.on('download', this.#ondownload)
-    this.#download = isFull ? core.download({ start: 0, end: -1 }) : null
+    this.#isFull = isFull
+    if (clearing !== undefined) {
+      this.#cleared = new ClearedLog(core, {
+        hooks: clearing,
+        isSparse: sparse,
+        isOwn: writer !== undefined,
+        contexts: () => [this.#context, ...(writer === undefined ? [] : [writer.context])],
+        onchange: () => this.#onclearedchange()
+      })
+      core.on('append', this.#ongrown)
+    }
+    this.#startDownloads()
+  }
+
+  /** Resolves when as much is known of the log as this device can know by itself. */
+  async ready(): Promise<void> {
+    await this.#cleared?.ready()
   }
 
   /** The session that is read; another one after a conflict. */
@@ -65,11 +97,15 @@ export class LogReader {
 
   /** The blocks that can be read, of whole batches or not. */
   get length(): number {
+    return this.#lengthUpTo(Infinity)
+  }
+
+  #lengthUpTo(limit: number): number {
+    const bound = Math.min(limit, this.#refusedFrom, this.#heldAtConflict)
     // The session that follows a conflict knows no length before it is open.
-    if (this.#heldAtConflict < Infinity) return Math.min(this.#heldAtConflict, this.#refusedFrom)
-    const here =
-      this.#sparse || this.#writer !== null ? this.#core.length : this.#core.contiguousLength
-    return Math.min(here, this.#refusedFrom)
+    if (this.#heldAtConflict < Infinity) return bound
+    if (this.#sparse || this.#writer !== null) return Math.min(this.#core.length, bound)
+    return Math.min(this.#cleared?.lengthHere(bound) ?? this.#core.contiguousLength, bound)
   }
 
   /** The tree at the greatest length of whole batches up to `limit`. @throws TreeRefusal, BLOCK_UNAVAILABLE */
@@ -77,7 +113,7 @@ export class LogReader {
     // Said as any other refusal, once; `refuse` takes note, and the next call reads on.
     if (this.#conflict === 'unsaid') throw new TreeRefusal('conflict', this.length)
     if (this.#writer !== null && this.#core.length <= limit) return this.#writer.snapshot()
-    const length = await wholeBatches(this.#context, Math.min(this.length, limit), options)
+    const length = await wholeBatches(this.#context, this.#lengthUpTo(limit), options)
     return new TreeSnapshot(this.#context, length)
   }
 
@@ -86,9 +122,29 @@ export class LogReader {
     return new TreeSnapshot(this.#writer?.context ?? this.#context, length)
   }
 
-  /** What names the first `length` blocks; null when the log is shorter. Only for logs that are here as a whole. */
+  /**
+   * What names the first `length` blocks; null when the log is shorter, or not enough of it is here to tell. (The stack's own
+   * `treeHash` would wait for a block that was cleared.)
+   */
   async treeHash(length: number): Promise<Uint8Array | null> {
-    return length > this.#core.length ? null : this.#core.treeHash(length)
+    if (length > this.#core.length) return null
+    return Hypercore.treeHashFromStorage(this.#core, length).catch(() => null)
+  }
+
+  /**
+   * The tree as it once was, at whole batches: of what was cleared since, whatever is left of it can be read.
+   * @throws VERSION_UNAVAILABLE when its root was cleared; TreeRefusal, BLOCK_UNAVAILABLE
+   */
+  async snapshotAt(length: number, options: ReadOptions = {}): Promise<TreeSnapshot> {
+    const isLost = this.#isFull && length > this.length && length <= this.#core.length
+    if (!isLost || length > (this.#cleared?.firstMissing() ?? 0))
+      return this.snapshot(length, options)
+    return new TreeSnapshot(this.#context, await wholeBatches(this.#context, length, options))
+  }
+
+  /** What the writer has cleared, and up to which declaration our copies are gone. */
+  get clearing(): ClearedLog | null {
+    return this.#cleared
   }
 
   get isSparse(): boolean {
@@ -108,6 +164,29 @@ export class LogReader {
   /** The blocks that reading the tree of `length` blocks (whole batches) needs. @throws TreeRefusal, BLOCK_UNAVAILABLE */
   reachableBlocks(length: number, signal?: AbortSignal): Promise<ReadonlySet<number>> {
     return reachableBlocks(this.#core, length, { signal })
+  }
+
+  /**
+   * Where a key was written, in all blocks that are here: each with the blocks that it takes. Reads everything. A block that
+   * cannot be read as one wrote nothing that can be seen.
+   */
+  async blocksOf(key: Uint8Array): Promise<readonly WrittenAt[]> {
+    const context = new TreeContext(this.#core)
+    const found: WrittenAt[] = []
+    for (let from = 0; from < this.#core.length; from += BLOCKS_AT_ONCE) {
+      const count = Math.min(BLOCKS_AT_ONCE, this.#core.length - from)
+      const blocks = await Promise.all(
+        Array.from({ length: count }, (_, i) => context.getBlockHere(from + i).catch(nullIfRefused))
+      )
+      blocks.forEach((block, i) => {
+        for (const { key: each, valuePointer } of block?.keys ?? []) {
+          if (!b4a.equals(each, key)) continue
+          const seq = from + i
+          found.push({ seq, blocks: valuePointer === null ? [seq] : [seq, valuePointer.seq] })
+        }
+      })
+    }
+    return found
   }
 
   /** The bytes of each block of the log, null for one that is not on this device. */
@@ -159,18 +238,52 @@ export class LogReader {
     this.#core.off('download', this.#onchange)
     this.#core.off('download', this.#ondownload)
     this.#core.off('conflict', this.#onconflict)
-    this.#download?.destroy()
+    this.#stopDownloads()
+    this.#core.off('append', this.#ongrown)
+    await this.#cleared?.close()
     await this.#core.close()
   }
+
+  /** Everything but what is cleared: who still holds that would give it to us again. */
+  #startDownloads(): void {
+    if (!this.#isFull || this.#core.closing !== null) return
+    let start = 0
+    for (const range of this.#cleared?.cleared?.ranges ?? []) {
+      if (range.start > start)
+        this.#downloads.push(this.#core.download({ start, end: range.start }))
+      start = range.end
+    }
+    this.#downloads.push(this.#core.download({ start, end: -1 }))
+  }
+
+  #stopDownloads(): void {
+    for (const download of this.#downloads) download.destroy()
+    this.#downloads = []
+  }
+
+  #onclearedchange(): void {
+    this.#stopDownloads()
+    this.#startDownloads()
+    this.#onchange()
+    // What was missing is not any more.
+    this.#signalPeers()
+  }
+
+  readonly #ongrown = (): void => this.#cleared?.grown()
 
   /**
    * Hypercore tells a peer that we can bring it further when our length grows, but not when the blocks for it arrive later: a
    * relay that was asked in between says no, and is never asked again. So it is said again when all is here.
    */
   readonly #ondownload = (): void => {
+    void this.#cleared?.clear()
+    this.#signalPeers()
+  }
+
+  #signalPeers(): void {
     queueMicrotask(() => {
       const core = this.#core
-      if (core.closing !== null || core.contiguousLength !== core.length) return
+      if (!this.#isFull || core.closing !== null || this.length !== core.length) return
       for (const peer of core.peers) peer.signalUpgrade()
     })
   }
@@ -184,7 +297,8 @@ export class LogReader {
     this.#heldAtConflict = this.length
     this.#core = this.#core.session()
     this.#context.readFrom(this.#core)
-    this.#download = null
+    this.#cleared?.readFrom(this.#core)
+    this.#downloads = []
     this.#conflict = 'unsaid'
     this.#onchange()
   }

@@ -14,6 +14,7 @@ import { seededRandom } from '../support/random.ts'
 const NO_GUARD = {
   before() {},
   after: () => Promise.resolve(),
+  beforeClear: () => Promise.resolve(),
   explain: (e: unknown) => Promise.resolve(e)
 }
 
