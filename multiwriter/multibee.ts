@@ -341,8 +341,8 @@ export class MultiBee<K = string, V = Value> {
     try {
       const key = this.#keys.decode(this.#space.decode(folded.key))
       const value = this.#values.decode(winner.value)
-      const { seq, writer, stamp } = winner.said
-      return { key, value, seq, writer, stamp, conflicts: this.#conflictsOf(folded) }
+      const { position, writer, stamp } = winner.said
+      return { key, value, seq: position.seq, writer, stamp, conflicts: this.#conflictsOf(folded) }
     } catch {
       this.#refuse(winner)
       return null

@@ -6,7 +6,7 @@
  * The slow twin is test/oracle/view.ts: every entry of every core, folded from scratch.
  */
 import b4a from 'b4a'
-import { isManyhandsError } from '../errors.ts'
+import { isManyhandsError, ManyhandsError } from '../errors.ts'
 import {
   decodeEntry,
   decodeValue,
@@ -371,13 +371,20 @@ async function cutPart(parts: Part[], index: number, error: unknown): Promise<vo
   const part = parts[index]
   if (part === undefined) throw error
   if (isManyhandsError(error, 'VERSION_UNAVAILABLE')) {
-    const tree = await part.renew?.()
-    if (tree === undefined || tree.length <= part.tree.length) throw error
+    if (part.renew === undefined) throw error
+    const tree = await part.renew()
+    // A sparse log whose newest root is not here: with a peer it could be read.
+    if (tree.length <= part.tree.length) throw notHere(part, error)
     parts[index] = { ...part, tree, isRenewed: true }
     return
   }
   if (!(error instanceof TreeRefusal)) throw error
   parts[index] = { ...part, tree: await part.refuse(error) }
+}
+
+function notHere({ writer }: Part, cause: unknown): ManyhandsError {
+  const message = `What the log ${writer} says now is not on this device`
+  return new ManyhandsError('BLOCK_UNAVAILABLE', message, { cause })
 }
 
 /** One core's entries in a range. Where its tree proves to be bad, goes on behind the last entry in what is left of it. */

