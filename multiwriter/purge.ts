@@ -38,7 +38,7 @@ export interface PurgePeer {
   readonly confirmed: boolean
 }
 
-export const CAVEAT =
+const CAVEAT =
   'What others have read or copied cannot be recalled, and a device that is offline keeps its copies until it connects.'
 
 export interface PurgeOptions {

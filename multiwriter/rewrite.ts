@@ -23,7 +23,7 @@ import { iterate } from './cursor.ts'
 const HERE: ReadOptions = { wait: false }
 
 /** What our log declares as cleared so far. */
-export async function declaredRanges(own: OwnLog): Promise<readonly BlockRange[]> {
+async function declaredRanges(own: OwnLog): Promise<readonly BlockRange[]> {
   const entry = await own.tree.snapshot().get(CLEARED_KEY, HERE)
   return entry === null ? [] : (decodeDeclaration(entry.value, own.core.key) ?? [])
 }

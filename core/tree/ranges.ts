@@ -7,7 +7,7 @@ export interface BlockRange {
 }
 
 /** So many are told in one declaration; beyond, the nearest become one. */
-export const MAX_RANGES = 4096
+const MAX_RANGES = 4096
 
 /** Whether they are as above, and all below `limit`. */
 export function isRanges(ranges: readonly BlockRange[], limit: number): boolean {
