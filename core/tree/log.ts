@@ -136,9 +136,10 @@ export class LogReader {
    * @throws VERSION_UNAVAILABLE when its root was cleared; TreeRefusal, BLOCK_UNAVAILABLE
    */
   async snapshotAt(length: number, options: ReadOptions = {}): Promise<TreeSnapshot> {
-    const isLost = this.#isFull && length > this.length && length <= this.#core.length
-    if (!isLost || length > (this.#cleared?.firstMissing() ?? 0))
+    const isHere = this.#lengthUpTo(length) >= length
+    if (isHere || !this.#isFull || length > (this.#cleared?.firstMissing() ?? 0)) {
       return this.snapshot(length, options)
+    }
     return new TreeSnapshot(this.#context, await wholeBatches(this.#context, length, options))
   }
 

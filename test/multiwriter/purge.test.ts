@@ -5,10 +5,13 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openDevice, openMultiBee, type Device, type Space, type Value } from '../../index.ts'
 import { encodeEntry, encodeValue } from '../../crdt/index.ts'
-import { CLEARED_KEY } from '../../multiwriter/cleared.ts'
-import { WriterList } from '../../multiwriter/index.ts'
+import { LogReader } from '../../core/index.ts'
+import { CLEARED_KEY, clearingHooks } from '../../multiwriter/cleared.ts'
+import { iterate, WriterList } from '../../multiwriter/index.ts'
+import { Refusals } from '../../multiwriter/refusals.ts'
+import { Union } from '../../multiwriter/union.ts'
 import { connect, openTwoDevices, tempFolder, until, type TwoDevices } from '../support/devices.ts'
-import { forgeBlock, forgeLeaf } from '../support/forge.ts'
+import { dbKey, forgeBlock, forgeLeaf } from '../support/forge.ts'
 import { exportSpace } from '../support/export.ts'
 import { seededRandom } from '../support/random.ts'
 import { rejectsWith } from '../support/rejects.ts'
@@ -260,20 +263,36 @@ test('purge: a sparse reader reads on, and clears what it holds', () =>
   ))
 
 test('purge: a version from before lacks what was cleared, at once and with a code; one from after is whole', () =>
-  withTwo(async (two) => {
-    const { spaceA } = two
+  withTwo(async ({ spaceA }) => {
     await putMany(spaceA, 300)
     await spaceA.db.put('0100', 'now')
+    const { key } = coreOf(spaceA)
     const old = coreOf(spaceA).length
     await spaceA.db.purge('0100')
-    const reader = await openMultiBee({
-      writers: [coreOf(spaceA).key],
-      open: () => coreOf(spaceA).session()
+    const after = coreOf(spaceA).length
+    await spaceA.db.put('0100', 'later')
+    const refusals = new Refusals()
+    const union = new Union({
+      writers: new WriterList([key]),
+      refusals,
+      openLog: (_, onchange) =>
+        Promise.resolve(
+          new LogReader(coreOf(spaceA).session(), onchange, { clearing: clearingHooks(refusals) })
+        )
     })
-    const keys = (await collect(reader.createReadStream())).length
-    assert.is(keys, 300)
-    await reader.close()
-    assert.ok(coreOf(spaceA).length > old)
+    const before = await union.at([{ core: key, length: old }])
+    await rejectsWith('VERSION_UNAVAILABLE', () =>
+      within(5000, Promise.resolve(before.get(dbKey('0120'))))
+    )
+    await rejectsWith('VERSION_UNAVAILABLE', () =>
+      within(5000, collect(iterate(before.cursor({}))))
+    )
+    const whole = await union.at([{ core: key, length: after }])
+    assert.is((await whole.get(dbKey('0120'))).winner?.value, 'plain 120')
+    assert.is((await whole.get(dbKey('0100'))).winner?.value, 'now')
+    assert.equal(refusals.list(), [], 'the writer is not at fault')
+    assert.is((await (await union.view()).get(dbKey('0100'))).winner?.value, 'later')
+    await union.close()
   }))
 
 test('purge: what was cleared stays cleared after a restart, and the device goes on writing', async () => {
