@@ -16,6 +16,9 @@ export type {
 
 export { LogReader } from './tree/log.ts'
 export type { LogOptions } from './tree/log.ts'
+export type { ClearedLog, ClearingHooks } from './tree/cleared.ts'
+export { countBlocks, isIn, joinRanges } from './tree/ranges.ts'
+export type { BlockRange } from './tree/ranges.ts'
 export { TreeRefusal } from './tree/refusal.ts'
 export type { TreeRefusalReason } from './tree/refusal.ts'
 export type { ReadOptions, TreeSnapshot } from './tree/snapshot.ts'
@@ -28,6 +31,6 @@ export type { TreePut } from './tree/writer.ts'
 export type { WrittenBlock } from './tree/written.ts'
 
 export { Connection, secureStream, topicOf } from './net/connection.ts'
-export type { SpaceLink, SpacePeer } from './net/connection.ts'
+export type { ClearedUpTo, SpaceLink, SpacePeer } from './net/connection.ts'
 export { MemoryNetwork } from './net/memory.ts'
 export type { Transport, TransportFactory } from './net/transport.ts'

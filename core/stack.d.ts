@@ -28,6 +28,8 @@ declare module 'hypercore' {
 
   export default class Hypercore extends EventEmitter {
     static key(manifest: Manifest): Uint8Array
+    /** Rejects when the nodes that it is made of are not here. */
+    static treeHashFromStorage(session: Hypercore, length: number): Promise<Uint8Array>
     static discoveryKey(key: Uint8Array): Uint8Array
     static destroyRequests(activeRequests: unknown[], error: Error | null): void
     static createProtocolStream(stream: unknown, options?: { keepAlive?: boolean }): Duplex
@@ -41,6 +43,8 @@ declare module 'hypercore' {
     readonly peers: readonly { signalUpgrade(): void }[]
     readonly core: {
       readonly opened: boolean
+      /** Which blocks are here; -1 when there is none. */
+      readonly bitfield: { findFirst(value: boolean, position: number): number }
       readonly state: {
         readonly storage: {
           read(): { getBlock(seq: number): Promise<Uint8Array | null>; tryFlush(): void }
@@ -55,6 +59,7 @@ declare module 'hypercore' {
     has(start: number, end?: number): Promise<boolean>
     append(blocks: Uint8Array | Uint8Array[]): Promise<{ length: number }>
     truncate(length: number): Promise<void>
+    clear(start: number, end: number): Promise<unknown>
     treeHash(length?: number): Promise<Uint8Array>
     update(options?: { wait?: boolean; force?: boolean }): Promise<boolean>
     download(range: { start: number; end: number }): Download
@@ -100,7 +105,19 @@ declare module 'hypercore-storage' {
       directory: string,
       options: { walRecoveryMode: number; allowBackup?: boolean; id?: string }
     )
-    readonly db: { flush(): Promise<void> }
+    readonly db: {
+      flush(): Promise<void>
+      compactRange(
+        start: null,
+        end: null,
+        options: {
+          exclusive: boolean
+          bottommostLevelCompaction: number
+          blobGarbageCollectionPolicy: number
+          blobGarbageCollectionAgeCutoff: number
+        }
+      ): Promise<void>
+    }
     readonly rocks: { currentWalFile(): Promise<{ path: string }> }
     ready(): Promise<void>
     close(): Promise<void>
@@ -113,6 +130,8 @@ declare module 'hyperbee2' {
   export interface WriteBatch {
     tryPut(key: Uint8Array, value: Uint8Array): void
     tryDelete(key: Uint8Array): void
+    /** The tree begins empty, in the same core. */
+    tryClear(): void
     flush(): Promise<void>
   }
 

@@ -5,6 +5,7 @@
 import type Corestore from 'corestore'
 import Hypercore, { type KeyPair, type Manifest } from 'hypercore'
 import { ManyhandsError } from '../errors.ts'
+import type { BlockRange } from './tree/ranges.ts'
 import { TreeWriter, type TreePut } from './tree/writer.ts'
 import type { OrderedStore } from './ordered-store.ts'
 import { deriveKeyPair } from './crypto.ts'
@@ -58,6 +59,12 @@ export interface DeviceStore extends AsyncDisposable {
   remoteLog(key: Uint8Array): Promise<Hypercore>
   /** The store of a space's local index: derived data, empty when it was deleted or could not be read. Closed by its user. */
   openIndex(space: Uint8Array): Promise<OrderedStore>
+  /** Why one of our logs is not what it was, compared with what was marked of it; null when it is sound. */
+  checkLog(log: OwnLog): Promise<string | null>
+  /** Bytes on the disk of everything that is stored here. */
+  bytes(): Promise<number>
+  /** Gives back to the disk what was overwritten and cleared. Costs rewriting what is left. */
+  compact(): Promise<void>
   /** Waits for appends under way. Idempotent. Nothing keeps the process alive afterwards. */
   close(): Promise<void>
 }
@@ -68,6 +75,8 @@ export interface AppendGuard {
   before(): void
   /** Resolves when the append is as safe as promised. */
   after(core: Hypercore): Promise<void>
+  /** Takes note, durably, that these blocks will be missing on purpose. */
+  beforeClear(core: Hypercore, ranges: readonly BlockRange[]): Promise<void>
   /** Our error for a failed append. */
   explain(error: unknown): Promise<unknown>
 }
@@ -86,11 +95,25 @@ export class OwnLog {
   }
 
   /** Appends one batch, whole or not at all; resolves when it is as durable as the store promises. Callers take turns. */
-  async append(puts: readonly TreePut[]): Promise<number> {
+  append(puts: readonly TreePut[]): Promise<number> {
+    return this.#inTurn(() => this.tree.append(puts))
+  }
+
+  /** As `append`, into a tree that begins empty (TreeWriter.rewrite). */
+  rewrite(puts: readonly TreePut[]): Promise<number> {
+    return this.#inTurn(() => this.tree.rewrite(puts))
+  }
+
+  /** To be called before blocks of this log are cleared. */
+  async beforeClear(ranges: readonly BlockRange[]): Promise<void> {
+    await this.#guard.beforeClear(this.core, ranges)
+  }
+
+  async #inTurn(write: () => Promise<number>): Promise<number> {
     this.#guard.before()
     // A closed log is its user's mistake, not a failure of the store that would stop all other logs.
     if (this.core.closing !== null) throw new ManyhandsError('BEE_CLOSED', 'The log is closed')
-    const appending = this.#append(puts)
+    const appending = this.#append(write)
     this.#appending = appending.catch(() => {}) // shown to the caller of this one
     return appending
   }
@@ -105,9 +128,9 @@ export class OwnLog {
     await this.core.close()
   }
 
-  async #append(puts: readonly TreePut[]): Promise<number> {
+  async #append(write: () => Promise<number>): Promise<number> {
     try {
-      const length = await this.tree.append(puts)
+      const length = await write()
       await this.#guard.after(this.core)
       return length
     } catch (error) {

@@ -115,6 +115,25 @@ function encodeHead(state: Bytes, { position, stamp, seen }: Register): void {
 }
 
 /**
+ * The same entry for another block: with `seq` as the block in which it was first written, if it does not say that itself.
+ * Nothing but the head is looked at, so that entries of every type can be carried on. Null for another format version.
+ */
+export function withPosition(bytes: Uint8Array, seq: number): Uint8Array | null {
+  const state: Bytes = { start: 0, end: bytes.byteLength, buffer: bytes }
+  if (c.uint8.decode(state) !== FORMAT_VERSION) return null
+  c.uint.decode(state)
+  const at = state.start
+  const flags = c.uint8.decode(state)
+  if ((flags & HEAD_HAS_SEQ) !== 0) return bytes
+  const position: State = { start: 0, end: 0, buffer: null }
+  c.uint.preencode(position, seq)
+  position.buffer = b4a.alloc(position.end)
+  c.uint.encode(position, seq)
+  const head = b4a.from([flags | HEAD_HAS_SEQ])
+  return b4a.concat([bytes.subarray(0, at), head, position.buffer, bytes.subarray(at + 1)])
+}
+
+/**
  * Parses remote bytes, which stand in the bee of `core`: never throws. The value's own bytes are not parsed here (most are
  * never looked at).
  */

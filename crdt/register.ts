@@ -49,6 +49,47 @@ export function foldRegisters<R extends PlacedRegister>(
   const only = given[0]
   if (only === undefined) throw new TypeError('"registers" expected at least one')
   if (given.length === 1) return { winner: only, conflicts: NONE }
+  const { winner, conflicts } = decide(given, admitted)
+  return { winner, conflicts }
+}
+
+/** The fold with its grounds. */
+export interface Judgement<R extends PlacedRegister> extends Folded<R> {
+  /** The last of each core. */
+  readonly registers: readonly R[]
+  /** Who had seen whom. */
+  readonly covers: readonly JudgedCover<R>[]
+  /** What nobody covers, weakly or not: one of them wins. */
+  readonly candidates: readonly R[]
+}
+
+export interface JudgedCover<R extends PlacedRegister> {
+  readonly from: R
+  readonly to: R
+  /** 'ordinary': `to` is overwritten. 'weak': it cannot win, but is shown. 'circle': it does not count. */
+  readonly kind: 'ordinary' | 'weak' | 'circle'
+}
+
+/** As `foldRegisters`, from the same decision, and saying why. At least one register. */
+export function judgeRegisters<R extends PlacedRegister>(
+  given: readonly R[],
+  admitted: AdmittedLength
+): Judgement<R> {
+  const { winner, conflicts, registers, candidates, covers, ordinary, weak } = decide(
+    given,
+    admitted
+  )
+  const judged = covers.flatMap((cover): JudgedCover<R>[] => {
+    const from = registers[cover.from]
+    const to = registers[cover.to]
+    if (from === undefined || to === undefined) return []
+    const kind = ordinary.includes(cover) ? 'ordinary' : weak.includes(cover) ? 'weak' : 'circle'
+    return [{ from, to, kind }]
+  })
+  return { winner, conflicts, registers, candidates, covers: judged }
+}
+
+function decide<R extends PlacedRegister>(given: readonly R[], admitted: AdmittedLength) {
   const registers = lastPerCore(given)
   const covers = findCovers(registers, admitted)
   const ordinary = withoutCircles(covers.filter((cover) => !cover.weak))
@@ -59,7 +100,8 @@ export function foldRegisters<R extends PlacedRegister>(
   const shown = registers.filter((_, i) => !covered.has(i)).sort((a, b) => compareRegisters(b, a))
   const candidates = registers.filter((_, i) => !covered.has(i) && !weakly.has(i))
   const winner = candidates.reduce(greater)
-  return { winner, conflicts: shown.filter((register) => register !== winner) }
+  const conflicts = shown.filter((register) => register !== winner)
+  return { winner, conflicts, registers, candidates, covers, ordinary, weak }
 }
 
 const NONE: readonly never[] = []

@@ -1,6 +1,7 @@
 /** What all sub-databases of one database share. A checkout is the same engine, standing still. */
 import type { ReadOptions } from '../core/index.ts'
 import { ManyhandsError } from '../errors.ts'
+import type { PurgeOptions, PurgeReport } from './purge.ts'
 import type { Refusals } from './refusals.ts'
 import type { Union } from './union.ts'
 import type { View } from './view.ts'
@@ -17,6 +18,8 @@ export interface Engine {
   readonly refusals: Refusals
   /** Null for a database that only reads. */
   readonly queue: WriteQueue | null
+  /** Clears what was at a key of the bee; null for a database that only reads. */
+  readonly purge: ((key: Uint8Array, options: PurgeOptions) => Promise<PurgeReport>) | null
   /** True from the call of `close` on, while what was put before is still being written. */
   isClosed(): boolean
   /** Closes the whole database. */
@@ -31,6 +34,7 @@ export function fixedEngine(engine: Engine, view: Engine['view']): Engine {
     view,
     isFixed: true,
     queue: null,
+    purge: null,
     isClosed: () => isClosed || engine.isClosed(),
     close() {
       isClosed = true
@@ -41,4 +45,8 @@ export function fixedEngine(engine: Engine, view: Engine['view']): Engine {
 
 export function closedError(cause?: unknown): ManyhandsError {
   return new ManyhandsError('BEE_CLOSED', 'The database is closed', { cause })
+}
+
+export function readOnlyError(): ManyhandsError {
+  return new ManyhandsError('READ_ONLY', 'This database is for reading only')
 }

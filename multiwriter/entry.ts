@@ -3,7 +3,7 @@
  * the way back, from a caller's keys and values to bytes. What cannot be decoded is refused: counted, and left out.
  */
 import type { Stamp } from '../clock/index.ts'
-import { encodeValue } from '../crdt/index.ts'
+import { encodeValue, type Value } from '../crdt/index.ts'
 import type { TreeRange } from '../core/index.ts'
 import { isManyhandsError, ManyhandsError } from '../errors.ts'
 import type { KeyEncoding, ValueEncoding } from './encodings.ts'
@@ -100,8 +100,8 @@ export class EntryCodec<K, V> {
     try {
       const key = this.keys.decode(this.space.decode(folded.key))
       const value = this.values.decode(winner.value)
-      const { seq, writer, stamp } = winner.said
-      return { key, value, seq, writer, stamp, conflicts: this.#conflictsOf(folded) }
+      const { position, writer, stamp } = winner.said
+      return { key, value, seq: position.seq, writer, stamp, conflicts: this.#conflictsOf(folded) }
     } catch {
       this.#refuse(winner)
       return null
@@ -142,6 +142,15 @@ export class EntryCodec<K, V> {
     if (written.said.value === null) return { type: 'del', ...placeOf(written), key, value: null }
     const value = this.#decode(written, () => this.values.decode(written.value))
     return value === REFUSED ? null : { type: 'put', ...placeOf(written), key, value }
+  }
+
+  /** Null for what is of another encoding: shown, unlike in entries, because somebody asks why. */
+  shownValue(value: Value): V | null {
+    try {
+      return this.values.decode(value)
+    } catch {
+      return null
+    }
   }
 
   #tombstoneOf(folded: FoldedKey): Entry<K, V | null> | null {
@@ -190,7 +199,7 @@ export function isUnreadable({ winner, unsupported }: FoldedKey): boolean {
 }
 
 function placeOf({ said }: FoldedValue) {
-  return { seq: said.seq, writer: said.writer, stamp: said.stamp }
+  return { seq: said.position.seq, writer: said.writer, stamp: said.stamp }
 }
 
 /** The same write, seen with the same conflicts. */
@@ -204,7 +213,11 @@ function isSameWinner(a: FoldedKey, b: FoldedKey): boolean {
 }
 
 function isSamePlace(a: FoldedValue, b: FoldedValue | undefined): boolean {
-  return b !== undefined && a.said.seq === b.said.seq && a.said.writer === b.said.writer
+  return (
+    b !== undefined &&
+    a.said.position.seq === b.said.position.seq &&
+    a.said.writer === b.said.writer
+  )
 }
 
 /** A getter, a proxy or a codec of the caller's may throw anything: the code says what was wrong, the cause how. */

@@ -22,7 +22,7 @@ import type { Cursor } from './cursor.ts'
 import { mergeSorted, type Group } from './merge.ts'
 import type { Refusals } from './refusals.ts'
 import type { Union } from './union.ts'
-import type { FoldedValue, Part, View } from './view.ts'
+import type { FoldedValue, Part, Said, View } from './view.ts'
 
 export interface HistoryOptions {
   /** Its `reverse` says newest first. */
@@ -274,10 +274,15 @@ class LogHistory implements Cursor<WrittenBatch> {
     return entries.flatMap((entry) => {
       if (!isInRange(entry.key, this.#range)) return []
       const said = this.#view.read(this.#part, entry)
-      if (said === null || said === 'unsupported' || said.isUnknownType) return []
+      if (typeof said === 'string' || said.isUnknownType || this.#isCarried(said)) return []
       const written = this.#view.decode(said)
       return written === null ? [] : [{ key: entry.key, written }]
     })
+  }
+
+  /** Written earlier, and only carried on since: told where it was written, unless that is gone. */
+  #isCarried({ position, seq }: Said): boolean {
+    return position.seq !== seq && !this.#log.isCleared(position.seq)
   }
 }
 

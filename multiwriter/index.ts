@@ -32,6 +32,22 @@ export type {
   StreamOptions
 } from './multibee.ts'
 export type { EntryWatcher } from './entry-watcher.ts'
+
+export type { CheckOptions, CheckProgress, Finding, FindingCode } from './check.ts'
+export type { CompactOptions, CompactReport } from './compact.ts'
+export type { PurgeOptions, PurgePeer, PurgeReport } from './purge.ts'
+export type { LogStats, SpaceStats } from './stats.ts'
+
+export { explanationToText } from './explain.ts'
+export type {
+  ExplainedEntry,
+  ExplainedSeen,
+  Explanation,
+  ExplanationTextOptions,
+  Note,
+  Outcome,
+  Rule
+} from './explain.ts'
 export { openMultiBee } from './open.ts'
 export type { MultiBeeOptions } from './open.ts'
 export type { MultiBeeBatch } from './batch.ts'

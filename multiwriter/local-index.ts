@@ -243,7 +243,8 @@ export class LocalIndex {
         await part.refuse(error)
         return 'refused'
       }
-      if (!isManyhandsError(error, 'BLOCK_UNAVAILABLE')) throw error
+      const isGone = isManyhandsError(error, 'VERSION_UNAVAILABLE')
+      if (!isGone && !isManyhandsError(error, 'BLOCK_UNAVAILABLE')) throw error
       // What it stands at may be gone, where a new beginning needs only what is there now.
       if ((place?.length ?? 0) > 0) await this.#rebuild('log-changed')
     }

@@ -19,7 +19,7 @@ import {
   type KeyEncoding,
   type ValueEncoding
 } from './encodings.ts'
-import { closedError, type Engine } from './engine.ts'
+import { closedError, readOnlyError, type Engine } from './engine.ts'
 import {
   EntryCodec,
   isUnreadable,
@@ -31,6 +31,7 @@ import {
 import { EntryCursor, lateCursor } from './entry-cursor.ts'
 import { EntryWatcher } from './entry-watcher.ts'
 import type { Operation } from './group.ts'
+import { explainKey, type Explanation } from './explain.ts'
 import { History } from './history.ts'
 import { Keyspace, type Range } from './keyspace.ts'
 import {
@@ -47,6 +48,7 @@ import {
   type StreamOptions
 } from './options.ts'
 import { overlay } from './overlay.ts'
+import type { PurgeOptions, PurgeReport } from './purge.ts'
 import type { FoldedKey, View } from './view.ts'
 import { Watcher } from './watch.ts'
 import type { WriteQueue } from './write-queue.ts'
@@ -281,6 +283,46 @@ export class MultiBee<K = string, V = Value> {
   }
 
   /**
+   * Why a key has the value that it has: every log's entry there, what each had seen, and the rule that decided.
+   * @example console.log(explanationToText(await db.why('contacts/ann')))
+   */
+  async why(key: K, options: ReadOptions = {}): Promise<Explanation<K, V>> {
+    this.#checkOpen()
+    checkOptions('why', options, READ_OPTIONS)
+    checkRead(options)
+    const bytes = this.#codec.encodeKey(key)
+    try {
+      const view = await this.#engine.view(options)
+      const said = await view.said(bytes, options)
+      return explainKey(key, said, view.admitted, (value) => this.#codec.shownValue(value))
+    } catch (error) {
+      throw this.#explain(error)
+    }
+  }
+
+  /**
+   * Forgets what a key was: clears every earlier value that this device wrote there from its log, and has all devices of the
+   * space clear their copies. The present value stays; delete it first to leave none. Versions from before lose what stood in
+   * the same blocks.
+   * @example await db.del('secret'); const report = await db.purge('secret', { signal: AbortSignal.timeout(5000) })
+   * @throws KEY_INVALID, STORE_ codes
+   */
+  async purge(key: K, options: PurgeOptions = {}): Promise<PurgeReport> {
+    this.#queue() // tells a closed database and a checkout
+    checkOptions('purge', options, ['signal'])
+    if (options.signal !== undefined && !('aborted' in Object(options.signal)))
+      invalid('signal', 'an AbortSignal', options.signal)
+    const bytes = this.#codec.encodeKey(key)
+    const { purge } = this.#engine
+    if (purge === null) throw readOnlyError()
+    try {
+      return await purge(bytes, options)
+    } catch (error) {
+      throw this.#explain(error)
+    }
+  }
+
+  /**
    * Closes the database with all its sub-databases; afterwards everything rejects with BEE_CLOSED. Idempotent. A sub-database
    * has nothing of its own to close: it lives as long as its database. Closing a checkout closes that alone.
    */
@@ -309,7 +351,7 @@ export class MultiBee<K = string, V = Value> {
   #queue(): WriteQueue {
     this.#checkOpen()
     if (this.#engine.queue !== null) return this.#engine.queue
-    throw new ManyhandsError('READ_ONLY', 'This database is for reading only')
+    throw readOnlyError()
   }
 
   async #view(options: ReadOptions): Promise<View> {

@@ -4,6 +4,7 @@ import {
   LogReader,
   OwnLog,
   type AppendGuard,
+  type BlockRange,
   type Hypercore,
   type OrderedStore
 } from '../core/index.ts'
@@ -12,11 +13,13 @@ import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { keyEncodingOf, valueEncodingOf } from './encodings.ts'
 import { checkMode, IndexedReads, type ReadMode } from './indexed-reads.ts'
 import { LocalIndex } from './local-index.ts'
+import { clearingHooks } from './cleared.ts'
 import { Keyspace } from './keyspace.ts'
 import { NO_TAG } from './checkout.ts'
 import type { Engine } from './engine.ts'
 import { MultiBee, type Encodings } from './multibee.ts'
 import { observeWith, openClock } from './own-clock.ts'
+import { purgeKey } from './purge.ts'
 import { Refusals } from './refusals.ts'
 import { Union } from './union.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -49,6 +52,7 @@ const NO_SPACE = new Uint8Array(32)
 const NO_GUARD: AppendGuard = {
   before() {},
   after: () => Promise.resolve(),
+  beforeClear: () => Promise.resolve(),
   explain: (error) => Promise.resolve(error)
 }
 
@@ -67,6 +71,7 @@ export async function openMultiBee<K = string, V = Value>(
   if (own !== undefined) checkListed(writers, own.key)
   const log = own === undefined ? null : new OwnLog(own, NO_GUARD)
   const clock = log === null || now === undefined ? null : await openClock(log, now)
+  const clearing = clearingHooks(refusals)
   const union = new Union({
     writers,
     refusals,
@@ -74,11 +79,15 @@ export async function openMultiBee<K = string, V = Value>(
     ...(clock === null ? {} : { observe: observeWith(clock, () => {}) }),
     async openLog(key, onchange) {
       if (log !== null && b4a.equals(key, log.core.key)) {
-        return new LogReader(log.core, onchange, { writer: log.tree })
+        const beforeClear = (ranges: readonly BlockRange[]) => log.beforeClear(ranges)
+        return new LogReader(log.core, onchange, {
+          writer: log.tree,
+          clearing: { ...clearing, beforeClear }
+        })
       }
       const core = open(key)
       await core.ready()
-      return new LogReader(core, onchange, { sparse })
+      return new LogReader(core, onchange, { sparse, clearing })
     }
   })
   const queue = log === null || clock === null ? null : new WriteQueue(log, union, clock)
@@ -101,6 +110,15 @@ export async function openMultiBee<K = string, V = Value>(
     isFixed: false,
     refusals,
     queue,
+    purge:
+      queue === null || log === null || clock === null
+        ? null
+        : (key, options) =>
+            purgeKey(
+              { union, own: log, clock, queue, peers: () => [], onpeers: () => () => {} },
+              key,
+              options
+            ),
     isClosed: () => closing !== null,
     close: () => (closing ??= close())
   }

@@ -1,8 +1,9 @@
 /** This device's clock for one log: where it starts, and what moves it. */
-import { HybridLogicalClock, tagOf, type Stamp } from '../clock/index.ts'
+import { compareStamps, HybridLogicalClock, tagOf, type Stamp } from '../clock/index.ts'
 import type { OwnLog } from '../core/index.ts'
 import { decodeEntry } from '../crdt/index.ts'
 import { isManyhandsError } from '../errors.ts'
+import { CLEARED_KEY } from './cleared.ts'
 import type { Said } from './view.ts'
 
 /** A clock that goes on after the newest stamp of our log. @param maxDrift in ms */
@@ -19,17 +20,30 @@ export async function openClock(
   })
 }
 
-/** One batch has one stamp, so any entry of the last one tells. Null as well while a lost tail is being fetched back. */
+/**
+ * One batch has one stamp, so any entry of the last one tells; if that one wrote old entries anew, its declaration does. Null as
+ * well while a lost tail is being fetched back.
+ */
 async function newestStamp(own: OwnLog): Promise<Stamp | null> {
   try {
     const [key] = await own.tree.lastKeys()
-    const entry = key === undefined ? null : await own.tree.snapshot().get(key, { wait: false })
-    const decoded = entry === null ? null : decodeEntry(entry.value, own.core.key)
-    return decoded?.ok === true ? decoded.entry.register.stamp : null
+    const stamps = await Promise.all([key, CLEARED_KEY].map((each) => stampAt(own, each)))
+    return stamps.reduce(later, null)
   } catch (error) {
     if (isManyhandsError(error, 'BLOCK_UNAVAILABLE')) return null
     throw error
   }
+}
+
+async function stampAt(own: OwnLog, key: Uint8Array | undefined): Promise<Stamp | null> {
+  const entry = key === undefined ? null : await own.tree.snapshot().get(key, { wait: false })
+  const decoded = entry === null ? null : decodeEntry(entry.value, own.core.key)
+  return decoded?.ok === true ? decoded.entry.register.stamp : null
+}
+
+function later(a: Stamp | null, b: Stamp | null): Stamp | null {
+  if (a === null || b === null) return a ?? b
+  return compareStamps(a, b) >= 0 ? a : b
 }
 
 /** Moves the clock by what is read of others; tells once per writer of one that is too far ahead. */

@@ -8,6 +8,8 @@ export type RefusalReason =
   | EntryRefusal
   /** The entry claims to have been written where its writer has not written. */
   | 'position-invalid'
+  /** The log declares blocks as cleared that it stands on, or declares nonsense. */
+  | 'cleared-untrue'
   /** The value is not one canonical value. */
   | 'value-malformed'
   /** The key or the value is not of the encoding it was read with. */

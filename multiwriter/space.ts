@@ -8,6 +8,9 @@ import z32 from 'z32'
 import { SPACE_TAG_BYTES, type ClockRepair, type HybridLogicalClock } from '../clock/index.ts'
 import {
   LogReader,
+  type BlockRange,
+  type ClearedUpTo,
+  type ClearingHooks,
   type secureStream,
   type DeviceStore,
   type OwnLog,
@@ -20,6 +23,14 @@ import {
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { IndexedReads, type ReadMode } from './indexed-reads.ts'
 import { LocalIndex, type IndexProgress, type IndexRebuild } from './local-index.ts'
+import { checkSpace, type CheckOptions, type CheckParts, type Finding } from './check.ts'
+import { clearingHooks } from './cleared.ts'
+import {
+  compactSpace,
+  type CompactOptions,
+  type CompactParts,
+  type CompactReport
+} from './compact.ts'
 import type { Value } from '../crdt/index.ts'
 import type { Engine } from './engine.ts'
 import { jsonDatabase, type Difference, type MultiBee, type StreamOptions } from './multibee.ts'
@@ -32,7 +43,9 @@ import {
 } from './open-link.ts'
 import { checkRead, READ_OPTIONS } from './options.ts'
 import { openClock, observeWith } from './own-clock.ts'
+import { purgeKey, type PurgeParts, type PurgePeer } from './purge.ts'
 import { Refusals, type Refusal } from './refusals.ts'
+import { statsOf, type SpaceStats, type StatsParts } from './stats.ts'
 import { encodeTicket } from './ticket.ts'
 import {
   restore,
@@ -122,10 +135,13 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #engine: Engine
   readonly #writers: WriterList
   readonly #refusals: Refusals
+  readonly #clearing: ClearingHooks
   readonly #queue: WriteQueue
   #index: LocalIndex | null = null
   /** The union, or the index in front of it. */
   #reads: { view(options: ReadOptions): Promise<View> }
+  readonly #upkeep: CheckParts & StatsParts & PurgeParts & CompactParts
+  readonly #peerEvents = new EventEmitter<{ change: [] }>()
   readonly #peers = new Set<SpacePeer>()
   #record: SpaceRecord
   #closing: Promise<void> | null = null
@@ -156,6 +172,9 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.clockRepair = clock.repaired
     this.#refusals = new Refusals()
     this.#refusals.events.on('refused', (refusal) => this.emit('refused', refusal))
+    this.#clearing = clearingHooks(this.#refusals, () => {
+      for (const peer of this.#peers) peer.tellCleared()
+    })
     this.#writers = new WriterList([own.core.key, ...parts.record.writers])
     this.#union = new Union({
       writers: this.#writers,
@@ -173,10 +192,26 @@ export class Space extends EventEmitter<SpaceEvents> {
       isFixed: false,
       refusals: this.#refusals,
       queue: this.#queue,
+      purge: (key, options) => purgeKey(this.#upkeep, key, options),
       isClosed: () => this.#closing !== null,
       close: () => this.close()
     }
     this.db = jsonDatabase(this.#engine)
+    this.#upkeep = {
+      store: parts.store,
+      union: this.#union,
+      own,
+      clock,
+      queue: this.#queue,
+      refusals: this.#refusals,
+      peers: (since) => this.#clearedPeers(own.core.key, since),
+      onpeers: (listener) => {
+        this.#peerEvents.on('change', listener)
+        return () => this.#peerEvents.off('change', listener)
+      },
+      checkIndex: null,
+      indexBytes: null
+    }
     this.wire = this.#makeLink(own)
   }
 
@@ -204,6 +239,34 @@ export class Space extends EventEmitter<SpaceEvents> {
   /** What was refused of others' data since the space was opened. */
   refusals(): readonly Refusal[] {
     return this.#refusals.list()
+  }
+
+  /**
+   * Looks for damage: each log's tree is walked to its last entry. Worst first; [] for a sound space. Only looks.
+   * @example for (const { severity, message, next } of await space.check()) console.log(severity, message, next)
+   */
+  async check(options: CheckOptions = {}): Promise<readonly Finding[]> {
+    this.#checkOpen()
+    checkOptions('check', options, ['onprogress', 'signal'])
+    return this.#whileOpen(() => checkSpace(this.#upkeep, options))
+  }
+
+  /** Where the bytes are: by log, live and history, and in all. Reads everything that is here once. */
+  async stats(options: { readonly signal?: AbortSignal } = {}): Promise<SpaceStats> {
+    this.#checkOpen()
+    checkOptions('stats', options, ['signal'])
+    return this.#whileOpen(() => statsOf(this.#upkeep, options.signal))
+  }
+
+  /**
+   * Wins room back on this device's disk. With `history: 'drop'` its log keeps only its newest state: versions from before are
+   * gone on every device, for ever.
+   * @throws STORE_ codes
+   */
+  async compact(options: CompactOptions = {}): Promise<CompactReport> {
+    this.#checkOpen()
+    checkOptions('compact', options, ['history'])
+    return this.#whileOpen(() => compactSpace(this.#upkeep, options))
   }
 
   /**
@@ -347,10 +410,25 @@ export class Space extends EventEmitter<SpaceEvents> {
     if (b4a.equals(core, own.core.key)) {
       // A log that lost its tail is read as a stranger's would be: as far as it is here, fetching back the rest.
       const isWhole = this.#parts.store.rolledBack === null
-      return new LogReader(own.core, onchange, isWhole ? { writer: own.tree } : {})
+      const beforeClear = (ranges: readonly BlockRange[]) => own.beforeClear(ranges)
+      const clearing = { ...this.#clearing, beforeClear }
+      return new LogReader(
+        own.core,
+        onchange,
+        isWhole ? { writer: own.tree, clearing } : { clearing }
+      )
     }
     const remote = await this.#parts.store.remoteLog(core)
-    return new LogReader(remote, onchange, { sparse: this.#record.sparse })
+    const { sparse } = this.#record
+    return new LogReader(remote, onchange, { sparse, clearing: this.#clearing })
+  }
+
+  /** Connected devices, and whether each has cleared a log up to a declaration. */
+  #clearedPeers(core: Uint8Array, since: number): readonly PurgePeer[] {
+    return [...this.#peers].map((peer) => ({
+      peer: z32.encode(peer.remoteKey),
+      confirmed: peer.hasCleared(core, since)
+    }))
   }
 
   async #addLogs(cores: readonly Uint8Array[]): Promise<void> {
@@ -376,15 +454,36 @@ export class Space extends EventEmitter<SpaceEvents> {
         // A log that cannot be opened now (the store is closing, the disk failed) is told of again at the next connection.
         this.#addLogs(unknown.slice(0, room)).catch(() => {})
       },
+      cleared: () =>
+        this.#union.logs().flatMap(({ key, clearing }): ClearedUpTo[] => {
+          const since = clearing?.doneSince ?? 0
+          return since === 0 ? [] : [{ core: key, since }]
+        }),
+      oncleared: (logs) => {
+        for (const { core, since } of logs) this.#union.log(core)?.clearing?.hint(since)
+        this.#peerEvents.emit('change')
+      },
       onpeer: (peer) => {
         this.#peers.add(peer)
+        this.#peerEvents.emit('change')
         this.emit('peer-add', z32.encode(peer.remoteKey))
       },
       onpeergone: (peer) => {
         this.#peers.delete(peer)
+        this.#peerEvents.emit('change')
         this.emit('peer-remove', z32.encode(peer.remoteKey))
       },
       onrefused: (reason, peer) => this.#refusals.add(z32.encode(peer), `peer-${reason}`, 0)
+    }
+  }
+
+  /** What fails while the space closes fails because of that. */
+  async #whileOpen<T>(task: () => Promise<T>): Promise<T> {
+    try {
+      return await task()
+    } catch (error) {
+      this.#checkOpen()
+      throw error
     }
   }
 

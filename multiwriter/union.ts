@@ -148,6 +148,7 @@ export class Union {
       this.#sources.get(id)?.markStale()
       this.#changed()
     })
+    await log.ready()
     this.#sources.set(id, new Source(log, seal, isOwn, this.#options.refusals))
     this.#outdate()
   }
@@ -210,7 +211,8 @@ class Source {
       refuse: async (refusal) => {
         await this.#refuse(refusal)
         return this.#refresh(options)
-      }
+      },
+      renew: () => this.#latest(options)
     }
   }
 
@@ -233,7 +235,7 @@ class Source {
   async #snapshotAt(length: number, options: ReadOptions): Promise<TreeSnapshot> {
     for (;;) {
       try {
-        return await this.log.snapshot(length, options)
+        return await this.log.snapshotAt(length, options)
       } catch (error) {
         if (!(error instanceof TreeRefusal)) throw error
         await this.#refuse(error)

@@ -6,7 +6,7 @@
  * The slow twin is test/oracle/view.ts: every entry of every core, folded from scratch.
  */
 import b4a from 'b4a'
-import { isManyhandsError } from '../errors.ts'
+import { isManyhandsError, ManyhandsError } from '../errors.ts'
 import {
   decodeEntry,
   decodeValue,
@@ -26,7 +26,7 @@ import {
 import type { Cursor } from './cursor.ts'
 import type { RowGroup, Rows } from './local-index.ts'
 import { mergeSorted, type Group } from './merge.ts'
-import type { Refusals } from './refusals.ts'
+import type { RefusalReason, Refusals } from './refusals.ts'
 
 /** One core of the union, at the length it is read at. */
 export interface Part {
@@ -37,6 +37,9 @@ export interface Part {
   readonly tree: TreeSnapshot
   /** Says that this core's tree was found bad, and gives what is left of it. */
   refuse(refusal: TreeRefusal): Promise<TreeSnapshot>
+  /** The tree now, when blocks of this one were cleared while it was read. Not for a version, which stays what it was. */
+  readonly renew?: () => Promise<TreeSnapshot>
+  readonly isRenewed?: boolean
 }
 
 /** What one core says at one key. */
@@ -56,6 +59,15 @@ export interface SaidByAll {
   /** Writers whose entry is of a format that only a newer version can read. */
   readonly unsupported: readonly string[]
   readonly isOwnUnsupported: boolean
+  /** Entries that no version can read. */
+  readonly refused: readonly RefusedEntry[]
+}
+
+export interface RefusedEntry {
+  readonly writer: string
+  readonly isOwn: boolean
+  readonly seq: number
+  readonly reason: RefusalReason
 }
 
 export interface FoldedValue {
@@ -102,6 +114,11 @@ export class View {
   /** Whether the local index answers for all cores now. */
   get isIndexed(): boolean {
     return this.#rowsNow()?.stale.length === 0
+  }
+
+  /** False once a core was read on at a later length, because its writer has cleared what this view stood on. */
+  get isFaithful(): boolean {
+    return !this.#parts.some(({ isRenewed }) => isRenewed === true)
   }
 
   /** How many blocks of a core count in this view. */
@@ -247,7 +264,7 @@ export class View {
     const part = this.#parts[source]
     if (entry === undefined || part === undefined) return null
     const said = this.read(part, entry)
-    if (said === null || said === 'unsupported') return null
+    if (typeof said === 'string') return null
     const winner = this.decode(said)
     return winner === null ? null : { key, winner, conflicts: NO_CONFLICTS, unsupported: NOBODY }
   }
@@ -260,6 +277,7 @@ export class View {
   ): SaidByAll {
     const registers: Said[] = []
     let unsupported: string[] = NOBODY
+    let refused: readonly RefusedEntry[] = NO_CONFLICTS
     let isOwnUnsupported = false
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] ?? null
@@ -269,23 +287,24 @@ export class View {
       if (said === 'unsupported') {
         unsupported = [...unsupported, part.writer]
         isOwnUnsupported ||= part.isOwn
-      } else if (said !== null) registers.push(said)
+      } else if (typeof said === 'object') registers.push(said)
+      else refused = [...refused, refusedEntry(part, entry, said)]
     }
-    return { key, registers, unsupported, isOwnUnsupported }
+    return { key, registers, unsupported, isOwnUnsupported, refused }
   }
 
-  /** What an entry of a core says; null or 'unsupported' (counted) when that cannot be read. */
-  read(part: Part, { value, seq }: TreeEntry): Said | 'unsupported' | null {
+  /** What an entry of a core says; why not (counted) when that cannot be read. */
+  read(part: Part, { value, seq }: TreeEntry): Said | 'unsupported' | RefusalReason {
     const decoded = decodeEntry(value, part.core)
     if (!decoded.ok) {
       this.#hooks.refusals.add(part.writer, decoded.reason, seq)
-      return decoded.reason === 'entry-unsupported' ? 'unsupported' : null
+      return decoded.reason === 'entry-unsupported' ? 'unsupported' : decoded.reason
     }
     const { register, kind } = decoded.entry
     const position = placeOf(register.position, part.core, seq)
     if (position === null) {
       this.#hooks.refusals.add(part.writer, 'position-invalid', seq)
-      return null
+      return 'position-invalid'
     }
     const { writer, isOwn } = part
     const isUnknownType = kind === 'unknownType'
@@ -328,6 +347,14 @@ export class View {
 
 const HERE: ReadOptions = { wait: false }
 
+function refusedEntry(
+  { writer, isOwn }: Part,
+  { seq }: TreeEntry,
+  reason: RefusalReason
+): RefusedEntry {
+  return { writer, isOwn, seq, reason }
+}
+
 const NOBODY: string[] = []
 const NO_CONFLICTS: readonly never[] = []
 
@@ -341,11 +368,25 @@ function placeOf(given: Position | null, core: Uint8Array, seq: number): Positio
   return given.seq <= seq ? { core, seq: given.seq } : null
 }
 
-/** Goes on with a core below the batch that shows its tree to be bad; any other error is passed on. */
+/** Goes on with a core below the batch that shows its tree to be bad, or above what was cleared; any other error is passed on. */
 async function cutPart(parts: Part[], index: number, error: unknown): Promise<void> {
   const part = parts[index]
-  if (!(error instanceof TreeRefusal) || part === undefined) throw error
+  if (part === undefined) throw error
+  if (isManyhandsError(error, 'VERSION_UNAVAILABLE')) {
+    if (part.renew === undefined) throw error
+    const tree = await part.renew()
+    // A sparse log whose newest root is not here: with a peer it could be read.
+    if (tree.length <= part.tree.length) throw notHere(part, error)
+    parts[index] = { ...part, tree, isRenewed: true }
+    return
+  }
+  if (!(error instanceof TreeRefusal)) throw error
   parts[index] = { ...part, tree: await part.refuse(error) }
+}
+
+function notHere({ writer }: Part, cause: unknown): ManyhandsError {
+  const message = `What the log ${writer} says now is not on this device`
+  return new ManyhandsError('BLOCK_UNAVAILABLE', message, { cause })
 }
 
 /** One core's entries in a range. Where its tree proves to be bad, goes on behind the last entry in what is left of it. */

@@ -16,6 +16,8 @@ type ChangeOf<C> = (key: Uint8Array, before: FoldedKey, after: FoldedKey) => C |
 interface Step {
   readonly before: View
   readonly after: View
+  /** How far each log was read before, by writer. */
+  readonly lengths: ReadonlyMap<string, number>
   /** Not shown yet, the next one last. */
   readonly keys: Uint8Array[]
 }
@@ -76,14 +78,16 @@ export class Watcher<C> implements AsyncIterableIterator<C, undefined, undefined
   async #nextChange(): Promise<C | null> {
     this.#step ??= await this.#nextStep()
     if (this.#step === null) return null
-    const { before, after, keys } = this.#step
+    const { before, after, lengths, keys } = this.#step
     const key = keys.at(-1)
     if (key === undefined) {
       this.#shown = Promise.resolve(after)
       this.#step = null
       return null
     }
-    const change = this.#changeOf(key, await before.get(key), await after.get(key))
+    const was = await before.get(key)
+    const is = await after.get(key)
+    const change = this.#changeOf(key, before.isFaithful ? was : guessed(is, lengths), is)
     keys.pop() // only now: what could not be read is tried again
     return change
   }
@@ -93,7 +97,10 @@ export class Watcher<C> implements AsyncIterableIterator<C, undefined, undefined
     const woken = new Promise<void>((resolve) => (this.#wake = resolve))
     const before = await this.#shown
     const after = await this.#union.view()
-    if (before !== after) return { before, after, keys: await this.#keysBetween(before, after) }
+    if (before !== after) {
+      const lengths = new Map(before.parts.map(({ writer, tree }) => [writer, tree.length]))
+      return { before, after, lengths, keys: await this.#keysBetween(before, after) }
+    }
     await woken
     return null
   }
@@ -139,6 +146,16 @@ export class Watcher<C> implements AsyncIterableIterator<C, undefined, undefined
     this.#union.events.off('close', this.#end)
     this.#wake?.()
   }
+}
+
+/**
+ * What stood at a key before, when what was read then has been cleared since: the same, if its winner had been written by then;
+ * else nothing that can still be shown.
+ */
+function guessed(is: FoldedKey, lengths: ReadonlyMap<string, number>): FoldedKey {
+  const said = is.winner?.said
+  const wasThere = said !== undefined && said.position.seq < (lengths.get(said.writer) ?? 0)
+  return wasThere ? is : { key: is.key, winner: null, conflicts: [], unsupported: [] }
 }
 
 function lengthIn(view: View, { writer }: Part): number {

@@ -65,6 +65,18 @@ export class WriteQueue {
     return previewOf(folded, operations, this.#log.core, this.#clock.now())
   }
 
+  /** Runs a task while nothing is written: after what was issued before, ahead of what is issued meanwhile. */
+  async alone<T>(task: () => Promise<T>): Promise<T> {
+    while (this.#draining !== null) await this.#draining
+    const running = task()
+    const done = running.then(
+      () => {},
+      () => {} // the caller of this one gets it
+    )
+    this.#draining = done.then(() => this.#drain())
+    return running
+  }
+
   /** Waits for what was issued. */
   async settle(): Promise<void> {
     await this.#draining

@@ -16,6 +16,7 @@ test('manyhands: exports these names, so that a change of the surface is a choic
     'MAX_KEY_BYTES',
     'ManyhandsError',
     'MemoryNetwork',
+    'explanationToText',
     'isManyhandsError',
     'openDevice',
     'openIndexStore',
@@ -32,6 +33,7 @@ test('manyhands/multiwriter: exports these names', () => {
     'MultiBee',
     'Space',
     'WriterList',
+    'explanationToText',
     'iterate',
     'mergeSorted',
     'openMultiBee'

@@ -1,6 +1,6 @@
 /** Small files that must be whole after any crash: written beside, synced, renamed, and the folder synced. */
-import { open, readFile, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 
 /** Secrets and their neighbours: for the owner alone. */
 const OWNER_ONLY = 0o600
@@ -24,6 +24,23 @@ export async function readFileIfAny(path: string): Promise<string | null> {
     return await readFile(path, 'utf8')
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return null
+    throw error
+  }
+}
+
+/** Bytes of all files below a folder. A file that goes away meanwhile counts nothing. */
+export async function bytesIn(folder: string): Promise<number> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile())
+  const sizes = await Promise.all(files.map((file) => sizeOf(join(file.parentPath, file.name))))
+  return sizes.reduce((sum, size) => sum + size, 0)
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return 0
     throw error
   }
 }

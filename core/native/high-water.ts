@@ -5,11 +5,14 @@
 import b4a from 'b4a'
 import type Hypercore from 'hypercore'
 import { ManyhandsError } from '../../errors.ts'
+import { isRanges, type BlockRange } from '../tree/ranges.ts'
 import { readFileIfAny, writeFileAtomic } from './files.ts'
 
 interface Mark {
   readonly length: number
   readonly treeHash: string
+  /** Blocks that this device has cleared itself. */
+  readonly cleared?: readonly BlockRange[]
 }
 
 /** Every this many milliseconds, at most, while appending. */
@@ -41,10 +44,10 @@ export class HighWater {
   /** Why `core` is not what was marked, or null. */
   async check(core: Hypercore): Promise<string | null> {
     // A tail that is being fetched back from a peer. Asking the stack for a hash would wait for that peer.
-    if (core.length > 0 && !(await core.has(0, core.length))) {
+    const mark = this.#marks.get(idOf(core))
+    if (!(await hasAllBut(core, mark?.cleared ?? []))) {
       return 'a log of this device lacks blocks that it had'
     }
-    const mark = this.#marks.get(idOf(core))
     if (mark === undefined || mark.length === 0) return null
     if (core.length < mark.length) {
       return `a log of this device has ${core.length} blocks, but had ${mark.length}`
@@ -61,6 +64,13 @@ export class HighWater {
     this.#writing = this.#write([core])
       .catch(() => {})
       .finally(() => (this.#writing = null))
+  }
+
+  /** Takes note of blocks that will be missing on purpose, and marks the log as it is now: an older mark could not be checked. */
+  async noteCleared(core: Hypercore, ranges: readonly BlockRange[]): Promise<void> {
+    await this.settle()
+    this.#writing = this.#write([core], ranges).finally(() => (this.#writing = null))
+    await this.#writing
   }
 
   /**
@@ -82,12 +92,14 @@ export class HighWater {
     await this.#writing
   }
 
-  async #write(cores: readonly Hypercore[]): Promise<void> {
+  /** @param cleared for all of them; default as before */
+  async #write(cores: readonly Hypercore[], cleared?: readonly BlockRange[]): Promise<void> {
     const marks = new Map(this.#marks)
     for (const core of cores) {
       const { length } = core
       const treeHash = b4a.toString(await core.treeHash(length), 'hex')
-      marks.set(idOf(core), { length, treeHash })
+      const ranges = cleared ?? marks.get(idOf(core))?.cleared ?? []
+      marks.set(idOf(core), { length, treeHash, ...(ranges.length > 0 ? { cleared: ranges } : {}) })
     }
     await writeFileAtomic(this.#path, `${JSON.stringify(Object.fromEntries(marks), null, 2)}\n`)
     for (const [id, mark] of marks) this.#marks.set(id, mark)
@@ -121,7 +133,32 @@ function parseMark(id: string, mark: unknown): Mark {
   if (typeof treeHash !== 'string' || !HASH.test(treeHash) || !HASH.test(id)) {
     throw new TypeError('a hash or key is not 32 bytes in hex')
   }
-  return { length, treeHash }
+  const { cleared } = mark
+  return { length, treeHash, ...(cleared === undefined ? {} : { cleared: parseRanges(cleared) }) }
+}
+
+function parseRanges(cleared: unknown): readonly BlockRange[] {
+  if (!Array.isArray(cleared)) throw new TypeError('cleared blocks are not a list')
+  const ranges = cleared.map((range: unknown): BlockRange => {
+    const { start, end } = isRecord(range) ? range : {}
+    if (typeof start !== 'number' || typeof end !== 'number')
+      throw new TypeError('a range has no bounds')
+    return { start, end }
+  })
+  if (!isRanges(ranges, Number.MAX_SAFE_INTEGER))
+    throw new TypeError('cleared blocks are not in order')
+  return ranges
+}
+
+/** Whether all blocks are here that were not cleared. */
+async function hasAllBut(core: Hypercore, ranges: readonly BlockRange[]): Promise<boolean> {
+  let at = 0
+  for (const { start, end } of [...ranges, { start: core.length, end: core.length }]) {
+    const stop = Math.min(start, core.length)
+    if (at < stop && !(await core.has(at, stop))) return false
+    at = end
+  }
+  return true
 }
 
 const HASH = /^[0-9a-f]{64}$/

@@ -76,6 +76,23 @@ async function openCorestore(folder: string, isMoved: boolean): Promise<Logs> {
   }
 }
 
+/** RocksDB's own constant: rewrite the last level as well, or what was cleared stays in it. */
+const FORCE_BOTTOMMOST = 2
+
+/** Values from 4 KiB stand in files of their own, which only this collects whatever their age. */
+const FORCE_BLOBS = 1
+
+/** Rewrites the files of the database without what was overwritten and cleared. */
+export async function compactLogs({ db }: CorestoreStorage): Promise<void> {
+  await db.flush()
+  await db.compactRange(null, null, {
+    exclusive: true,
+    bottommostLevelCompaction: FORCE_BOTTOMMOST,
+    blobGarbageCollectionPolicy: FORCE_BLOBS,
+    blobGarbageCollectionAgeCutoff: 1
+  })
+}
+
 function isCorruption(error: unknown): boolean {
   return error instanceof Error && /corrupt|EIO|IO error/i.test(error.message)
 }

@@ -31,12 +31,12 @@ import {
   type SpaceRecord
 } from '../store.ts'
 import { DiskSync } from './disk-sync.ts'
-import { readFileIfAny, removeFile, syncFolder, writeFileAtomic } from './files.ts'
+import { bytesIn, readFileIfAny, removeFile, syncFolder, writeFileAtomic } from './files.ts'
 import { HighWater } from './high-water.ts'
 import { openIndexStore } from './index-store.ts'
 import { Keystore } from './keystore.ts'
 import { StoreLock } from './lock.ts'
-import { openLogs, type Logs } from './logs.ts'
+import { compactLogs, openLogs, type Logs } from './logs.ts'
 import { beginRun } from './run-marker.ts'
 import { decodeSpaces, encodeSpaces } from './spaces-file.ts'
 import { explained, full, isFull } from './system-errors.ts'
@@ -153,6 +153,7 @@ class FolderStore implements DeviceStore {
     this.#guard = {
       before: () => this.#checkAppend(),
       after: (core) => this.#afterAppend(core),
+      beforeClear: (core, ranges) => this.#highWater.noteCleared(core, ranges),
       explain: (error) => this.#explainAppend(error)
     }
   }
@@ -199,6 +200,18 @@ class FolderStore implements DeviceStore {
   openIndex(space: Uint8Array): Promise<OrderedStore> {
     const name = b4a.toString(space, 'hex')
     return this.#whileOpen(() => openIndexStore(join(this.#folder, 'index', name)))
+  }
+
+  checkLog(log: OwnLog): Promise<string | null> {
+    return this.#whileOpen(() => this.#highWater.check(log.core))
+  }
+
+  bytes(): Promise<number> {
+    return this.#whileOpen(() => bytesIn(this.#folder))
+  }
+
+  compact(): Promise<void> {
+    return this.#whileOpen(() => compactLogs(this.#logs.storage))
   }
 
   close(): Promise<void> {

@@ -7,8 +7,7 @@
  *
  *     channel  manyhands/space/1, id = topicOf(membership key)
  *     open     version uint (1), proof 32 B
- *     0 logs   count uint, count x core key 32 B      what an open space says it reads
- */
+ *x */
 import b4a from 'b4a'
 import c, { type Encoder } from 'compact-encoding'
 import type Hypercore from 'hypercore'
@@ -39,6 +38,10 @@ export interface SpaceLink {
   announce(): readonly Uint8Array[] | null
   /** A proven peer told of logs. */
   onlogs(cores: readonly Uint8Array[]): void
+  /** Of which logs everything that they declare as cleared is gone from here, up to which declaration. */
+  cleared(): readonly ClearedUpTo[]
+  /** A proven peer says so of its copies. */
+  oncleared(logs: readonly ClearedUpTo[]): void
   onpeer(peer: SpacePeer): void
   onpeergone(peer: SpacePeer): void
   /** A peer that holds the topic but not the key, or speaks nonsense. */
@@ -70,6 +73,26 @@ const helloEncoding: Encoder<Hello> = {
 }
 
 const logsEncoding = c.array(c.fixed32)
+
+/** A log, and the length from which on its newest declaration counts. */
+export interface ClearedUpTo {
+  readonly core: Uint8Array
+  readonly since: number
+}
+
+const clearedEncoding: Encoder<ClearedUpTo[]> = c.array({
+  preencode(state, { since }: ClearedUpTo) {
+    state.end += 32
+    c.uint.preencode(state, since)
+  },
+  encode(state, { core, since }: ClearedUpTo) {
+    c.fixed32.encode(state, core)
+    c.uint.encode(state, since)
+  },
+  decode(state): ClearedUpTo {
+    return { core: c.fixed32.decode(state), since: c.uint.decode(state) }
+  }
+})
 
 export class Connection {
   readonly #stream: NoiseSecretStream
@@ -145,6 +168,9 @@ export class SpacePeer {
   readonly #topic: Uint8Array
   #channel: Channel<Hello> | null = null
   #logs: Message<Uint8Array[]> | null = null
+  #cleared: Message<ClearedUpTo[]> | null = null
+  /** What the peer has said to have cleared, by log in hex. */
+  readonly #clearedThere = new Map<string, number>()
   #isProven = false
   #isRefused = false
 
@@ -180,6 +206,17 @@ export class SpacePeer {
     for (const core of this.#link.cores()) this.#attach(core)
   }
 
+  /** Tells the peer what is cleared here. */
+  tellCleared(): void {
+    const logs = this.#link.cleared()
+    if (this.#isProven && logs.length > 0) this.#cleared?.send([...logs])
+  }
+
+  /** Whether the peer has said to have cleared its copies of a log, up to this declaration. */
+  hasCleared(core: Uint8Array, since: number): boolean {
+    return (this.#clearedThere.get(b4a.toString(core, 'hex')) ?? 0) >= since
+  }
+
   attachAsked(discoveryKey: Uint8Array): void {
     if (!this.#isProven) return
     for (const core of this.#link.cores()) {
@@ -202,6 +239,10 @@ export class SpacePeer {
       encoding: logsEncoding,
       onmessage: (cores) => this.#onlogs(cores)
     })
+    this.#cleared = channel.addMessage<ClearedUpTo[]>({
+      encoding: clearedEncoding,
+      onmessage: (logs) => this.#oncleared(logs)
+    })
     channel.open({ version: VERSION, proof: this.#proof(this.#stream.isInitiator) })
   }
 
@@ -211,6 +252,7 @@ export class SpacePeer {
     this.#isProven = true
     this.#link.onpeer(this)
     this.update()
+    this.tellCleared()
   }
 
   #refuse(reason: 'version' | 'proof'): void {
@@ -221,6 +263,14 @@ export class SpacePeer {
 
   #onlogs(cores: readonly Uint8Array[]): void {
     if (this.#isProven && cores.length <= MAX_LOGS) this.#link.onlogs(cores)
+  }
+
+  #oncleared(logs: readonly ClearedUpTo[]): void {
+    if (!this.#isProven || logs.length > MAX_LOGS) return
+    const ours = new Set(this.#link.cores().map(({ key }) => b4a.toString(key, 'hex')))
+    const known = logs.filter(({ core }) => ours.has(b4a.toString(core, 'hex')))
+    for (const { core, since } of known) this.#clearedThere.set(b4a.toString(core, 'hex'), since)
+    this.#link.oncleared(known)
   }
 
   #attach(core: Hypercore): void {

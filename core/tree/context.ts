@@ -19,6 +19,8 @@ import {
 import type SessionConfig from 'hyperbee2/lib/session-config.js'
 import { ManyhandsError } from '../../errors.ts'
 import { TreeCache } from './cache.ts'
+import { isIn } from './ranges.ts'
+import type { Cleared } from './cleared.ts'
 import { TreeRefusal } from './refusal.ts'
 
 /** Tree nodes kept per core: each holds 127 to 255 keys, so 1024 cover some 200,000 entries in some 100 MB. */
@@ -51,6 +53,7 @@ export class TreeContext extends CoreContext {
   readonly #pending = new Map<number, Promise<Decoded | null>>()
   #cachedBytes = 0
   #gathering: Gathering | null = null
+  #cleared: Cleared | null = null
 
   /** Blocks are fetched when they are read: then a node's keys are too, one by one. */
   readonly isLazy: boolean
@@ -64,6 +67,21 @@ export class TreeContext extends CoreContext {
   readFrom(core: Hypercore): void {
     this.core = core
     this.local = core
+  }
+
+  /** What the writer has cleared: such a block is not waited for. */
+  setCleared(cleared: Cleared | null): void {
+    this.#cleared = cleared
+    for (const seq of this.#blocks.keys()) if (isIn(cleared?.ranges ?? [], seq)) this.#forget(seq)
+  }
+
+  get cleared(): Cleared | null {
+    return this.#cleared
+  }
+
+  /** The length from which on no tree stands on what is cleared; Infinity when nothing is. */
+  get clearedSince(): number {
+    return this.#cleared?.since ?? Infinity
   }
 
   /** A block that is decoded already, or null. */
@@ -122,6 +140,9 @@ export class TreeContext extends CoreContext {
   }
 
   async #remote(seq: number, config: SessionConfig): Promise<Decoded> {
+    if (this.#cleared !== null && isIn(this.#cleared.ranges, seq)) {
+      throw new ManyhandsError('VERSION_UNAVAILABLE', `Block ${seq} was cleared by its writer`)
+    }
     const bytes = await this.core.get(seq, config).catch((error: unknown) => missing(seq, error))
     return bytes === null ? missing(seq) : decodeChecked(bytes, seq)
   }

@@ -6,12 +6,15 @@
  * one takes the log at its signed length and fetches what it reads.
  */
 import b4a from 'b4a'
-import type Hypercore from 'hypercore'
+import Hypercore from 'hypercore'
 import SessionConfig from 'hyperbee2/lib/session-config.js'
 import z32 from 'z32'
 import { ManyhandsError } from '../../errors.ts'
 import { wholeBatches } from './batches.ts'
+import { ClearedLog, type ClearingHooks } from './cleared.ts'
 import { TreeContext } from './context.ts'
+import { isIn } from './ranges.ts'
+import { blockSizes, reachableBlocks } from './reach.ts'
 import { TreeRefusal } from './refusal.ts'
 import { TreeSnapshot, type ReadOptions } from './snapshot.ts'
 import type { TreeWriter } from './writer.ts'
@@ -20,11 +23,19 @@ import { readWritten, type WrittenBlock } from './written.ts'
 /** So many bad places are stepped over one by one; each costs a retry, so from then on the steps double. */
 const MAX_SINGLE_STEPS = 128
 
+/** The block that a key was written in, and that of its value if it stands apart. */
+export interface WrittenAt {
+  readonly seq: number
+  readonly blocks: readonly number[]
+}
+
 export interface LogOptions {
   /** Fetch blocks when they are read, not ahead. */
   readonly sparse?: boolean
   /** Our own log: read through the writer's nodes, which are in memory. */
   readonly writer?: TreeWriter
+  /** How the log says what its writer has cleared. Without, nothing is. */
+  readonly clearing?: ClearingHooks
 }
 
 export class LogReader {
@@ -36,14 +47,21 @@ export class LogReader {
   readonly #onchange: () => void
   #core: Hypercore
   readonly #context: TreeContext
-  #download: { destroy(): void } | null
+  readonly #isFull: boolean
+  #cleared: ClearedLog | null = null
+  /** What is being fetched ahead. */
+  #downloads: { destroy(): void }[] = []
   #refusedFrom = Infinity
   #refusals = 0
   #heldAtConflict = Infinity
   #conflict: 'none' | 'unsaid' | 'said' = 'none'
 
   /** @param onchange called when there may be more to read, or less */
-  constructor(core: Hypercore, onchange: () => void, { sparse = false, writer }: LogOptions = {}) {
+  constructor(
+    core: Hypercore,
+    onchange: () => void,
+    { sparse = false, writer, clearing }: LogOptions = {}
+  ) {
     this.key = core.key
     this.id = z32.encode(core.key)
     this.#core = core
@@ -56,7 +74,23 @@ export class LogReader {
     const isFull = !sparse && writer === undefined
     if (isFull) core.on('download', onchange)
     if (isFull) core.on('download', this.#ondownload)
-    this.#download = isFull ? core.download({ start: 0, end: -1 }) : null
+    this.#isFull = isFull
+    if (clearing !== undefined) {
+      this.#cleared = new ClearedLog(core, {
+        hooks: clearing,
+        isSparse: sparse,
+        isOwn: writer !== undefined,
+        contexts: () => [this.#context, ...(writer === undefined ? [] : [writer.context])],
+        onchange: () => this.#onclearedchange()
+      })
+      core.on('append', this.#ongrown)
+    }
+    this.#startDownloads()
+  }
+
+  /** Resolves when as much is known of the log as this device can know by itself. */
+  async ready(): Promise<void> {
+    await this.#cleared?.ready()
   }
 
   /** The session that is read; another one after a conflict. */
@@ -66,11 +100,15 @@ export class LogReader {
 
   /** The blocks that can be read, of whole batches or not. */
   get length(): number {
+    return this.#lengthUpTo(Infinity)
+  }
+
+  #lengthUpTo(limit: number): number {
+    const bound = Math.min(limit, this.#refusedFrom, this.#heldAtConflict)
     // The session that follows a conflict knows no length before it is open.
-    if (this.#heldAtConflict < Infinity) return Math.min(this.#heldAtConflict, this.#refusedFrom)
-    const here =
-      this.#sparse || this.#writer !== null ? this.#core.length : this.#core.contiguousLength
-    return Math.min(here, this.#refusedFrom)
+    if (this.#heldAtConflict < Infinity) return bound
+    if (this.#sparse || this.#writer !== null) return Math.min(this.#core.length, bound)
+    return Math.min(this.#cleared?.lengthHere(bound) ?? this.#core.contiguousLength, bound)
   }
 
   /** The tree at the greatest length of whole batches up to `limit`. @throws TreeRefusal, BLOCK_UNAVAILABLE */
@@ -78,13 +116,82 @@ export class LogReader {
     // Said as any other refusal, once; `refuse` takes note, and the next call reads on.
     if (this.#conflict === 'unsaid') throw new TreeRefusal('conflict', this.length)
     if (this.#writer !== null && this.#core.length <= limit) return this.#writer.snapshot()
-    const length = await wholeBatches(this.#context, Math.min(this.length, limit), options)
+    const length = await wholeBatches(this.#context, this.#lengthUpTo(limit), options)
     return new TreeSnapshot(this.#context, length)
   }
 
   /** The tree at a length at which it was read before, whatever counts of the log now. */
   treeAt(length: number): TreeSnapshot {
     return new TreeSnapshot(this.#writer?.context ?? this.#context, length)
+  }
+
+  /**
+   * The tree as it once was, at whole batches: of what was cleared since, whatever is left of it can be read.
+   * @throws VERSION_UNAVAILABLE when its root was cleared; TreeRefusal, BLOCK_UNAVAILABLE
+   */
+  async snapshotAt(length: number, options: ReadOptions = {}): Promise<TreeSnapshot> {
+    const isHere = this.#lengthUpTo(length) >= length
+    if (isHere || !this.#isFull || length > (this.#cleared?.firstMissing() ?? 0)) {
+      return this.snapshot(length, options)
+    }
+    return new TreeSnapshot(this.#context, await wholeBatches(this.#context, length, options))
+  }
+
+  /** What the writer has cleared, and up to which declaration our copies are gone. */
+  get clearing(): ClearedLog | null {
+    return this.#cleared
+  }
+
+  /** Whether the writer has cleared a block. */
+  isCleared(seq: number): boolean {
+    return isIn(this.#cleared?.cleared?.ranges ?? [], seq)
+  }
+
+  get isSparse(): boolean {
+    return this.#sparse
+  }
+
+  /** The blocks that the writer has signed, as far as we have heard; 0 while a session reopens after a conflict. */
+  get signedLength(): number {
+    return this.#core.length
+  }
+
+  /** The tree of a length at which it was read before, from the disk anew, whatever is in memory. */
+  reread(length: number): TreeSnapshot {
+    return new TreeSnapshot(new TreeContext(this.#core, { isLazy: this.#sparse }), length)
+  }
+
+  /** The blocks that reading the tree of `length` blocks (whole batches) needs. @throws TreeRefusal, BLOCK_UNAVAILABLE */
+  reachableBlocks(length: number, signal?: AbortSignal): Promise<ReadonlySet<number>> {
+    return reachableBlocks(this.#core, length, { signal })
+  }
+
+  /**
+   * Where a key was written, in all blocks that are here: each with the blocks that it takes. Reads everything. A block that
+   * cannot be read as one wrote nothing that can be seen.
+   */
+  async blocksOf(key: Uint8Array): Promise<readonly WrittenAt[]> {
+    const context = new TreeContext(this.#core)
+    const found: WrittenAt[] = []
+    for (let from = 0; from < this.#core.length; from += BLOCKS_AT_ONCE) {
+      const count = Math.min(BLOCKS_AT_ONCE, this.#core.length - from)
+      const blocks = await Promise.all(
+        Array.from({ length: count }, (_, i) => context.getBlockHere(from + i).catch(nullIfRefused))
+      )
+      blocks.forEach((block, i) => {
+        for (const { key: each, valuePointer } of block?.keys ?? []) {
+          if (!b4a.equals(each, key)) continue
+          const seq = from + i
+          found.push({ seq, blocks: valuePointer === null ? [seq] : [seq, valuePointer.seq] })
+        }
+      })
+    }
+    return found
+  }
+
+  /** The bytes of each block of the log, null for one that is not on this device. */
+  blockSizes(signal?: AbortSignal): Promise<readonly (number | null)[]> {
+    return blockSizes(this.#core, 0, this.#core.length, signal)
   }
 
   /** Reads the log from now on only below the block that shows it to be bad; rounding leaves out the rest of its batch. */
@@ -143,12 +250,13 @@ export class LogReader {
     const core = this.#core
     await core.ready() // the session that follows a conflict may not be open yet
     if (length > core.length) return null
+    // The stack's own `treeHash` would wait for ever for a block that was cleared.
+    const here = await Hypercore.treeHashFromStorage(core, length).catch(() => null)
+    if (here !== null) return here
     try {
-      // Hypercore would wait for this block for ever. With it comes what the hash is made of.
-      const isHere = length === 0 || (await core.has(length - 1))
-      if (isHere || (await core.get(length - 1, { wait, timeout })) !== null) {
+      // With the block comes what the hash is made of.
+      if ((await core.get(length - 1, { wait, timeout })) !== null)
         return await core.treeHash(length)
-      }
     } catch (cause) {
       if (core.closing !== null) throw cause
       throw hashUnavailable(length, cause)
@@ -161,18 +269,52 @@ export class LogReader {
     this.#core.off('download', this.#onchange)
     this.#core.off('download', this.#ondownload)
     this.#core.off('conflict', this.#onconflict)
-    this.#download?.destroy()
+    this.#stopDownloads()
+    this.#core.off('append', this.#ongrown)
+    await this.#cleared?.close()
     await this.#core.close()
   }
+
+  /** Everything but what is cleared: who still holds that would give it to us again. */
+  #startDownloads(): void {
+    if (!this.#isFull || this.#core.closing !== null) return
+    let start = 0
+    for (const range of this.#cleared?.cleared?.ranges ?? []) {
+      if (range.start > start)
+        this.#downloads.push(this.#core.download({ start, end: range.start }))
+      start = range.end
+    }
+    this.#downloads.push(this.#core.download({ start, end: -1 }))
+  }
+
+  #stopDownloads(): void {
+    for (const download of this.#downloads) download.destroy()
+    this.#downloads = []
+  }
+
+  #onclearedchange(): void {
+    this.#stopDownloads()
+    this.#startDownloads()
+    this.#onchange()
+    // What was missing is not any more.
+    this.#signalPeers()
+  }
+
+  readonly #ongrown = (): void => this.#cleared?.grown()
 
   /**
    * Hypercore tells a peer that we can bring it further when our length grows, but not when the blocks for it arrive later: a
    * relay that was asked in between says no, and is never asked again. So it is said again when all is here.
    */
   readonly #ondownload = (): void => {
+    void this.#cleared?.clear()
+    this.#signalPeers()
+  }
+
+  #signalPeers(): void {
     queueMicrotask(() => {
       const core = this.#core
-      if (core.closing !== null || core.contiguousLength !== core.length) return
+      if (!this.#isFull || core.closing !== null || this.length !== core.length) return
       for (const peer of core.peers) peer.signalUpgrade()
     })
   }
@@ -186,7 +328,8 @@ export class LogReader {
     this.#heldAtConflict = this.length
     this.#core = this.#core.session()
     this.#context.readFrom(this.#core)
-    this.#download = null
+    this.#cleared?.readFrom(this.#core)
+    this.#downloads = []
     this.#conflict = 'unsaid'
     this.#onchange()
   }

@@ -14,6 +14,8 @@ export type TreeRefusalReason =
   | 'too-deep'
   /** Keys do not rise from entry to entry. */
   | 'unsorted'
+  /** The tree leads to a block that its writer has declared as cleared. */
+  | 'cleared'
   /** The writer signed two histories: its log stays as it was here, and grows no more. */
   | 'conflict'
 

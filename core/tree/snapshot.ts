@@ -61,7 +61,7 @@ export class TreeSnapshot {
       if (node === null) return this.#getCold(key, pointer, depth, from, configOf(options))
       const index = findHere(node.keys, isBelow(key))
       if (index === null) return this.#getCold(key, pointer, depth, from, configOf(options))
-      if (isAt(node, index, key)) return entryOf(node.keys.get(index), () => configOf(options))
+      if (isAt(node, index, key)) return this.#entry(node.keys.get(index), () => configOf(options))
       if (node.children.length === 0) return null
       from = pointer.seq
       pointer = node.children.get(index)
@@ -97,7 +97,7 @@ export class TreeSnapshot {
     return {
       node: (pointer) => this.#inMemory(pointer),
       open: (node, pointer) => this.#open(node, pointer, config),
-      value: (key) => entryOf(key, () => config),
+      value: (key) => this.#entry(key, () => config),
       release: () => Hypercore.destroyRequests(config.activeRequests, null)
     }
   }
@@ -120,7 +120,7 @@ export class TreeSnapshot {
     for (; ; depth++) {
       const node = await this.#inflate(pointer, depth, from, config)
       const index = await find(node.keys, isBelow(key), (each) => this.#open(node, each, config))
-      if (isAt(node, index, key)) return entryOf(node.keys.get(index), () => config)
+      if (isAt(node, index, key)) return this.#entry(node.keys.get(index), () => config)
       if (node.children.length === 0) return null
       from = pointer.seq
       pointer = node.children.get(index)
@@ -149,14 +149,33 @@ export class TreeSnapshot {
     try {
       await openKey(this.#context, node, pointer, config)
     } catch (error) {
-      throw refusalOf(error, pointer.seq)
+      throw this.#explain(refusalOf(error, pointer.seq))
     }
   }
 
   async #load(pointer: TreeNodePointer, from: number, config: SessionConfig): Promise<void> {
-    const { tree } = await this.#context.getBlock(pointer.seq, 0, config)
-    if (tree?.[pointer.offset] === undefined) throw new TreeRefusal('malformed-block', from)
-    await inflateSafely(this.#context, pointer, config)
+    try {
+      const { tree } = await this.#context.getBlock(pointer.seq, 0, config)
+      if (tree?.[pointer.offset] === undefined) throw new TreeRefusal('malformed-block', from)
+      await inflateSafely(this.#context, pointer, config)
+    } catch (error) {
+      throw this.#explain(error)
+    }
+  }
+
+  #entry(key: KeyPointer, config: () => SessionConfig): TreeEntry | Promise<TreeEntry> {
+    const entry = entryOf(key, config)
+    if (!(entry instanceof Promise)) return entry
+    return entry.catch((error: unknown) => {
+      throw this.#explain(error)
+    })
+  }
+
+  /** What an older tree has lost by a clearing is no longer to be had; a tree from then on must not miss it. */
+  #explain(error: unknown): unknown {
+    const isLost = isManyhandsError(error, 'VERSION_UNAVAILABLE')
+    if (!isLost || this.length < this.#context.clearedSince) return error
+    return new TreeRefusal('cleared', this.length - 1, error)
   }
 }
 
@@ -173,7 +192,7 @@ async function inflateSafely(
 }
 
 /** What is no error of ours and no error of the stack's (they have codes) comes from reading where there is nothing. */
-function refusalOf(error: unknown, seq: number): unknown {
+export function refusalOf(error: unknown, seq: number): unknown {
   if (error instanceof TreeRefusal || isManyhandsError(error)) return error
   if (error instanceof Error && 'code' in error) return error
   return new TreeRefusal('malformed-block', seq, error)

@@ -51,15 +51,27 @@ export class TreeWriter {
    * Appends the puts as one batch, whole or not at all, and returns the new length. Callers take turns. Keys are distinct:
    * hyperbee2 does not keep the order of puts inside a batch.
    */
-  async append(puts: readonly TreePut[]): Promise<number> {
+  append(puts: readonly TreePut[]): Promise<number> {
+    return this.#write(puts, false)
+  }
+
+  /** As `append`, into a tree that begins empty: what is put is then everything, and stands on no earlier block. */
+  rewrite(puts: readonly TreePut[]): Promise<number> {
+    return this.#write(puts, true)
+  }
+
+  async #write(puts: readonly TreePut[], isNew: boolean): Promise<number> {
     try {
       const batch = this.#bee.write({ preferredBlockSize: BLOCK_BYTES })
+      if (isNew) batch.tryClear()
       for (const { key, value } of puts) batch.tryPut(key, value)
       await batch.flush()
       return this.#core.length
     } catch (error) {
       // Nodes in memory are half changed now; the log is not. Start again from the log.
+      const { cleared } = this.#context
       this.#context = new TreeContext(this.#core)
+      this.#context.setCleared(cleared)
       this.#bee = openBee(this.#core, this.#context)
       throw error
     }

@@ -198,6 +198,9 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
     const calls = [
       () => store.ownLog('data', SALT),
       () => store.remoteLog(b4a.alloc(32, 9)),
+      () => store.checkLog(log),
+      () => store.bytes(),
+      () => store.compact(),
       () => store.saveSpaces([RECORD]),
       () => store.saveSecrets({ ...store.secrets, spaces: [SPACE_SECRETS] }),
       () => log.append([put('late')])
@@ -208,6 +211,19 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
     const again = await open()
     assert.equal([again.spaces, again.secrets.spaces], [[], []])
     assert.equal(await keysOf(await again.ownLog('data', SALT)), [])
+  })
+
+  law('compacting keeps everything, and wins back what was cleared', async (open) => {
+    const store = await open()
+    const log = await store.ownLog('data', SALT)
+    for (let i = 0; i < 4; i++) await log.append(numbered(500 * i, 500, 500))
+    await store.compact()
+    const full = await store.bytes()
+    assert.equal((await keysOf(log)).length, 2000)
+    assert.is(await store.checkLog(log), null)
+    await log.core.clear(0, log.core.length - 1)
+    await store.compact()
+    assert.ok((await store.bytes()) < full / 4, `${await store.bytes()} of ${full}`)
   })
 
   law('close waits for what was issued before it', async (open) => {

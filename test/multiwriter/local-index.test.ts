@@ -31,7 +31,12 @@ test.after(async () => {
 })
 
 const SPACE = b4a.alloc(32, 7)
-const NO_GUARD = { before() {}, after: async () => {}, explain: async (error: unknown) => error }
+const NO_GUARD = {
+  before() {},
+  after: async () => {},
+  beforeClear: async () => {},
+  explain: async (error: unknown) => error
+}
 
 /** Two logs, their union, and an index store that can be told to fail. */
 async function openScene() {

@@ -20,7 +20,7 @@ export interface Sealed {
 
 export interface SlowRegister extends PlacedRegister {
   readonly writer: string
-  /** The block in which the entry stands. */
+  /** The block in which the entry was first written. */
   readonly seq: number
 }
 
@@ -88,5 +88,5 @@ function readRegister(core: Hypercore, seq: number, value: Uint8Array): SlowRegi
   if (!decoded.ok) throw new Error(`Block ${seq} holds an entry that cannot be read`)
   const { register } = decoded.entry
   const position = { core: core.key, seq: register.position?.seq ?? seq }
-  return { ...register, position, writer: z32.encode(core.key), seq }
+  return { ...register, position, writer: z32.encode(core.key), seq: position.seq }
 }

@@ -1,0 +1,240 @@
+/**
+ * Looking for damage, before it is met by chance: every log's tree walked from its root to its last entry, read from the disk
+ * anew; our own logs against the high-water; what was refused so far; what is announced and not here; the index against the
+ * logs. It only looks: nothing is repaired, refused or cut by it. A sound space gives no finding.
+ */
+import b4a from 'b4a'
+import { isManyhandsError } from '../errors.ts'
+import {
+  TreeRefusal,
+  type DeviceStore,
+  type LogReader,
+  type OwnLog,
+  type ReadOptions
+} from '../core/index.ts'
+import { decodeEntry, decodeValue, type Position } from '../crdt/index.ts'
+import { iterate } from './cursor.ts'
+import type { Refusals } from './refusals.ts'
+import type { Union } from './union.ts'
+import type { Part, View } from './view.ts'
+
+/** What was found, in one stable word; what to do about it stands in `FINDINGS`. */
+export const FINDINGS = {
+  'store-rolled-back': {
+    severity: 'error',
+    next: 'Reading and syncing go on. Join the space as a new device to write again.'
+  },
+  'high-water': {
+    severity: 'error',
+    next: 'This log lost its end. Write nothing more; connect to a device that holds it, and open the store again.'
+  },
+  'own-tree-damaged': {
+    severity: 'error',
+    next: 'The disk lost or changed data. Connect to another device of the space, then join it as a new device.'
+  },
+  'tree-refused': {
+    severity: 'warning',
+    next: 'This writer made a tree that no honest version makes; its log is read only below it. Ask who it is.'
+  },
+  'blocks-missing': {
+    severity: 'warning',
+    next: 'Connect to a device that holds this log.'
+  },
+  'entry-unreadable': {
+    severity: 'warning',
+    next: 'These entries are left out of the database. Ask the writer to put the keys again.'
+  },
+  'entry-unsupported': {
+    severity: 'note',
+    next: 'A newer version wrote them: upgrade to read them.'
+  },
+  refused: {
+    severity: 'note',
+    next: 'Nothing is to be done here; the rest of the space is not touched.'
+  },
+  'index-differs': {
+    severity: 'error',
+    next: 'Close the device and delete its index folder: it is made again from the logs.'
+  }
+} as const
+
+export type FindingCode = keyof typeof FINDINGS
+
+export interface Finding {
+  readonly code: FindingCode
+  readonly severity: 'error' | 'warning' | 'note'
+  /** Whose log, in text form; null for the device itself. */
+  readonly writer: string | null
+  readonly message: string
+  /** What a person can do. */
+  readonly next: string
+}
+
+export interface CheckProgress {
+  /** The log that is walked. */
+  readonly writer: string
+  /** Entries of it so far. */
+  readonly entries: number
+  /** Logs that are done, of so many. */
+  readonly logs: number
+  readonly totalLogs: number
+}
+
+export interface CheckOptions {
+  /** Called about every thousand entries, and after each log. */
+  readonly onprogress?: (progress: CheckProgress) => void
+  /** Stops with the signal's reason. */
+  readonly signal?: AbortSignal
+}
+
+export interface CheckParts {
+  readonly store: DeviceStore
+  readonly union: Union
+  readonly own: OwnLog
+  readonly refusals: Refusals
+  /** Compares the local index with the view: what differs, in one sentence each. */
+  readonly checkIndex: ((view: View, signal?: AbortSignal) => Promise<readonly string[]>) | null
+}
+
+/** Everything that is wrong, worst first; [] for a sound space. */
+export async function checkSpace(
+  parts: CheckParts,
+  { onprogress, signal }: CheckOptions
+): Promise<readonly Finding[]> {
+  const { store, union, own, refusals, checkIndex } = parts
+  const found: Finding[] = []
+  if (store.rolledBack !== null) found.push(finding('store-rolled-back', null, store.rolledBack))
+  const lost = await store.checkLog(own)
+  if (lost !== null) found.push(finding('high-water', null, lost))
+  const view = await union.view(HERE)
+  const totalLogs = view.parts.length
+  for (const [logs, part] of view.parts.entries()) {
+    const log = union.log(part.core)
+    if (log === null) continue
+    const report = (entries: number, isDone = false) =>
+      onprogress?.({ writer: part.writer, entries, logs: isDone ? logs + 1 : logs, totalLogs })
+    found.push(...missingBlocks(log, part), ...(await checkTree(log, part, report, signal)))
+  }
+  found.push(...refusals.list().map(refusalFinding))
+  for (const message of (await checkIndex?.(view, signal)) ?? [])
+    found.push(finding('index-differs', null, message))
+  return found.sort((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity))
+}
+
+const HERE: ReadOptions = { wait: false }
+
+const ORDER = ['error', 'warning', 'note']
+
+function finding(code: FindingCode, writer: string | null, message: string): Finding {
+  return { code, writer, message, ...FINDINGS[code] }
+}
+
+/** What the writer has signed, and a full reader should hold. */
+function missingBlocks({ isSparse, signedLength, length }: LogReader, { writer, isOwn }: Part) {
+  if (isSparse || length >= signedLength) return []
+  const code = isOwn ? 'own-tree-damaged' : 'blocks-missing'
+  return [finding(code, writer, `${signedLength} blocks are signed, ${length} can be read here`)]
+}
+
+/** So many entries between two words of progress. */
+const ENTRIES_PER_REPORT = 1024
+
+/** Walks one tree; stops at the first place where it cannot go on. */
+async function checkTree(
+  log: LogReader,
+  part: Part,
+  report: (entries: number, isDone?: boolean) => void,
+  signal: AbortSignal | undefined
+): Promise<readonly Finding[]> {
+  const tally = new Tally(part)
+  let entries = 0
+  try {
+    const tree = log.reread(part.tree.length)
+    for await (const { value, seq } of iterate(tree.cursor({}, HERE))) {
+      tally.add(value, seq)
+      entries++
+      if (entries % ENTRIES_PER_REPORT !== 0) continue
+      signal?.throwIfAborted()
+      report(entries)
+    }
+  } catch (error) {
+    signal?.throwIfAborted()
+    const broken = brokenTree(error, log, part)
+    if (broken !== null) return [broken, ...tally.findings()]
+  }
+  report(entries, true)
+  return tally.findings()
+}
+
+function brokenTree(
+  error: unknown,
+  { isSparse }: LogReader,
+  { writer, isOwn }: Part
+): Finding | null {
+  if (error instanceof TreeRefusal) {
+    const message = `Block ${error.seq}: ${error.reason}`
+    return finding(isOwn ? 'own-tree-damaged' : 'tree-refused', writer, message)
+  }
+  if (!isManyhandsError(error, 'BLOCK_UNAVAILABLE')) throw error
+  // A sparse log is walked as far as it is here.
+  if (isSparse) return null
+  return finding(isOwn ? 'own-tree-damaged' : 'blocks-missing', writer, error.message)
+}
+
+/** Counts the entries of one log that cannot be read. */
+class Tally {
+  readonly #part: Part
+  readonly #unreadable: number[] = []
+  readonly #unsupported: number[] = []
+
+  constructor(part: Part) {
+    this.#part = part
+  }
+
+  add(value: Uint8Array, seq: number): void {
+    const { core } = this.#part
+    const decoded = decodeEntry(value, core)
+    if (!decoded.ok) {
+      const list = decoded.reason === 'entry-unsupported' ? this.#unsupported : this.#unreadable
+      list.push(seq)
+    } else if (decoded.entry.kind === 'unknownType') this.#unsupported.push(seq)
+    else {
+      const { position, value } = decoded.entry.register
+      if (!isPlace(position, core, seq) || !isValue(value)) this.#unreadable.push(seq)
+    }
+  }
+
+  findings(): readonly Finding[] {
+    return [
+      ...this.#say('entry-unreadable', this.#unreadable),
+      ...this.#say('entry-unsupported', this.#unsupported)
+    ]
+  }
+
+  #say(code: FindingCode, blocks: readonly number[]): readonly Finding[] {
+    if (blocks.length === 0) return []
+    const message = `${blocks.length} ${blocks.length === 1 ? 'entry' : 'entries'}, the first in block ${Math.min(...blocks)}`
+    return [finding(code, this.#part.writer, message)]
+  }
+}
+
+/** Given only for this very log, at or below the entry's own block. */
+function isPlace(position: Position | null, core: Uint8Array, seq: number): boolean {
+  if (position === null) return true
+  const isOwnCore = position.core.byteLength === 0 || b4a.equals(position.core, core)
+  return isOwnCore && position.seq <= seq
+}
+
+function isValue(bytes: Uint8Array | null): boolean {
+  if (bytes === null) return true
+  try {
+    decodeValue(bytes)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function refusalFinding({ writer, reason, count, seq }: ReturnType<Refusals['list']>[number]) {
+  return finding('refused', writer, `${reason}, ${count} times, first at block ${seq}`)
+}

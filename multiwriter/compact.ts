@@ -1,0 +1,61 @@
+/**
+ * Winning room back. `history: 'keep'` (the default) drops nothing that anybody can read: every block of a log is part of some
+ * version, so all there is to win is what was cleared already and what the database under the logs has overwritten. `'drop'`
+ * writes this device's live entries anew and clears everything before: versions from before it are gone, here and, as the log
+ * says it (cleared.ts), on every other device. Each device can drop the history of its own log only.
+ */
+import type { HybridLogicalClock } from '../clock/index.ts'
+import { invalid } from '../errors.ts'
+import type { DeviceStore, LogReader, OwnLog } from '../core/index.ts'
+import { clearOwnBlocks } from './rewrite.ts'
+import type { Union } from './union.ts'
+import type { WriteQueue } from './write-queue.ts'
+
+export interface CompactOptions {
+  /** 'keep' (default): every version stays. 'drop': this device's log keeps its newest state only. */
+  readonly history?: 'keep' | 'drop'
+}
+
+export interface CompactReport {
+  /** Bytes of the store's folder before and after. */
+  readonly before: number
+  readonly after: number
+  /** Blocks of this device's log that were cleared now. */
+  readonly blocks: number
+}
+
+export interface CompactParts {
+  readonly store: DeviceStore
+  readonly union: Union
+  readonly own: OwnLog
+  readonly clock: HybridLogicalClock
+  readonly queue: WriteQueue
+}
+
+export async function compactSpace(
+  parts: CompactParts,
+  { history = 'keep' }: CompactOptions
+): Promise<CompactReport> {
+  if (history !== 'keep' && history !== 'drop') invalid('history', "'keep' or 'drop'", history)
+  const { store, union, own, queue } = parts
+  await union.ready()
+  const before = await store.bytes()
+  const log = union.log(own.core.key)
+  const blocks =
+    history === 'drop' && log !== null ? await queue.alone(() => dropHistory(parts, log)) : 0
+  // What any log declares and is still here: a process may have been killed in between.
+  for (const { clearing } of union.logs()) await clearing?.clear()
+  await store.compact()
+  return { before, after: await store.bytes(), blocks }
+}
+
+/** @returns how many blocks went */
+async function dropHistory({ own, clock }: CompactParts, log: LogReader): Promise<number> {
+  const { length } = own.core
+  const held = (await log.blockSizes()).map((size) => size !== null)
+  const needed = await log.reachableBlocks(length)
+  // Nothing but live blocks: writing them anew would win nothing.
+  if (held.every((isHeld, seq) => !isHeld || needed.has(seq))) return 0
+  await clearOwnBlocks(log, own, clock, [{ start: 0, end: length }])
+  return held.filter(Boolean).length
+}
