@@ -1,27 +1,34 @@
 /** A batch of a MultiBee: collected by the caller, written whole or not at all. */
 import { ManyhandsError } from '../errors.ts'
+import { isPromise } from './schema.ts'
 import type { Operation } from './write-queue.ts'
+
+/** A schema may answer later. */
+type Later<T> = T | Promise<T>
 
 /** Collects operations; nothing is written before `flush`. */
 export class MultiBeeBatch<K, V> {
-  readonly #putOf: (key: K, value: V) => Operation
+  readonly #putOf: (key: K, value: V) => Later<Operation>
   readonly #deleteOf: (key: K) => Operation
-  readonly #write: (operations: readonly Operation[]) => Promise<void>
-  #operations: Operation[] | null = []
+  readonly #write: (operations: readonly Later<Operation>[]) => Promise<void>
+  #operations: Later<Operation>[] | null = []
 
   constructor(
-    putOf: (key: K, value: V) => Operation,
+    putOf: (key: K, value: V) => Later<Operation>,
     deleteOf: (key: K) => Operation,
-    write: (operations: readonly Operation[]) => Promise<void>
+    write: (operations: readonly Later<Operation>[]) => Promise<void>
   ) {
     this.#putOf = putOf
     this.#deleteOf = deleteOf
     this.#write = write
   }
 
-  /** @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE at once */
+  /** @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE at once; `flush` does, for a schema that answers later */
   put(key: K, value: V): this {
-    this.#open().push(this.#putOf(key, value))
+    const operations = this.#open()
+    const operation = this.#putOf(key, value)
+    if (isPromise(operation)) operation.catch(() => {}) // shown by `flush`
+    operations.push(operation)
     return this
   }
 
@@ -43,7 +50,7 @@ export class MultiBeeBatch<K, V> {
     this.#operations = null
   }
 
-  #open(): Operation[] {
+  #open(): Later<Operation>[] {
     if (this.#operations !== null) return this.#operations
     throw new ManyhandsError('INVALID_ARGUMENT', 'The batch was flushed or closed already')
   }

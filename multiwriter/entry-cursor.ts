@@ -37,12 +37,12 @@ export function lateCursor<T>(
 }
 
 /** Live entries only, as many as asked for. */
-export class EntryCursor<E> implements Cursor<E> {
-  readonly #cursor: Cursor<FoldedKey>
-  readonly #entryOf: (folded: FoldedKey) => E | null
+export class EntryCursor<E, F = FoldedKey> implements Cursor<E> {
+  readonly #cursor: Cursor<F>
+  readonly #entryOf: (folded: F) => E | null
   #left: number
 
-  constructor(cursor: Cursor<FoldedKey>, limit: number, entryOf: (folded: FoldedKey) => E | null) {
+  constructor(cursor: Cursor<F>, limit: number, entryOf: (folded: F) => E | null) {
     this.#cursor = cursor
     this.#left = limit
     this.#entryOf = entryOf
@@ -63,7 +63,7 @@ export class EntryCursor<E> implements Cursor<E> {
   }
 
   async #skipToLive(
-    first: Promise<readonly FoldedKey[]>,
+    first: Promise<readonly F[]>,
     size: number,
     isSkipping = false
   ): Promise<readonly E[]> {
@@ -76,7 +76,7 @@ export class EntryCursor<E> implements Cursor<E> {
     }
   }
 
-  #take(batch: readonly FoldedKey[]): readonly E[] {
+  #take(batch: readonly F[]): readonly E[] {
     const live: E[] = []
     for (const folded of batch) {
       const entry = this.#entryOf(folded)

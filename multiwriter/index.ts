@@ -7,7 +7,19 @@ export { Space } from './space.ts'
 export type { SpaceEvents, WriterInfo } from './space.ts'
 
 export { MultiBee } from './multibee.ts'
-export type { Change, Conflict, Encodings, Entry, StreamOptions } from './multibee.ts'
+export type {
+  Change,
+  Conflict,
+  Encodings,
+  Entry,
+  Misfit,
+  SchemaOptions,
+  StreamOptions,
+  SubOptions
+} from './multibee.ts'
+export type { SchemaIssue } from './schema.ts'
+export type { IndexedEntry, SecondaryIndex } from './secondary.ts'
+export type { Indexable } from './ordered-value.ts'
 export { openMultiBee } from './open.ts'
 export type { MultiBeeOptions } from './open.ts'
 export type { MultiBeeBatch } from './batch.ts'

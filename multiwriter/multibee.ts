@@ -2,6 +2,7 @@
  * MultiBee: many devices' bees as one ordered key-value database. Feels like Hyperbee; where several devices wrote one key, the
  * fold decides and the rest shows as conflicts.
  */
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { Stamp } from '../clock/index.ts'
 import { encodeValue, type Value } from '../crdt/index.ts'
 import { checkOptions, invalid, isManyhandsError, ManyhandsError } from '../errors.ts'
@@ -13,11 +14,23 @@ import {
   keyEncodingOf,
   valueEncodingOf,
   type KeyEncoding,
+  type KeyEncodingOption,
+  type KeyOf,
   type ValueEncoding
 } from './encodings.ts'
+import { findIndexPath, parseIndexPaths, type IndexPath } from './index-path.ts'
 import { Keyspace, type Range } from './keyspace.ts'
 import { iterate } from './cursor.ts'
 import type { Refusals } from './refusals.ts'
+import {
+  isPromise,
+  Line,
+  SchemaEncoding,
+  SchemaMismatch,
+  schemaOf,
+  type SchemaIssue
+} from './schema.ts'
+import { SecondaryIndex } from './secondary.ts'
 import type { Union } from './union.ts'
 import type { FoldedKey, FoldedValue, View } from './view.ts'
 import { Watcher } from './watch.ts'
@@ -71,6 +84,39 @@ export interface Encodings<K, V> {
   readonly valueEncoding?: 'json' | 'utf-8' | 'binary' | ValueEncoding<V>
 }
 
+/** What a sub-database can have of its own. */
+export interface SubOptions<K, V> extends Encodings<K, V> {
+  /**
+   * Paths that `by()` reads in order: 'email', 'address.city', 'tags[]' for each element of an array. Fields with a dot or a
+   * bracket in their name cannot be indexed.
+   */
+  readonly index?: readonly string[]
+}
+
+export interface SchemaOptions<S extends StandardSchemaV1, E> extends Omit<
+  SubOptions<unknown, StandardSchemaV1.InferOutput<S>>,
+  'keyEncoding'
+> {
+  readonly keyEncoding?: E
+  /**
+   * What values must fit, from any library that speaks Standard Schema (zod, valibot, ...). What is put is checked, and the
+   * schema's output stored; what is read is checked again, and not shown when it does not fit (`misfits()` shows it). What a
+   * schema answers later, by a promise, counts at put only.
+   */
+  readonly schema: S
+}
+
+/** An entry that is not shown because its value does not fit the schema. */
+export interface Misfit<K> {
+  readonly key: K
+  /** As it is stored. */
+  readonly value: Value
+  readonly issues: readonly SchemaIssue[]
+  readonly seq: number
+  readonly writer: string
+  readonly stamp: Stamp
+}
+
 /** What all sub-databases of one database share. */
 export interface Engine {
   readonly union: Union
@@ -89,19 +135,31 @@ const RANGE_OPTIONS = ['gt', 'gte', 'lt', 'lte'] as const
 const READ_OPTIONS = ['wait', 'timeout'] as const
 const PEEK_OPTIONS = [...RANGE_OPTIONS, ...READ_OPTIONS, 'reverse']
 const STREAM_OPTIONS = [...PEEK_OPTIONS, 'limit']
+const SUB_OPTIONS = ['keyEncoding', 'valueEncoding', 'schema', 'index']
 
-export class MultiBee<K = string, V = Value> {
+/** Keys `K`, values `V`; `I` is what may be put, where a schema makes a `V` of it. */
+export class MultiBee<K = string, V = Value, I = V> {
   readonly #engine: Engine
   readonly #space: Keyspace
   readonly #keys: KeyEncoding<K>
   readonly #values: ValueEncoding<V>
+  readonly #indexes: readonly IndexPath[]
+  /** Writes whose schema answers later keep their order. */
+  readonly #line = new Line()
 
   /** @see openMultiBee, Space.db */
-  constructor(engine: Engine, space: Keyspace, keys: KeyEncoding<K>, values: ValueEncoding<V>) {
+  constructor(
+    engine: Engine,
+    space: Keyspace,
+    keys: KeyEncoding<K>,
+    values: ValueEncoding<V>,
+    indexes: readonly IndexPath[] = []
+  ) {
     this.#engine = engine
     this.#space = space
     this.#keys = keys
     this.#values = values
+    this.#indexes = indexes
   }
 
   /** Whether this device writes to this database. */
@@ -136,25 +194,22 @@ export class MultiBee<K = string, V = Value> {
    * together are appended together.
    * @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE (nothing was written), STORE_ codes
    */
-  async put(key: K, value: V): Promise<void> {
-    await this.#queue().write([this.#putOf(key, value)])
+  async put(key: K, value: I): Promise<void> {
+    await this.#write([this.#putOf(key, value)])
   }
 
   /** Deletes a key, if it is there. A put by another device that had not seen the deletion survives it. */
   async del(key: K): Promise<void> {
-    await this.#queue().write([this.#deleteOf(key)])
+    await this.#write([this.#deleteOf(key)])
   }
 
   /** Puts and deletions that are written together, or not at all. */
-  batch(): MultiBeeBatch<K, V> {
-    const queue = this.#queue()
+  batch(): MultiBeeBatch<K, I> {
+    this.#queue()
     return new MultiBeeBatch(
       (key, value) => this.#putOf(key, value),
       (key) => this.#deleteOf(key),
-      async (operations) => {
-        this.#checkOpen()
-        if (operations.length > 0) await queue.write(operations)
-      }
+      (operations) => this.#write(operations)
     )
   }
 
@@ -196,17 +251,54 @@ export class MultiBee<K = string, V = Value> {
   }
 
   /**
-   * A database of its own inside this one: its keys are not seen here, nor ours there.
-   * @param name 1 to 255 bytes
+   * The entries of a range that are not shown because their value does not fit the schema: written by another version of the
+   * application, say. They can be put again in the right form. Without a schema there are none.
    */
-  sub<K2 = K, V2 = V>(name: string, encodings: Encodings<K2, V2> = {}): MultiBee<K2, V2> {
-    checkOptions('sub', encodings, ['keyEncoding', 'valueEncoding'])
-    const { keyEncoding, valueEncoding } = encodings
-    return new MultiBee<K2, V2>(
+  misfits(options: StreamOptions<K> = {}): AsyncIterableIterator<Misfit<K>> {
+    checkOptions('misfits', options, STREAM_OPTIONS)
+    return this.#stream(options, (folded) => this.#misfitOf(folded))
+  }
+
+  /**
+   * The entries ordered by a path that was declared as an `index` of this sub-database; `tags[]` may be called `tags`.
+   * @example const [ann] = await contacts.by('email').get('ann@example.org')
+   */
+  by(path: string): SecondaryIndex<K, V> {
+    return new SecondaryIndex(findIndexPath(this.#indexes, path), {
+      range: this.#space.range<K>({}, () => NO_BYTES),
+      view: (read) => this.#view(read),
+      entryOf: (folded) => this.#entryOf(folded),
+      changeOf: (key, before, after) => this.#changeOf(key, before, after),
+      watch: (changeOf) => new Watcher(this.#engine.union, this.#range({}), changeOf),
+      explain: (error) => this.#explain(error),
+      checkStream
+    })
+  }
+
+  /**
+   * A database of its own inside this one: its keys are not seen here, nor ours there. Without encodings of its own it has ours,
+   * our schema included; indexes are declared for each.
+   * @param name 1 to 255 bytes
+   * @example const contacts = db.sub('contacts', { schema: z.object({ email: z.email() }), index: ['email'] })
+   */
+  sub<S extends StandardSchemaV1, E extends KeyEncodingOption = undefined>(
+    name: string,
+    options: SchemaOptions<S, E>
+  ): MultiBee<KeyOf<E, K>, StandardSchemaV1.InferOutput<S>, StandardSchemaV1.InferInput<S>>
+  sub<K2 = K, V2 = V>(name: string, options?: SubOptions<K2, V2>): MultiBee<K2, V2>
+  sub(
+    name: string,
+    options: SubOptions<unknown, unknown> & { readonly schema?: StandardSchemaV1 } = {}
+  ): MultiBee<unknown, unknown> {
+    checkOptions('sub', options, SUB_OPTIONS)
+    const { keyEncoding, schema, index = [] } = options
+    const values = this.#subValues(options)
+    return new MultiBee<unknown, unknown>(
       { ...this.#engine, close: () => Promise.resolve() },
       this.#space.sub(name),
       keyEncoding === undefined ? inheritEncoding(this.#keys) : keyEncodingOf(keyEncoding),
-      valueEncoding === undefined ? inheritEncoding(this.#values) : valueEncodingOf(valueEncoding)
+      schema === undefined ? values : new SchemaEncoding(schemaOf(schema), values),
+      parseIndexPaths(index)
     )
   }
 
@@ -232,6 +324,26 @@ export class MultiBee<K = string, V = Value> {
     throw new ManyhandsError('INVALID_ARGUMENT', 'This database was opened for reading only')
   }
 
+  /** A schema of its own stands over the encoding, not over our schema. */
+  #subValues({
+    valueEncoding,
+    schema
+  }: SubOptions<unknown, unknown> & {
+    readonly schema?: StandardSchemaV1
+  }): ValueEncoding<unknown> {
+    if (valueEncoding !== undefined) return valueEncodingOf(valueEncoding)
+    const isReplaced = schema !== undefined && this.#values instanceof SchemaEncoding
+    return inheritEncoding(isReplaced ? this.#values.base : this.#values)
+  }
+
+  async #write(operations: readonly (Operation | Promise<Operation>)[]): Promise<void> {
+    const queue = this.#queue()
+    const ready = this.#line.enter(operations)
+    const checked = ready instanceof Promise ? await ready : ready
+    this.#checkOpen()
+    if (checked.length > 0) await queue.write(checked)
+  }
+
   async #fold(key: Uint8Array, options: ReadOptions): Promise<FoldedKey> {
     try {
       const view = await this.#engine.view(options)
@@ -251,9 +363,24 @@ export class MultiBee<K = string, V = Value> {
     return this.#space.encode(encodeWith(this.#keys, key, 'KEY_INVALID'))
   }
 
-  #putOf(key: K, value: V): Operation {
-    const storable = { encode: (given: V) => encodeValue(this.#values.encode(given)) }
-    return { key: this.#encodeKey(key), value: encodeWith(storable, value, 'VALUE_INVALID') }
+  /** A promise when there is a schema that answers later. */
+  #putOf(key: K, value: I): Operation | Promise<Operation> {
+    const bytes = this.#encodeKey(key)
+    const operationOf = (storable: Value) => ({ key: bytes, value: encodeValue(storable) })
+    const put = {
+      encode: (given: I) => {
+        const storable = this.#storableOf(given)
+        return isPromise(storable) ? storable.then(operationOf) : operationOf(storable)
+      }
+    }
+    return encodeWith(put, value, 'VALUE_INVALID')
+  }
+
+  #storableOf(given: I): Value | Promise<Value> {
+    const values: ValueEncoding<V> = this.#values
+    if (values instanceof SchemaEncoding) return values.validate(given)
+    // Without a schema there is one type: I = V.
+    return inheritEncoding<ValueEncoding<V>, ValueEncoding<I>>(values).encode(given)
   }
 
   #deleteOf(key: K): Operation {
@@ -266,9 +393,7 @@ export class MultiBee<K = string, V = Value> {
   ): AsyncIterableIterator<E> {
     const { reverse = false, limit = Infinity, wait = true, timeout = 0, ...range } = options
     const read = { wait, timeout }
-    checkRead(read)
-    checkLimit(limit)
-    if (typeof reverse !== 'boolean') invalid('reverse', 'true or false', reverse)
+    checkStream({ reverse, limit, ...read })
     const bounds = { ...this.#range(range), reverse }
     const view = this.#view(read)
     view.catch(() => {}) // shown by the first read, if there is one
@@ -298,8 +423,8 @@ export class MultiBee<K = string, V = Value> {
       const value = this.#values.decode(winner.value)
       const { seq, writer, stamp } = winner.said
       return { key, value, seq, writer, stamp, conflicts: this.#conflictsOf(folded) }
-    } catch {
-      this.#refuse(winner)
+    } catch (error) {
+      this.#refuse(winner, error)
       return null
     }
   }
@@ -310,6 +435,20 @@ export class MultiBee<K = string, V = Value> {
     const key = this.#decode(winner, () => this.#keys.decode(this.#space.decode(folded.key)))
     if (key === REFUSED) return null
     return { ...placeOf(winner), key, value: null, conflicts: this.#conflictsOf(folded) }
+  }
+
+  #misfitOf(folded: FoldedKey): Misfit<K> | null {
+    const { winner } = folded
+    if (winner === null || winner.said.value === null || winner.said.isUnknownType) return null
+    const key = this.#decode(winner, () => this.#keys.decode(this.#space.decode(folded.key)))
+    if (key === REFUSED) return null
+    try {
+      this.#values.decode(winner.value)
+    } catch (error) {
+      if (!(error instanceof SchemaMismatch)) return null
+      return { ...placeOf(winner), key, value: winner.value, issues: error.issues }
+    }
+    return null
   }
 
   #conflictsOf({ conflicts }: FoldedKey): readonly Conflict<V>[] {
@@ -340,19 +479,21 @@ export class MultiBee<K = string, V = Value> {
   #decode<T>(folded: FoldedValue, decode: () => T): T | typeof REFUSED {
     try {
       return decode()
-    } catch {
-      this.#refuse(folded)
+    } catch (error) {
+      this.#refuse(folded, error)
       return REFUSED
     }
   }
 
-  #refuse({ said }: FoldedValue): void {
-    this.#engine.refusals.add(said.writer, 'encoding-mismatch', said.seq)
+  #refuse({ said }: FoldedValue, error: unknown): void {
+    const reason = error instanceof SchemaMismatch ? 'schema-mismatch' : 'encoding-mismatch'
+    this.#engine.refusals.add(said.writer, reason, said.seq)
   }
 }
 
 const REFUSED = Symbol('refused')
 const NONE: readonly never[] = []
+const NO_BYTES = new Uint8Array(0)
 
 function placeOf({ said }: FoldedValue) {
   return { seq: said.seq, writer: said.writer, stamp: said.stamp }
@@ -399,6 +540,12 @@ function checkRead({ wait, timeout }: ReadOptions): void {
   if (wait !== undefined && typeof wait !== 'boolean') invalid('wait', 'true or false', wait)
   if (timeout === undefined || (Number.isFinite(timeout) && timeout >= 0)) return
   invalid('timeout', 'milliseconds, 0 for ever', timeout)
+}
+
+function checkStream({ reverse, limit, ...read }: StreamOptions<never>): void {
+  checkRead(read)
+  checkLimit(limit)
+  if (typeof reverse !== 'boolean') invalid('reverse', 'true or false', reverse)
 }
 
 function checkLimit(limit: unknown): void {
