@@ -36,7 +36,7 @@ export async function indexSlowly(
 /** The order that docs/FORMAT.md promises, said in another way. */
 export function compareSlowly(a: Indexable, b: Indexable): number {
   if (rank(a) !== rank(b)) return rank(a) - rank(b)
-  if (typeof a === 'number' && typeof b === 'number') return a - b
+  if (typeof a === 'number' && typeof b === 'number') return a < b ? -1 : Number(a > b)
   if (typeof a === 'string' && typeof b === 'string') return compareLists(points(a), points(b))
   if (a instanceof Uint8Array && b instanceof Uint8Array) return compareLists([...a], [...b])
   return 0
