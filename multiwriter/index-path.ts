@@ -37,7 +37,7 @@ export const MAX_INDEXED_VALUES = 1024
 const MAX_PATH_LENGTH = 255
 
 /** @throws INVALID_ARGUMENT */
-export function parseIndexPath(text: unknown): IndexPath {
+function parseIndexPath(text: unknown): IndexPath {
   if (typeof text !== 'string' || text.length > MAX_PATH_LENGTH || !text.isWellFormed())
     return badPath(text)
   const steps = text.split('.').map((part): Step => {
