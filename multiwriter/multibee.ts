@@ -265,7 +265,8 @@ export class MultiBee<K = string, V = Value, I = V> {
    */
   by(path: string): SecondaryIndex<K, V> {
     return new SecondaryIndex(findIndexPath(this.#indexes, path), {
-      range: this.#space.range<K>({}, () => NO_BYTES),
+      prefix: this.#space.prefix,
+      range: this.#range({}),
       view: (read) => this.#view(read),
       entryOf: (folded) => this.#entryOf(folded),
       changeOf: (key, before, after) => this.#changeOf(key, before, after),
@@ -493,7 +494,6 @@ export class MultiBee<K = string, V = Value, I = V> {
 
 const REFUSED = Symbol('refused')
 const NONE: readonly never[] = []
-const NO_BYTES = new Uint8Array(0)
 
 function placeOf({ said }: FoldedValue) {
   return { seq: said.seq, writer: said.writer, stamp: said.stamp }

@@ -2,7 +2,9 @@
  * Secondary indexes: the entries of a sub-database ordered by what stands in them instead of by their keys.
  *
  * An index shows exactly the entries that the view shows: as if the sub-database were read from end to end, the values at the
- * path taken out of each winner, and sorted. Here that is done as it stands; it costs a whole scan per read.
+ * path taken out of each winner, and sorted. Where the local index stands for the view, its rows say which keys to look at
+ * (stored-indexes.ts), each is looked up and folded as ever, and shown if its winner has the value. Otherwise the scan is done as
+ * it stands, which costs a whole read.
  *
  * The slow twin is test/oracle/secondary.ts.
  */
@@ -15,6 +17,7 @@ import { indexedValues, type IndexedValue, type IndexPath } from './index-path.t
 import type { Range } from './keyspace.ts'
 import type { Change, Entry, StreamOptions } from './multibee.ts'
 import { encodeOrdered, isIndexable, type Indexable } from './ordered-value.ts'
+import type { IndexRow } from './stored-indexes.ts'
 import type { FoldedKey, View } from './view.ts'
 
 /** An entry, under one of the values that it is indexed by. */
@@ -24,7 +27,9 @@ export interface IndexedEntry<K, V> extends Entry<K, V> {
 
 /** What an index asks of its database. */
 export interface IndexedDatabase<K, V> {
-  /** All keys of the sub-database. */
+  /** What all keys of the sub-database begin with. */
+  readonly prefix: Uint8Array
+  /** All of them. */
   readonly range: TreeRange
   view(options: ReadOptions): Promise<View>
   entryOf(folded: FoldedKey): Entry<K, V> | null
@@ -75,7 +80,7 @@ export class SecondaryIndex<K, V> {
     const view = this.#db.view(read)
     view.catch(() => {}) // shown by the first read, if there is one
     const cursor = lateCursor(
-      async () => scan(await view, this.#db.range, this.#path, bounds, read),
+      async () => this.#hits(await view, bounds, read),
       (error) => this.#db.explain(error)
     )
     return iterate(new EntryCursor(cursor, limit, (hit) => this.#entryOf(hit)))
@@ -108,6 +113,15 @@ export class SecondaryIndex<K, V> {
     })
   }
 
+  async #hits(view: View, bounds: TreeRange, read: ReadOptions): Promise<Cursor<Hit>> {
+    const { prefix, range } = this.#db
+    const path = this.#path
+    const scanBehind = (last: IndexRow | null) => scan({ view, range, path, bounds, read }, last)
+    const rows = await view.indexed({ prefix, path }, bounds)
+    if (rows === null) return scanBehind(null)
+    return new StoredHits(rows, (key) => view.get(key, read), path, scanBehind)
+  }
+
   #entryOf({ indexed, folded }: Hit): IndexedEntry<K, V> | null {
     const entry = this.#db.entryOf(folded)
     return entry === null ? null : { ...entry, indexed: indexed.value }
@@ -123,21 +137,90 @@ function valuesOf({ winner }: FoldedKey, path: IndexPath): readonly IndexedValue
   return winner === null ? [] : indexedValues(winner.value, path)
 }
 
+/**
+ * What the rows of a stored index lead to. They name candidates: a row stands for one core's entry, which need not be the winner.
+ * Where they do not read any more, a scan goes on behind the last one.
+ */
+class StoredHits implements Cursor<Hit> {
+  readonly #rows: Cursor<IndexRow>
+  readonly #get: (key: Uint8Array) => FoldedKey | Promise<FoldedKey>
+  readonly #path: IndexPath
+  readonly #scanBehind: (last: IndexRow | null) => Promise<Cursor<Hit>>
+  #last: IndexRow | null = null
+  #scanned: Cursor<Hit> | null = null
+
+  constructor(
+    rows: Cursor<IndexRow>,
+    get: (key: Uint8Array) => FoldedKey | Promise<FoldedKey>,
+    path: IndexPath,
+    scanBehind: (last: IndexRow | null) => Promise<Cursor<Hit>>
+  ) {
+    this.#rows = rows
+    this.#get = get
+    this.#path = path
+    this.#scanBehind = scanBehind
+  }
+
+  async nextBatch(size: number): Promise<readonly Hit[]> {
+    if (this.#scanned !== null) return this.#scanned.nextBatch(size)
+    try {
+      return await this.#nextHits(size)
+    } catch {
+      // The index is to blame: what cannot be read in the logs either is shown by the scan.
+      this.#scanned = await this.#scanBehind(this.#last)
+      return this.#scanned.nextBatch(size)
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#rows.close()
+  }
+
+  async #nextHits(size: number): Promise<readonly Hit[]> {
+    for (;;) {
+      const rows = await this.#rows.nextBatch(size)
+      if (rows.length === 0) return []
+      const folded = await Promise.all(rows.map(async ({ key }) => this.#get(key)))
+      this.#last = rows.at(-1) ?? null
+      const hits = rows.flatMap((row, i) => this.#hitsOf(row, folded[i]))
+      if (hits.length > 0) return hits
+    }
+  }
+
+  #hitsOf(row: IndexRow, folded: FoldedKey | undefined): readonly Hit[] {
+    if (folded === undefined) return []
+    const values = valuesOf(folded, this.#path)
+    const indexed = values.find(({ bytes }) => b4a.equals(bytes, row.bytes))
+    return indexed === undefined ? [] : [{ indexed, folded }]
+  }
+}
+
+interface Scan {
+  readonly view: View
+  /** Keys. */
+  readonly range: TreeRange
+  readonly path: IndexPath
+  /** Values. */
+  readonly bounds: TreeRange
+  readonly read: ReadOptions
+}
+
+/** Goes through everything, and sorts. */
 async function scan(
-  view: View,
-  range: TreeRange,
-  path: IndexPath,
-  bounds: TreeRange,
-  read: ReadOptions
+  { view, range, path, bounds, read }: Scan,
+  behind: IndexRow | null
 ): Promise<Cursor<Hit>> {
+  const direction = bounds.reverse === true ? -1 : 1
+  const start = behind === null ? null : b4a.concat([behind.bytes, behind.key])
   const hits: (Hit & { readonly row: Uint8Array })[] = []
   for await (const folded of iterate(view.cursor(range, read))) {
     for (const indexed of valuesOf(folded, path)) {
       if (!isInRange(indexed.bytes, bounds)) continue
-      hits.push({ indexed, folded, row: b4a.concat([indexed.bytes, folded.key]) })
+      const row = b4a.concat([indexed.bytes, folded.key])
+      if (start !== null && direction * b4a.compare(row, start) <= 0) continue
+      hits.push({ indexed, folded, row })
     }
   }
-  const direction = bounds.reverse === true ? -1 : 1
   hits.sort((a, b) => direction * b4a.compare(a.row, b.row))
   let next = 0
   return {
