@@ -368,20 +368,17 @@ export class MultiBee<K = string, V = Value, I = V> {
   #putOf(key: K, value: I): Operation | Promise<Operation> {
     const bytes = this.#encodeKey(key)
     const operationOf = (storable: Value) => ({ key: bytes, value: encodeValue(storable) })
-    const put = {
-      encode: (given: I) => {
-        const storable = this.#storableOf(given)
-        return isPromise(storable) ? storable.then(operationOf) : operationOf(storable)
-      }
+    const put = (given: I) => {
+      const values: ValueEncoding<V> = this.#values
+      // Without a schema there is one type: I = V.
+      if (!(values instanceof SchemaEncoding))
+        return operationOf(
+          inheritEncoding<ValueEncoding<V>, ValueEncoding<I>>(values).encode(given)
+        )
+      const storable = values.validate(given)
+      return isPromise(storable) ? storable.then(operationOf) : operationOf(storable)
     }
-    return encodeWith(put, value, 'VALUE_INVALID')
-  }
-
-  #storableOf(given: I): Value | Promise<Value> {
-    const values: ValueEncoding<V> = this.#values
-    if (values instanceof SchemaEncoding) return values.validate(given)
-    // Without a schema there is one type: I = V.
-    return inheritEncoding<ValueEncoding<V>, ValueEncoding<I>>(values).encode(given)
+    return encodeWith({ encode: put }, value, 'VALUE_INVALID')
   }
 
   #deleteOf(key: K): Operation {

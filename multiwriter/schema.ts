@@ -52,7 +52,7 @@ export class SchemaEncoding<V, I> implements ValueEncoding<V> {
   validate(given: I): Value | Promise<Value> {
     const checked = this.#ask(given)
     if (!isPromise(checked)) return this.#stable(this.base.encode(outputOf(checked)))
-    return checked.then((later) => this.base.encode(outputOf(later)), refuseThrown)
+    return checked.then((later) => this.base.encode(outputOf(later))).catch(refuseThrown)
   }
 
   /** Of a value that was validated. */
@@ -132,7 +132,7 @@ function outputOf<V>(checked: Checked<V>): V {
 /** A schema should answer and not throw; a check of the caller's inside it may. */
 function refuseThrown(cause: unknown): never {
   if (isManyhandsError(cause)) throw cause
-  throw new ManyhandsError('VALUE_INVALID', 'The schema threw at the value', { cause })
+  throw new ManyhandsError('VALUE_INVALID', 'The value could not be checked or encoded', { cause })
 }
 
 function unstable(problem: string, cause?: unknown): never {
