@@ -1,4 +1,4 @@
-/** Secondary indexes: what they order, and that they show what the view shows, on one device and on two. */
+/** Secondary indexes: what they order, and that they show what the view shows, by a scan as by the stored index. */
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -12,8 +12,22 @@ import { rejectsWith } from '../support/rejects.ts'
 
 const folder = await tempFolder()
 const device = await openDevice({ storage: join(folder.path, 'one') })
-const space = await device.createSpace()
+const spaces = {
+  stream: await device.createSpace({ mode: 'stream' }),
+  index: await device.createSpace({ mode: 'index' })
+}
+/** Of the test that runs now. */
+let space = spaces.stream
 let count = 0
+
+function inBothModes(title: string, body: () => Promise<void>): void {
+  for (const mode of ['stream', 'index'] as const) {
+    test(`${mode}: ${title}`, () => {
+      space = spaces[mode]
+      return body()
+    })
+  }
+}
 
 test.after(async () => {
   await device.close()
@@ -46,7 +60,7 @@ async function read(db: MultiBee, path: string, options = {}): Promise<Found[]> 
   return entries.map(({ indexed, key }): Found => [indexed, key])
 }
 
-test('entries come by value, then by key; those without a value do not come', async () => {
+inBothModes('entries come by value, then by key; those without a value do not come', async () => {
   assert.equal(await read(await people(), 'email'), [
     [null, 'fay'],
     ['b@example.org', 'bob'],
@@ -56,18 +70,21 @@ test('entries come by value, then by key; those without a value do not come', as
   ])
 })
 
-test('an array is indexed by each of its elements, each once; what is no array is not', async () => {
-  const db = await people()
-  const expected: Found[] = [
-    ['family', 'ann'],
-    ['work', 'ann'],
-    ['work', 'bob']
-  ]
-  assert.equal(await read(db, 'tags[]'), expected)
-  assert.equal(await read(db, 'tags'), expected, 'by its short name')
-})
+inBothModes(
+  'an array is indexed by each of its elements, each once; what is no array is not',
+  async () => {
+    const db = await people()
+    const expected: Found[] = [
+      ['family', 'ann'],
+      ['work', 'ann'],
+      ['work', 'bob']
+    ]
+    assert.equal(await read(db, 'tags[]'), expected)
+    assert.equal(await read(db, 'tags'), expected, 'by its short name')
+  }
+)
 
-test('a path leads through objects, and through arrays of objects', async () => {
+inBothModes('a path leads through objects, and through arrays of objects', async () => {
   const db = await people()
   assert.equal(await read(db, 'address.city'), [['Ulm', 'ann']])
   assert.equal(await read(db, 'phones[].number'), [
@@ -76,7 +93,7 @@ test('a path leads through objects, and through arrays of objects', async () => 
   ])
 })
 
-test('numbers come before texts, whatever the texts are', async () => {
+inBothModes('numbers come before texts, whatever the texts are', async () => {
   assert.equal(await read(await people(), 'age'), [
     [7, 'dan'],
     [41, 'bob'],
@@ -85,7 +102,7 @@ test('numbers come before texts, whatever the texts are', async () => {
   assert.equal(await read(await people(), 'age', { gt: 7, lte: Infinity }), [[41, 'bob']])
 })
 
-test('ranges, reverse and limit are of values', async () => {
+inBothModes('ranges, reverse and limit are of values', async () => {
   const db = await people()
   const keys = async (options: object) => (await read(db, 'email', options)).map(([, key]) => key)
   assert.equal(await keys({ gte: 'b@example.org', lt: 'z' }), ['bob', 'dan', 'cleo'])
@@ -97,7 +114,7 @@ test('ranges, reverse and limit are of values', async () => {
   assert.equal(await keys({ gt: 'z', lt: 'a' }), [])
 })
 
-test('get: all entries with exactly one value, as whole entries', async () => {
+inBothModes('get: all entries with exactly one value, as whole entries', async () => {
   const db = await people()
   const found = await db.by('email').get('b@example.org')
   assert.equal(
@@ -112,7 +129,7 @@ test('get: all entries with exactly one value, as whole entries', async () => {
   assert.equal(await db.by('email').get('b@example.or'), [], 'not by a part of it')
 })
 
-test('an index follows each put and deletion at once', async () => {
+inBothModes('an index follows each put and deletion at once', async () => {
   const db = await people()
   await db.put('bob', { email: 'new@example.org' })
   await db.del('cleo')
@@ -124,7 +141,7 @@ test('an index follows each put and deletion at once', async () => {
   assert.equal(await read(db, 'tags', { gte: 'work' }), [['work', 'ann']])
 })
 
-test('a stream shows the moment of its call', async () => {
+inBothModes('a stream shows the moment of its call', async () => {
   const db = await people()
   const stream = db.by('age').createReadStream()
   await db.put('bob', { age: 1000 })
@@ -135,7 +152,7 @@ test('a stream shows the moment of its call', async () => {
   )
 })
 
-test('an index sees its own sub-database only', async () => {
+inBothModes('an index sees its own sub-database only', async () => {
   const db = await people()
   const inner = db.sub('inner', { index: INDEX })
   await inner.put('gus', { email: 'gus@example.org' })
@@ -143,7 +160,7 @@ test('an index sees its own sub-database only', async () => {
   assert.is((await inner.by('email').get('gus@example.org')).length, 1)
 })
 
-test('an index is over what is stored, with any encodings and a schema', async () => {
+inBothModes('an index is over what is stored, with any encodings and a schema', async () => {
   const schema = z.object({ email: z.email().toLowerCase(), at: z.string().optional() })
   const db = space.db.sub(`index-${count++}`, { schema, keyEncoding: 'binary', index: ['email'] })
   const key = new Uint8Array([0, 255])
@@ -153,7 +170,7 @@ test('an index is over what is stored, with any encodings and a schema', async (
   assert.is(ann?.value.email, 'ann@example.org')
 })
 
-test('what is not shown by its key is not shown by an index', async () => {
+inBothModes('what is not shown by its key is not shown by an index', async () => {
   const name = `index-${count++}`
   await space.db.sub(name).put('a', { email: 'a', n: 1 })
   await space.db.sub(name).put('b', { email: 'b' })
@@ -170,7 +187,7 @@ test('what is not shown by its key is not shown by an index', async () => {
   )
 })
 
-test('of a long array the first values are indexed', async () => {
+inBothModes('of a long array the first values are indexed', async () => {
   const db = fresh()
   await db.put('many', { tags: Array.from({ length: 5000 }, (_, i) => i) })
   const found = await read(db, 'tags')
@@ -178,7 +195,7 @@ test('of a long array the first values are indexed', async () => {
   assert.equal(found.at(-1), [MAX_INDEXED_VALUES - 1, 'many'])
 })
 
-test('bad declarations and questions are refused at once', async () => {
+inBothModes('bad declarations and questions are refused at once', async () => {
   const bad = [
     '',
     '.',
@@ -234,7 +251,7 @@ async function next(changes: AsyncIterator<Change<string, Value>>) {
   return [key, previous?.value ?? null, current?.value ?? null]
 }
 
-test('watch: what comes into the range, changes in it, and leaves it', async () => {
+inBothModes('watch: what comes into the range, changes in it, and leaves it', async () => {
   const db = fresh()
   const changes = db.by('age').watch({ gte: 18, lt: 65 })
   const step = async (value: Value | undefined) => {
@@ -253,7 +270,7 @@ test('watch: what comes into the range, changes in it, and leaves it', async () 
   assert.equal(await changes.next(), { done: true, value: undefined })
 })
 
-test('watch: an entry with several values in the range is one change', async () => {
+inBothModes('watch: an entry with several values in the range is one change', async () => {
   const db = fresh()
   const changes = db.by('tags').watch()
   await db.put('a', { tags: ['x', 'y'] })

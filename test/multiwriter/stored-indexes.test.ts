@@ -242,6 +242,11 @@ test('where index rows stop to read, the stream goes on without them', () =>
         }
       }
     }
+    assert.is(
+      await store.count(DEFINITION),
+      1,
+      'the whole index was made again, and one read since'
+    )
   }))
 
 test('definitions that do not read are thrown away with the whole index, and made anew', async () => {
