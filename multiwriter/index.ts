@@ -17,7 +17,7 @@ export type {
   StreamOptions,
   SubOptions
 } from './multibee.ts'
-export type { SchemaIssue } from './schema.ts'
+export type { SchemaIssue, SchemaMismatch } from './schema.ts'
 export type { IndexedEntry, SecondaryIndex } from './secondary.ts'
 export type { Indexable } from './ordered-value.ts'
 export { openMultiBee } from './open.ts'
