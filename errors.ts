@@ -33,6 +33,8 @@ const NEXT_STEPS = {
   LINK_INVALID: 'Copy the whole link again.',
   LINK_MISMATCH:
     'A log was rewritten since the link was made: ask who made the link which state was meant.',
+  READ_ONLY:
+    'Use the live database: a checkout, and a database opened without a log of its own, only read.',
   DEVICE_CLOSED: 'Open the device again.',
   SPACE_CLOSED: 'Open the space again.',
   BEE_CLOSED: 'Open the database again.',

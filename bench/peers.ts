@@ -187,7 +187,9 @@ export function ours(device: Device, space: Space): Database {
     valueEncoding: 'binary'
   })
   return {
-    put: ({ key, value }) => db.put(key, value),
+    async put({ key, value }) {
+      await db.put(key, value)
+    },
     async putAll(all) {
       await Promise.all(all.map(({ key, value }) => db.put(key, value)))
     },

@@ -1,53 +1,105 @@
 /** A batch of a MultiBee: collected by the caller, written whole or not at all. */
+import b4a from 'b4a'
 import { ManyhandsError } from '../errors.ts'
+import type { ReadOptions } from '../core/index.ts'
+import type { Entry } from './entry.ts'
+import type { Operation } from './group.ts'
+import type { CasOptions, StreamOptions } from './options.ts'
 import { isPromise } from './schema.ts'
-import type { Operation } from './write-queue.ts'
 
 /** A schema may answer later. */
 type Later<T> = T | Promise<T>
 
-/** Collects operations; nothing is written before `flush`. */
-export class MultiBeeBatch<K, V> {
-  readonly #putOf: (key: K, value: V) => Later<Operation>
-  readonly #deleteOf: (key: K) => Operation
-  readonly #write: (operations: readonly Later<Operation>[]) => Promise<void>
-  #operations: Later<Operation>[] | null = []
+/** Operations waiting, by key (latin1), in their order. */
+export type Waiting = ReadonlyMap<string, readonly [Operation, ...Operation[]]>
 
-  constructor(
-    putOf: (key: K, value: V) => Later<Operation>,
-    deleteOf: (key: K) => Operation,
-    write: (operations: readonly Later<Operation>[]) => Promise<void>
-  ) {
-    this.#putOf = putOf
-    this.#deleteOf = deleteOf
-    this.#write = write
+/** The database as its batches use it. */
+export interface BatchTarget<K, V, I> {
+  putOf(key: K, value: I, options: CasOptions<K, V>): Later<Operation>
+  deleteOf(key: K, options: CasOptions<K, V>): Operation
+  write(operations: readonly Later<Operation>[]): Promise<boolean>
+  get(key: K, options: ReadOptions, waiting: Waiting): Promise<Entry<K, V> | null>
+  stream(options: StreamOptions<K>, waiting: Waiting): AsyncIterableIterator<Entry<K, V>>
+  peek(options: StreamOptions<K>, waiting: Waiting): Promise<Entry<K, V> | null>
+}
+
+/** Collects operations; nothing is written before `flush`. */
+export class MultiBeeBatch<K, V, I = V> {
+  readonly #target: BatchTarget<K, V, I>
+  #operations: Later<Operation>[] | null = []
+  readonly #waiting = new Map<string, [Operation, ...Operation[]]>()
+
+  constructor(target: BatchTarget<K, V, I>) {
+    this.#target = target
   }
 
-  /** @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE at once; `flush` does, for a schema that answers later */
-  put(key: K, value: V): this {
-    const operations = this.#open()
-    const operation = this.#putOf(key, value)
-    if (isPromise(operation)) operation.catch(() => {}) // shown by `flush`
-    operations.push(operation)
-    return this
+  /** Operations collected. */
+  get length(): number {
+    return this.#operations?.length ?? 0
+  }
+
+  /**
+   * A `cas` is decided at `flush`, after the operations before it; when one says no, nothing of the batch is written.
+   * @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE at once; `flush` does, for a schema that answers later, and only when it
+   * has answered do `get` and the streams of this batch show the value
+   */
+  put(key: K, value: I, options: CasOptions<K, V> = {}): this {
+    return this.#add(this.#target.putOf(key, value, options))
   }
 
   /** @throws KEY_INVALID at once */
-  del(key: K): this {
-    this.#open().push(this.#deleteOf(key))
-    return this
+  del(key: K, options: CasOptions<K, V> = {}): this {
+    return this.#add(this.#target.deleteOf(key, options))
   }
 
-  /** Writes all of it as one batch; resolves when it is durable. A batch is flushed once. */
-  async flush(): Promise<void> {
+  /** The entry as the batch would leave it now; an operation whose `cas` would say no is passed over. */
+  get(key: K, options: ReadOptions = {}): Promise<Entry<K, V> | null> {
+    return this.#target.get(key, options, this.#waiting)
+  }
+
+  /** As `get`, of a range. */
+  createReadStream(options: StreamOptions<K> = {}): AsyncIterableIterator<Entry<K, V>> {
+    return this.#target.stream(options, this.#waiting)
+  }
+
+  /** As `get`, the first of a range. */
+  peek(options: Omit<StreamOptions<K>, 'limit'> = {}): Promise<Entry<K, V> | null> {
+    return this.#target.peek(options, this.#waiting)
+  }
+
+  /**
+   * Writes all of it as one batch; resolves when it is durable. A batch is flushed once.
+   * @returns false when a `cas` said no: nothing was written
+   */
+  async flush(): Promise<boolean> {
     const operations = this.#open()
-    this.#operations = null
-    await this.#write(operations)
+    this.close()
+    return operations.length === 0 || this.#target.write(operations)
   }
 
   /** Drops what was collected. Idempotent. */
   close(): void {
     this.#operations = null
+    this.#waiting.clear()
+  }
+
+  #add(operation: Later<Operation>): this {
+    this.#open().push(operation)
+    if (!isPromise(operation)) this.#wait(operation)
+    // A refusal is shown by `flush`.
+    else
+      operation.then(
+        (checked) => this.#wait(checked),
+        () => {}
+      )
+    return this
+  }
+
+  #wait(operation: Operation): void {
+    const id = b4a.toString(operation.key, 'latin1')
+    const known = this.#waiting.get(id)
+    if (known === undefined) this.#waiting.set(id, [operation])
+    else known.push(operation)
   }
 
   #open(): Later<Operation>[] {

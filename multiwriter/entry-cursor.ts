@@ -1,6 +1,5 @@
-/** From folded keys to the entries a caller sees. */
+/** From what a view gives to what a caller sees. */
 import type { Cursor } from './cursor.ts'
-import type { FoldedKey } from './view.ts'
 
 /** Opens the cursor at its first batch. @param explain what to throw for an error */
 export function lateCursor<T>(
@@ -36,13 +35,14 @@ export function lateCursor<T>(
   }
 }
 
-/** Live entries only, as many as asked for. */
-export class EntryCursor<E, F = FoldedKey> implements Cursor<E> {
-  readonly #cursor: Cursor<F>
-  readonly #entryOf: (folded: F) => E | null
+/** What a caller can see, as much as asked for. */
+export class EntryCursor<T, E> implements Cursor<E> {
+  readonly #cursor: Cursor<T>
+  readonly #entryOf: (item: T) => E | null
   #left: number
 
-  constructor(cursor: Cursor<F>, limit: number, entryOf: (folded: F) => E | null) {
+  /** @param entryOf null for what is left out */
+  constructor(cursor: Cursor<T>, limit: number, entryOf: (item: T) => E | null) {
     this.#cursor = cursor
     this.#left = limit
     this.#entryOf = entryOf
@@ -63,7 +63,7 @@ export class EntryCursor<E, F = FoldedKey> implements Cursor<E> {
   }
 
   async #skipToLive(
-    first: Promise<readonly F[]>,
+    first: Promise<readonly T[]>,
     size: number,
     isSkipping = false
   ): Promise<readonly E[]> {
@@ -76,10 +76,10 @@ export class EntryCursor<E, F = FoldedKey> implements Cursor<E> {
     }
   }
 
-  #take(batch: readonly F[]): readonly E[] {
+  #take(batch: readonly T[]): readonly E[] {
     const live: E[] = []
-    for (const folded of batch) {
-      const entry = this.#entryOf(folded)
+    for (const item of batch) {
+      const entry = this.#entryOf(item)
       if (entry !== null) live.push(entry)
     }
     this.#left -= live.length

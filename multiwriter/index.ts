@@ -8,15 +8,23 @@ export type { SpaceEvents, WriterInfo } from './space.ts'
 
 export { MultiBee } from './multibee.ts'
 export type {
+  Cas,
+  CasOptions,
   Change,
   Conflict,
+  Difference,
   Encodings,
   Entry,
+  HistoryEntry,
+  HistoryStreamOptions,
   Misfit,
+  MultiBeeEvents,
+  Proposal,
   SchemaOptions,
   StreamOptions,
   SubOptions
 } from './multibee.ts'
+export type { EntryWatcher } from './entry-watcher.ts'
 export type { SchemaIssue, SchemaMismatch } from './schema.ts'
 export type { IndexedEntry, SecondaryIndex } from './secondary.ts'
 export type { Indexable } from './ordered-value.ts'

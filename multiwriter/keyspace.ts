@@ -73,6 +73,10 @@ export class Keyspace {
     return key.byteLength > byteLength && b4a.equals(key.subarray(0, byteLength), this.#prefix)
   }
 
+  equals(other: Keyspace): boolean {
+    return b4a.equals(this.#prefix, other.#prefix)
+  }
+
   /** Bounds in the bee for bounds of the caller; an absent bound ends with this space. */
   range<K>({ gt, gte, lt, lte }: Range<K>, encode: (key: K) => Uint8Array): TreeRange {
     if (gt !== undefined && gte !== undefined) invalid('gt', 'no gte beside it', gt)

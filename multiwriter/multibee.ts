@@ -3,12 +3,16 @@
  * fold decides and the rest shows as conflicts.
  */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import type { Stamp } from '../clock/index.ts'
-import { encodeValue, type Value } from '../crdt/index.ts'
-import { checkOptions, invalid, isManyhandsError, ManyhandsError } from '../errors.ts'
-import type { ReadOptions, TreeRange } from '../core/index.ts'
-import { MultiBeeBatch } from './batch.ts'
-import { EntryCursor, lateCursor } from './entry-cursor.ts'
+import b4a from 'b4a'
+import { EventEmitter } from 'eventemitter3'
+import type { Value } from '../crdt/index.ts'
+import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
+import { isInRange, type ReadOptions, type TreeRange } from '../core/index.ts'
+import { MultiBeeBatch, type Waiting } from './batch.ts'
+import type { CasLoss } from './cas-losses.ts'
+import { checkoutOf, readVersion, snapshotOf, versionOf } from './checkout.ts'
+import { iterate, type Cursor } from './cursor.ts'
+import { Diff } from './diff.ts'
 import {
   inheritEncoding,
   keyEncodingOf,
@@ -18,64 +22,46 @@ import {
   type KeyOf,
   type ValueEncoding
 } from './encodings.ts'
+import { closedError, type Engine } from './engine.ts'
+import {
+  EntryCodec,
+  isUnreadable,
+  type Change,
+  type Difference,
+  type Entry,
+  type HistoryEntry,
+  type Misfit,
+  type Storable
+} from './entry.ts'
+import { EntryCursor, lateCursor } from './entry-cursor.ts'
+import { EntryWatcher } from './entry-watcher.ts'
+import type { Operation } from './group.ts'
+import { History } from './history.ts'
 import { findIndexPath, parseIndexPaths, type IndexPath } from './index-path.ts'
 import { Keyspace, type Range } from './keyspace.ts'
-import { iterate } from './cursor.ts'
-import type { Refusals } from './refusals.ts'
 import {
-  isPromise,
-  Line,
-  SchemaEncoding,
-  SchemaMismatch,
-  schemaOf,
-  type SchemaIssue
-} from './schema.ts'
+  checkRead,
+  historyRead,
+  PEEK_OPTIONS,
+  RANGE_OPTIONS,
+  READ_OPTIONS,
+  STREAM_OPTIONS,
+  streamRead,
+  type CasOptions,
+  type HistoryStreamOptions,
+  type Proposal,
+  type StreamOptions
+} from './options.ts'
+import { overlay } from './overlay.ts'
+import { isPromise, Line, SchemaEncoding, schemaOf } from './schema.ts'
 import { SecondaryIndex } from './secondary.ts'
-import type { Union } from './union.ts'
-import type { FoldedKey, FoldedValue, View } from './view.ts'
+import type { FoldedKey, View } from './view.ts'
 import { Watcher } from './watch.ts'
-import type { Operation, WriteQueue } from './write-queue.ts'
+import type { WriteQueue } from './write-queue.ts'
 
-/** One key and its value. */
-export interface Entry<K, V> {
-  readonly key: K
-  readonly value: V
-  /** The block of the writer's log in which the value stands. */
-  readonly seq: number
-  /** Who wrote it: the key of the writer's log, in text form. */
-  readonly writer: string
-  readonly stamp: Stamp
-  /** What other devices wrote at the same time, greatest stamp first. Settled by the next put or del of this key. */
-  readonly conflicts: readonly Conflict<V>[]
-}
-
-/** A value that was written without knowledge of the one that won. */
-export interface Conflict<V> {
-  /** Null if it is a deletion. */
-  readonly value: V | null
-  readonly deleted: boolean
-  readonly seq: number
-  readonly writer: string
-  readonly stamp: Stamp
-}
-
-/** A key whose value changed in the view. */
-export interface Change<K, V> {
-  readonly key: K
-  /** Null when the key is gone. */
-  readonly current: Entry<K, V> | null
-  /** Null when the key is new. */
-  readonly previous: Entry<K, V> | null
-  /** Who wrote what now stands there (or deleted it). */
-  readonly writer: string
-}
-
-/** @see ReadOptions: `wait: false` reads only what is on this device, `timeout` bounds the wait for one block. */
-export interface StreamOptions<K> extends Range<K>, ReadOptions {
-  readonly reverse?: boolean
-  /** Entries at most; default all. */
-  readonly limit?: number
-}
+export type { Engine } from './engine.ts'
+export type { Change, Conflict, Difference, Entry, HistoryEntry, Misfit } from './entry.ts'
+export type { Cas, CasOptions, HistoryStreamOptions, Proposal, StreamOptions } from './options.ts'
 
 export interface Encodings<K, V> {
   /** Default 'utf-8'. */
@@ -106,46 +92,32 @@ export interface SchemaOptions<S extends StandardSchemaV1, E> extends Omit<
   readonly schema: S
 }
 
-/** An entry that is not shown because its value does not fit the schema. */
-export interface Misfit<K> {
-  readonly key: K
-  /** As it is stored. */
-  readonly value: Value
-  readonly issues: readonly SchemaIssue[]
-  readonly seq: number
-  readonly writer: string
-  readonly stamp: Stamp
-}
-
-/** What all sub-databases of one database share. */
-export interface Engine {
-  readonly union: Union
-  /** What is read: the union now, or at one version. */
-  view(options: ReadOptions): Promise<View>
-  readonly refusals: Refusals
-  /** Null for a database that only reads. */
-  readonly queue: WriteQueue | null
-  /** True from the call of `close` on, while what was put before is still being written. */
-  isClosed(): boolean
-  /** Closes the whole database. */
-  close(): Promise<void>
-}
-
-const RANGE_OPTIONS = ['gt', 'gte', 'lt', 'lte'] as const
-const READ_OPTIONS = ['wait', 'timeout'] as const
-const PEEK_OPTIONS = [...RANGE_OPTIONS, ...READ_OPTIONS, 'reverse']
-const STREAM_OPTIONS = [...PEEK_OPTIONS, 'limit']
 const SUB_OPTIONS = ['keyEncoding', 'valueEncoding', 'schema', 'index']
+
+export interface MultiBeeEvents<K, V> {
+  /**
+   * What was written with `cas` has lost after all: another device wrote the key without having seen it, and won. Once per
+   * write; not when a later write that had seen it takes its place. The latest 10,000 such writes since opening are watched.
+   */
+  'cas-lost': [
+    {
+      readonly key: K
+      /** What lost; null for a deletion. */
+      readonly value: V | null
+      /** Null when a deletion won. */
+      readonly winner: Entry<K, V> | null
+    }
+  ]
+}
 
 /** Keys `K`, values `V`; `I` is what may be put, where a schema makes a `V` of it. */
 export class MultiBee<K = string, V = Value, I = V> {
   readonly #engine: Engine
-  readonly #space: Keyspace
-  readonly #keys: KeyEncoding<K>
-  readonly #values: ValueEncoding<V>
+  readonly #codec: EntryCodec<K, V, I>
   readonly #indexes: readonly IndexPath[]
   /** Writes whose schema answers later keep their order. */
   readonly #line = new Line()
+  #events: EventEmitter<MultiBeeEvents<K, V>> | null = null
 
   /** @see openMultiBee, Space.db */
   constructor(
@@ -156,10 +128,8 @@ export class MultiBee<K = string, V = Value, I = V> {
     indexes: readonly IndexPath[] = []
   ) {
     this.#engine = engine
-    this.#space = space
-    this.#keys = keys
-    this.#values = values
     this.#indexes = indexes
+    this.#codec = new EntryCodec(space, keys, values, engine.refusals)
   }
 
   /** Whether this device writes to this database. */
@@ -167,10 +137,19 @@ export class MultiBee<K = string, V = Value, I = V> {
     return this.#engine.queue !== null
   }
 
-  /** Resolves when all logs are open. Not needed before other calls. */
+  /** Of the keys of this database, in its encodings. Nothing for a sub-database's, or its parent's. */
+  get events(): EventEmitter<MultiBeeEvents<K, V>> {
+    if (this.#events === null) {
+      this.#events = new EventEmitter<MultiBeeEvents<K, V>>()
+      this.#engine.queue?.losses.events.on('lost', (loss) => this.#emitLoss(loss))
+    }
+    return this.#events
+  }
+
+  /** Resolves when all logs are open. Not needed before other calls. @throws VERSION_UNAVAILABLE for a checkout */
   async ready(): Promise<void> {
     this.#checkOpen()
-    await this.#engine.union.ready()
+    await (this.#engine.isFixed ? this.#view({}) : this.#engine.union.ready())
   }
 
   /**
@@ -178,39 +157,42 @@ export class MultiBee<K = string, V = Value, I = V> {
    * @throws ENTRY_UNSUPPORTED when a newer version wrote it; BLOCK_UNAVAILABLE in a sparse space with `wait: false` or after
    * `timeout`
    */
-  async get(key: K, options: ReadOptions = {}): Promise<Entry<K, V> | null> {
-    this.#checkOpen()
-    checkOptions('get', options, READ_OPTIONS)
-    checkRead(options)
-    const folded = await this.#fold(this.#encodeKey(key), options)
-    if (isUnreadable(folded)) {
-      throw new ManyhandsError('ENTRY_UNSUPPORTED', 'A newer version wrote this key')
-    }
-    return this.#entryOf(folded)
+  get(key: K, options: ReadOptions = {}): Promise<Entry<K, V> | null> {
+    return this.#get(key, options)
   }
 
   /**
    * Sets the value of a key, over everything that this device has seen there. Resolves when it is durable. Puts issued
    * together are appended together.
-   * @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE (nothing was written), STORE_ codes
+   * @returns false when `cas` said no: nothing was written
+   * @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE (nothing was written), STORE_ codes, READ_ONLY, what `cas` throws;
+   * with `cas`, ENTRY_UNSUPPORTED and BLOCK_UNAVAILABLE as from `get` with `wait: false`
    */
-  async put(key: K, value: I): Promise<void> {
-    await this.#write([this.#putOf(key, value)])
+  async put(key: K, value: I, options: CasOptions<K, V> = {}): Promise<boolean> {
+    this.#queue()
+    return this.#write([this.#putOf(key, value, options)])
   }
 
-  /** Deletes a key, if it is there. A put by another device that had not seen the deletion survives it. */
-  async del(key: K): Promise<void> {
-    await this.#write([this.#deleteOf(key)])
+  /**
+   * Deletes a key, if it is there. A put by another device that had not seen the deletion survives it.
+   * @returns false when `cas` said no: nothing was written
+   */
+  async del(key: K, options: CasOptions<K, V> = {}): Promise<boolean> {
+    this.#queue()
+    return this.#write([this.#deleteOf(key, options)])
   }
 
   /** Puts and deletions that are written together, or not at all. */
-  batch(): MultiBeeBatch<K, I> {
+  batch(): MultiBeeBatch<K, V, I> {
     this.#queue()
-    return new MultiBeeBatch(
-      (key, value) => this.#putOf(key, value),
-      (key) => this.#deleteOf(key),
-      (operations) => this.#write(operations)
-    )
+    return new MultiBeeBatch<K, V, I>({
+      putOf: (key, value, options) => this.#putOf(key, value, options),
+      deleteOf: (key, options) => this.#deleteOf(key, options),
+      write: (operations) => this.#write(operations),
+      get: (key, options, waiting) => this.#get(key, options, waiting),
+      stream: (options, waiting) => this.#entries(options, waiting),
+      peek: (options, waiting) => this.#peek(options, waiting)
+    })
   }
 
   /**
@@ -218,24 +200,59 @@ export class MultiBee<K = string, V = Value, I = V> {
    * @example for await (const { key, value } of db.createReadStream({ gte: 'a/', lt: 'a0', limit: 20 })) console.log(key, value)
    */
   createReadStream(options: StreamOptions<K> = {}): AsyncIterableIterator<Entry<K, V>> {
-    checkOptions('createReadStream', options, STREAM_OPTIONS)
-    return this.#stream(options, (folded) => this.#entryOf(folded))
+    return this.#entries(options)
   }
 
   /** The entries of a range that have conflicts; those won by a deletion too, with `value: null`. */
   conflicts(options: StreamOptions<K> = {}): AsyncIterableIterator<Entry<K, V | null>> {
     checkOptions('conflicts', options, STREAM_OPTIONS)
-    return this.#stream(options, (folded) => {
-      if (folded.conflicts.length === 0) return null
-      return this.#entryOf(folded) ?? this.#tombstoneOf(folded)
-    })
+    return this.#stream(options, (folded) => this.#codec.conflictOf(folded))
   }
 
   /** The first entry of a range, or null. With `reverse`, the last. */
-  async peek(options: Omit<StreamOptions<K>, 'limit'> = {}): Promise<Entry<K, V> | null> {
-    checkOptions('peek', options, PEEK_OPTIONS)
-    for await (const entry of this.createReadStream({ ...options, limit: 1 })) return entry
-    return null
+  peek(options: Omit<StreamOptions<K>, 'limit'> = {}): Promise<Entry<K, V> | null> {
+    return this.#peek(options)
+  }
+
+  /**
+   * Every write of every device at the keys of a range, oldest first, as of this call: each writer's in its own order, those of
+   * different writers by their stamps. Leaving the loop releases everything.
+   * @example for await (const { type, key, writer, stamp } of db.createHistoryStream({ reverse: true, limit: 20 })) { }
+   */
+  createHistoryStream(
+    options: HistoryStreamOptions<K> = {}
+  ): AsyncIterableIterator<HistoryEntry<K, V>> {
+    const { range, reverse, limit, read, since, live } = historyRead(options)
+    if (live && this.#engine.isFixed) invalid('live', 'a database that changes', live)
+    const { union, refusals, tag } = this.#engine
+    const start = since === undefined ? [] : readVersion(since, tag).data
+    const bounds = { ...this.#codec.range(range), reverse }
+    const open = (view: View) =>
+      new History(union, refusals, view, { range: bounds, since: start, live, limit, read })
+    return this.#iterate(read, open, limit, ({ key, written }) =>
+      this.#codec.historyOf(key, written)
+    )
+  }
+
+  /**
+   * The keys of a range at which `other` (left) and this (right) differ: what stands there was written by other writes, or has
+   * other conflicts. In key order, as of this call; costs about as much as was written between the two.
+   * @param other a text of `version()`, or this very database at another time: a checkout, a snapshot, or the live one
+   * @throws VERSION_INVALID, VERSION_FOREIGN; VERSION_UNAVAILABLE from the loop
+   */
+  createDiffStream(
+    other: MultiBee<K, V, I> | string,
+    options: StreamOptions<K> = {}
+  ): AsyncIterableIterator<Difference<K, V>> {
+    checkOptions('createDiffStream', options, STREAM_OPTIONS)
+    const { range, reverse, limit, read } = streamRead(options)
+    const bounds = { ...this.#codec.range(range), reverse }
+    const left = this.#atOtherTime(other).#view(read)
+    left.catch(() => {}) // shown by the first read, if there is one
+    const open = async (right: View) => new Diff(await left, right, bounds, read)
+    return this.#iterate(read, open, limit, (pair) =>
+      this.#codec.differenceOf(pair.left, pair.right)
+    )
   }
 
   /**
@@ -245,9 +262,48 @@ export class MultiBee<K = string, V = Value, I = V> {
    */
   watch(range: Range<K> = {}): AsyncIterableIterator<Change<K, V>> {
     checkOptions('watch', range, RANGE_OPTIONS)
-    return new Watcher(this.#engine.union, this.#range(range), (key, before, after) =>
-      this.#changeOf(key, before, after)
+    this.#checkLive('watch')
+    return new Watcher(this.#engine.union, this.#codec.range(range), (key, before, after) =>
+      this.#codec.changeOf(key, before, after)
     )
+  }
+
+  /**
+   * One entry, kept up to date until the watcher or the database is closed.
+   * @throws as `get`
+   * @example
+   * const watcher = await db.getAndWatch('a')
+   * watcher.on('update', () => console.log(watcher.node?.value))
+   */
+  async getAndWatch(key: K, options: ReadOptions = {}): Promise<EntryWatcher<Entry<K, V>>> {
+    this.#checkOpen()
+    this.#checkLive('getAndWatch')
+    const watcher = new EntryWatcher(this.#engine.union, () => this.#get(key, options))
+    await watcher.open()
+    if (!this.#engine.isClosed()) return watcher
+    await watcher.close()
+    throw closedError()
+  }
+
+  /** What is read here now, as a text: `checkout` shows it again on every device that holds it. */
+  async version(): Promise<string> {
+    return versionOf(await this.#view({}), this.#engine.tag)
+  }
+
+  /** This database as it is now, for reading only. Close it, or not: it holds nothing of its own. */
+  snapshot(): MultiBee<K, V, I> {
+    this.#checkOpen()
+    return this.#with(snapshotOf(this.#engine))
+  }
+
+  /**
+   * This database as it was at a version, for reading only; the same whatever is written or sealed later.
+   * @param version a text of `version()`
+   * @throws VERSION_INVALID, VERSION_FOREIGN; reading it, VERSION_UNAVAILABLE
+   */
+  checkout(version: string): MultiBee<K, V, I> {
+    this.#checkOpen()
+    return this.#with(checkoutOf(this.#engine, readVersion(version, this.#engine.tag)))
   }
 
   /**
@@ -256,7 +312,7 @@ export class MultiBee<K = string, V = Value, I = V> {
    */
   misfits(options: StreamOptions<K> = {}): AsyncIterableIterator<Misfit<K>> {
     checkOptions('misfits', options, STREAM_OPTIONS)
-    return this.#stream(options, (folded) => this.#misfitOf(folded))
+    return this.#stream(options, (folded) => this.#codec.misfitOf(folded))
   }
 
   /**
@@ -265,14 +321,16 @@ export class MultiBee<K = string, V = Value, I = V> {
    */
   by(path: string): SecondaryIndex<K, V> {
     return new SecondaryIndex(findIndexPath(this.#indexes, path), {
-      prefix: this.#space.prefix,
-      range: this.#range({}),
+      prefix: this.#codec.space.prefix,
+      range: this.#codec.range({}),
       view: (read) => this.#view(read),
-      entryOf: (folded) => this.#entryOf(folded),
-      changeOf: (key, before, after) => this.#changeOf(key, before, after),
-      watch: (changeOf) => new Watcher(this.#engine.union, this.#range({}), changeOf),
-      explain: (error) => this.#explain(error),
-      checkStream
+      entryOf: (folded) => this.#codec.entryOf(folded),
+      changeOf: (key, before, after) => this.#codec.changeOf(key, before, after),
+      watch: (changeOf) => {
+        this.#checkLive('watch')
+        return new Watcher(this.#engine.union, this.#codec.range({}), changeOf)
+      },
+      explain: (error) => this.#explain(error)
     })
   }
 
@@ -296,8 +354,8 @@ export class MultiBee<K = string, V = Value, I = V> {
     const values = this.#subValues(options)
     return new MultiBee<unknown, unknown>(
       { ...this.#engine, close: () => Promise.resolve() },
-      this.#space.sub(name),
-      keyEncoding === undefined ? inheritEncoding(this.#keys) : keyEncodingOf(keyEncoding),
+      this.#codec.space.sub(name),
+      keyEncoding === undefined ? inheritEncoding(this.#codec.keys) : keyEncodingOf(keyEncoding),
       schema === undefined ? values : new SchemaEncoding(schemaOf(schema), values),
       parseIndexPaths(index)
     )
@@ -305,7 +363,7 @@ export class MultiBee<K = string, V = Value, I = V> {
 
   /**
    * Closes the database with all its sub-databases; afterwards everything rejects with BEE_CLOSED. Idempotent. A sub-database
-   * has nothing of its own to close: it lives as long as its database.
+   * has nothing of its own to close: it lives as long as its database. Closing a checkout closes that alone.
    */
   async close(): Promise<void> {
     await this.#engine.close()
@@ -315,14 +373,54 @@ export class MultiBee<K = string, V = Value, I = V> {
     await this.close()
   }
 
+  #with(engine: Engine): MultiBee<K, V, I> {
+    const { space, keys, values } = this.#codec
+    return new MultiBee<K, V, I>(engine, space, keys, values, this.#indexes)
+  }
+
   #checkOpen(): void {
-    if (this.#engine.isClosed()) throw closed()
+    if (this.#engine.isClosed()) throw closedError()
+  }
+
+  #checkLive(what: string): void {
+    if (!this.#engine.isFixed) return
+    throw new ManyhandsError('READ_ONLY', `Nothing changes in a checkout: no ${what}`)
   }
 
   #queue(): WriteQueue {
     this.#checkOpen()
     if (this.#engine.queue !== null) return this.#engine.queue
-    throw new ManyhandsError('INVALID_ARGUMENT', 'This database was opened for reading only')
+    throw new ManyhandsError('READ_ONLY', 'This database is for reading only')
+  }
+
+  async #view(options: ReadOptions): Promise<View> {
+    this.#checkOpen()
+    try {
+      return await this.#engine.view(options)
+    } catch (error) {
+      throw this.#explain(error)
+    }
+  }
+
+  /** What fails while the database closes fails because of that, whatever the logs say. */
+  #explain(error: unknown): unknown {
+    return this.#engine.isClosed() ? closedError(error) : error
+  }
+
+  #atOtherTime(other: MultiBee<K, V, I> | string): MultiBee<K, V, I> {
+    if (!(other instanceof MultiBee)) return this.checkout(other)
+    const isSame =
+      other.#engine.union === this.#engine.union && other.#codec.space.equals(this.#codec.space)
+    return isSame ? other : invalid('other', 'this database at another time', other)
+  }
+
+  async #get(key: K, options: ReadOptions, waiting?: Waiting): Promise<Entry<K, V> | null> {
+    this.#checkOpen()
+    checkOptions('get', options, READ_OPTIONS)
+    checkRead(options)
+    const bytes = this.#codec.encodeKey(key)
+    const folded = this.#after(await this.#fold(bytes, options), waiting)
+    return this.#readable(folded)
   }
 
   /** A schema of its own stands over the encoding, not over our schema. */
@@ -333,16 +431,16 @@ export class MultiBee<K = string, V = Value, I = V> {
     readonly schema?: StandardSchemaV1
   }): ValueEncoding<unknown> {
     if (valueEncoding !== undefined) return valueEncodingOf(valueEncoding)
-    const isReplaced = schema !== undefined && this.#values instanceof SchemaEncoding
-    return inheritEncoding(isReplaced ? this.#values.base : this.#values)
+    const { values } = this.#codec
+    const isReplaced = schema !== undefined && values instanceof SchemaEncoding
+    return inheritEncoding(isReplaced ? values.base : values)
   }
 
-  async #write(operations: readonly (Operation | Promise<Operation>)[]): Promise<void> {
-    const queue = this.#queue()
+  async #write(operations: readonly (Operation | Promise<Operation>)[]): Promise<boolean> {
+    this.#checkOpen()
     const ready = this.#line.enter(operations)
     const checked = ready instanceof Promise ? await ready : ready
-    this.#checkOpen()
-    if (checked.length > 0) await queue.write(checked)
+    return this.#queue().write(checked)
   }
 
   async #fold(key: Uint8Array, options: ReadOptions): Promise<FoldedKey> {
@@ -355,199 +453,115 @@ export class MultiBee<K = string, V = Value, I = V> {
     }
   }
 
-  /** What fails while the database closes fails because of that, whatever the logs say. */
-  #explain(error: unknown): unknown {
-    return this.#engine.isClosed() ? closed(error) : error
+  #readable(folded: FoldedKey): Entry<K, V> | null {
+    if (!isUnreadable(folded)) return this.#codec.entryOf(folded)
+    throw new ManyhandsError('ENTRY_UNSUPPORTED', 'A newer version wrote this key')
   }
 
-  #encodeKey(key: K): Uint8Array {
-    return this.#space.encode(encodeWith(this.#keys, key, 'KEY_INVALID'))
+  #after(folded: FoldedKey, waiting: Waiting | undefined): FoldedKey {
+    const operations = waiting?.get(b4a.toString(folded.key, 'latin1'))
+    return operations === undefined ? folded : this.#queue().preview(folded, operations)
   }
 
-  /** A promise when there is a schema that answers later. */
-  #putOf(key: K, value: I): Operation | Promise<Operation> {
-    const bytes = this.#encodeKey(key)
-    const operationOf = (storable: Value) => ({ key: bytes, value: encodeValue(storable) })
-    const put = (given: I) => {
-      const values: ValueEncoding<V> = this.#values
-      // Without a schema there is one type: I = V.
-      if (!(values instanceof SchemaEncoding))
-        return operationOf(
-          inheritEncoding<ValueEncoding<V>, ValueEncoding<I>>(values).encode(given)
-        )
-      const storable = values.validate(given)
-      return isPromise(storable) ? storable.then(operationOf) : operationOf(storable)
-    }
-    return encodeWith({ encode: put }, value, 'VALUE_INVALID')
+  #entries(options: StreamOptions<K>, waiting?: Waiting): AsyncIterableIterator<Entry<K, V>> {
+    checkOptions('createReadStream', options, STREAM_OPTIONS)
+    return this.#stream(options, (folded) => this.#codec.entryOf(folded), waiting)
   }
 
-  #deleteOf(key: K): Operation {
-    return { key: this.#encodeKey(key), value: null }
+  async #peek(options: StreamOptions<K>, waiting?: Waiting): Promise<Entry<K, V> | null> {
+    checkOptions('peek', options, PEEK_OPTIONS)
+    for await (const entry of this.#entries({ ...options, limit: 1 }, waiting)) return entry
+    return null
   }
 
   #stream<E>(
     options: StreamOptions<K>,
-    entryOf: (folded: FoldedKey) => E | null
+    entryOf: (folded: FoldedKey) => E | null,
+    waiting?: Waiting
   ): AsyncIterableIterator<E> {
-    const { reverse = false, limit = Infinity, wait = true, timeout = 0, ...range } = options
-    const read = { wait, timeout }
-    checkStream({ reverse, limit, ...read })
-    const bounds = { ...this.#range(range), reverse }
+    const { range, reverse, limit, read } = streamRead(options)
+    const bounds = { ...this.#codec.range(range), reverse }
+    const over = waiting === undefined || waiting.size === 0 ? null : new Map(waiting)
+    const open = async (view: View) => {
+      const cursor = view.cursor(bounds, read)
+      return over === null
+        ? cursor
+        : overlay(cursor, await this.#over(view, bounds, read, over), reverse)
+    }
+    return this.#iterate(read, open, limit, entryOf)
+  }
+
+  /** The keys of a range that a batch writes, as it leaves them. */
+  async #over(
+    view: View,
+    range: TreeRange,
+    read: ReadOptions,
+    waiting: Waiting
+  ): Promise<readonly FoldedKey[]> {
+    const over: FoldedKey[] = []
+    for (const [{ key }] of waiting.values()) {
+      if (isInRange(key, range)) over.push(this.#after(await view.get(key, read), waiting))
+    }
+    const direction = range.reverse === true ? -1 : 1
+    return over.sort((a, b) => direction * b4a.compare(a.key, b.key))
+  }
+
+  /** A stream over a view as of this call. */
+  #iterate<T, E>(
+    read: ReadOptions,
+    open: (view: View) => Cursor<T> | Promise<Cursor<T>>,
+    limit: number,
+    entryOf: (item: T) => E | null
+  ): AsyncIterableIterator<E> {
     const view = this.#view(read)
     view.catch(() => {}) // shown by the first read, if there is one
     const cursor = lateCursor(
-      async () => (await view).cursor(bounds, read),
+      async () => open(await view),
       (error) => this.#explain(error)
     )
     return iterate(new EntryCursor(cursor, limit, entryOf))
   }
 
-  async #view(options: ReadOptions): Promise<View> {
-    this.#checkOpen()
-    return this.#engine.view(options)
-  }
-
-  #range(range: Range<K>): TreeRange {
-    const encode = (key: K) => encodeWith(this.#keys, key, 'KEY_INVALID')
-    return this.#space.range(range, encode)
-  }
-
-  /** Null for what is not there, and (counted) for what cannot be read here. */
-  #entryOf(folded: FoldedKey): Entry<K, V> | null {
-    const { winner } = folded
-    if (winner === null || winner.said.value === null || winner.said.isUnknownType) return null
-    try {
-      const key = this.#keys.decode(this.#space.decode(folded.key))
-      const value = this.#values.decode(winner.value)
-      const { seq, writer, stamp } = winner.said
-      return { key, value, seq, writer, stamp, conflicts: this.#conflictsOf(folded) }
-    } catch (error) {
-      this.#refuse(winner, error)
-      return null
-    }
-  }
-
-  #tombstoneOf(folded: FoldedKey): Entry<K, V | null> | null {
-    const { winner } = folded
-    if (winner === null || winner.said.value !== null) return null
-    const key = this.#decode(winner, () => this.#keys.decode(this.#space.decode(folded.key)))
-    if (key === REFUSED) return null
-    return { ...placeOf(winner), key, value: null, conflicts: this.#conflictsOf(folded) }
-  }
-
-  #misfitOf(folded: FoldedKey): Misfit<K> | null {
-    const { winner } = folded
-    if (winner === null || winner.said.value === null || winner.said.isUnknownType) return null
-    const key = this.#decode(winner, () => this.#keys.decode(this.#space.decode(folded.key)))
-    if (key === REFUSED) return null
-    try {
-      this.#values.decode(winner.value)
-    } catch (error) {
-      if (!(error instanceof SchemaMismatch)) return null
-      return { ...placeOf(winner), key, value: winner.value, issues: error.issues }
-    }
-    return null
-  }
-
-  #conflictsOf({ conflicts }: FoldedKey): readonly Conflict<V>[] {
-    if (conflicts.length === 0) return NONE
-    return conflicts.flatMap((conflict): Conflict<V>[] => {
-      if (conflict.said.isUnknownType) return []
-      if (conflict.said.value === null)
-        return [{ ...placeOf(conflict), value: null, deleted: true }]
-      const value = this.#decode(conflict, () => this.#values.decode(conflict.value))
-      return value === REFUSED ? [] : [{ ...placeOf(conflict), value, deleted: false }]
+  /** A promise when there is a schema that answers later. */
+  #putOf(key: K, given: I, options: CasOptions<K, V>): Operation | Promise<Operation> {
+    const bytes = this.#codec.encodeKey(key)
+    const operationOf = ({ bytes: value, value: shown }: Storable<V>) => ({
+      key: bytes,
+      value,
+      ...this.#casOf({ type: 'put', key, value: shown }, options)
     })
+    const storable = this.#codec.storableOf(given)
+    return isPromise(storable) ? storable.then(operationOf) : operationOf(storable)
   }
 
-  #changeOf(bytes: Uint8Array, before: FoldedKey, after: FoldedKey): Change<K, V> | null {
-    if (isSameWinner(before, after)) return null
-    const said = after.winner?.said ?? before.winner?.said
-    if (said === undefined) return null
-    const key = this.#decode({ said, value: null }, () =>
-      this.#keys.decode(this.#space.decode(bytes))
-    )
-    if (key === REFUSED) return null
-    const current = this.#entryOf(after)
-    const previous = this.#entryOf(before)
-    if (current === null && previous === null) return null
-    return { key, current, previous, writer: said.writer }
+  #deleteOf(key: K, options: CasOptions<K, V>): Operation {
+    const operation = { key: this.#codec.encodeKey(key), value: null }
+    return { ...operation, ...this.#casOf({ type: 'del', key, value: null }, options) }
   }
 
-  #decode<T>(folded: FoldedValue, decode: () => T): T | typeof REFUSED {
-    try {
-      return decode()
-    } catch (error) {
-      this.#refuse(folded, error)
-      return REFUSED
+  #casOf(next: Proposal<K, V>, options: CasOptions<K, V>): Pick<Operation, 'cas'> {
+    checkOptions(next.type, options, ['cas'])
+    const { cas } = options
+    if (cas === undefined) return {}
+    if (typeof cas !== 'function') invalid('cas', 'a function (previous, next) => boolean', cas)
+    return {
+      cas: (folded) => {
+        const isWanted: unknown = cas(this.#readable(folded), next)
+        // A promise, which is always true, would let every write through.
+        if (typeof isWanted !== 'boolean')
+          invalid('cas', 'a function that gives true or false', isWanted)
+        return isWanted
+      }
     }
   }
 
-  #refuse({ said }: FoldedValue, error: unknown): void {
-    const reason = error instanceof SchemaMismatch ? 'schema-mismatch' : 'encoding-mismatch'
-    this.#engine.refusals.add(said.writer, reason, said.seq)
+  #emitLoss({ lost, folded }: CasLoss): void {
+    if (!this.#codec.space.has(folded.key)) return
+    const write = this.#codec.historyOf(folded.key, lost)
+    if (write === null) return
+    const { key, value } = write
+    this.#events?.emit('cas-lost', { key, value, winner: this.#codec.entryOf(folded) })
   }
-}
-
-const REFUSED = Symbol('refused')
-const NONE: readonly never[] = []
-
-function placeOf({ said }: FoldedValue) {
-  return { seq: said.seq, writer: said.writer, stamp: said.stamp }
-}
-
-function isUnreadable({ winner, unsupported }: FoldedKey): boolean {
-  return winner === null ? unsupported.length > 0 : winner.said.isUnknownType
-}
-
-/** The same value, seen with the same conflicts. */
-function isSameWinner(a: FoldedKey, b: FoldedKey): boolean {
-  if (a.winner === null || b.winner === null) return a.winner === b.winner
-  if (a.conflicts.length !== b.conflicts.length) return false
-  return (
-    isSamePlace(a.winner, b.winner) &&
-    a.conflicts.every((each, i) => isSamePlace(each, b.conflicts[i]))
-  )
-}
-
-function isSamePlace(a: FoldedValue, b: FoldedValue | undefined): boolean {
-  return b !== undefined && a.said.seq === b.said.seq && a.said.writer === b.said.writer
-}
-
-function closed(cause?: unknown): ManyhandsError {
-  return new ManyhandsError('BEE_CLOSED', 'The database is closed', { cause })
-}
-
-/** A getter, a proxy or a codec of the caller's may throw anything: the code says what was wrong, the cause how. */
-function encodeWith<T, U>(
-  encoding: { encode(given: T): U },
-  given: T,
-  code: 'KEY_INVALID' | 'VALUE_INVALID'
-): U {
-  try {
-    return encoding.encode(given)
-  } catch (cause) {
-    if (isManyhandsError(cause)) throw cause
-    const what = code === 'KEY_INVALID' ? 'key' : 'value'
-    throw new ManyhandsError(code, `The ${what} could not be encoded`, { cause })
-  }
-}
-
-function checkRead({ wait, timeout }: ReadOptions): void {
-  if (wait !== undefined && typeof wait !== 'boolean') invalid('wait', 'true or false', wait)
-  if (timeout === undefined || (Number.isFinite(timeout) && timeout >= 0)) return
-  invalid('timeout', 'milliseconds, 0 for ever', timeout)
-}
-
-function checkStream({ reverse, limit, ...read }: StreamOptions<never>): void {
-  checkRead(read)
-  checkLimit(limit)
-  if (typeof reverse !== 'boolean') invalid('reverse', 'true or false', reverse)
-}
-
-function checkLimit(limit: unknown): void {
-  if (limit === Infinity || (Number.isSafeInteger(limit) && Number(limit) >= 0)) return
-  invalid('limit', 'a non-negative integer', limit)
 }
 
 /** The database of strings and anything storable, over a whole engine. */

@@ -13,7 +13,9 @@ import { keyEncodingOf, valueEncodingOf } from './encodings.ts'
 import { checkMode, IndexedReads, type ReadMode } from './indexed-reads.ts'
 import { LocalIndex } from './local-index.ts'
 import { Keyspace } from './keyspace.ts'
-import { MultiBee, type Encodings, type Engine } from './multibee.ts'
+import { NO_TAG } from './checkout.ts'
+import type { Engine } from './engine.ts'
+import { MultiBee, type Encodings } from './multibee.ts'
 import { observeWith, openClock } from './own-clock.ts'
 import { Refusals } from './refusals.ts'
 import { Union } from './union.ts'
@@ -94,7 +96,9 @@ export async function openMultiBee<K = string, V = Value>(
   }
   const engine: Engine = {
     union,
+    tag: NO_TAG,
     view: (options) => reads.view(options),
+    isFixed: false,
     refusals,
     queue,
     isClosed: () => closing !== null,

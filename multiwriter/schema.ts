@@ -34,6 +34,13 @@ export class SchemaMismatch extends Error {
 
 type Checked<V> = StandardSchemaV1.Result<V>
 
+/** A value that fits. */
+export interface Validated<V> {
+  readonly stored: Value
+  /** As it will be read. */
+  readonly shown: V
+}
+
 /** A value encoding whose values fit a schema. */
 export class SchemaEncoding<V, I> implements ValueEncoding<V> {
   /** How valid values become storable ones. */
@@ -46,13 +53,13 @@ export class SchemaEncoding<V, I> implements ValueEncoding<V> {
   }
 
   /**
-   * The storable form of what the schema makes of `given`.
+   * What the schema makes of `given`, and its storable form.
    * @throws VALUE_INVALID naming the issues and their paths
    */
-  validate(given: I): Value | Promise<Value> {
+  validate(given: I): Validated<V> | Promise<Validated<V>> {
     const checked = this.#ask(given)
     if (!isPromise(checked)) return this.#stable(this.base.encode(outputOf(checked)))
-    return checked.then((later) => this.base.encode(outputOf(later))).catch(refuseThrown)
+    return checked.then((later) => this.#unasked(outputOf(later))).catch(refuseThrown)
   }
 
   /** Of a value that was validated. */
@@ -81,10 +88,17 @@ export class SchemaEncoding<V, I> implements ValueEncoding<V> {
   }
 
   /** What would be shown is what is stored, or nothing is stored. */
-  #stable(stored: Value): Value {
+  #stable(stored: Value): Validated<V> {
     const shown = this.#shownOf(stored)
-    if (b4a.equals(encodeValue(this.base.encode(shown)), encodeValue(stored))) return stored
+    if (b4a.equals(encodeValue(this.base.encode(shown)), encodeValue(stored)))
+      return { stored, shown }
     return unstable('The schema changes its own output once more')
+  }
+
+  /** Of a schema that answers later: at reading it is not waited for. */
+  #unasked(output: V): Validated<V> {
+    const stored = this.base.encode(output)
+    return { stored, shown: this.base.decode(stored) }
   }
 
   #shownOf(stored: Value): V {

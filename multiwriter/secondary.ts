@@ -15,7 +15,14 @@ import { iterate, type Cursor } from './cursor.ts'
 import { EntryCursor, lateCursor } from './entry-cursor.ts'
 import { indexedValues, type IndexedValue, type IndexPath } from './index-path.ts'
 import type { Range } from './keyspace.ts'
-import type { Change, Entry, StreamOptions } from './multibee.ts'
+import type { Change, Entry } from './entry.ts'
+import {
+  RANGE_OPTIONS,
+  READ_OPTIONS,
+  STREAM_OPTIONS,
+  streamRead,
+  type StreamOptions
+} from './options.ts'
 import { encodeOrdered, isIndexable, type Indexable } from './ordered-value.ts'
 import type { IndexRow } from './stored-indexes.ts'
 import type { FoldedKey, View } from './view.ts'
@@ -40,7 +47,6 @@ export interface IndexedDatabase<K, V> {
   ): AsyncIterableIterator<Change<K, V>>
   /** What to throw for an error. */
   explain(error: unknown): unknown
-  checkStream(options: Omit<StreamOptions<never>, keyof Range<never>>): void
 }
 
 /** A key whose winner has a value in the range asked for. */
@@ -48,10 +54,6 @@ interface Hit {
   readonly indexed: IndexedValue
   readonly folded: FoldedKey
 }
-
-const RANGE_OPTIONS = ['gt', 'gte', 'lt', 'lte'] as const
-const READ_OPTIONS = ['wait', 'timeout'] as const
-const STREAM_OPTIONS = [...RANGE_OPTIONS, ...READ_OPTIONS, 'reverse', 'limit']
 
 /** The entries of a sub-database, ordered by one path. */
 export class SecondaryIndex<K, V> {
@@ -73,9 +75,7 @@ export class SecondaryIndex<K, V> {
     options: StreamOptions<Indexable> = {}
   ): AsyncIterableIterator<IndexedEntry<K, V>> {
     checkOptions('createReadStream', options, STREAM_OPTIONS)
-    const { reverse = false, limit = Infinity, wait = true, timeout = 0, ...range } = options
-    const read = { wait, timeout }
-    this.#db.checkStream({ reverse, limit, ...read })
+    const { range, reverse, limit, read } = streamRead(options)
     const bounds = { ...boundsOf(range), reverse }
     const view = this.#db.view(read)
     view.catch(() => {}) // shown by the first read, if there is one

@@ -5,7 +5,7 @@
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import z32 from 'z32'
-import type { ClockRepair, HybridLogicalClock } from '../clock/index.ts'
+import { SPACE_TAG_BYTES, type ClockRepair, type HybridLogicalClock } from '../clock/index.ts'
 import {
   LogReader,
   type secureStream,
@@ -148,7 +148,9 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#queue = new WriteQueue(own, this.#union, clock)
     this.db = jsonDatabase({
       union: this.#union,
+      tag: parts.record.address.subarray(0, SPACE_TAG_BYTES),
       view: (options) => this.#reads.view(options),
+      isFixed: false,
       refusals: this.#refusals,
       queue: this.#queue,
       isClosed: () => this.#closing !== null,

@@ -252,9 +252,9 @@ export class View {
   #foldOnly(key: Uint8Array, entry: TreeEntry | undefined, source = 0): FoldedKey | null {
     const part = this.#parts[source]
     if (entry === undefined || part === undefined) return null
-    const said = this.#read(part, entry)
+    const said = this.read(part, entry)
     if (said === null || said === 'unsupported') return null
-    const winner = this.#decode(said)
+    const winner = this.decode(said)
     return winner === null ? null : { key, winner, conflicts: NO_CONFLICTS, unsupported: NOBODY }
   }
 
@@ -271,7 +271,7 @@ export class View {
       const entry = entries[i] ?? null
       const part = this.#parts[sources?.[i] ?? i]
       if (entry === null || part === undefined) continue
-      const said = this.#read(part, entry)
+      const said = this.read(part, entry)
       if (said === 'unsupported') {
         unsupported = [...unsupported, part.writer]
         isOwnUnsupported ||= part.isOwn
@@ -280,7 +280,8 @@ export class View {
     return { key, registers, unsupported, isOwnUnsupported }
   }
 
-  #read(part: Part, { value, seq }: TreeEntry): Said | 'unsupported' | null {
+  /** What an entry of a core says; null or 'unsupported' (counted) when that cannot be read. */
+  read(part: Part, { value, seq }: TreeEntry): Said | 'unsupported' | null {
     const decoded = decodeEntry(value, part.core)
     if (!decoded.ok) {
       this.#hooks.refusals.add(part.writer, decoded.reason, seq)
@@ -307,19 +308,20 @@ export class View {
     const { key, registers, unsupported } = said
     if (registers.length === 0) return { key, winner: null, conflicts: [], unsupported }
     const folded = foldRegisters(registers, this.admitted)
-    const winner = this.#decode(folded.winner)
+    const winner = this.decode(folded.winner)
     if (winner === null) {
       const rest = registers.filter((register) => register !== folded.winner)
       return this.#fold({ ...said, registers: rest })
     }
     if (folded.conflicts.length === 0) return { key, winner, conflicts: NO_CONFLICTS, unsupported }
     const conflicts = folded.conflicts
-      .map((said) => this.#decode(said))
+      .map((said) => this.decode(said))
       .filter((each) => each !== null)
     return { key, winner, conflicts, unsupported }
   }
 
-  #decode(said: Said): FoldedValue | null {
+  /** Null (counted) when the value is not one canonical value. */
+  decode(said: Said): FoldedValue | null {
     if (said.value === null || said.isUnknownType) return { said, value: null }
     try {
       return { said, value: decodeValue(said.value) }

@@ -6,6 +6,7 @@
  * are on this device (a put never waits for the network), and what those and our own earlier register had seen.
  */
 import b4a from 'b4a'
+import z32 from 'z32'
 import type { HybridLogicalClock } from '../clock/index.ts'
 import {
   compareRegisters,
@@ -17,15 +18,10 @@ import {
 } from '../crdt/index.ts'
 import { ManyhandsError } from '../errors.ts'
 import type { OwnLog, TreePut } from '../core/index.ts'
+import { CasLosses } from './cas-losses.ts'
+import { Group, previewOf, type Operation } from './group.ts'
 import type { Union } from './union.ts'
-import type { Said, SaidByAll, View } from './view.ts'
-
-/** One change of one key, with the whole key of the bee. */
-export interface Operation {
-  readonly key: Uint8Array
-  /** Canonical bytes, or null to delete. */
-  readonly value: Uint8Array | null
-}
+import type { FoldedKey, Said, SaidByAll, View } from './view.ts'
 
 /** A group is appended at this size; one caller's batch is never split. */
 const MAX_GROUP_OPERATIONS = 16384
@@ -33,11 +29,13 @@ const MAX_GROUP_BYTES = 4 * 1024 * 1024
 
 interface Pending {
   readonly operations: readonly Operation[]
-  readonly resolve: () => void
+  readonly resolve: (isWritten: boolean) => void
   readonly reject: (error: unknown) => void
 }
 
 export class WriteQueue {
+  /** Compare-and-set writes that another device's write has beaten since. */
+  readonly losses: CasLosses
   readonly #log: OwnLog
   readonly #union: Union
   readonly #clock: HybridLogicalClock
@@ -48,14 +46,23 @@ export class WriteQueue {
     this.#log = log
     this.#union = union
     this.#clock = clock
+    this.losses = new CasLosses(union, z32.encode(log.core.key))
   }
 
-  /** Resolves when the operations are durable, all in one batch; rejects when none of them was written. */
-  write(operations: readonly Operation[]): Promise<void> {
+  /**
+   * True when the operations are durable, all in one batch; false when a `cas` among them said no. Then, as on a rejection,
+   * none of them was written.
+   */
+  write(operations: readonly Operation[]): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#pending.push({ operations, resolve, reject })
       this.#draining ??= this.#drain()
     })
+  }
+
+  /** What operations on one key would make of what stands there. */
+  preview(folded: FoldedKey, operations: readonly Operation[]): FoldedKey {
+    return previewOf(folded, operations, this.#log.core, this.#clock.now())
   }
 
   /** Waits for what was issued. */
@@ -89,14 +96,22 @@ export class WriteQueue {
 
   /** Never rejects: each caller gets its own outcome. */
   async #commit(group: readonly Pending[]): Promise<void> {
-    const accepted: Pending[] = []
+    const verdicts: [Pending, boolean][] = []
     try {
       const view = await this.#union.view(LOCAL)
       const known = await learn(group, view)
-      for (const pending of group) if (isAccepted(pending, known)) accepted.push(pending)
-      const puts = this.#putsOf(accepted, known, view.admitted)
+      const composed = new Group(view, this.#log.core, () => this.#clock.now())
+      for (const pending of group) {
+        if (!isAccepted(pending, known)) continue
+        const taken = composed.add(pending.operations)
+        const isTaken = taken instanceof Promise ? await taken.catch(pending.reject) : taken
+        if (isTaken !== undefined) verdicts.push([pending, isTaken])
+      }
+      const puts = this.#putsOf(composed, known, view.admitted)
       if (puts.length > 0) await this.#log.append(puts)
-      for (const { resolve } of accepted) resolve()
+      this.losses.watch(composed.casWrites())
+      // Not before: who was refused for what another call of this group writes must not hear so if that was not written.
+      for (const [{ resolve }, isTaken] of verdicts) resolve(isTaken)
     } catch (error) {
       // A rejection after a resolution does nothing, so those refused above keep their own reason.
       for (const { reject } of group) reject(error)
@@ -105,19 +120,16 @@ export class WriteQueue {
 
   /** One put per key: of several operations on one key the last stands. */
   #putsOf(
-    accepted: readonly Pending[],
+    composed: Group,
     known: ReadonlyMap<string, SaidByAll>,
     admitted: AdmittedLength
   ): TreePut[] {
-    const last = new Map<string, Operation>()
-    for (const { operations } of accepted) {
-      for (const operation of operations) last.set(b4a.toString(operation.key, 'latin1'), operation)
-    }
+    const { last } = composed
     for (const [id, { value }] of last) {
       if (value === null && isGone(known.get(id), admitted)) last.delete(id)
     }
     if (last.size === 0) return []
-    const stamp = this.#clock.now()
+    const stamp = composed.stamp
     // In key order, for the same reason as in `learn`.
     return [...known].flatMap(([id, said]) => {
       const operation = last.get(id)

@@ -14,6 +14,7 @@ import { TreeContext } from './context.ts'
 import { TreeRefusal } from './refusal.ts'
 import { TreeSnapshot, type ReadOptions } from './snapshot.ts'
 import type { TreeWriter } from './writer.ts'
+import { readWritten, type WrittenBlock } from './written.ts'
 
 /** So many bad places are stepped over one by one; each costs a retry, so from then on the steps double. */
 const MAX_SINGLE_STEPS = 128
@@ -127,6 +128,12 @@ export class LogReader {
       }
     }
     return [...keys.values()]
+  }
+
+  /** What the blocks from `start` up to `end` wrote, read together; without those that were cleared. @throws BLOCK_UNAVAILABLE */
+  written(start: number, end: number, options: ReadOptions): Promise<readonly WrittenBlock[]> {
+    const context = this.#writer?.context ?? this.#context
+    return readWritten(context, start, end, !this.#sparse, options)
   }
 
   async close(): Promise<void> {

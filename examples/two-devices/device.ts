@@ -62,7 +62,10 @@ class Session implements DeviceCalls {
 
   async edit({ key, set }: Edit): Promise<void> {
     const { db } = this.#opened()
-    if (set === null) return db.del(key)
+    if (set === null) {
+      await db.del(key)
+      return
+    }
     const there = await db.get(key)
     await db.put(key, { ...fieldsOf(there), ...set })
   }

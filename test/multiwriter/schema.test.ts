@@ -143,6 +143,34 @@ test('writes keep their order while a schema thinks', async () => {
   assert.is(await db.get('a'), null, 'a deletion, which needs no schema, does not overtake')
 })
 
+test('cas and batches see what the schema makes of a value', async () => {
+  const contacts = space.db.sub(freshName(), { schema: zodContact })
+  const seen: Value[] = []
+  const written = await contacts.put(
+    'ann',
+    { name: ' Ann ', email: 'A@b.example' },
+    {
+      cas: (previous, next) => {
+        seen.push(next.value?.name ?? null, next.value?.tags ?? null)
+        return previous === null
+      }
+    }
+  )
+  assert.is(written, true)
+  assert.equal(seen, ['Ann', []])
+  const batch = contacts.batch().put('bob', { name: ' Bob ', email: 'b@b.example' })
+  assert.is((await batch.get('bob'))?.value.name, 'Bob')
+  batch.close()
+})
+
+test('a batch shows what a schema has answered for', async () => {
+  const schema = slowSchema()
+  const batch = space.db.sub(freshName(), { schema }).batch().put('a', 1)
+  assert.is(await batch.get('a'), null)
+  schema.answer()
+  assert.is(await batch.flush(), true)
+})
+
 test('a refused write does not hold up those behind it', async () => {
   const schema = slowSchema()
   const db = space.db.sub(freshName(), { schema })

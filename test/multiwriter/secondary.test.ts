@@ -152,6 +152,22 @@ inBothModes('a stream shows the moment of its call', async () => {
   )
 })
 
+inBothModes('a snapshot and a checkout have the indexes of their moment', async () => {
+  const db = await people()
+  const version = await db.version()
+  const snapshot = db.snapshot()
+  await db.put('bob', { age: 1000 })
+  for (const past of [snapshot, db.checkout(version)]) {
+    assert.equal(await read(past, 'age'), [
+      [7, 'dan'],
+      [41, 'bob'],
+      ['41', 'fay']
+    ])
+    await rejectsWith('READ_ONLY', () => past.by('age').watch())
+  }
+  assert.equal((await read(db, 'age'))[1], [1000, 'bob'])
+})
+
 inBothModes('an index sees its own sub-database only', async () => {
   const db = await people()
   const inner = db.sub('inner', { index: INDEX })
