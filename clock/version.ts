@@ -80,10 +80,16 @@ function decode(state: State & { buffer: Uint8Array }): Version | null {
 function decodeCores(state: State): readonly CoreLength[] | null {
   const count = c.uint.decode(state)
   if (count > MAX_CORES) return null
-  return Array.from({ length: count }, () => ({
+  const cores = Array.from({ length: count }, () => ({
     core: c.fixed32.decode(state),
     length: c.uint.decode(state)
   }))
+  return cores.every((each, i) => i === 0 || isBelow(cores[i - 1], each)) ? cores : null
+}
+
+/** Strictly: a core that is named twice would be read twice. */
+function isBelow(a: CoreLength | undefined, b: CoreLength): boolean {
+  return a !== undefined && b4a.compare(a.core, b.core) < 0
 }
 
 function canonical(cores: readonly CoreLength[]): readonly CoreLength[] {

@@ -36,7 +36,8 @@ export function versionOf(view: View, tag: Uint8Array): string {
   return encodeVersion({ space: tag, acl: [], data: lengthsOf(view) })
 }
 
-function lengthsOf(view: View): readonly CoreLength[] {
+/** How far each log is read in a view. */
+export function lengthsOf(view: View): readonly CoreLength[] {
   return view.parts.map(({ core, tree }) => ({ core, length: tree.length }))
 }
 

@@ -12,8 +12,11 @@ import {
   type TransportFactory
 } from '../core/index.ts'
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
+import type { Value } from '../crdt/index.ts'
 import { Connections } from './connections.ts'
 import { checkMode, type ReadMode } from './indexed-reads.ts'
+import { decodeLink } from './link.ts'
+import { foreign, type LinkPlace, type OpenLinkOptions } from './open-link.ts'
 import { checkReplicate, Space, type RawStream, type ReplicateOptions } from './space.ts'
 import { decodeTicket, isTicket } from './ticket.ts'
 
@@ -53,6 +56,11 @@ export interface OpenSpaceOptions {
    * whichever is sooner. The answers are the same. A sparse space has no index.
    */
   readonly mode?: ReadMode
+}
+
+/** What a link leads to. */
+export interface LinkTarget<K, V> extends LinkPlace<K, V> {
+  readonly space: Space
 }
 
 export class Device extends EventEmitter<DeviceEvents> {
@@ -138,6 +146,22 @@ export class Device extends EventEmitter<DeviceEvents> {
     const { address, membershipKey, open } = decodeTicket(which)
     const secrets = { address, membershipKey, salt: randomBytes(32) }
     return this.#add(secrets, { address, name, open, sparse, writers: [] }, mode)
+  }
+
+  /**
+   * Opens what a link leads to: a space, a sub-database or a key; now, or as it was.
+   * @throws LINK_INVALID, SPACE_UNKNOWN; LINK_MISMATCH when a log was rewritten since a strong link was made; KEY_INVALID;
+   * VERSION_UNAVAILABLE when what is needed is neither here nor with a peer that answers within `timeout`
+   */
+  async openLink<K = string, V = Value>(
+    url: string,
+    options: OpenLinkOptions<K, V> = {}
+  ): Promise<LinkTarget<K, V>> {
+    this.#checkOpen()
+    const { space: address } = decodeLink(url)
+    if (this.#find(address) === null) throw foreign(address)
+    const space = await this.openSpace(address)
+    return { space, ...(await space.openLink(url, options)) }
   }
 
   /**
@@ -237,14 +261,14 @@ export class Device extends EventEmitter<DeviceEvents> {
         this.#remember(b4a.toString(record.address, 'hex'), closed)
       }
     })
-    this.#connections.add(space.link)
+    this.#connections.add(space.wire)
     if (this.#closing === null) this.#transport?.join(topicOf(secrets.membershipKey))
     return space
   }
 
-  #forget({ link }: Space, address: Uint8Array, membershipKey: Uint8Array): void {
+  #forget({ wire }: Space, address: Uint8Array, membershipKey: Uint8Array): void {
     this.#spaces.delete(b4a.toString(address, 'hex'))
-    this.#connections.remove(link)
+    this.#connections.remove(wire)
     // Leaving is a courtesy to the network; it fails when the transport is gone.
     this.#transport?.leave(topicOf(membershipKey)).catch(() => {})
   }

@@ -1,10 +1,20 @@
 /** Composition: the union of many devices' logs, the database on it, spaces and devices. */
 
 export { Device } from './device.ts'
-export type { CreateSpaceOptions, DeviceEvents, DeviceParts, OpenSpaceOptions } from './device.ts'
+export type {
+  CreateSpaceOptions,
+  DeviceEvents,
+  DeviceParts,
+  LinkTarget,
+  OpenSpaceOptions
+} from './device.ts'
 
 export { Space } from './space.ts'
 export type { SpaceEvents, WriterInfo } from './space.ts'
+
+export type { RestoreReport, RevertOptions, RevertReport, UndoOptions } from './undo.ts'
+export type { Checkout } from './versions.ts'
+export type { LinkOptions, LinkPlace, OpenLinkOptions } from './open-link.ts'
 
 export { MultiBee } from './multibee.ts'
 export type {
@@ -33,7 +43,7 @@ export type { MultiBeeOptions } from './open.ts'
 export type { MultiBeeBatch } from './batch.ts'
 export type { KeyEncoding, ValueEncoding } from './encodings.ts'
 export { MAX_KEY_BYTES } from './keyspace.ts'
-export type { Range } from './keyspace.ts'
+export type { Range, SubPath } from './keyspace.ts'
 
 export type { ReadMode } from './indexed-reads.ts'
 export type { IndexProgress, IndexRebuild } from './local-index.ts'

@@ -21,6 +21,7 @@ const MAX_NAME_BYTES = 255
 const MAX_PATH_BYTES = 1024
 
 const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** The bounds of a range read; strings or whatever the key encoding takes. */
 export interface Range<K> {
@@ -28,6 +29,35 @@ export interface Range<K> {
   readonly gte?: K
   readonly lt?: K
   readonly lte?: K
+}
+
+/** Which sub-database: its name, or the names on the way to it; [] is the database itself. */
+export type SubPath = string | readonly string[]
+
+/** @throws INVALID_ARGUMENT */
+export function pathOf(sub: SubPath): readonly string[] {
+  const path = typeof sub === 'string' ? [sub] : sub
+  if (!Array.isArray(path)) invalid('sub', 'a name, or an array of names', sub)
+  void new Keyspace(path) // checks them
+  return path
+}
+
+/** A key of the bee, taken apart. */
+export interface SplitKey {
+  readonly path: readonly string[]
+  /** The caller's part. */
+  readonly key: Uint8Array
+}
+
+/** Of a key that a Keyspace made. */
+export function splitKey(bytes: Uint8Array): SplitKey {
+  const path: string[] = []
+  let at = 1 // behind the section
+  for (let length = bytes[at] ?? 0; length > 0; length = bytes[at] ?? 0) {
+    path.push(decoder.decode(bytes.subarray(at + 1, at + 1 + length)))
+    at += 1 + length
+  }
+  return { path, key: bytes.subarray(at + 1) }
 }
 
 /** One sub-database's part of the key space. */
@@ -91,6 +121,17 @@ export class Keyspace {
           ? { lte: bound(lte) }
           : { lt: this.#end() }
     return { ...lower, ...upper }
+  }
+
+  /** This space and all spaces inside it. */
+  get whole(): TreeRange {
+    const start = this.#prefix.subarray(0, -1)
+    const end = b4a.from(start)
+    // Never all 0xff: the first byte is the section.
+    let at = end.byteLength - 1
+    while (end[at] === 0xff) at--
+    end[at] = (end[at] ?? 0) + 1
+    return { gte: start, lt: end.subarray(0, at + 1) }
   }
 
   /** The first key behind this space: the prefix ends in 0x00. */

@@ -20,12 +20,31 @@ import {
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { IndexedReads, type ReadMode } from './indexed-reads.ts'
 import { LocalIndex, type IndexProgress, type IndexRebuild } from './local-index.ts'
-import { jsonDatabase, type MultiBee } from './multibee.ts'
+import type { Value } from '../crdt/index.ts'
+import type { Engine } from './engine.ts'
+import { jsonDatabase, type Difference, type MultiBee, type StreamOptions } from './multibee.ts'
+import {
+  followLink,
+  linkTo,
+  type LinkOptions,
+  type LinkPlace,
+  type OpenLinkOptions
+} from './open-link.ts'
+import { checkRead, READ_OPTIONS } from './options.ts'
 import { openClock, observeWith } from './own-clock.ts'
 import { Refusals, type Refusal } from './refusals.ts'
 import { encodeTicket } from './ticket.ts'
+import {
+  restore,
+  revert,
+  type RestoreReport,
+  type RevertOptions,
+  type RevertReport,
+  type UndoOptions
+} from './undo.ts'
 import { Union } from './union.ts'
 import type { View } from './view.ts'
+import { checkoutSpace, versionAt, versionIn, versionNow, type Checkout } from './versions.ts'
 import { WriteQueue } from './write-queue.ts'
 import { WriterList } from './writers.ts'
 
@@ -96,10 +115,11 @@ export class Space extends EventEmitter<SpaceEvents> {
   /** What the clock was set back from at opening, if it had once run far ahead; then past stamps stay as they are. */
   readonly clockRepair: ClockRepair | null
   /** For connections; not for applications. */
-  readonly link: SpaceLink
+  readonly wire: SpaceLink
 
   readonly #parts: SpaceParts
   readonly #union: Union
+  readonly #engine: Engine
   readonly #writers: WriterList
   readonly #refusals: Refusals
   readonly #queue: WriteQueue
@@ -146,7 +166,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     })
     this.#reads = this.#union
     this.#queue = new WriteQueue(own, this.#union, clock)
-    this.db = jsonDatabase({
+    this.#engine = {
       union: this.#union,
       tag: parts.record.address.subarray(0, SPACE_TAG_BYTES),
       view: (options) => this.#reads.view(options),
@@ -155,8 +175,9 @@ export class Space extends EventEmitter<SpaceEvents> {
       queue: this.#queue,
       isClosed: () => this.#closing !== null,
       close: () => this.close()
-    })
-    this.link = this.#makeLink(own)
+    }
+    this.db = jsonDatabase(this.#engine)
+    this.wire = this.#makeLink(own)
   }
 
   /** Lets its bearer in. Keep it secret. */
@@ -204,7 +225,90 @@ export class Space extends EventEmitter<SpaceEvents> {
   replicate(stream: unknown, options: ReplicateOptions = {}): unknown {
     this.#checkOpen()
     checkReplicate(options)
-    return this.#parts.replicate(this.link, stream, options.initiator)
+    return this.#parts.replicate(this.wire, stream, options.initiator)
+  }
+
+  /** The text that names what is read now, for ever. */
+  async version(options: ReadOptions = {}): Promise<string> {
+    this.#checkOpen()
+    return versionNow(this.#engine, checkReadOptions('version', options))
+  }
+
+  /**
+   * The space as it was at a version: reads only, and never changes, whatever arrives or is sealed later. What of it is not on
+   * this device, the first read tells (VERSION_UNAVAILABLE).
+   * @throws VERSION_INVALID, VERSION_FOREIGN
+   */
+  checkout(version: string): Checkout {
+    this.#checkOpen()
+    return checkoutSpace(this.#engine, version)
+  }
+
+  /**
+   * The version at a time: of each log, everything before the first batch that was stamped later. Reads through every log.
+   * @param time a Date, or milliseconds since 1970
+   */
+  async at(time: Date | number, options: ReadOptions = {}): Promise<string> {
+    this.#checkOpen()
+    return versionAt(this.#engine, time, checkReadOptions('at', options))
+  }
+
+  /**
+   * What differs between two versions of the database, in key order. For a sub-database:
+   * `space.checkout(right).db.sub(name).createDiffStream(left)`.
+   * @throws VERSION_INVALID, VERSION_FOREIGN; VERSION_UNAVAILABLE from the loop
+   */
+  diff(
+    left: string,
+    right: string,
+    options: StreamOptions<string> = {}
+  ): AsyncIterableIterator<Difference<string, Value>> {
+    this.#checkOpen()
+    versionIn(this.#engine, left)
+    return this.checkout(right).db.createDiffStream(left, options)
+  }
+
+  /**
+   * Gives what the options name (default: everything) the values it had at a version, as new entries: nothing of history is
+   * lost, and undoing that is another restore. Conflicts of then come back as what won then.
+   * @throws VERSION_ codes, BLOCK_UNAVAILABLE, STORE_ codes
+   */
+  async restore(version: string, options: UndoOptions = {}): Promise<RestoreReport> {
+    this.#checkOpen()
+    return restore(this.#engine, version, options)
+  }
+
+  /**
+   * Undoes one writer's work after a version, as new entries. What others wrote over it since stays, and so does what shows
+   * instead of it.
+   * @example await space.revert({ writer: phone.writer, after: yesterday, gte: 'contacts/', lt: 'contacts0' })
+   * @throws INVALID_ARGUMENT, VERSION_ codes, BLOCK_UNAVAILABLE, STORE_ codes
+   */
+  async revert(options: RevertOptions): Promise<RevertReport> {
+    this.#checkOpen()
+    return revert(this.#engine, options)
+  }
+
+  /**
+   * A link to the space, a sub-database or a key; now, at a version, or proving which state was meant (docs/FORMAT.md, "Link").
+   * It lets nobody in: who opens it (`device.openLink`) is in the space.
+   * @throws KEY_INVALID, VERSION_ codes
+   */
+  async link(options: LinkOptions = {}): Promise<string> {
+    this.#checkOpen()
+    return linkTo(this.#engine, this.address, options)
+  }
+
+  /**
+   * Where a link into this space leads. @see Device.openLink
+   * @throws LINK_INVALID, LINK_MISMATCH, SPACE_UNKNOWN, KEY_INVALID, VERSION_ codes
+   */
+  async openLink<K = string, V = Value>(
+    url: string,
+    options: OpenLinkOptions<K, V> = {}
+  ): Promise<LinkPlace<K, V>> {
+    this.#checkOpen()
+    return followLink(this.#engine, this.address, url, options)
   }
 
   /** Finishes what was put, then closes. Idempotent. */
@@ -295,6 +399,12 @@ export function checkReplicate(options: ReplicateOptions): void {
   if (initiator !== undefined && typeof initiator !== 'boolean') {
     invalid('initiator', 'true or false', initiator)
   }
+}
+
+function checkReadOptions(what: string, options: ReadOptions): ReadOptions {
+  checkOptions(what, options, READ_OPTIONS)
+  checkRead(options)
+  return options
 }
 
 function parseWriter(writer: unknown): Uint8Array {

@@ -217,7 +217,7 @@ class Source {
   /** The log at a length that it once had. @throws VERSION_UNAVAILABLE */
   async partAt(length: number, options: ReadOptions): Promise<Part> {
     const { key, id } = this.log
-    const tree = await this.log.snapshot(length, options).catch((cause: unknown) => {
+    const tree = await this.#snapshotAt(length, options).catch((cause: unknown) => {
       throw isManyhandsError(cause, 'BLOCK_UNAVAILABLE') ? gone(id, length, cause) : cause
     })
     if (tree.length !== length) throw gone(id, length)
@@ -227,6 +227,18 @@ class Source {
       return this.log.snapshot(Math.min(length, refusal.seq), options)
     }
     return { core: key, writer: id, isOwn: this.#isOwn, tree, refuse }
+  }
+
+  /** Shorter where the log is, or has been found bad: remote data never throws out of a view. */
+  async #snapshotAt(length: number, options: ReadOptions): Promise<TreeSnapshot> {
+    for (;;) {
+      try {
+        return await this.log.snapshot(length, options)
+      } catch (error) {
+        if (!(error instanceof TreeRefusal)) throw error
+        await this.#refuse(error)
+      }
+    }
   }
 
   /** With `wait: false`, a sparse log whose newest root is not here is read as far as it was before. */

@@ -9,6 +9,7 @@ import b4a from 'b4a'
 import type Hypercore from 'hypercore'
 import SessionConfig from 'hyperbee2/lib/session-config.js'
 import z32 from 'z32'
+import { ManyhandsError } from '../../errors.ts'
 import { wholeBatches } from './batches.ts'
 import { TreeContext } from './context.ts'
 import { TreeRefusal } from './refusal.ts'
@@ -86,11 +87,6 @@ export class LogReader {
     return new TreeSnapshot(this.#writer?.context ?? this.#context, length)
   }
 
-  /** What names the first `length` blocks; null when the log is shorter. Only for logs that are here as a whole. */
-  async treeHash(length: number): Promise<Uint8Array | null> {
-    return length > this.#core.length ? null : this.#core.treeHash(length)
-  }
-
   /** Reads the log from now on only below the block that shows it to be bad; rounding leaves out the rest of its batch. */
   refuse({ reason, seq }: TreeRefusal): Promise<void> {
     if (reason === 'conflict') this.#conflict = 'said'
@@ -136,6 +132,30 @@ export class LogReader {
     return readWritten(context, start, end, !this.#sparse, options)
   }
 
+  /**
+   * What the log's first `length` blocks hash to: what names them, and what their writer signed. Null when the log is shorter. A
+   * log that is not here as a whole may have to ask a peer. @throws BLOCK_UNAVAILABLE
+   */
+  async treeHash(
+    length: number,
+    { wait = true, timeout = 0 }: ReadOptions = {}
+  ): Promise<Uint8Array | null> {
+    const core = this.#core
+    await core.ready() // the session that follows a conflict may not be open yet
+    if (length > core.length) return null
+    try {
+      // Hypercore would wait for this block for ever. With it comes what the hash is made of.
+      const isHere = length === 0 || (await core.has(length - 1))
+      if (isHere || (await core.get(length - 1, { wait, timeout })) !== null) {
+        return await core.treeHash(length)
+      }
+    } catch (cause) {
+      if (core.closing !== null) throw cause
+      throw hashUnavailable(length, cause)
+    }
+    throw hashUnavailable(length)
+  }
+
   async close(): Promise<void> {
     this.#core.off('append', this.#onchange)
     this.#core.off('download', this.#onchange)
@@ -175,6 +195,11 @@ export class LogReader {
 function nullIfRefused(error: unknown): null {
   if (error instanceof TreeRefusal) return null
   throw error
+}
+
+function hashUnavailable(length: number, cause?: unknown): ManyhandsError {
+  const message = `The hash of a log's first ${length} blocks is not on this device`
+  return new ManyhandsError('BLOCK_UNAVAILABLE', message, { cause })
 }
 
 /** One storage read, or one round trip, for so many blocks. */

@@ -49,6 +49,14 @@ test('no other text is read as a version: not a cut one, a longer one, nor one w
     assert.is(decodeVersion(text), null)
 })
 
+test('a core named twice makes no version: it would be read twice', () => {
+  const once = { core: b4a.alloc(32, 1), length: 5 }
+  for (const length of [5, 6]) {
+    const data = [once, { ...once, length }]
+    assert.is(decodeVersion(encodeVersion({ space: b4a.alloc(8), acl: [], data })), null)
+  }
+})
+
 function sorted(list: Version['data']): Version['data'] {
   return list.toSorted((a, b) => b4a.compare(a.core, b.core))
 }

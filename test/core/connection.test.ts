@@ -9,7 +9,7 @@ import { helloOf, logsOf, RawPeer } from '../support/raw-peer.ts'
 import { within } from '../support/within.ts'
 
 const membershipKeyOf = (space: Space) => decodeTicket(space.ticket).membershipKey
-const discoveryKeyOf = (space: Space) => space.link.cores()[0]?.discoveryKey ?? b4a.alloc(32)
+const discoveryKeyOf = (space: Space) => space.wire.cores()[0]?.discoveryKey ?? b4a.alloc(32)
 const keyNumber = (n: number) => b4a.concat([b4a.from([n >> 8, n & 255]), b4a.alloc(30, 1)])
 
 /** One law over two fresh devices, the first of which has written something. */

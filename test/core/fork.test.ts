@@ -4,26 +4,15 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import z32 from 'z32'
 import { TreeWriter } from '../../core/tree/writer.ts'
-import type { Hypercore } from '../../core/index.ts'
 import type { Space } from '../../multiwriter/index.ts'
-import { decodeTicket } from '../../multiwriter/ticket.ts'
 import { openTwoDevices, until } from '../support/devices.ts'
 import { dbKey, entryOf } from '../support/forge.ts'
-import { helloOf, RawPeer } from '../support/raw-peer.ts'
+import { serve } from '../support/serve.ts'
 import { openLogStore } from '../support/tree.ts'
 import { within } from '../support/within.ts'
 
 const failures: unknown[] = []
 process.on('unhandledRejection', (error) => failures.push(error))
-
-/** A member that serves one log, whoever's it is. */
-async function serve(space: Space, core: Hypercore): Promise<RawPeer> {
-  const peer = new RawPeer(space)
-  const { membershipKey } = decodeTicket(space.ticket)
-  await peer.greet(membershipKey, () => helloOf(peer.proof(membershipKey)))
-  core.core.replicator.attachTo(peer.mux)
-  return peer
-}
 
 const putNumber = (n: number, value = `value ${n}`) => ({
   key: dbKey(`n-${String(n).padStart(4, '0')}`),

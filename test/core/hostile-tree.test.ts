@@ -100,19 +100,19 @@ async function putAll(space: Space, keys: readonly string[]): Promise<void> {
 
 /** The writable session of a space's own log. */
 function ownCore(space: Space): Hypercore {
-  const own = space.link.cores().find((core) => isNamed(space.writer, core, space))
+  const own = space.wire.cores().find((core) => isNamed(space.writer, core, space))
   if (own === undefined) throw new Error('A space has a log of its own')
   return own
 }
 
 function isNamed(writer: string, core: Hypercore, space: Space): boolean {
   const index = space.writers().findIndex((each) => each.writer === writer)
-  return space.link.cores()[index] === core
+  return space.wire.cores()[index] === core
 }
 
 /** Resolves when every block of the hostile log is on the honest device. */
 async function arrived({ mine, past }: Scene): Promise<void> {
-  const copy = mine.link.cores().find((core) => b4a.equals(core.key, past.core.key))
+  const copy = mine.wire.cores().find((core) => b4a.equals(core.key, past.core.key))
   await until(() => copy?.contiguousLength === past.core.length)
 }
 

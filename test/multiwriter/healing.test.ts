@@ -82,7 +82,7 @@ test('a peer that goes away while it gives the tail back leaves nothing hanging'
   const { storage, address, held, close } = await restored()
   const device = await openDevice({ storage })
   const space = await device.openSpace(address)
-  const own = space.link.cores().find((core) => core.length > 0)
+  const own = space.wire.cores().find((core) => core.length > 0)
   const before = own?.length ?? 0
   const cut = connect(space, held)
   await until(() => (own?.length ?? 0) > before)

@@ -214,9 +214,9 @@ async function openSparse(order: (i: number) => number) {
     await batch.flush()
   }
   two.connect()
-  const local = two.spaceA.link.cores().find((core) => core.length > 0)
+  const local = two.spaceA.wire.cores().find((core) => core.length > 0)
   if (local === undefined) throw new Error('The writer has a log')
-  const copy = () => two.spaceB.link.cores().find((core) => b4a.equals(core.key, local.key))
+  const copy = () => two.spaceB.wire.cores().find((core) => b4a.equals(core.key, local.key))
   await until(() => copy()?.length === local.length)
   const remote = copy()
   if (remote === undefined) throw new Error('The reader has a copy')

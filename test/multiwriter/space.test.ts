@@ -428,6 +428,7 @@ for (const [method, call] of Object.entries(SPACE_AFTER_CLOSE)) {
 const DEVICE_AFTER_CLOSE: Record<string, (device: Device) => unknown> = {
   createSpace: (device) => device.createSpace(),
   openSpace: (device) => device.openSpace('y'.repeat(52)),
+  openLink: (device) => device.openLink('manyhands://' + 'y'.repeat(52)),
   replicate: (device) => device.replicate(true)
 }
 

@@ -276,7 +276,7 @@ class SimDevice {
     for (;;) {
       const before = JSON.stringify([...this.held()])
       const fast = await exportSpace(this.space, SUBS)
-      const cores = this.space.link.cores().map((core) => ({ core, seal: Infinity }))
+      const cores = this.space.wire.cores().map((core) => ({ core, seal: Infinity }))
       const slow = exportSlowly(await viewSlowly(cores), SUBS)
       const difference = await this.#lookupDifference()
       if (before !== JSON.stringify([...this.held()])) continue

@@ -1,0 +1,294 @@
+/**
+ * Undoing: old values written again, as new entries of this device. Nothing is taken out of history, so an undo can be undone.
+ *
+ * `restore` gives a range the values it had at a version. Each key goes back at one moment: what was written to it before that
+ * moment goes, what is written after it stays.
+ *
+ * `revert` undoes one writer's later work, and nobody else's. A key is written only where the value that shows is that later
+ * work's; it gets the value that shows without it: the fold of the same entries, with that one log at its older length. Where
+ * somebody else has written over it since, or wins over it, the key is left alone. So reverting twice is reverting once, and
+ * two devices that revert at once write the same. The test's slow twin folds everything from scratch (test/oracle/revert.ts).
+ *
+ * Both first read all they need, so that what is missing is told before anything is written; then they write in batches that
+ * are each whole, and look again at each key just before. What only a newer version can read is left alone, and counted.
+ */
+import b4a from 'b4a'
+import { checkOptions, invalid } from '../errors.ts'
+import type { CoreLength } from '../clock/index.ts'
+import type { ReadOptions, TreeRange } from '../core/index.ts'
+import { changedKeys } from './changed.ts'
+import { lengthsOf } from './checkout.ts'
+import { iterate } from './cursor.ts'
+import { keyEncodingOf } from './encodings.ts'
+import { closedError, type Engine } from './engine.ts'
+import { isUnreadable } from './entry.ts'
+import type { Operation } from './group.ts'
+import { Keyspace, pathOf, splitKey, type Range, type SubPath } from './keyspace.ts'
+import { placeToText } from './link.ts'
+import { checkRead } from './options.ts'
+import { versionIn, withBlocks } from './versions.ts'
+import type { FoldedKey, View } from './view.ts'
+import type { WriteQueue } from './write-queue.ts'
+
+/**
+ * What to undo: with bounds, these keys of one database; without, the whole database with all that are nested in it.
+ * `wait` and `timeout` as for reads.
+ */
+export interface UndoOptions extends Range<string | Uint8Array>, ReadOptions {
+  /** The sub-database: its name, or the names on the way. Default: the database of the space. */
+  readonly sub?: SubPath
+}
+
+export interface RevertOptions extends UndoOptions {
+  /** Whose work, as entries name it. */
+  readonly writer: string
+  /** The version up to which that work stays. */
+  readonly after: string
+}
+
+/** How many keys. */
+export interface RestoreReport {
+  /** Got their old value. */
+  readonly written: number
+  /** Were not there then, and are deleted. */
+  readonly deleted: number
+  /** Were left alone: only a newer version can read what is there, or was. */
+  readonly skipped: number
+}
+
+export interface RevertReport extends RestoreReport {
+  /** Keys that were left alone, as what shows there is somebody else's: in the form of links' paths, `db:sub/key`. */
+  readonly kept: readonly string[]
+}
+
+type Verdict =
+  | { readonly kind: 'write'; readonly operation: Operation }
+  /** The value is the same already. */
+  | { readonly kind: 'same' }
+  /** What shows is somebody else's. */
+  | { readonly kind: 'kept' }
+  /** Only a newer version can read it. */
+  | { readonly kind: 'unreadable' }
+
+/** What to do about a key as things are now. */
+type Judge = (key: Uint8Array) => Promise<Verdict>
+
+const UNDO_OPTIONS = ['gt', 'gte', 'lt', 'lte', 'wait', 'timeout', 'sub']
+
+/** A batch ends here: as large as a group of the write queue takes well, and soon done. */
+const MAX_BATCH_KEYS = 1000
+const MAX_BATCH_BYTES = 1024 * 1024
+
+/** A writer that goes on writing to a key may be ahead of us each time. */
+const MAX_TRIES = 8
+
+/** @throws VERSION_ codes, BLOCK_UNAVAILABLE: then nothing was written */
+export async function restore(
+  engine: Engine,
+  text: unknown,
+  given: UndoOptions
+): Promise<RestoreReport> {
+  checkOptions('restore', given, UNDO_OPTIONS)
+  const { range, read } = rangeOf(given)
+  const { data } = versionIn(engine, text)
+  const then = await engine.union.at(data, read)
+  const judgeNow = async (): Promise<Judge> => {
+    const now = await engine.view(read)
+    return (key) => judgeRestore(key, then, now, read)
+  }
+  const changed = changedKeys(then, await engine.view(read), range, read)
+  const { written, deleted, skipped } = await new Undo(engine, judgeNow).run(iterate(changed))
+  return { written, deleted, skipped }
+}
+
+/** @throws INVALID_ARGUMENT for a writer that is not of this space; VERSION_ codes, BLOCK_UNAVAILABLE: then nothing was written */
+export async function revert(engine: Engine, given: RevertOptions): Promise<RevertReport> {
+  checkOptions('revert', given, [...UNDO_OPTIONS, 'writer', 'after'])
+  const { writer, after } = given
+  const { range, read } = rangeOf(given)
+  const { data } = versionIn(engine, after)
+  await engine.union.ready()
+  const log = engine.union.logs().find(({ id }) => id === writer)
+  if (log === undefined) return invalid('writer', 'a writer of this space', writer)
+  const length = data.find(({ core }) => b4a.equals(core, log.key))?.length ?? 0
+  const older: CoreLength = { core: log.key, length }
+  const views = async () => {
+    const now = await engine.view(read)
+    const others = lengthsOf(now).filter(({ core }) => !b4a.equals(core, log.key))
+    return { now, without: await engine.union.at(withBlocks([...others, older]), read) }
+  }
+  const judgeNow = async (): Promise<Judge> => {
+    const { now, without } = await views()
+    return (key) => judgeRevert(key, { writer, length }, now, without, read)
+  }
+  const { now, without } = await views()
+  const undo = new Undo(engine, judgeNow)
+  // A seal may count less of the log than the version does: then none of its later work shows.
+  if (now.admitted(log.key) <= length) return undo.report
+  return undo.run(iterate(changedKeys(without, now, range, read)))
+}
+
+async function judgeRestore(
+  key: Uint8Array,
+  then: View,
+  now: View,
+  read: ReadOptions
+): Promise<Verdict> {
+  const current = await foldWritable(now, key, read)
+  const old = await then.get(key, read)
+  if (current === null || isUnreadable(old)) return { kind: 'unreadable' }
+  const value = valueOf(old)
+  return isSame(value, valueOf(current)) ? SAME : { kind: 'write', operation: { key, value } }
+}
+
+async function judgeRevert(
+  key: Uint8Array,
+  { writer, length }: { readonly writer: string; readonly length: number },
+  now: View,
+  without: View,
+  read: ReadOptions
+): Promise<Verdict> {
+  const current = await foldWritable(now, key, read)
+  const rest = await without.get(key, read)
+  if (current === null || isUnreadable(rest)) return { kind: 'unreadable' }
+  const said = current.winner?.said
+  if (said === undefined || said.writer !== writer || said.position.seq < length) return KEPT
+  const value = valueOf(rest)
+  if (isSame(value, valueOf(current))) return SAME
+  // What somebody writes there meanwhile is not that writer's work.
+  const cas = ({ winner }: FoldedKey) =>
+    winner?.said.writer === said.writer && winner.said.seq === said.seq
+  return { kind: 'write', operation: { key, value, cas } }
+}
+
+const SAME = { kind: 'same' } as const
+const KEPT = { kind: 'kept' } as const
+
+/** What shows at a key; null where only a newer version can read it, or our own entry there, which a write would replace. */
+async function foldWritable(
+  view: View,
+  key: Uint8Array,
+  read: ReadOptions
+): Promise<FoldedKey | null> {
+  const folded = await view.get(key, read)
+  const { registers, isOwnUnsupported } = await view.said(key, read)
+  const isOwnUnknown = registers.some(({ isOwn, isUnknownType }) => isOwn && isUnknownType)
+  return isOwnUnsupported || isOwnUnknown || isUnreadable(folded) ? null : folded
+}
+
+/** Canonical bytes; null for what is not there. */
+function valueOf({ winner }: FoldedKey): Uint8Array | null {
+  return winner?.said.value ?? null
+}
+
+function isSame(a: Uint8Array | null, b: Uint8Array | null): boolean {
+  return a === null || b === null ? a === b : b4a.equals(a, b)
+}
+
+/** One run over keys: judges them all, then writes batch by batch, judging again. */
+class Undo {
+  readonly #engine: Engine
+  readonly #judgeNow: () => Promise<Judge>
+  #written = 0
+  #deleted = 0
+  #skipped = 0
+  readonly #kept: string[] = []
+
+  constructor(engine: Engine, judgeNow: () => Promise<Judge>) {
+    this.#engine = engine
+    this.#judgeNow = judgeNow
+  }
+
+  get report(): RevertReport {
+    const [written, deleted, skipped] = [this.#written, this.#deleted, this.#skipped]
+    return { written, deleted, skipped, kept: this.#kept }
+  }
+
+  async run(keys: AsyncIterable<Uint8Array>): Promise<RevertReport> {
+    const toWrite = await this.#judgeAll(keys)
+    for (let from = 0; from < toWrite.length;) from += await this.#writeBatch(toWrite, from)
+    return this.report
+  }
+
+  /** The keys to write; of the others it is noted why not. */
+  async #judgeAll(keys: AsyncIterable<Uint8Array>): Promise<readonly Uint8Array[]> {
+    const judge = await this.#judgeNow()
+    const toWrite: Uint8Array[] = []
+    for await (const key of keys) {
+      const verdict = await judge(key)
+      if (verdict.kind === 'write') toWrite.push(key)
+      else this.#note(key, verdict)
+    }
+    return toWrite
+  }
+
+  /** @returns how many keys were dealt with */
+  async #writeBatch(keys: readonly Uint8Array[], from: number): Promise<number> {
+    const judge = await this.#judgeNow()
+    const operations: Operation[] = []
+    let bytes = 0
+    let at = from
+    for (; at < keys.length && at - from < MAX_BATCH_KEYS && bytes < MAX_BATCH_BYTES; at++) {
+      const key = keys[at] ?? NO_KEY
+      const verdict = await judge(key)
+      if (verdict.kind !== 'write') {
+        this.#note(key, verdict)
+        continue
+      }
+      operations.push(verdict.operation)
+      bytes += key.byteLength + (verdict.operation.value?.byteLength ?? 0)
+    }
+    if (!(await this.#write(operations))) {
+      for (const { key } of operations) await this.#writeAlone(key)
+    }
+    return at - from
+  }
+
+  /** Somebody wrote to a key of the batch meanwhile: that concerns that key only. */
+  async #writeAlone(key: Uint8Array): Promise<void> {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const judge = await this.#judgeNow()
+      const verdict = await judge(key)
+      if (verdict.kind !== 'write') return this.#note(key, verdict)
+      if (await this.#write([verdict.operation])) return
+    }
+    this.#note(key, KEPT)
+  }
+
+  async #write(operations: readonly Operation[]): Promise<boolean> {
+    if (operations.length === 0) return true
+    if (this.#engine.isClosed()) throw closedError()
+    if (!(await queueOf(this.#engine).write(operations))) return false
+    const deleted = operations.filter(({ value }) => value === null).length
+    this.#deleted += deleted
+    this.#written += operations.length - deleted
+    return true
+  }
+
+  #note(key: Uint8Array, { kind }: Verdict): void {
+    if (kind === 'unreadable') this.#skipped++
+    if (kind === 'kept') this.#kept.push(placeToText(splitKey(key)))
+  }
+}
+
+const NO_KEY = new Uint8Array(0)
+
+function queueOf({ queue }: Engine): WriteQueue {
+  return queue ?? invalid('space', 'a space that can be written to', null)
+}
+
+function rangeOf(given: UndoOptions): { readonly range: TreeRange; readonly read: ReadOptions } {
+  const { sub = [], wait = true, timeout = 0, gt, gte, lt, lte } = given
+  checkRead({ wait, timeout })
+  const space = new Keyspace(pathOf(sub))
+  const isBounded = [gt, gte, lt, lte].some((bound) => bound !== undefined)
+  return {
+    range: isBounded ? space.range(given, encodeBound) : space.whole,
+    read: { wait, timeout }
+  }
+}
+
+/** Bytes as they are: for keys of any encoding. */
+function encodeBound(key: string | Uint8Array): Uint8Array {
+  return key instanceof Uint8Array ? key : keyEncodingOf<string>('utf-8').encode(key)
+}

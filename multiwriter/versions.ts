@@ -1,0 +1,112 @@
+/**
+ * Points in the history of a space: now, by their text, by the clock. Each is how far every log had come, at batch ends, so what
+ * is read there is the same on every device that holds the logs so far, whatever is written, sealed or found out later.
+ *
+ * A time is only as good as the clocks were: `versionAt` gives, per log, all batches before the first one stamped later. So it
+ * never shows anything stamped later; and a device whose clock once ran ahead is, from there on, missing from the versions of
+ * the time until then, rather than shown with a hole. Costs one read through every log; in bulk, as it has no index to ask.
+ */
+import z32 from 'z32'
+import { MAX_MS, type CoreLength, type Version } from '../clock/index.ts'
+import { decodeEntry } from '../crdt/index.ts'
+import { TreeRefusal, type LogReader, type ReadOptions } from '../core/index.ts'
+import { invalid, ManyhandsError } from '../errors.ts'
+import { checkoutOf, readVersion, versionOf } from './checkout.ts'
+import type { Engine } from './engine.ts'
+import { jsonDatabase, type MultiBee } from './multibee.ts'
+
+/** A space as it was: reads, never writes. */
+export interface Checkout {
+  /** The text that names it. */
+  readonly version: string
+  /** The database then. Closing it closes nothing else; it closes with the space. */
+  readonly db: MultiBee
+}
+
+/** Blocks read together: one storage read, or one round trip. */
+const BLOCKS_AT_ONCE = 128
+
+/** The text of what is read now. */
+export async function versionNow(engine: Engine, options: ReadOptions = {}): Promise<string> {
+  return versionOf(await engine.view(options), engine.tag)
+}
+
+/** The version that a text names in this space. @throws VERSION_INVALID, VERSION_FOREIGN, VERSION_UNAVAILABLE */
+export function versionIn({ tag }: Engine, text: unknown): Version {
+  const version = readVersion(text, tag)
+  const [acl] = version.acl
+  if (acl !== undefined) throw notHere(acl)
+  return version
+}
+
+/** @throws VERSION_INVALID, VERSION_FOREIGN; what is not here, the first read tells */
+export function checkoutSpace(engine: Engine, text: unknown): Checkout {
+  const version = versionIn(engine, text)
+  return { version: String(text), db: jsonDatabase(checkoutOf(engine, version)) }
+}
+
+/** @param time a Date, or milliseconds since 1970 */
+export async function versionAt(
+  engine: Engine,
+  time: unknown,
+  options: ReadOptions = {}
+): Promise<string> {
+  const ms = msOf(time)
+  const view = await engine.view(options)
+  const lengths = view.parts.map(async ({ core, tree }) => {
+    const log = engine.union.log(core)
+    return { core, length: log === null ? 0 : await lengthAt(log, tree.length, ms, options) }
+  })
+  return versionOf(
+    await engine.union.at(withBlocks(await Promise.all(lengths)), options),
+    engine.tag
+  )
+}
+
+/** A log that has nothing then is not part of the version. */
+export function withBlocks(lengths: readonly CoreLength[]): readonly CoreLength[] {
+  return lengths.filter(({ length }) => length > 0)
+}
+
+export function notHere({ core, length }: CoreLength): ManyhandsError {
+  const message = `The log ${z32.encode(core)} is not on this device up to its length ${length}`
+  return new ManyhandsError('VERSION_UNAVAILABLE', message)
+}
+
+/** How long the log was before the first batch that was stamped after `ms`. */
+async function lengthAt(
+  log: LogReader,
+  end: number,
+  ms: number,
+  options: ReadOptions
+): Promise<number> {
+  for (let from = 0; from < end; from += BLOCKS_AT_ONCE) {
+    const blocks = await log.written(from, Math.min(from + BLOCKS_AT_ONCE, end), options)
+    const later = blocks.find(({ entries }) =>
+      entries.some(({ value }) => isLater(value, log.key, ms))
+    )
+    if (later !== undefined) return wholeLength(log, later.batch, options)
+  }
+  return end
+}
+
+function isLater(value: Uint8Array, core: Uint8Array, ms: number): boolean {
+  const decoded = decodeEntry(value, core)
+  return decoded.ok && decoded.entry.register.stamp.ms > ms
+}
+
+/** Where a batch begins is its writer's word: a length that ends no batch could not be checked out. */
+async function wholeLength(log: LogReader, limit: number, options: ReadOptions): Promise<number> {
+  try {
+    return (await log.snapshot(Math.max(0, limit), options)).length
+  } catch (error) {
+    if (error instanceof TreeRefusal) return 0
+    throw error
+  }
+}
+
+function msOf(time: unknown): number {
+  const ms = time instanceof Date ? time.getTime() : time
+  if (typeof ms === 'number' && ms >= 0 && ms <= MAX_MS) return ms
+  return invalid('time', 'a Date, or milliseconds since 1970', time)
+}

@@ -1,0 +1,42 @@
+/**
+ * The slow twin of `revert`: the history replayed without one writer's later work. Every entry of every core is read and folded
+ * from scratch, twice: all of them, and all but what that writer wrote past a length. No comparison of trees, no views, no
+ * batches.
+ */
+import b4a from 'b4a'
+import { viewSlowly, type Sealed, type SlowKey } from './view.ts'
+
+/** By key in hex, what shows: canonical bytes in hex. Keys that show nothing are left out. */
+export type Shown = ReadonlyMap<string, string>
+
+export function shownOf(keys: readonly SlowKey[]): Shown {
+  return new Map(
+    keys.flatMap(({ key, winner: { value } }) =>
+      value === null ? [] : [[b4a.toString(key, 'hex'), b4a.toString(value, 'hex')] as const]
+    )
+  )
+}
+
+/** What must show once the work of `writer` from block `length` on is undone. */
+export async function revertSlowly(
+  cores: readonly Sealed[],
+  writer: Uint8Array,
+  length: number
+): Promise<Shown> {
+  const now = await viewSlowly(cores)
+  const without = shownOf(
+    await viewSlowly(
+      cores.map((each) => (b4a.equals(each.core.key, writer) ? { ...each, seal: length } : each))
+    )
+  )
+  const shown = new Map(shownOf(now))
+  for (const { key, winner } of now) {
+    const isUndone = b4a.equals(winner.position.core, writer) && winner.position.seq >= length
+    if (!isUndone) continue
+    const id = b4a.toString(key, 'hex')
+    const value = without.get(id)
+    if (value === undefined) shown.delete(id)
+    else shown.set(id, value)
+  }
+  return shown
+}
