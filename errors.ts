@@ -6,7 +6,7 @@ const NEXT_STEPS = {
   INVALID_ARGUMENT: 'Correct the named argument; nothing was done.',
   KEY_INVALID: 'Use a non-empty key of at most 4096 encoded bytes that its key encoding accepts.',
   VALUE_INVALID:
-    'Store plain data: null, booleans, finite numbers, well-formed strings, Uint8Arrays, arrays, plain objects.',
+    'Store plain data: null, booleans, finite numbers, well-formed strings, Uint8Arrays, arrays, plain objects; and what the schema asks for, if there is one.',
   VALUE_TOO_LARGE: 'Keep values below 4 MiB; larger content belongs into files.',
   ENTRY_UNSUPPORTED:
     'A newer manyhands wrote this key from this device; upgrade before writing to it.',

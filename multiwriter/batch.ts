@@ -5,27 +5,31 @@ import type { ReadOptions } from '../core/index.ts'
 import type { Entry } from './entry.ts'
 import type { Operation } from './group.ts'
 import type { CasOptions, StreamOptions } from './options.ts'
+import { isPromise } from './schema.ts'
+
+/** A schema may answer later. */
+type Later<T> = T | Promise<T>
 
 /** Operations waiting, by key (latin1), in their order. */
 export type Waiting = ReadonlyMap<string, readonly [Operation, ...Operation[]]>
 
 /** The database as its batches use it. */
-export interface BatchTarget<K, V> {
-  putOf(key: K, value: V, options: CasOptions<K, V>): Operation
+export interface BatchTarget<K, V, I> {
+  putOf(key: K, value: I, options: CasOptions<K, V>): Later<Operation>
   deleteOf(key: K, options: CasOptions<K, V>): Operation
-  write(operations: readonly Operation[]): Promise<boolean>
+  write(operations: readonly Later<Operation>[]): Promise<boolean>
   get(key: K, options: ReadOptions, waiting: Waiting): Promise<Entry<K, V> | null>
   stream(options: StreamOptions<K>, waiting: Waiting): AsyncIterableIterator<Entry<K, V>>
   peek(options: StreamOptions<K>, waiting: Waiting): Promise<Entry<K, V> | null>
 }
 
 /** Collects operations; nothing is written before `flush`. */
-export class MultiBeeBatch<K, V> {
-  readonly #target: BatchTarget<K, V>
-  #operations: Operation[] | null = []
+export class MultiBeeBatch<K, V, I = V> {
+  readonly #target: BatchTarget<K, V, I>
+  #operations: Later<Operation>[] | null = []
   readonly #waiting = new Map<string, [Operation, ...Operation[]]>()
 
-  constructor(target: BatchTarget<K, V>) {
+  constructor(target: BatchTarget<K, V, I>) {
     this.#target = target
   }
 
@@ -36,9 +40,10 @@ export class MultiBeeBatch<K, V> {
 
   /**
    * A `cas` is decided at `flush`, after the operations before it; when one says no, nothing of the batch is written.
-   * @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE at once
+   * @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE at once; `flush` does, for a schema that answers later, and only when it
+   * has answered do `get` and the streams of this batch show the value
    */
-  put(key: K, value: V, options: CasOptions<K, V> = {}): this {
+  put(key: K, value: I, options: CasOptions<K, V> = {}): this {
     return this.#add(this.#target.putOf(key, value, options))
   }
 
@@ -78,16 +83,26 @@ export class MultiBeeBatch<K, V> {
     this.#waiting.clear()
   }
 
-  #add(operation: Operation): this {
+  #add(operation: Later<Operation>): this {
     this.#open().push(operation)
+    if (!isPromise(operation)) this.#wait(operation)
+    // A refusal is shown by `flush`.
+    else
+      operation.then(
+        (checked) => this.#wait(checked),
+        () => {}
+      )
+    return this
+  }
+
+  #wait(operation: Operation): void {
     const id = b4a.toString(operation.key, 'latin1')
     const known = this.#waiting.get(id)
     if (known === undefined) this.#waiting.set(id, [operation])
     else known.push(operation)
-    return this
   }
 
-  #open(): Operation[] {
+  #open(): Later<Operation>[] {
     if (this.#operations !== null) return this.#operations
     throw new ManyhandsError('INVALID_ARGUMENT', 'The batch was flushed or closed already')
   }

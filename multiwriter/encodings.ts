@@ -14,6 +14,17 @@ export interface ValueEncoding<V> {
   decode(value: Value): V
 }
 
+export type KeyEncodingOption = 'utf-8' | 'binary' | KeyEncoding<unknown> | undefined
+
+/** The type of the keys of an encoding; `K` where it is inherited. */
+export type KeyOf<E, K> = E extends 'utf-8'
+  ? string
+  : E extends 'binary'
+    ? Uint8Array
+    : E extends KeyEncoding<infer Own>
+      ? Own
+      : K
+
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const encoder = new TextEncoder()
 

@@ -6,9 +6,16 @@ import type { Stamp } from '../clock/index.ts'
 import { encodeValue, type Value } from '../crdt/index.ts'
 import type { TreeRange } from '../core/index.ts'
 import { isManyhandsError, ManyhandsError } from '../errors.ts'
-import type { KeyEncoding, ValueEncoding } from './encodings.ts'
+import { inheritEncoding, type KeyEncoding, type ValueEncoding } from './encodings.ts'
 import type { Keyspace, Range } from './keyspace.ts'
 import type { Refusals } from './refusals.ts'
+import {
+  isPromise,
+  SchemaEncoding,
+  SchemaMismatch,
+  type SchemaIssue,
+  type Validated
+} from './schema.ts'
 import type { FoldedKey, FoldedValue } from './view.ts'
 
 /** One key and its value. */
@@ -63,8 +70,27 @@ export interface Difference<K, V> {
   readonly right: Entry<K, V> | null
 }
 
-/** One sub-database's view of keys and values. */
-export class EntryCodec<K, V> {
+/** An entry that is not shown because its value does not fit the schema. */
+export interface Misfit<K> {
+  readonly key: K
+  /** As it is stored. */
+  readonly value: Value
+  readonly issues: readonly SchemaIssue[]
+  readonly seq: number
+  readonly writer: string
+  readonly stamp: Stamp
+}
+
+/** A value on its way to the log. */
+export interface Storable<V> {
+  /** Canonical bytes. */
+  readonly bytes: Uint8Array
+  /** What a reader will get: what the schema made of it, if there is one. */
+  readonly value: V
+}
+
+/** One sub-database's view of keys and values; `I` is what may be put, where a schema makes a `V` of it. */
+export class EntryCodec<K, V, I = V> {
   readonly space: Keyspace
   readonly keys: KeyEncoding<K>
   readonly values: ValueEncoding<V>
@@ -82,10 +108,27 @@ export class EntryCodec<K, V> {
     return this.space.encode(encodeWith(this.keys, key, 'KEY_INVALID'))
   }
 
-  /** Canonical bytes. @throws VALUE_INVALID, VALUE_TOO_LARGE */
-  encodeValue(value: V): Uint8Array {
-    const storable = { encode: (given: V) => encodeValue(this.values.encode(given)) }
-    return encodeWith(storable, value, 'VALUE_INVALID')
+  /** A promise when there is a schema that answers later. @throws VALUE_INVALID, VALUE_TOO_LARGE */
+  storableOf(value: I): Storable<V> | Promise<Storable<V>> {
+    const { values } = this
+    if (values instanceof SchemaEncoding) return this.#validated(values, value)
+    // Without a schema there is one type: I = V.
+    const given = inheritEncoding<I, V>(value)
+    const storable = { encode: (one: V) => encodeValue(values.encode(one)) }
+    return { bytes: encodeWith(storable, given, 'VALUE_INVALID'), value: given }
+  }
+
+  #validated(values: SchemaEncoding<V, I>, value: I): Storable<V> | Promise<Storable<V>> {
+    const storableOf = ({ stored, shown }: Validated<V>) => ({
+      bytes: encodeValue(stored),
+      value: shown
+    })
+    const validated = encodeWith(
+      { encode: (one: I) => values.validate(one) },
+      value,
+      'VALUE_INVALID'
+    )
+    return isPromise(validated) ? validated.then(storableOf) : storableOf(validated)
   }
 
   range(range: Range<K>): TreeRange {
@@ -102,8 +145,8 @@ export class EntryCodec<K, V> {
       const value = this.values.decode(winner.value)
       const { position, writer, stamp } = winner.said
       return { key, value, seq: position.seq, writer, stamp, conflicts: this.#conflictsOf(folded) }
-    } catch {
-      this.#refuse(winner)
+    } catch (error) {
+      this.#refuse(winner, error)
       return null
     }
   }
@@ -153,6 +196,21 @@ export class EntryCodec<K, V> {
     }
   }
 
+  /** An entry that the schema refuses. */
+  misfitOf(folded: FoldedKey): Misfit<K> | null {
+    const { winner } = folded
+    if (winner === null || winner.said.value === null || winner.said.isUnknownType) return null
+    const key = this.#keyOf(winner, folded.key)
+    if (key === REFUSED) return null
+    try {
+      this.values.decode(winner.value)
+    } catch (error) {
+      if (!(error instanceof SchemaMismatch)) return null
+      return { ...placeOf(winner), key, value: winner.value, issues: error.issues }
+    }
+    return null
+  }
+
   #tombstoneOf(folded: FoldedKey): Entry<K, V | null> | null {
     const { winner } = folded
     if (winner === null || winner.said.value !== null) return null
@@ -179,14 +237,15 @@ export class EntryCodec<K, V> {
   #decode<T>(folded: FoldedValue, decode: () => T): T | typeof REFUSED {
     try {
       return decode()
-    } catch {
-      this.#refuse(folded)
+    } catch (error) {
+      this.#refuse(folded, error)
       return REFUSED
     }
   }
 
-  #refuse({ said }: FoldedValue): void {
-    this.#refusals.add(said.writer, 'encoding-mismatch', said.seq)
+  #refuse({ said }: FoldedValue, error: unknown): void {
+    const reason = error instanceof SchemaMismatch ? 'schema-mismatch' : 'encoding-mismatch'
+    this.#refusals.add(said.writer, reason, said.seq)
   }
 }
 

@@ -27,9 +27,12 @@ export type {
   Entry,
   HistoryEntry,
   HistoryStreamOptions,
+  Misfit,
   MultiBeeEvents,
   Proposal,
-  StreamOptions
+  SchemaOptions,
+  StreamOptions,
+  SubOptions
 } from './multibee.ts'
 export type { EntryWatcher } from './entry-watcher.ts'
 
@@ -48,6 +51,9 @@ export type {
   Outcome,
   Rule
 } from './explain.ts'
+export type { SchemaIssue, SchemaMismatch } from './schema.ts'
+export type { IndexedEntry, SecondaryIndex } from './secondary.ts'
+export type { Indexable } from './ordered-value.ts'
 export { openMultiBee } from './open.ts'
 export type { MultiBeeOptions } from './open.ts'
 export type { MultiBeeBatch } from './batch.ts'

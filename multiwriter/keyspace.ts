@@ -74,6 +74,11 @@ export class Keyspace {
     this.#prefix = b4a.concat([b4a.from([SECTION_DB]), names, b4a.from([0])])
   }
 
+  /** What every key of this space begins with, and no other key. */
+  get prefix(): Uint8Array {
+    return this.#prefix
+  }
+
   sub(name: string): Keyspace {
     return new Keyspace([...this.#path, name])
   }

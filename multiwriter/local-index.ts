@@ -15,6 +15,7 @@
  *     header   0x00                  format version u8, space 32 B
  *     cursor   0x01, core key 32 B   number uint, length uint, tree hash 32 B, [the length it is moving to, uint]
  *     row      0x02, key of the bee  per core: number uint, seq uint, length uint, entry
+ *     and secondary indexes          stored-indexes.ts
  *
  * Costs one row read and written per key that changed. The slow twin is the streaming view.
  */
@@ -35,6 +36,13 @@ import {
 import { isManyhandsError } from '../errors.ts'
 import type { Cursor } from './cursor.ts'
 import type { Group } from './merge.ts'
+import {
+  batchesOf,
+  StoredIndexes,
+  type IndexDefinition,
+  type IndexRow,
+  type RowEntries
+} from './stored-indexes.ts'
 import type { Part } from './view.ts'
 
 const VERSION = 1
@@ -86,6 +94,11 @@ export interface Rows {
   get(key: Uint8Array): Group<TreeEntry> | null | Promise<Group<TreeEntry> | null>
   /** As of now. Rejects when a row cannot be read. */
   cursor(range: TreeRange): Cursor<RowGroup>
+  /**
+   * Keys by the values that some core's entry has there, in a range of encoded values; as of now. The first time, the index is
+   * built. Null when it cannot be read, or does not stand for all cores of the view.
+   */
+  indexed(definition: IndexDefinition, range: TreeRange): Promise<Cursor<IndexRow> | null>
 }
 
 export interface RowGroup extends Group<TreeEntry> {
@@ -102,6 +115,7 @@ export class LocalIndex {
   readonly #space: Uint8Array
   readonly #hooks: IndexHooks
   #places: Map<string, Place>
+  #indexes: StoredIndexes
   /** Cores whose place was compared with their log since the index was opened. */
   readonly #checked = new Set<string>()
   /** Moves take turns. */
@@ -120,8 +134,9 @@ export class LocalIndex {
     space: Uint8Array,
     hooks: IndexHooks
   ): Promise<LocalIndex> {
-    const places = await readPlaces(store, space).catch(() => null)
-    const index = new LocalIndex(store, space, places ?? new Map(), hooks)
+    const read = () => Promise.all([readPlaces(store, space), StoredIndexes.open(store)])
+    const [places, indexes] = await read().catch(() => [null, new StoredIndexes(store)] as const)
+    const index = new LocalIndex(store, space, places ?? new Map(), indexes, hooks)
     if (places === null) await index.#startAnew().catch(() => {}) // damaged, then
     return index
   }
@@ -130,11 +145,13 @@ export class LocalIndex {
     store: OrderedStore,
     space: Uint8Array,
     places: Map<string, Place>,
+    indexes: StoredIndexes,
     hooks: IndexHooks
   ) {
     this.#store = store
     this.#space = space
     this.#places = places
+    this.#indexes = indexes
     this.#hooks = hooks
   }
 
@@ -194,6 +211,7 @@ export class LocalIndex {
   async #startAnew(): Promise<void> {
     this.#round++
     this.#places = new Map()
+    this.#indexes = new StoredIndexes(this.#store)
     this.#checked.clear()
     const header = b4a.concat([b4a.from([VERSION]), this.#space])
     await this.#inStore(async () => {
@@ -301,13 +319,33 @@ export class LocalIndex {
     const keys = changes.map(({ key }) => b4a.concat([ROW, key]))
     // While there is one core only, its rows are its own.
     const isAlone = [...this.#places.values()].every((place) => place.number === number)
-    const rows = isAlone ? [] : await this.#store.getMany(keys)
-    return changes.map(({ right }, i): OrderedChange => {
-      const others = decodeRow(rows[i]).filter((item) => item.number !== number)
+    const rows = isAlone && this.#indexes.isEmpty ? [] : await this.#store.getMany(keys)
+    return changes.flatMap(({ key, right }, i): OrderedChange[] => {
+      const before = decodeRow(rows[i])
+      const others = before.filter((item) => item.number !== number)
       const items =
         right === null ? others : [...others, { number, seq: right.seq, value: right.value }]
-      return { key: keys[i] ?? ROW, value: items.length === 0 ? null : encodeRow(items) }
+      const row = { key: keys[i] ?? ROW, value: items.length === 0 ? null : encodeRow(items) }
+      if (this.#indexes.isEmpty) return [row]
+      return [row, ...this.#indexes.changes(key, before.map(entryOf), items.map(entryOf))]
     })
+  }
+
+  /** In a turn of its own: while an index is built, nothing else is written. False when it cannot be had. */
+  #prepare(definition: IndexDefinition): Promise<boolean> {
+    const prepare = () =>
+      this.#inStore(() =>
+        this.#indexes.prepare(
+          definition,
+          (range) => rowBatches(this.#store, range),
+          () => this.#isClosed
+        )
+      )
+    const prepared = this.#turn
+      .then(() => !this.#isClosed && !this.#isDamaged && prepare())
+      .catch(() => false) // the store is distrusted by now
+    this.#turn = prepared
+    return prepared
   }
 
   /** What the rows can say of a view now. Null when they do not read. */
@@ -321,9 +359,20 @@ export class LocalIndex {
       this.#distrust()
       return null
     }
+    const isCurrent = () => round === this.#round && !this.#isDamaged && !this.#isClosed
     return {
-      isCurrent: () => round === this.#round && !this.#isDamaged && !this.#isClosed,
+      isCurrent,
       stale,
+      indexed: async (definition, range) => {
+        if (stale.length > 0) return null
+        if (!this.#indexes.isReady(definition) && !(await this.#prepare(definition))) return null
+        if (!isCurrent()) return null
+        const cursor = this.#indexes.cursor(definition, range)
+        return {
+          nextBatch: (size) => inStore(async () => cursor.nextBatch(size)),
+          close: () => cursor.close()
+        }
+      },
       get(key) {
         try {
           const row = store.get(b4a.concat([ROW, key]))
@@ -456,6 +505,23 @@ function decodeRow(bytes: Uint8Array | undefined): Item[] {
 }
 
 const EMPTY = new Uint8Array(0)
+
+function entryOf({ value }: Item): Uint8Array {
+  return value
+}
+
+/** @throws Error on bytes that are no row */
+async function* rowBatches(
+  store: OrderedStore,
+  range: TreeRange
+): AsyncGenerator<readonly RowEntries[]> {
+  for await (const rows of batchesOf(store, rowRange(range))) {
+    yield rows.map(([key, value]) => ({
+      key: key.subarray(1),
+      entries: decodeRow(value).map(entryOf)
+    }))
+  }
+}
 
 function groupOf(key: Uint8Array, row: Uint8Array | undefined, sources: Sources): RowGroup {
   const items = row === undefined ? [] : decodeRow(row)

@@ -2,6 +2,7 @@
  * MultiBee: many devices' bees as one ordered key-value database. Feels like Hyperbee; where several devices wrote one key, the
  * fold decides and the rest shows as conflicts.
  */
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import type { Value } from '../crdt/index.ts'
@@ -17,6 +18,8 @@ import {
   keyEncodingOf,
   valueEncodingOf,
   type KeyEncoding,
+  type KeyEncodingOption,
+  type KeyOf,
   type ValueEncoding
 } from './encodings.ts'
 import { closedError, readOnlyError, type Engine } from './engine.ts'
@@ -26,13 +29,16 @@ import {
   type Change,
   type Difference,
   type Entry,
-  type HistoryEntry
+  type HistoryEntry,
+  type Misfit,
+  type Storable
 } from './entry.ts'
 import { EntryCursor, lateCursor } from './entry-cursor.ts'
 import { EntryWatcher } from './entry-watcher.ts'
 import type { Operation } from './group.ts'
 import { explainKey, type Explanation } from './explain.ts'
 import { History } from './history.ts'
+import { findIndexPath, parseIndexPaths, type IndexPath } from './index-path.ts'
 import { Keyspace, type Range } from './keyspace.ts'
 import {
   checkRead,
@@ -49,12 +55,14 @@ import {
 } from './options.ts'
 import { overlay } from './overlay.ts'
 import type { PurgeOptions, PurgeReport } from './purge.ts'
+import { isPromise, Line, SchemaEncoding, schemaOf } from './schema.ts'
+import { SecondaryIndex } from './secondary.ts'
 import type { FoldedKey, View } from './view.ts'
 import { Watcher } from './watch.ts'
 import type { WriteQueue } from './write-queue.ts'
 
 export type { Engine } from './engine.ts'
-export type { Change, Conflict, Difference, Entry, HistoryEntry } from './entry.ts'
+export type { Change, Conflict, Difference, Entry, HistoryEntry, Misfit } from './entry.ts'
 export type { Cas, CasOptions, HistoryStreamOptions, Proposal, StreamOptions } from './options.ts'
 
 export interface Encodings<K, V> {
@@ -63,6 +71,30 @@ export interface Encodings<K, V> {
   /** Default 'json': any storable value, bytes included. */
   readonly valueEncoding?: 'json' | 'utf-8' | 'binary' | ValueEncoding<V>
 }
+
+/** What a sub-database can have of its own. */
+export interface SubOptions<K, V> extends Encodings<K, V> {
+  /**
+   * Paths that `by()` reads in order: 'email', 'address.city', 'tags[]' for each element of an array. Fields with a dot or a
+   * bracket in their name cannot be indexed.
+   */
+  readonly index?: readonly string[]
+}
+
+export interface SchemaOptions<S extends StandardSchemaV1, E> extends Omit<
+  SubOptions<unknown, StandardSchemaV1.InferOutput<S>>,
+  'keyEncoding'
+> {
+  readonly keyEncoding?: E
+  /**
+   * What values must fit, from any library that speaks Standard Schema (zod, valibot, ...). What is put is checked, and the
+   * schema's output stored; what is read is checked again, and not shown when it does not fit (`misfits()` shows it). What a
+   * schema answers later, by a promise, counts at put only.
+   */
+  readonly schema: S
+}
+
+const SUB_OPTIONS = ['keyEncoding', 'valueEncoding', 'schema', 'index']
 
 export interface MultiBeeEvents<K, V> {
   /**
@@ -80,14 +112,25 @@ export interface MultiBeeEvents<K, V> {
   ]
 }
 
-export class MultiBee<K = string, V = Value> {
+/** Keys `K`, values `V`; `I` is what may be put, where a schema makes a `V` of it. */
+export class MultiBee<K = string, V = Value, I = V> {
   readonly #engine: Engine
-  readonly #codec: EntryCodec<K, V>
+  readonly #codec: EntryCodec<K, V, I>
+  readonly #indexes: readonly IndexPath[]
+  /** Writes whose schema answers later keep their order. */
+  readonly #line = new Line()
   #events: EventEmitter<MultiBeeEvents<K, V>> | null = null
 
   /** @see openMultiBee, Space.db */
-  constructor(engine: Engine, space: Keyspace, keys: KeyEncoding<K>, values: ValueEncoding<V>) {
+  constructor(
+    engine: Engine,
+    space: Keyspace,
+    keys: KeyEncoding<K>,
+    values: ValueEncoding<V>,
+    indexes: readonly IndexPath[] = []
+  ) {
     this.#engine = engine
+    this.#indexes = indexes
     this.#codec = new EntryCodec(space, keys, values, engine.refusals)
   }
 
@@ -127,8 +170,9 @@ export class MultiBee<K = string, V = Value> {
    * @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE (nothing was written), STORE_ codes, READ_ONLY, what `cas` throws;
    * with `cas`, ENTRY_UNSUPPORTED and BLOCK_UNAVAILABLE as from `get` with `wait: false`
    */
-  async put(key: K, value: V, options: CasOptions<K, V> = {}): Promise<boolean> {
-    return this.#queue().write([this.#putOf(key, value, options)])
+  async put(key: K, value: I, options: CasOptions<K, V> = {}): Promise<boolean> {
+    this.#queue()
+    return this.#write([this.#putOf(key, value, options)])
   }
 
   /**
@@ -136,19 +180,17 @@ export class MultiBee<K = string, V = Value> {
    * @returns false when `cas` said no: nothing was written
    */
   async del(key: K, options: CasOptions<K, V> = {}): Promise<boolean> {
-    return this.#queue().write([this.#deleteOf(key, options)])
+    this.#queue()
+    return this.#write([this.#deleteOf(key, options)])
   }
 
   /** Puts and deletions that are written together, or not at all. */
-  batch(): MultiBeeBatch<K, V> {
-    const queue = this.#queue()
-    return new MultiBeeBatch<K, V>({
+  batch(): MultiBeeBatch<K, V, I> {
+    this.#queue()
+    return new MultiBeeBatch<K, V, I>({
       putOf: (key, value, options) => this.#putOf(key, value, options),
       deleteOf: (key, options) => this.#deleteOf(key, options),
-      write: async (operations) => {
-        this.#checkOpen()
-        return queue.write(operations)
-      },
+      write: (operations) => this.#write(operations),
       get: (key, options, waiting) => this.#get(key, options, waiting),
       stream: (options, waiting) => this.#entries(options, waiting),
       peek: (options, waiting) => this.#peek(options, waiting)
@@ -201,7 +243,7 @@ export class MultiBee<K = string, V = Value> {
    * @throws VERSION_INVALID, VERSION_FOREIGN; VERSION_UNAVAILABLE from the loop
    */
   createDiffStream(
-    other: MultiBee<K, V> | string,
+    other: MultiBee<K, V, I> | string,
     options: StreamOptions<K> = {}
   ): AsyncIterableIterator<Difference<K, V>> {
     checkOptions('createDiffStream', options, STREAM_OPTIONS)
@@ -251,7 +293,7 @@ export class MultiBee<K = string, V = Value> {
   }
 
   /** This database as it is now, for reading only. Close it, or not: it holds nothing of its own. */
-  snapshot(): MultiBee<K, V> {
+  snapshot(): MultiBee<K, V, I> {
     this.#checkOpen()
     return this.#with(snapshotOf(this.#engine))
   }
@@ -261,24 +303,63 @@ export class MultiBee<K = string, V = Value> {
    * @param version a text of `version()`
    * @throws VERSION_INVALID, VERSION_FOREIGN; reading it, VERSION_UNAVAILABLE
    */
-  checkout(version: string): MultiBee<K, V> {
+  checkout(version: string): MultiBee<K, V, I> {
     this.#checkOpen()
     return this.#with(checkoutOf(this.#engine, readVersion(version, this.#engine.tag)))
   }
 
   /**
-   * A database of its own inside this one: its keys are not seen here, nor ours there.
-   * @param name 1 to 255 bytes
+   * The entries of a range that are not shown because their value does not fit the schema: written by another version of the
+   * application, say. They can be put again in the right form. Without a schema there are none.
    */
-  sub<K2 = K, V2 = V>(name: string, encodings: Encodings<K2, V2> = {}): MultiBee<K2, V2> {
-    checkOptions('sub', encodings, ['keyEncoding', 'valueEncoding'])
-    const { keyEncoding, valueEncoding } = encodings
-    const { space, keys, values } = this.#codec
-    return new MultiBee<K2, V2>(
+  misfits(options: StreamOptions<K> = {}): AsyncIterableIterator<Misfit<K>> {
+    checkOptions('misfits', options, STREAM_OPTIONS)
+    return this.#stream(options, (folded) => this.#codec.misfitOf(folded))
+  }
+
+  /**
+   * The entries ordered by a path that was declared as an `index` of this sub-database; `tags[]` may be called `tags`.
+   * @example const [ann] = await contacts.by('email').get('ann@example.org')
+   */
+  by(path: string): SecondaryIndex<K, V> {
+    return new SecondaryIndex(findIndexPath(this.#indexes, path), {
+      prefix: this.#codec.space.prefix,
+      range: this.#codec.range({}),
+      view: (read) => this.#view(read),
+      entryOf: (folded) => this.#codec.entryOf(folded),
+      changeOf: (key, before, after) => this.#codec.changeOf(key, before, after),
+      watch: (changeOf) => {
+        this.#checkLive('watch')
+        return new Watcher(this.#engine.union, this.#codec.range({}), changeOf)
+      },
+      explain: (error) => this.#explain(error)
+    })
+  }
+
+  /**
+   * A database of its own inside this one: its keys are not seen here, nor ours there. Without encodings of its own it has ours,
+   * our schema included; indexes are declared for each.
+   * @param name 1 to 255 bytes
+   * @example const contacts = db.sub('contacts', { schema: z.object({ email: z.email() }), index: ['email'] })
+   */
+  sub<S extends StandardSchemaV1, E extends KeyEncodingOption = undefined>(
+    name: string,
+    options: SchemaOptions<S, E>
+  ): MultiBee<KeyOf<E, K>, StandardSchemaV1.InferOutput<S>, StandardSchemaV1.InferInput<S>>
+  sub<K2 = K, V2 = V>(name: string, options?: SubOptions<K2, V2>): MultiBee<K2, V2>
+  sub(
+    name: string,
+    options: SubOptions<unknown, unknown> & { readonly schema?: StandardSchemaV1 } = {}
+  ): MultiBee<unknown, unknown> {
+    checkOptions('sub', options, SUB_OPTIONS)
+    const { keyEncoding, schema, index = [] } = options
+    const values = this.#subValues(options)
+    return new MultiBee<unknown, unknown>(
       { ...this.#engine, close: () => Promise.resolve() },
-      space.sub(name),
-      keyEncoding === undefined ? inheritEncoding(keys) : keyEncodingOf(keyEncoding),
-      valueEncoding === undefined ? inheritEncoding(values) : valueEncodingOf(valueEncoding)
+      this.#codec.space.sub(name),
+      keyEncoding === undefined ? inheritEncoding(this.#codec.keys) : keyEncodingOf(keyEncoding),
+      schema === undefined ? values : new SchemaEncoding(schemaOf(schema), values),
+      parseIndexPaths(index)
     )
   }
 
@@ -334,9 +415,9 @@ export class MultiBee<K = string, V = Value> {
     await this.close()
   }
 
-  #with(engine: Engine): MultiBee<K, V> {
+  #with(engine: Engine): MultiBee<K, V, I> {
     const { space, keys, values } = this.#codec
-    return new MultiBee(engine, space, keys, values)
+    return new MultiBee<K, V, I>(engine, space, keys, values, this.#indexes)
   }
 
   #checkOpen(): void {
@@ -368,7 +449,7 @@ export class MultiBee<K = string, V = Value> {
     return this.#engine.isClosed() ? closedError(error) : error
   }
 
-  #atOtherTime(other: MultiBee<K, V> | string): MultiBee<K, V> {
+  #atOtherTime(other: MultiBee<K, V, I> | string): MultiBee<K, V, I> {
     if (!(other instanceof MultiBee)) return this.checkout(other)
     const isSame =
       other.#engine.union === this.#engine.union && other.#codec.space.equals(this.#codec.space)
@@ -382,6 +463,26 @@ export class MultiBee<K = string, V = Value> {
     const bytes = this.#codec.encodeKey(key)
     const folded = this.#after(await this.#fold(bytes, options), waiting)
     return this.#readable(folded)
+  }
+
+  /** A schema of its own stands over the encoding, not over our schema. */
+  #subValues({
+    valueEncoding,
+    schema
+  }: SubOptions<unknown, unknown> & {
+    readonly schema?: StandardSchemaV1
+  }): ValueEncoding<unknown> {
+    if (valueEncoding !== undefined) return valueEncodingOf(valueEncoding)
+    const { values } = this.#codec
+    const isReplaced = schema !== undefined && values instanceof SchemaEncoding
+    return inheritEncoding(isReplaced ? values.base : values)
+  }
+
+  async #write(operations: readonly (Operation | Promise<Operation>)[]): Promise<boolean> {
+    this.#checkOpen()
+    const ready = this.#line.enter(operations)
+    const checked = ready instanceof Promise ? await ready : ready
+    return this.#queue().write(checked)
   }
 
   async #fold(key: Uint8Array, options: ReadOptions): Promise<FoldedKey> {
@@ -463,9 +564,16 @@ export class MultiBee<K = string, V = Value> {
     return iterate(new EntryCursor(cursor, limit, entryOf))
   }
 
-  #putOf(key: K, value: V, options: CasOptions<K, V>): Operation {
-    const operation = { key: this.#codec.encodeKey(key), value: this.#codec.encodeValue(value) }
-    return { ...operation, ...this.#casOf({ type: 'put', key, value }, options) }
+  /** A promise when there is a schema that answers later. */
+  #putOf(key: K, given: I, options: CasOptions<K, V>): Operation | Promise<Operation> {
+    const bytes = this.#codec.encodeKey(key)
+    const operationOf = ({ bytes: value, value: shown }: Storable<V>) => ({
+      key: bytes,
+      value,
+      ...this.#casOf({ type: 'put', key, value: shown }, options)
+    })
+    const storable = this.#codec.storableOf(given)
+    return isPromise(storable) ? storable.then(operationOf) : operationOf(storable)
   }
 
   #deleteOf(key: K, options: CasOptions<K, V>): Operation {

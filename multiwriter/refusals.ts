@@ -14,6 +14,8 @@ export type RefusalReason =
   | 'value-malformed'
   /** The key or the value is not of the encoding it was read with. */
   | 'encoding-mismatch'
+  /** The value does not fit the schema it was read with. */
+  | 'schema-mismatch'
   /** An open space has as many logs as it takes. */
   | 'too-many-logs'
   /** A peer knew the space's topic, but could not prove to hold its key, or speaks another version. */

@@ -27,6 +27,7 @@ import type { Cursor } from './cursor.ts'
 import type { RowGroup, Rows } from './local-index.ts'
 import { mergeSorted, type Group } from './merge.ts'
 import type { RefusalReason, Refusals } from './refusals.ts'
+import type { IndexDefinition, IndexRow } from './stored-indexes.ts'
 
 /** One core of the union, at the length it is read at. */
 export interface Part {
@@ -154,6 +155,11 @@ export class View {
     return new FallbackCursor(folded, (last) =>
       this.#treeCursor(last === null ? range : restOf(range, last), options)
     )
+  }
+
+  /** Null when the local index does not answer for all cores now. @see Rows.indexed */
+  indexed(definition: IndexDefinition, range: TreeRange): Promise<Cursor<IndexRow> | null> | null {
+    return this.#rowsNow()?.indexed(definition, range) ?? null
   }
 
   #treeCursor(range: TreeRange, options: ReadOptions): Cursor<FoldedKey> {

@@ -8,15 +8,15 @@
  *     device.ts          what each device does: the one file here that uses manyhands
  *     protocol.ts        what the main process can ask of a device
  *     remote-device.ts   a device as the main process has it
- *     report.ts          tables and numbers for people
+ *     report.ts          cities and conflicts for people
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import createTestnet from 'hyperdht/testnet.js'
+import { heading, ms } from '../shared/print.ts'
 import { RemoteDevice } from './remote-device.ts'
-import { heading, ms } from './report.ts'
 import { tellStory } from './story.ts'
 
 /** As a shell counts it: 128 and the signal's number. */

@@ -2,11 +2,12 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
+import { count, heading, line, ms, table, title } from '../shared/print.ts'
 import { cities } from './cities.ts'
 import { AGREED, MUMBAI, offlineEdits } from './edits.ts'
 import type { ConflictRow, Load, Rendezvous, Status } from './protocol.ts'
 import type { RemoteDevice } from './remote-device.ts'
-import { conflictTable, count, heading, line, ms, summary, table, title } from './report.ts'
+import { conflictTable, summary } from './report.ts'
 
 /** Between two edits, so that one is plainly later than the other. */
 const PAUSE_MS = 5
