@@ -115,6 +115,8 @@ export class LocalIndex {
   readonly #space: Uint8Array
   readonly #hooks: IndexHooks
   #places: Map<string, Place>
+  /** The trees that cores stand at: their nodes are in memory still when the next move begins. */
+  readonly #trees = new Map<string, TreeSnapshot>()
   #indexes: StoredIndexes
   /** Cores whose place was compared with their log since the index was opened. */
   readonly #checked = new Set<string>()
@@ -213,6 +215,7 @@ export class LocalIndex {
     this.#places = new Map()
     this.#indexes = new StoredIndexes(this.#store)
     this.#checked.clear()
+    this.#trees.clear()
     const header = b4a.concat([b4a.from([VERSION]), this.#space])
     await this.#inStore(async () => {
       await this.#store.clear()
@@ -274,7 +277,7 @@ export class LocalIndex {
     if (tree.length === (from?.length ?? 0) && (from?.movingTo ?? null) === null) return
     const target = await this.#target(log, from, tree)
     const midway = await this.#midway(log, from, target)
-    const diff = new TreeDiff(log.treeAt(from?.length ?? 0), tree, {}, HERE)
+    const diff = new TreeDiff(this.#treeOf(log, from?.length ?? 0), tree, {}, HERE)
     try {
       for (let isLast = false; !isLast;) {
         const changes = await diff.nextBatch(ROWS_PER_WRITE)
@@ -287,6 +290,12 @@ export class LocalIndex {
     } finally {
       diff.close()
     }
+    this.#trees.set(log.id, tree)
+  }
+
+  #treeOf(log: LogReader, length: number): TreeSnapshot {
+    const known = this.#trees.get(log.id)
+    return known?.length === length ? known : log.treeAt(length)
   }
 
   async #target(log: LogReader, from: Place | null, { length }: TreeSnapshot): Promise<Place> {
