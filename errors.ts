@@ -35,6 +35,8 @@ const NEXT_STEPS = {
     'A log was rewritten since the link was made: ask who made the link which state was meant.',
   READ_ONLY:
     'Use the live database: a checkout, and a database opened without a log of its own, only read.',
+  BACKUP_INVALID: 'Fetch the archive again, or use another one; nothing was restored.',
+  PORT_VERSION: 'Use the same version of manyhands in both processes.',
   DEVICE_CLOSED: 'Open the device again.',
   SPACE_CLOSED: 'Open the space again.',
   BEE_CLOSED: 'Open the database again.',

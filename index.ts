@@ -1,13 +1,19 @@
 /** manyhands: many devices, one database. No server in charge. This is the Node entry, and the composition root. */
-import { openIndexStore, openStore, swarm, type SwarmOptions } from './core/native/index.ts'
+import {
+  listenPort,
+  openIndexStore,
+  openStore,
+  swarm,
+  type SwarmOptions
+} from './core/native/index.ts'
 import { MemoryNetwork, type Durability, type TransportFactory } from './core/index.ts'
 import { checkOptions, invalid } from './errors.ts'
-import { Device } from './multiwriter/index.ts'
+import { Device, PortHost, SharedNetwork } from './multiwriter/index.ts'
 
 export interface OpenDeviceOptions {
   /** The folder of this device's store; made if it is not there. One process at a time owns it. */
   readonly storage: string
-  /** What people call this device. Default 'device'. */
+  /** What people call this device; remembered. Default what it was called before, or 'device'. */
   readonly name?: string
   /** Protects the keystore; the same is needed at every open. */
   readonly passphrase?: string
@@ -19,9 +25,20 @@ export interface OpenDeviceOptions {
   readonly now?: () => number
   /** In ms, how far another device's clock may be ahead and still move ours. Default 5 minutes. */
   readonly maxDrift?: number
+  /** Other processes of this user work through this one while it owns the store (`manyhands` does). Default false. */
+  readonly serve?: boolean
 }
 
-const OPTIONS = ['storage', 'name', 'passphrase', 'durability', 'transport', 'now', 'maxDrift']
+const OPTIONS = [
+  'storage',
+  'name',
+  'passphrase',
+  'durability',
+  'transport',
+  'now',
+  'maxDrift',
+  'serve'
+]
 
 /**
  * Opens this device.
@@ -35,16 +52,18 @@ export async function openDevice(options: OpenDeviceOptions): Promise<Device> {
   checkOptions('openDevice', options, OPTIONS)
   const {
     storage,
-    name = 'device',
+    name,
     passphrase,
     durability = 'os',
     transport,
     now,
-    maxDrift
+    maxDrift,
+    serve = false
   } = options
   if (typeof storage !== 'string' || storage === '' || storage.includes('\0'))
     invalid('storage', 'a folder', storage)
-  if (typeof name !== 'string' || name === '') invalid('name', 'a string', name)
+  if (name !== undefined && (typeof name !== 'string' || name === ''))
+    invalid('name', 'a string', name)
   if (durability !== 'os' && durability !== 'disk')
     invalid('durability', "'os' or 'disk'", durability)
   if (passphrase !== undefined && (typeof passphrase !== 'string' || passphrase === '')) {
@@ -55,20 +74,32 @@ export async function openDevice(options: OpenDeviceOptions): Promise<Device> {
   if (now !== undefined && typeof now !== 'function') invalid('now', 'a function', now)
   if (maxDrift !== undefined && !(typeof maxDrift === 'number' && maxDrift >= 0))
     invalid('maxDrift', 'milliseconds', maxDrift)
+  if (typeof serve !== 'boolean') invalid('serve', 'true or false', serve)
   const store = await openStore(storage, { passphrase: passphrase ?? null, durability })
+  let device: Device | null = null
   try {
-    return new Device({
+    if (name !== undefined && name !== store.name) await store.saveName(name)
+    device = new Device({
       store,
-      name,
+      name: store.name ?? 'device',
       now: now ?? Date.now,
       transport: transport ?? null,
       ...(maxDrift === undefined ? {} : { maxDrift })
     })
+    if (serve) await serveDevice(device, storage)
+    return device
   } catch (error) {
-    // The transport could not be made; the store must not stay locked for that.
-    await store.close()
+    // The transport or the port could not be made; the store must not stay locked for that.
+    await (device ?? store).close()
     throw error
   }
+}
+
+/** Lets other processes of this user work through the device, until it closes. */
+async function serveDevice(device: Device, storage: string): Promise<void> {
+  const host = new PortHost({ device, network: new SharedNetwork(device, swarm) })
+  host.serve(await listenPort(storage, (wire) => host.accept(wire)))
+  device.use(host)
 }
 
 export { MemoryNetwork, openIndexStore, swarm }

@@ -40,7 +40,7 @@ declare module 'hypercore' {
     readonly fork: number
     readonly opened: boolean
     readonly closing: Promise<void> | null
-    readonly peers: readonly { signalUpgrade(): void }[]
+    readonly peers: readonly ReplicaPeer[]
     readonly core: {
       readonly opened: boolean
       /** Which blocks are here; -1 when there is none. */
@@ -66,6 +66,16 @@ declare module 'hypercore' {
     replicate(mux: unknown): unknown
     session(): Hypercore
     setUserData(key: string, value: Uint8Array): Promise<void>
+  }
+
+  /** What a connected peer has told of its copy of a core. */
+  export interface ReplicaPeer {
+    readonly remotePublicKey: Uint8Array
+    /** It has told its length at all. */
+    readonly remoteSynced: boolean
+    readonly remoteLength: number
+    readonly remoteContiguousLength: number
+    signalUpgrade(): void
   }
 
   export interface Replicator {

@@ -49,10 +49,13 @@ export interface DeviceStore extends AsyncDisposable {
   readonly keyPair: KeyPair
   readonly secrets: Secrets
   readonly spaces: readonly SpaceRecord[]
+  /** What people call this device, once it was said. */
+  readonly name: string | null
   /** Why nothing may be appended to this device's logs (DESIGN section 10), or null. */
   readonly rolledBack: string | null
   saveSecrets(secrets: Secrets): Promise<void>
   saveSpaces(spaces: readonly SpaceRecord[]): Promise<void>
+  saveName(name: string): Promise<void>
   /** Our own log of a purpose; the same purpose gives the same log. */
   ownLog(purpose: string, salt: Uint8Array): Promise<OwnLog>
   /** Somebody's log, to read. Close the session when done. */
@@ -65,6 +68,8 @@ export interface DeviceStore extends AsyncDisposable {
   bytes(): Promise<number>
   /** Gives back to the disk what was overwritten and cleared. Costs rewriting what is left. */
   compact(): Promise<void>
+  /** Frees the blocks of a log that nobody here reads any more. */
+  clearLog(key: Uint8Array): Promise<void>
   /** Waits for appends under way. Idempotent. Nothing keeps the process alive afterwards. */
   close(): Promise<void>
 }

@@ -63,16 +63,25 @@ export interface LinkTarget<K, V> extends LinkPlace<K, V> {
   readonly space: Space
 }
 
+/** What works on a device and cannot outlive it. */
+export interface DeviceUser {
+  close(): Promise<void>
+}
+
 export class Device extends EventEmitter<DeviceEvents> {
   /** The device's public key in text form. */
   readonly id: string
   readonly name: string
   readonly #parts: DeviceParts
   readonly #store: DeviceStore
-  readonly #transport: Transport | null
+  readonly #transports = new Set<Transport>()
+  /** What uses this device, and is closed before it. */
+  readonly #users = new Set<DeviceUser>()
   readonly #spaces = new Map<string, Promise<Space>>()
   /** Spaces that are closing: each is opened again only afterwards. */
   readonly #ending = new Map<string, Promise<void>>()
+  /** What open spaces are found under, by address. */
+  readonly #topics = new Map<string, Uint8Array>()
   /** Creations and openings under way: `close` waits for them. */
   readonly #opening = new Set<Promise<Space>>()
   readonly #connections: Connections
@@ -89,13 +98,40 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#connections = new Connections(parts.store.keyPair, (error) =>
       this.emit('connection-error', error)
     )
-    this.#transport = parts.transport?.(parts.store.keyPair) ?? null
-    this.#transport?.events.on('connection', (stream) => void this.replicate(stream))
+    if (parts.transport !== null) this.connect(parts.transport)
   }
 
   /** Why this device can only read (`STORE_ROLLED_BACK` at a write), or null. */
   get rolledBack(): string | null {
     return this.#store.rolledBack
+  }
+
+  /** Whether other devices can find this one by itself. */
+  get isNetworked(): boolean {
+    return this.#transports.size > 0
+  }
+
+  /**
+   * Finds other devices over one more transport.
+   * @returns how to leave it again
+   * @example const leave = device.connect(swarm())
+   */
+  connect(factory: TransportFactory): () => Promise<void> {
+    this.#checkOpen()
+    const transport = factory(this.#store.keyPair)
+    this.#transports.add(transport)
+    transport.events.on('connection', (stream) => void this.replicate(stream))
+    for (const topic of this.#topics.values()) transport.join(topic)
+    return async () => {
+      this.#transports.delete(transport)
+      await transport.close()
+    }
+  }
+
+  /** Has something closed before this device closes, as it works on it. */
+  use(user: DeviceUser): void {
+    this.#checkOpen()
+    this.#users.add(user)
   }
 
   /** The addresses and names of this device's spaces. */
@@ -165,6 +201,35 @@ export class Device extends EventEmitter<DeviceEvents> {
   }
 
   /**
+   * Leaves a space for good: closes it, forgets its keys, and frees what only it had stored here. What this device wrote lives
+   * on with the devices that have it, and nowhere else.
+   * @throws SPACE_UNKNOWN
+   */
+  async leaveSpace(address: string): Promise<void> {
+    this.#checkOpen()
+    const record = typeof address === 'string' ? this.#find(address) : null
+    if (record === null) {
+      throw new ManyhandsError('SPACE_UNKNOWN', `There is no space ${String(address)} here`)
+    }
+    const space = await this.openSpace(address)
+    const logs = space.writers().map(({ writer }) => z32.decode(writer))
+    await space.close()
+    await this.#save(async () => {
+      const isOther = (each: { readonly address: Uint8Array }) =>
+        !b4a.equals(each.address, record.address)
+      const { secrets, spaces } = this.#store
+      await this.#store.saveSpaces(spaces.filter(isOther))
+      await this.#store.saveSecrets({ ...secrets, spaces: secrets.spaces.filter(isOther) })
+    })
+    for (const log of logs) if (!this.#reads(log)) await this.#store.clearLog(log)
+  }
+
+  /** Whether a space of this device reads a log. */
+  #reads(log: Uint8Array): boolean {
+    return this.#store.spaces.some(({ writers }) => writers.some((each) => b4a.equals(each, log)))
+  }
+
+  /**
    * Replicates all spaces, present and future, over a stream (as Space.replicate takes it).
    * @returns the stream to pipe
    */
@@ -187,7 +252,8 @@ export class Device extends EventEmitter<DeviceEvents> {
   }
 
   async #close(): Promise<void> {
-    await this.#transport?.close()
+    const left = await Promise.allSettled([...this.#users].map((user) => user.close()))
+    await Promise.all([...this.#transports].map((transport) => transport.close()))
     this.#connections.close()
     await Promise.allSettled(this.#opening)
     const spaces = await Promise.allSettled(this.#spaces.values())
@@ -199,7 +265,8 @@ export class Device extends EventEmitter<DeviceEvents> {
     await this.#store.close()
     this.removeAllListeners()
     // Shown last: whatever failed, the store is closed.
-    for (const closing of closings) if (closing.status === 'rejected') throw closing.reason
+    for (const closing of [...left, ...closings])
+      if (closing.status === 'rejected') throw closing.reason
   }
 
   #track(opening: Promise<Space>): Promise<Space> {
@@ -256,21 +323,31 @@ export class Device extends EventEmitter<DeviceEvents> {
       ...(maxDrift === undefined ? {} : { maxDrift }),
       save: (changed) => this.#saveRecord(changed),
       replicate: (link, stream, initiator) => this.#connections.replicate(link, stream, initiator),
+      leave: () => this.leaveSpace(z32.encode(record.address)),
       onclose: (closing, closed) => {
-        this.#forget(closing, record.address, secrets.membershipKey)
+        this.#forget(closing, record.address)
         this.#remember(b4a.toString(record.address, 'hex'), closed)
       }
     })
     this.#connections.add(space.wire)
-    if (this.#closing === null) this.#transport?.join(topicOf(secrets.membershipKey))
+    if (this.#closing === null) this.#announce(record.address, topicOf(secrets.membershipKey))
     return space
   }
 
-  #forget({ wire }: Space, address: Uint8Array, membershipKey: Uint8Array): void {
-    this.#spaces.delete(b4a.toString(address, 'hex'))
+  #announce(address: Uint8Array, topic: Uint8Array): void {
+    this.#topics.set(b4a.toString(address, 'hex'), topic)
+    for (const transport of this.#transports) transport.join(topic)
+  }
+
+  #forget({ wire }: Space, address: Uint8Array): void {
+    const id = b4a.toString(address, 'hex')
+    const topic = this.#topics.get(id)
+    this.#spaces.delete(id)
+    this.#topics.delete(id)
     this.#connections.remove(wire)
+    if (topic === undefined) return
     // Leaving is a courtesy to the network; it fails when the transport is gone.
-    this.#transport?.leave(topicOf(membershipKey)).catch(() => {})
+    for (const transport of this.#transports) transport.leave(topic).catch(() => {})
   }
 
   /** Until a space is closed. */

@@ -10,6 +10,7 @@ export type {
 } from './device.ts'
 
 export { Space } from './space.ts'
+export type { LogState, PeerState, SyncState } from './sync-state.ts'
 export type { SpaceEvents, WriterInfo } from './space.ts'
 
 export type { RestoreReport, RevertOptions, RevertReport, UndoOptions } from './undo.ts'
@@ -72,3 +73,23 @@ export { iterate } from './cursor.ts'
 export type { Cursor } from './cursor.ts'
 export { mergeSorted } from './merge.ts'
 export type { Group, MergeOptions } from './merge.ts'
+
+export { localPort, remotePort } from './port/client.ts'
+export type { DevicePort } from './port/client.ts'
+export { PortHost } from './port/host.ts'
+export { SharedNetwork } from './port/network.ts'
+export type { NetworkOptions } from './port/network.ts'
+export type {
+  DeviceInfo,
+  ParamsOf,
+  PlainRange,
+  PlainWrite,
+  PortContext,
+  ReadParams,
+  Requests,
+  SpaceInfo,
+  Streams,
+  Where
+} from './port/operations.ts'
+export type { PlainChange, PlainConflict, PlainEntry } from './port/plain.ts'
+export type { PortListener, PortWire } from './port/wire.ts'

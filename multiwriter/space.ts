@@ -46,6 +46,7 @@ import { openClock, observeWith } from './own-clock.ts'
 import { purgeKey, type PurgeParts, type PurgePeer } from './purge.ts'
 import { Refusals, type Refusal } from './refusals.ts'
 import { statsOf, type SpaceStats, type StatsParts } from './stats.ts'
+import { syncState, type SyncState } from './sync-state.ts'
 import { encodeTicket } from './ticket.ts'
 import {
   restore,
@@ -96,6 +97,8 @@ export interface SpaceParts {
   save(record: SpaceRecord): Promise<void>
   /** Puts the space on a connection. @returns the stream to pipe */
   replicate(link: SpaceLink, stream: unknown, initiator: boolean | undefined): unknown
+  /** Forgets the space. */
+  leave(): Promise<void>
   /** The space closes from now on, until `closed`. */
   onclose(space: Space, closed: Promise<void>): void
 }
@@ -236,6 +239,15 @@ export class Space extends EventEmitter<SpaceEvents> {
     return [...this.#peers].map((peer) => z32.encode(peer.remoteKey))
   }
 
+  /** How far each log is here, and which connected devices are in step with us. */
+  syncState(): SyncState {
+    this.#checkOpen()
+    const logs = this.#union.logs()
+    const isComplete = logs.length === this.#writers.list().length
+    const { isOpen, writer } = this
+    return syncState({ logs, peers: this.#peers, own: writer, isOpen, isComplete })
+  }
+
   /** What was refused of others' data since the space was opened. */
   refusals(): readonly Refusal[] {
     return this.#refusals.list()
@@ -372,6 +384,12 @@ export class Space extends EventEmitter<SpaceEvents> {
   ): Promise<LinkPlace<K, V>> {
     this.#checkOpen()
     return followLink(this.#engine, this.address, url, options)
+  }
+
+  /** @see Device.leaveSpace */
+  leave(): Promise<void> {
+    this.#checkOpen()
+    return this.#parts.leave()
   }
 
   /** Finishes what was put, then closes. Idempotent. */

@@ -31,12 +31,16 @@ test('manyhands/multiwriter: exports these names', () => {
     'Device',
     'MAX_KEY_BYTES',
     'MultiBee',
+    'PortHost',
+    'SharedNetwork',
     'Space',
     'WriterList',
     'explanationToText',
     'iterate',
+    'localPort',
     'mergeSorted',
-    'openMultiBee'
+    'openMultiBee',
+    'remotePort'
   ])
 })
 

@@ -87,6 +87,14 @@ export class HighWater {
     await this.#write(cores)
   }
 
+  /** Of a log that is given up: its tree is not kept to be hashed. */
+  async forget(key: Uint8Array): Promise<void> {
+    await this.settle()
+    const id = b4a.toString(key, 'hex')
+    this.#ahead.delete(id)
+    this.#marks.delete(id)
+  }
+
   /** Waits for what `note` began. */
   async settle(): Promise<void> {
     await this.#writing

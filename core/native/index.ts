@@ -5,5 +5,7 @@ export type { StoreOptions } from './store.ts'
 
 export { openIndexStore } from './index-store.ts'
 
+export { connectPort, listenPort } from './port.ts'
+
 export { swarm } from './swarm.ts'
 export type { SwarmOptions } from './swarm.ts'

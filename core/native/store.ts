@@ -4,9 +4,11 @@
  *     manyhands.json     says what the folder is, and the format version
  *     lock               held by the one process that owns the store; its pid inside
  *     keys.json          the keystore (keystore.ts)
+ *     device.json        what people call this device
  *     spaces.json        the spaces this device is in, and their writers
  *     high-water.json    how long our own logs were (high-water.ts)
  *     running            the boot in which the store was opened; removed by a clean close
+ *     port               while a process serves others: its socket (port.ts)
  *     logs/              the corestore: all logs, ours and others'
  *     index/<space>/     local indexes (index-store.ts); may be deleted
  *
@@ -30,6 +32,7 @@ import {
   type Secrets,
   type SpaceRecord
 } from '../store.ts'
+import { decodeName, encodeName } from './device-file.ts'
 import { DiskSync } from './disk-sync.ts'
 import { bytesIn, readFileIfAny, removeFile, syncFolder, writeFileAtomic } from './files.ts'
 import { HighWater } from './high-water.ts'
@@ -116,6 +119,7 @@ class FolderStore implements DeviceStore {
   readonly #own = new Set<OwnLog>()
   readonly #guard: AppendGuard
   #spaces: readonly SpaceRecord[]
+  #name: string | null
   #rolledBack: string | null
   #failure: ManyhandsError | null = null
   #saving: Promise<unknown> = Promise.resolve()
@@ -126,12 +130,23 @@ class FolderStore implements DeviceStore {
     const keystore = await openKeystore(folder, passphrase)
     const highWater = await HighWater.open(join(folder, 'high-water.json'))
     const spaces = decodeSpaces(await readFileIfAny(join(folder, 'spaces.json')))
+    const name = decodeName(await readFileIfAny(join(folder, 'device.json')))
     const logs = await openLogs(join(folder, 'logs'), highWater)
     try {
       const rolledBack = logs.isMoved
         ? 'the store was copied or moved here'
         : await beginRun(join(folder, 'running'), durability, logs)
-      const parts = { folder, lock, keystore, highWater, logs, spaces, rolledBack, durability }
+      const parts = {
+        folder,
+        lock,
+        keystore,
+        highWater,
+        logs,
+        spaces,
+        name,
+        rolledBack,
+        durability
+      }
       return new FolderStore(parts)
     } catch (error) {
       await logs.corestore.close()
@@ -147,6 +162,7 @@ class FolderStore implements DeviceStore {
     this.#highWater = parts.highWater
     this.#logs = parts.logs
     this.#spaces = parts.spaces
+    this.#name = parts.name
     this.#rolledBack = parts.rolledBack
     this.#disk = new DiskSync(parts.logs.storage, join(parts.folder, 'logs', 'db'))
     this.keyPair = deriveKeyPair(parts.keystore.secrets.seed, 'manyhands/device')
@@ -166,6 +182,10 @@ class FolderStore implements DeviceStore {
     return this.#spaces
   }
 
+  get name(): string | null {
+    return this.#name
+  }
+
   get rolledBack(): string | null {
     return this.#rolledBack
   }
@@ -179,6 +199,15 @@ class FolderStore implements DeviceStore {
       this.#inTurn(async () => {
         await writeFileAtomic(join(this.#folder, 'spaces.json'), encodeSpaces(spaces))
         this.#spaces = spaces
+      })
+    )
+  }
+
+  saveName(name: string): Promise<void> {
+    return this.#whileOpen(() =>
+      this.#inTurn(async () => {
+        await writeFileAtomic(join(this.#folder, 'device.json'), encodeName(name))
+        this.#name = name
       })
     )
   }
@@ -212,6 +241,18 @@ class FolderStore implements DeviceStore {
 
   compact(): Promise<void> {
     return this.#whileOpen(() => compactLogs(this.#logs.storage))
+  }
+
+  clearLog(key: Uint8Array): Promise<void> {
+    return this.#whileOpen(async () => {
+      await this.#highWater.forget(key)
+      const core = await openRemoteCore(this.#logs.corestore, key)
+      try {
+        await core.clear(0, core.length)
+      } finally {
+        await core.close()
+      }
+    })
   }
 
   close(): Promise<void> {
@@ -310,6 +351,7 @@ interface Parts {
   readonly highWater: HighWater
   readonly logs: Logs
   readonly spaces: readonly SpaceRecord[]
+  readonly name: string | null
   readonly rolledBack: string | null
   readonly durability: Durability
 }

@@ -173,6 +173,7 @@ export class SpacePeer {
   readonly #clearedThere = new Map<string, number>()
   #isProven = false
   #isRefused = false
+  #hasToldLogs = false
 
   constructor(stream: NoiseSecretStream, mux: Protomux, link: SpaceLink) {
     this.#stream = stream
@@ -184,6 +185,11 @@ export class SpacePeer {
   /** The device key of the peer. */
   get remoteKey(): Uint8Array {
     return this.#stream.remotePublicKey
+  }
+
+  /** Whether it has said which logs it reads; a space that is not open says nothing. */
+  get hasToldLogs(): boolean {
+    return this.#hasToldLogs
   }
 
   open(): void {
@@ -262,7 +268,9 @@ export class SpacePeer {
   }
 
   #onlogs(cores: readonly Uint8Array[]): void {
-    if (this.#isProven && cores.length <= MAX_LOGS) this.#link.onlogs(cores)
+    if (!this.#isProven || cores.length > MAX_LOGS) return
+    this.#link.onlogs(cores)
+    this.#hasToldLogs = true
   }
 
   #oncleared(logs: readonly ClearedUpTo[]): void {

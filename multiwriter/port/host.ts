@@ -1,0 +1,219 @@
+/**
+ * The host's side of a port: answers processes that work through our device. What a client opened is released when it closes or
+ * dies; what it says wrong is answered with an error and harms nobody else. Closing lets requests under way finish.
+ */
+import { createMessageConnection, type MessageConnection } from 'vscode-jsonrpc'
+import { invalid, ManyhandsError } from '../../errors.ts'
+import { streams, requests, type PortContext } from './operations.ts'
+import {
+  closedPort,
+  errorToWire,
+  PORT_VERSION,
+  type PortListener,
+  type PortWire,
+  type StreamItems,
+  type Welcome
+} from './wire.ts'
+
+/** Of one answer to `stream/next`: what a reader cannot be made to hold is not asked for. */
+const MAX_ITEMS = 256
+
+/** And not many large ones. */
+const MAX_ITEM_BYTES = 1024 * 1024
+
+/** A client that opens more at once has forgotten to close them. */
+const MAX_STREAMS = 1024
+
+type Params = Readonly<Record<string, unknown>>
+
+export class PortHost {
+  readonly #context: PortContext
+  readonly #clients = new Set<PortClientSession>()
+  #listener: PortListener | null = null
+  #closing: Promise<void> | null = null
+
+  constructor(context: PortContext) {
+    this.#context = context
+  }
+
+  /** How many processes work through this one now. */
+  get clients(): number {
+    return this.#clients.size
+  }
+
+  /** Serves the door's connections, until the host is closed. */
+  serve(listener: PortListener): void {
+    this.#listener = listener
+  }
+
+  /** A process has connected. */
+  accept(wire: PortWire): void {
+    if (this.#closing !== null) return wire.close()
+    const client = new PortClientSession(wire, this.#context, () => this.#clients.delete(client))
+    this.#clients.add(client)
+  }
+
+  /** Lets no more in, and resolves when the last client has left by itself. */
+  async drain(): Promise<void> {
+    await this.#listener?.close()
+    await Promise.all([...this.#clients].map((client) => client.left))
+  }
+
+  /** Ends everything: what is under way is answered, what is asked from now on fails with DEVICE_CLOSED. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    // The name goes at once; that the last connection has ended is awaited below.
+    const unlisted = this.#listener?.close()
+    await Promise.all([...this.#clients].map((client) => client.close()))
+    await unlisted
+  }
+}
+
+/** One connected process. */
+class PortClientSession {
+  readonly left: Promise<void>
+  readonly #wire: PortWire
+  readonly #context: PortContext
+  readonly #connection: MessageConnection
+  readonly #streams = new Map<number, AsyncIterator<unknown>>()
+  readonly #running = new Set<Promise<unknown>>()
+  #isWelcome = false
+  #isClosing = false
+  #lastStream = 0
+
+  constructor(wire: PortWire, context: PortContext, onleave: () => void) {
+    this.#wire = wire
+    this.#context = context
+    this.#connection = createMessageConnection(wire.reader, wire.writer)
+    this.left = new Promise((resolve) => {
+      this.#connection.onClose(() => {
+        this.#isClosing = true
+        void this.#release()
+        this.#connection.dispose()
+        onleave()
+        resolve()
+      })
+    })
+    this.#connection.onRequest((method, params) => this.#track(this.#answer(method, params)))
+    this.#connection.listen()
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true
+    await this.#release()
+    await Promise.allSettled(this.#running)
+    this.#wire.close()
+    await this.left
+  }
+
+  async #release(): Promise<void> {
+    const left = [...this.#streams.values()]
+    this.#streams.clear()
+    await Promise.allSettled(left.map(async (stream) => stream.return?.()))
+  }
+
+  #track<T>(answer: Promise<T>): Promise<T> {
+    this.#running.add(answer)
+    const done = () => this.#running.delete(answer)
+    answer.then(done, done)
+    return answer
+  }
+
+  async #answer(method: string, params: unknown): Promise<unknown> {
+    try {
+      if (this.#isClosing) throw closedPort()
+      return (await this.#call(method, paramsIn(params))) ?? null
+    } catch (error) {
+      throw errorToWire(error)
+    }
+  }
+
+  #call(method: string, params: Params): Promise<unknown> {
+    if (method === 'hello') return this.#hello(params)
+    if (!this.#isWelcome)
+      throw new ManyhandsError('PORT_VERSION', 'The other process said no hello')
+    if (method === 'stream/open') return this.#open(params)
+    if (method === 'stream/next') return this.#next(params)
+    if (method === 'stream/close') return this.#closeStream(params)
+    const answer = findIn<(context: PortContext, params: Params) => Promise<unknown>>(
+      requests,
+      method
+    )
+    return answer(this.#context, params)
+  }
+
+  #hello({ version }: Params): Promise<Welcome> {
+    if (version !== PORT_VERSION) {
+      const message = `The store is in use by a manyhands that speaks version ${PORT_VERSION}, not ${String(version)}`
+      throw new ManyhandsError('PORT_VERSION', message)
+    }
+    this.#isWelcome = true
+    this.#wire.trust()
+    return Promise.resolve({ version: PORT_VERSION, device: this.#context.device.id })
+  }
+
+  #open({ name, params }: Params): Promise<number> {
+    if (this.#streams.size >= MAX_STREAMS) invalid('name', `at most ${MAX_STREAMS} streams`, name)
+    if (typeof name !== 'string') invalid('name', 'a stream', name)
+    const open = findIn<(context: PortContext, params: Params) => AsyncIterator<unknown>>(
+      streams,
+      name
+    )
+    const id = ++this.#lastStream
+    this.#streams.set(id, open(this.#context, paramsIn([params])))
+    return Promise.resolve(id)
+  }
+
+  /** The next items: all that fit into an answer, or of a live stream the one that comes next. */
+  async #next({ id, max }: Params): Promise<StreamItems> {
+    const stream = this.#streams.get(Number(id))
+    if (stream === undefined) throw closedPort()
+    const items: unknown[] = []
+    const wanted = Math.min(typeof max === 'number' ? max : 1, MAX_ITEMS)
+    let bytes = 0
+    do {
+      const result = await stream.next()
+      if (result.done === true) return this.#ended(Number(id), items)
+      items.push(result.value)
+      bytes += roughBytes(result.value)
+    } while (items.length < wanted && bytes < MAX_ITEM_BYTES)
+    return { items, done: false }
+  }
+
+  #ended(id: number, items: readonly unknown[]): StreamItems {
+    // Left because we close, not because it is over.
+    if (this.#isClosing) throw closedPort()
+    this.#streams.delete(id)
+    return { items, done: true }
+  }
+
+  async #closeStream({ id }: Params): Promise<void> {
+    const stream = this.#streams.get(Number(id))
+    this.#streams.delete(Number(id))
+    await stream?.return?.()
+  }
+}
+
+/** About what an item takes on the wire. */
+function roughBytes(value: unknown): number {
+  if (typeof value === 'string') return value.length
+  if (value instanceof Uint8Array) return value.byteLength
+  if (typeof value !== 'object' || value === null) return 8
+  return Object.values(value).reduce<number>((sum, each) => sum + 8 + roughBytes(each), 8)
+}
+
+function paramsIn(params: unknown): Params {
+  const first: unknown = Array.isArray(params) ? params[0] : undefined
+  if (typeof first === 'object' && first !== null) return first as Params
+  return invalid('params', 'an object', first)
+}
+
+/** By its own name only: `constructor` is no operation. */
+function findIn<O>(table: object, name: string): O {
+  if (!Object.hasOwn(table, name)) throw new ManyhandsError('PORT_VERSION', `There is no ${name}`)
+  return (table as Record<string, O>)[name] as O
+}

@@ -1,0 +1,178 @@
+/**
+ * What another process may ask of the device it works through: a table of operations in plain data. `requests` are answered
+ * once; `streams` give items until they are left. Parameters come from outside: what the database does not check is checked here.
+ */
+import type { Value } from '../../crdt/index.ts'
+import { invalid } from '../../errors.ts'
+import type { Device } from '../device.ts'
+import type { MultiBee } from '../multibee.ts'
+import type { Space } from '../space.ts'
+import { plainChange, plainEntry, plainOrNull, type PlainEntry } from './plain.ts'
+import type { SyncState } from '../sync-state.ts'
+import { held, late } from './iterators.ts'
+import type { NetworkOptions, SharedNetwork } from './network.ts'
+
+/** What the operations work on. */
+export interface PortContext {
+  readonly device: Device
+  /** Puts the device on the network for as long as somebody needs it. */
+  readonly network: SharedNetwork
+}
+
+/** Which database: a space by its address, and sub-databases from the outside in. */
+export interface Where {
+  readonly space: string
+  readonly sub?: readonly string[]
+}
+
+export interface PlainRange {
+  readonly gt?: string
+  readonly gte?: string
+  readonly lt?: string
+  readonly lte?: string
+}
+
+export interface ReadParams extends Where, PlainRange {
+  readonly reverse?: boolean
+  readonly limit?: number
+}
+
+/** A put, or without a value a deletion. */
+export interface PlainWrite {
+  readonly key: string
+  readonly value?: Value
+}
+
+export interface DeviceInfo {
+  readonly id: string
+  readonly name: string
+  /** Why this device can only read, or null. */
+  readonly rolledBack: string | null
+}
+
+export interface SpaceInfo {
+  readonly address: string
+  readonly name: string
+  readonly open: boolean
+  /** This device's log. */
+  readonly writer: string
+  /** A secret: lets its bearer in. */
+  readonly ticket: string
+  readonly writers: readonly { writer: string; isOwn: boolean; length: number }[]
+  readonly peers: readonly string[]
+  readonly refusals: readonly { writer: string; reason: string; seq: number; count: number }[]
+}
+
+export const requests = {
+  'device/info': ({ device }: PortContext, _: object): Promise<DeviceInfo> =>
+    Promise.resolve({ id: device.id, name: device.name, rolledBack: device.rolledBack }),
+
+  'spaces/list': ({ device }: PortContext, _: object) => Promise.resolve([...device.spaces()]),
+
+  'spaces/create': async (
+    { device }: PortContext,
+    { name, open }: { readonly name: string; readonly open: boolean }
+  ): Promise<SpaceInfo> => spaceInfo(await device.createSpace({ name, open })),
+
+  'spaces/join': async (
+    { device }: PortContext,
+    params: { readonly ticket: string; readonly name?: string; readonly sparse?: boolean }
+  ): Promise<SpaceInfo> => {
+    const { ticket, ...options } = params
+    return spaceInfo(await device.openSpace(ticket, options))
+  },
+
+  'spaces/leave': ({ device }: PortContext, { space }: Where): Promise<void> =>
+    device.leaveSpace(space),
+
+  'space/info': async (context: PortContext, where: Where): Promise<SpaceInfo> =>
+    spaceInfo(await spaceOf(context, where)),
+
+  'space/addWriter': async (
+    context: PortContext,
+    { writer, ...where }: Where & { readonly writer: string }
+  ): Promise<void> => (await spaceOf(context, where)).addWriter(writer),
+
+  'space/sync': async (context: PortContext, where: Where): Promise<SyncState> =>
+    (await spaceOf(context, where)).syncState(),
+
+  'db/get': async (
+    context: PortContext,
+    { key, ...where }: Where & { readonly key: string }
+  ): Promise<PlainEntry | null> => plainOrNull(await (await databaseOf(context, where)).get(key)),
+
+  /** All of it or nothing. */
+  'db/write': async (
+    context: PortContext,
+    { writes, ...where }: Where & { readonly writes: readonly PlainWrite[] }
+  ): Promise<void> => {
+    if (!Array.isArray(writes)) invalid('writes', 'a list', writes)
+    const batch = (await databaseOf(context, where)).batch()
+    for (const { key, value } of writes as readonly PlainWrite[]) {
+      if (value === undefined) batch.del(key)
+      else batch.put(key, value)
+    }
+    await batch.flush()
+  }
+}
+
+export const streams = {
+  'db/read': (context: PortContext, params: ReadParams) =>
+    late(async () => {
+      const [where, options] = split(params)
+      return (await databaseOf(context, where)).createReadStream(options)
+    }, plainEntry),
+
+  'db/watch': (context: PortContext, params: Where & PlainRange) =>
+    late(async () => {
+      const [where, range] = split(params)
+      return (await databaseOf(context, where)).watch(range)
+    }, plainChange),
+
+  /** Keeps the device on the network, with all its spaces open, until the stream is left. */
+  network: ({ device, network }: PortContext, options: NetworkOptions) =>
+    late(
+      async () => {
+        for (const { address } of device.spaces()) await device.openSpace(address)
+        return held({}, network.hold(options))
+      },
+      (item) => item
+    )
+}
+
+export type Requests = typeof requests
+export type Streams = typeof streams
+
+/** What an operation is asked with. */
+export type ParamsOf<O> = O extends (context: PortContext, params: infer P) => unknown ? P : never
+export type ResultOf<O> = O extends (...args: never[]) => Promise<infer R> ? R : never
+export type ItemOf<O> = O extends (...args: never[]) => AsyncIterableIterator<infer I> ? I : never
+
+async function spaceOf({ device }: PortContext, { space }: Where): Promise<Space> {
+  return device.openSpace(space)
+}
+
+async function databaseOf(context: PortContext, where: Where): Promise<MultiBee> {
+  const { sub = [] } = where
+  if (!Array.isArray(sub)) invalid('sub', 'a list of names', sub)
+  const { db } = await spaceOf(context, where)
+  return (sub as readonly string[]).reduce((outer, name) => outer.sub(name), db)
+}
+
+function split<P extends Where>({ space, sub, ...rest }: P) {
+  return [sub === undefined ? { space } : { space, sub }, rest] as const
+}
+
+function spaceInfo(space: Space): SpaceInfo {
+  const { address, name, isOpen, writer, ticket } = space
+  return {
+    address,
+    name,
+    open: isOpen,
+    writer,
+    ticket,
+    writers: space.writers().map((each) => ({ ...each })),
+    peers: [...space.peers()],
+    refusals: space.refusals().map((each) => ({ ...each }))
+  }
+}

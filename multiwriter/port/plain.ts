@@ -1,0 +1,46 @@
+/** What crosses a port in place of our objects: plain data, stamps as text. */
+import { stampToText } from '../../clock/index.ts'
+import type { Value } from '../../crdt/index.ts'
+import type { Change, Conflict, Entry } from '../multibee.ts'
+
+export interface PlainEntry {
+  readonly key: string
+  readonly value: Value
+  readonly seq: number
+  readonly writer: string
+  /** The stamp's text form. */
+  readonly stamp: string
+  readonly conflicts: readonly PlainConflict[]
+}
+
+export interface PlainConflict {
+  readonly value: Value
+  readonly deleted: boolean
+  readonly seq: number
+  readonly writer: string
+  readonly stamp: string
+}
+
+export interface PlainChange {
+  readonly key: string
+  readonly current: PlainEntry | null
+  readonly previous: PlainEntry | null
+  readonly writer: string
+}
+
+export function plainEntry({ conflicts, stamp, ...entry }: Entry<string, Value>): PlainEntry {
+  return { ...entry, stamp: stampToText(stamp), conflicts: conflicts.map(plainConflict) }
+}
+
+function plainConflict({ stamp, ...conflict }: Conflict<Value>): PlainConflict {
+  return { ...conflict, stamp: stampToText(stamp) }
+}
+
+export function plainChange(change: Change<string, Value>): PlainChange {
+  const { key, current, previous, writer } = change
+  return { key, current: plainOrNull(current), previous: plainOrNull(previous), writer }
+}
+
+export function plainOrNull(entry: Entry<string, Value> | null): PlainEntry | null {
+  return entry === null ? null : plainEntry(entry)
+}

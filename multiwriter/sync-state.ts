@@ -1,0 +1,72 @@
+/** How far a space is: what is here of each log, and whether each connected device is in step with us. */
+import b4a from 'b4a'
+import z32 from 'z32'
+import type { LogReader, SpacePeer } from '../core/index.ts'
+
+export interface SyncState {
+  readonly logs: readonly LogState[]
+  readonly peers: readonly PeerState[]
+}
+
+/** One device's log. */
+export interface LogState {
+  readonly writer: string
+  readonly isOwn: boolean
+  /** Blocks on this device, without a gap. */
+  readonly here: number
+  /** Blocks that there are, as far as anybody has told. */
+  readonly known: number
+}
+
+/** A connected device. */
+export interface PeerState {
+  /** Its key in text form. */
+  readonly peer: string
+  /** Which of our logs it reads too. */
+  readonly reads: readonly string[]
+  /** We have all that it has of the logs we share, and it has all that we have. */
+  readonly inStep: boolean
+}
+
+export interface SyncParts {
+  readonly logs: readonly LogReader[]
+  readonly peers: Iterable<SpacePeer>
+  readonly own: string
+  /** Devices tell each other of logs: before that was done, nobody is in step. */
+  readonly isOpen: boolean
+  /** Every log that counts is open. */
+  readonly isComplete: boolean
+}
+
+export function syncState({ logs, peers, own, isOpen, isComplete }: SyncParts): SyncState {
+  return {
+    logs: logs.map((log) => logState(log, own)),
+    peers: [...peers].map((peer) => {
+      const shared = logs.filter((log) => replicaOf(log, peer) !== undefined)
+      const hasMet = !isOpen || (peer.hasToldLogs && shared.length === logs.length)
+      return {
+        peer: z32.encode(peer.remoteKey),
+        reads: shared.map(({ id }) => id),
+        inStep: isComplete && hasMet && shared.every((log) => isInStep(log, peer))
+      }
+    })
+  }
+}
+
+function logState({ id, core }: LogReader, own: string): LogState {
+  const isOwn = id === own
+  return { writer: id, isOwn, here: core.contiguousLength, known: core.length }
+}
+
+/** The stack's record of what a peer has of a log; undefined while the two have not met on it. */
+function replicaOf({ core }: LogReader, peer: SpacePeer) {
+  return core.peers.find(({ remotePublicKey }) => b4a.equals(remotePublicKey, peer.remoteKey))
+}
+
+function isInStep(log: LogReader, peer: SpacePeer): boolean {
+  const replica = replicaOf(log, peer)
+  const { length, contiguousLength } = log.core
+  if (replica === undefined || !replica.remoteSynced) return false
+  if (contiguousLength < length || length < replica.remoteLength) return false
+  return replica.remoteContiguousLength >= length
+}
