@@ -19,7 +19,7 @@ import * as assert from 'uvu/assert'
 import { tempFolder } from './support/devices.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const SOURCES = ['clock', 'crdt', 'acl', 'core', 'multiwriter', 'scripts']
+const SOURCES = ['clock', 'crdt', 'acl', 'core', 'multiwriter', 'cli', 'scripts']
 const FILES = ['index.ts', 'errors.ts', 'package.json', 'tsconfig.json', 'tsconfig.build.json']
 
 const folder = await tempFolder()
@@ -147,6 +147,19 @@ test('a consumer runs a session of two devices with it', () => {
   assert.equal(lines, ['change ann 1', 'entry 1 true', 'key ann', 'code KEY_INVALID', 'bytes true'])
 })
 
+test('the command runs as it is installed', () => {
+  const { bin } = JSON.parse(readFileSync(path.join(installed, 'package.json'), 'utf8')) as {
+    bin: { readonly manyhands: string }
+  }
+  const manyhands = (...args: readonly string[]) =>
+    node(consumer, path.join(installed, bin.manyhands), '--store', 'by-command', ...args)
+  manyhands('init', '--name', 'Laptop')
+  manyhands('space', 'create', 'Notes')
+  manyhands('put', 'a', '[1,2]')
+  assert.is(manyhands('get', 'a'), '[1,2]\n')
+  assert.match(readFileSync(path.join(installed, bin.manyhands), 'utf8'), /^#!\/usr\/bin\/env node\n/)
+})
+
 function transpile(text: string): { readonly outputText: string } {
   const script = `
     import ts from 'typescript'
@@ -254,7 +267,7 @@ test('every package that is reached is a dependency, and every dependency is rea
     dependencies: Record<string, string>
   }
   const packages = new Set(
-    [...reached('index.js')]
+    [...reached('index.js'), ...reached('cli/main.js')]
       .filter((specifier) => !specifier.startsWith('node:'))
       .map((specifier) =>
         specifier

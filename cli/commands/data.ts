@@ -1,0 +1,184 @@
+/** Reading and writing single keys, listing, watching. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { buffer } from 'node:stream/consumers'
+import type { Value } from '../../crdt/index.ts'
+import type { PlainChange, PlainEntry } from '../../multiwriter/index.ts'
+import type { Define, Execute } from '../define.ts'
+import { CliError, EXIT, usage } from '../exit.ts'
+import { rangeOf, readOf, withPaging, withRange, type RangeOptions } from '../options.ts'
+import { clipped, shown, type Output } from '../output.ts'
+import { parseValue, valueToJson, valueToText } from '../values.ts'
+
+interface ValueOptions {
+  readonly text?: boolean
+  readonly file?: string
+}
+
+export function dataCommands(define: Define, execute: Execute): void {
+  define('put <key> [value]', 'write a value: JSON, or with --text what you typed', [
+    `manyhands put contacts/ann '{"phone":"1"}'`,
+    'manyhands put greeting --text "good morning"',
+    'manyhands put photo --file cat.jpg',
+    'date | manyhands put now --text -'
+  ])
+    .option('--text', 'the value is text, not JSON; - reads it from stdin')
+    .option('--file <file>', 'the value is the bytes of a file; - reads them from stdin')
+    .action((key: string, value: string | undefined, options: ValueOptions, command) =>
+      execute(command, async (run) => {
+        const given = await readValue(value, options)
+        const port = await run.open()
+        const where = await run.where(port)
+        await port.call('db/write', { ...where, writes: [{ key, value: given }] })
+        if (run.output.json) await run.output.data({ key, written: true })
+      })
+    )
+
+  define('get <key>', 'the value of a key; exit code 1 if there is none', [
+    'manyhands get contacts/ann',
+    'manyhands get greeting --text',
+    'manyhands get photo --file cat.jpg',
+    'manyhands get contacts/ann --json   # with author, time and conflicts'
+  ])
+    .option('--text', 'print text as it is, not as JSON')
+    .option('--file <file>', 'write bytes or text into a file; - writes them to stdout')
+    .action((key: string, options: ValueOptions, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const entry = await port.call('db/get', { ...(await run.where(port)), key })
+        if (entry === null) return missing(run.output, key)
+        await showValue(run.output, entry, options)
+        return EXIT.ok
+      })
+    )
+
+  define('del <key>', 'delete a key; exit code 1 if there is none', [
+    'manyhands del contacts/ann'
+  ]).action((key: string, _: object, command) =>
+    execute(command, async (run) => {
+      const port = await run.open()
+      const where = await run.where(port)
+      if ((await port.call('db/get', { ...where, key })) === null) return missing(run.output, key)
+      await port.call('db/write', { ...where, writes: [{ key }] })
+      if (run.output.json) await run.output.data({ key, deleted: true })
+      return EXIT.ok
+    })
+  )
+
+  withPaging(
+    define('list [prefix]', 'keys and values in order', [
+      'manyhands list contacts/',
+      'manyhands list --gte a --lt b --reverse --limit 20',
+      'manyhands list --keys | wc -l'
+    ])
+  )
+    .option('--keys', 'only the keys')
+    .action((prefix: string | undefined, options: ListOptions, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const where = await run.where(port)
+        const entries = port.stream('db/read', { ...where, ...readOf(prefix, options) })
+        for await (const entry of entries) await showEntry(run.output, entry, options)
+      })
+    )
+
+  withRange(
+    define('watch [prefix]', 'show each change as it happens, until Ctrl-C', [
+      'manyhands watch contacts/',
+      'manyhands watch --json | while read -r change; do echo "$change"; done'
+    ])
+  ).action((prefix: string | undefined, options: RangeOptions, command) =>
+    execute(command, async (run) => {
+      const port = await run.open({ serve: true })
+      const where = await run.where(port)
+      const changes = port.stream('db/watch', { ...where, ...rangeOf(prefix, options) })
+      if (run.output.isTerminal) run.output.note('Watching; Ctrl-C ends.')
+      for await (const change of changes) await showChange(run.output, change)
+    })
+  )
+}
+
+interface ListOptions extends RangeOptions {
+  readonly keys?: boolean
+}
+
+async function readValue(value: string | undefined, options: ValueOptions): Promise<Value> {
+  const { text = false, file } = options
+  if (file !== undefined) {
+    if (value !== undefined || text) throw usage('Give a value, or --file, not both.')
+    return new Uint8Array(file === '-' ? await buffer(process.stdin) : await readFile(file))
+  }
+  if (value === undefined) throw usage('The value is missing.', 'See: manyhands help put')
+  const given = value === '-' ? (await buffer(process.stdin)).toString() : value
+  return text ? given : parseValue(given)
+}
+
+async function missing(output: Output, key: string): Promise<number> {
+  if (output.json) await output.data(null)
+  else output.note(`There is no ${shown(key)}.`)
+  return EXIT.no
+}
+
+export function entryToJson(entry: PlainEntry): object {
+  const conflicts = entry.conflicts.map((each) => ({ ...each, value: valueToJson(each.value) }))
+  return { ...entry, value: valueToJson(entry.value), conflicts }
+}
+
+async function showValue(output: Output, entry: PlainEntry, options: ValueOptions): Promise<void> {
+  const { text = false, file } = options
+  if (output.json) return output.data(entryToJson(entry))
+  if (file !== undefined) return writeValue(output, entry.value, file)
+  if (text) return output.write(withNewline(textOf(entry.value, '--text')))
+  await output.line(valueToText(entry.value))
+  if (entry.conflicts.length === 0) return
+  output.note(output.noteStyle('yellow', 'Written at the same time, and not chosen:'))
+  for (const { value, deleted, writer } of entry.conflicts) {
+    output.note(`  ${deleted ? '(deleted)' : valueToText(value)}  by ${writer}`)
+  }
+}
+
+async function writeValue(output: Output, value: Value, file: string): Promise<void> {
+  const content = value instanceof Uint8Array ? value : textOf(value, '--file')
+  if (file === '-') return output.write(content)
+  await writeFile(file, content)
+}
+
+function textOf(value: Value, option: string): string {
+  if (typeof value === 'string') return value
+  throw new CliError(EXIT.usage, 'USAGE', `The value is not text: ${option} is not for it.`)
+}
+
+/** What a terminal prints ends its line; what a pipe carries as well. */
+function withNewline(text: string): string {
+  return text.endsWith('\n') ? text : `${text}\n`
+}
+
+async function showEntry(output: Output, entry: PlainEntry, { keys }: ListOptions): Promise<void> {
+  if (output.json) return output.data(keys === true ? entry.key : entryToJson(entry))
+  if (keys === true) return output.line(shown(entry.key))
+  const mark = entry.conflicts.length === 0 ? '' : output.style('yellow', ' (conflict)')
+  const room = output.width - shown(entry.key).length - 2 - (mark === '' ? 0 : 11)
+  const value = clipped(valueToText(entry.value), Math.max(room, 20))
+  await output.line(`${output.style('cyan', shown(entry.key))}${separator(output)}${value}${mark}`)
+}
+
+/** Two blanks for people, a tab for programs. */
+function separator(output: Output): string {
+  return output.isTerminal ? '  ' : '\t'
+}
+
+async function showChange(output: Output, change: PlainChange): Promise<void> {
+  const { key, current, previous, writer } = change
+  if (output.json) {
+    return output.data({
+      key,
+      current: current === null ? null : entryToJson(current),
+      previous: previous === null ? null : entryToJson(previous),
+      writer
+    })
+  }
+  const sign = current === null ? '-' : previous === null ? '+' : '~'
+  const value = current === null ? '' : valueToText(current.value)
+  const room = Math.max(output.width - shown(key).length - 14, 20)
+  const by = output.style('dim', writer.slice(0, 8))
+  await output.line(`${sign} ${output.style('cyan', shown(key))} ${clipped(value, room)} ${by}`)
+}

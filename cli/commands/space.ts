@@ -1,0 +1,145 @@
+/** Spaces: making, joining, listing, leaving, and whose logs they read. */
+import type { Command } from 'commander'
+import type { SpaceInfo } from '../../multiwriter/index.ts'
+import { definer, type Execute } from '../define.ts'
+import { EXIT, usage } from '../exit.ts'
+import { shown, table } from '../output.ts'
+
+export function spaceCommands(program: Command, execute: Execute): void {
+  const define = definer(program)
+  const space = program.command('space').description('make, list, show and leave spaces')
+  defineSpace(space, execute)
+
+  define('join <ticket>', 'come into a space by its ticket', [
+    'manyhands join mh1yyyy…',
+    'manyhands join mh1yyyy… --name Family --sparse'
+  ])
+    .option('--name <name>', 'what this device calls the space')
+    .option('--sparse', 'fetch data when it is read, not ahead')
+    .action((ticket: string, options: JoinOptions, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const info = await port.call('spaces/join', { ticket, ...options })
+        await run.output.result(info, () => [
+          `Joined the space ${shown(info.name)}.`,
+          ...(info.open ? [] : closedAdvice(info)),
+          'Next: manyhands sync'
+        ])
+      })
+    )
+
+  define('add-writer <writer>', "read another device's log, in a space that is not open", [
+    'manyhands add-writer 8pbsw…   # its "writer", as `manyhands space info` shows it there'
+  ]).action((writer: string, _: object, command) =>
+    execute(command, async (run) => {
+      const port = await run.open()
+      const space = await run.space(port)
+      await port.call('space/addWriter', { space, writer })
+      await run.output.result({ space, writer }, () => ['The log is read from now on.'])
+    })
+  )
+}
+
+interface JoinOptions {
+  readonly name?: string
+  readonly sparse?: boolean
+}
+
+function defineSpace(space: Command, execute: Execute): void {
+  const define = definer(space)
+  define('create <name>', 'make a space; who has its ticket is in', [
+    'manyhands space create Family',
+    'manyhands space create Team --closed   # devices are added by add-writer'
+  ])
+    .option('--closed', 'a ticket lets in to read; each device is told whose logs to read')
+    .action((name: string, { closed = false }: { readonly closed?: boolean }, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const info = await port.call('spaces/create', { name, open: !closed })
+        await run.output.result(info, () => [
+          `Made the space ${shown(info.name)}.`,
+          '',
+          'Its ticket lets in whoever has it. Keep it secret:',
+          info.ticket,
+          '',
+          'On another device: manyhands join TICKET'
+        ])
+      })
+    )
+
+  define('list', 'the spaces of this device', ['manyhands space list']).action(
+    (_: object, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const spaces = await port.call('spaces/list', {})
+        await run.output.result(spaces, () =>
+          spaces.length === 0
+            ? ['No space yet.']
+            : table(spaces.map(({ name, address }) => [shown(name), address]))
+        )
+      })
+  )
+
+  define('info', 'the address, the ticket and the writers of a space', [
+    'manyhands space info --space Family'
+  ]).action((_: object, command) =>
+    execute(command, async (run) => {
+      const port = await run.open()
+      const info = await port.call('space/info', { space: await run.space(port) })
+      await run.output.result(info, () => infoLines(info))
+    })
+  )
+
+  define('leave', 'forget a space, its keys and its data on this device', [
+    'manyhands space leave --space Family --yes'
+  ])
+    .option('--yes', 'yes: what only this device has of it is gone then')
+    .action(({ yes = false }: { readonly yes?: boolean }, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const space = await run.space(port)
+        const { name } = await port.call('space/info', { space })
+        if (!yes) {
+          throw usage(
+            `This forgets the space ${shown(name)}: what no other device has of it is gone then.`,
+            'If you want that: manyhands space leave --yes'
+          )
+        }
+        await port.call('spaces/leave', { space })
+        await run.output.result({ left: space }, () => [`Left the space ${shown(name)}.`])
+        return EXIT.ok
+      })
+    )
+}
+
+function infoLines(info: SpaceInfo): string[] {
+  const refused = info.refusals.reduce((sum, { count }) => sum + count, 0)
+  return [
+    ...table([
+      ['space', shown(info.name)],
+      ['address', info.address],
+      ['kind', info.open ? 'open: who has the ticket writes' : 'closed: writers are added by hand'],
+      ['writer', `${info.writer}  (this device)`],
+      ['ticket', `${info.ticket}`],
+      ...(refused > 0
+        ? [['refused', `${refused} pieces of broken data: see manyhands doctor`]]
+        : [])
+    ]),
+    '',
+    `${info.writers.length} log(s):`,
+    ...table(
+      info.writers.map(({ writer, isOwn, length }) => [
+        `  ${writer}`,
+        `${length} blocks${isOwn ? ', this device' : ''}`
+      ])
+    )
+  ]
+}
+
+function closedAdvice({ writer }: SpaceInfo): string[] {
+  return [
+    'This space is closed: each device is told whose logs to read.',
+    `There:  manyhands add-writer ${writer}`,
+    'Here:   manyhands add-writer WRITER   (shown there by: manyhands space info)'
+  ]
+}

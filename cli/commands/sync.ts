@@ -1,0 +1,202 @@
+/** `sync`: meet other devices, show how far each space is, until Ctrl-C or until everybody is in step. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Option } from 'commander'
+import { isManyhandsError } from '../../errors.ts'
+import type { DevicePort, NetworkOptions, SyncState } from '../../multiwriter/index.ts'
+import type { Define, Execute } from '../define.ts'
+import { CliError, EXIT, usage } from '../exit.ts'
+import { collect, seconds } from '../numbers.ts'
+import { shown, type Progress } from '../output.ts'
+import type { Run } from '../run.ts'
+
+interface SyncOptions {
+  readonly once?: boolean
+  readonly timeout: number
+  readonly bootstrap?: readonly string[]
+  readonly host?: string
+}
+
+interface SpaceState extends SyncState {
+  readonly space: string
+  readonly name: string
+}
+
+/** So often the state is looked at, in ms. */
+const LOOK_EVERY = 200
+
+/** In step twice in a row: what one device tells another may be on its way. */
+const LOOKS = 2
+
+export function syncCommand(define: Define, execute: Execute): void {
+  define('sync', 'meet your other devices, and keep in step until Ctrl-C', [
+    'manyhands sync                # other commands go on working meanwhile',
+    'manyhands sync --once         # until everybody who is there is in step',
+    'manyhands sync --once --timeout 300 && echo done'
+  ])
+    .option('--once', 'end as soon as all connected devices are in step')
+    .addOption(
+      new Option('--timeout <seconds>', 'with --once: give up after so long (exit code 5)')
+        .default(60)
+        .argParser(seconds)
+    )
+    .option(
+      '--bootstrap <host:port>',
+      'a DHT node to start from, instead of the public ones',
+      collect
+    )
+    .option('--host <address>', 'the address to listen on; 127.0.0.1 stays on this machine')
+    .action((options: SyncOptions, command) =>
+      execute(command, async (run) => {
+        const network = networkOf(options)
+        for (;;) {
+          try {
+            return await sync(run, options, network)
+          } catch (error) {
+            // The owner of the store ended: from now on it is us, or whoever comes.
+            if (!isManyhandsError(error, 'DEVICE_CLOSED') || run.isInterrupted) throw error
+            await run.finish()
+          }
+        }
+      })
+    )
+}
+
+function networkOf({ bootstrap, host }: SyncOptions): NetworkOptions {
+  return {
+    ...(bootstrap === undefined ? {} : { bootstrap: bootstrap.map(nodeOf) }),
+    ...(host === undefined ? {} : { host, firewalled: !isLoopback(host) })
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === '::1' || host.startsWith('127.')
+}
+
+function nodeOf(text: string): { host: string; port: number } {
+  const [, host, port] = /^(.+):(\d{1,5})$/.exec(text) ?? []
+  if (host === undefined) throw usage(`--bootstrap expects HOST:PORT, got ${JSON.stringify(text)}`)
+  return { host, port: Number(port) }
+}
+
+async function sync(run: Run, options: SyncOptions, network: NetworkOptions): Promise<number> {
+  const port = await run.open({ serve: true })
+  const spaces = await spacesOf(run, port)
+  const hold = port.stream('network', network)
+  await hold.next()
+  const view = new View(run)
+  const deadline = options.once === true ? performance.now() + options.timeout * 1000 : Infinity
+  let inStep = 0
+  try {
+    for (;;) {
+      const states = await statesOf(port, spaces)
+      await view.show(states)
+      inStep = isInStep(states) ? inStep + 1 : 0
+      if (options.once === true && inStep >= LOOKS) return await view.done(states)
+      if (run.isInterrupted) return EXIT.interrupted
+      if (performance.now() > deadline) throw notInStep(states)
+      await sleep(LOOK_EVERY)
+    }
+  } finally {
+    view.stop()
+    await hold.return?.()
+  }
+}
+
+async function spacesOf(run: Run, port: DevicePort) {
+  const all = await port.call('spaces/list', {})
+  if (all.length > 0 && run.options.space === undefined) return all
+  const space = await run.space(port)
+  return all.filter(({ address }) => address === space)
+}
+
+function statesOf(
+  port: DevicePort,
+  spaces: readonly { readonly address: string; readonly name: string }[]
+): Promise<SpaceState[]> {
+  return Promise.all(
+    spaces.map(async ({ address, name }) => ({
+      space: address,
+      name,
+      ...(await port.call('space/sync', { space: address }))
+    }))
+  )
+}
+
+function isInStep(states: readonly SpaceState[]): boolean {
+  return states.every(
+    ({ peers }) => peers.length > 0 && peers.every((peer) => peer.inStep && peer.reads.length > 0)
+  )
+}
+
+function notInStep(states: readonly SpaceState[]): CliError {
+  const lines = states
+    .filter((state) => !isInStep([state]))
+    .map((state) => `  ${shown(state.name)}: ${whyNot(state)}`)
+  const message = `Not in step in time:\n${lines.join('\n')}`
+  return new CliError(EXIT.unavailable, 'NOT_IN_STEP', message, 'What arrived is kept; try again.')
+}
+
+function whyNot({ peers, logs }: SpaceState): string {
+  if (peers.length === 0) return 'no other device was there'
+  const strangers = peers.filter(({ reads }) => reads.length === 0).length
+  if (strangers > 0) return `${strangers} device(s) read none of our logs: see manyhands add-writer`
+  const missing = logs.reduce((sum, { here, known }) => sum + known - here, 0)
+  if (missing > 0) return `${missing} blocks are still to come`
+  return `${peers.filter((peer) => !peer.inStep).length} device(s) still fetch from us`
+}
+
+/** A line for each change, or at a terminal a bar while something comes in. */
+class View {
+  readonly #run: Run
+  readonly #last = new Map<string, string>()
+  #bar: Progress | null = null
+
+  constructor(run: Run) {
+    this.#run = run
+    if (run.output.isTerminal) run.output.note('Looking for other devices; Ctrl-C ends.')
+  }
+
+  async show(states: readonly SpaceState[]): Promise<void> {
+    this.#showProgress(states)
+    for (const state of states) {
+      const line = this.#run.output.json ? JSON.stringify(state) : lineOf(state)
+      if (this.#last.get(state.space) === line) continue
+      this.#last.set(state.space, line)
+      await this.#run.output.line(line)
+    }
+  }
+
+  async done(states: readonly SpaceState[]): Promise<number> {
+    const peers = new Set(states.flatMap((state) => state.peers.map(({ peer }) => peer)))
+    if (!this.#run.output.json) await this.#run.output.line(`In step with ${peers.size} device(s).`)
+    return EXIT.ok
+  }
+
+  stop(): void {
+    this.#bar?.stop()
+  }
+
+  #showProgress(states: readonly SpaceState[]): void {
+    const logs = states.flatMap((state) => state.logs)
+    const known = logs.reduce((sum, log) => sum + log.known, 0)
+    const here = logs.reduce((sum, log) => sum + log.here, 0)
+    if (here === known) {
+      this.#bar?.stop()
+      this.#bar = null
+      return
+    }
+    this.#bar ??= this.#run.output.progress('receiving', known)
+    this.#bar.update(here, `${known - here} blocks`)
+  }
+}
+
+function lineOf({ name, peers, logs }: SpaceState): string {
+  const inStep = peers.filter((peer) => peer.inStep).length
+  const missing = logs.reduce((sum, { here, known }) => sum + known - here, 0)
+  const parts = [
+    `${peers.length} device(s) connected`,
+    ...(peers.length === 0 ? [] : [`${inStep} in step`]),
+    ...(missing === 0 ? [] : ['receiving'])
+  ]
+  return `${shown(name)}: ${parts.join(', ')}`
+}

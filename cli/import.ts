@@ -1,0 +1,158 @@
+/** The lines of a file as keys and values, one after the other: memory stays flat however long it is. A bad line is an answer. */
+import { once } from 'node:events'
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { parse } from 'csv-parse'
+import { encodeValue, type Value } from '../crdt/index.ts'
+import { MAX_KEY_BYTES } from '../multiwriter/index.ts'
+import { CliError, EXIT, usage } from './exit.ts'
+import { jsonToValue } from './values.ts'
+
+export type Format = 'jsonl' | 'csv'
+
+/** One line of a file. */
+export interface LineRecord {
+  /** From 1 on. */
+  readonly line: number
+  readonly key: string
+  readonly value: Value
+  /** About what it takes. */
+  readonly bytes: number
+  /** Why it cannot be written, or null. */
+  readonly problem: string | null
+}
+
+export interface Input {
+  readonly stream: Readable
+  /** 0 when nobody knows. */
+  readonly bytes: number
+  /** Bytes so far. */
+  read(): number
+  close(): void
+}
+
+/** A line longer than any value and its key would be. */
+const MAX_LINE_CHARS = 32 * 1024 * 1024
+
+export async function openInput(file: string): Promise<Input> {
+  if (file === '-') {
+    let read = 0
+    process.stdin.on('data', (chunk: Buffer) => (read += chunk.byteLength))
+    process.stdin.pause()
+    return {
+      stream: process.stdin,
+      bytes: 0,
+      read: () => read,
+      close: () => process.stdin.destroy()
+    }
+  }
+  const { size } = await stat(file)
+  const stream = createReadStream(file)
+  await once(stream, 'open')
+  return { stream, bytes: size, read: () => stream.bytesRead, close: () => stream.destroy() }
+}
+
+export function readRecords(
+  input: Input,
+  format: Format,
+  keyColumn: string
+): AsyncIterable<LineRecord> {
+  return format === 'csv' ? readCsv(input, keyColumn) : readJsonLines(input)
+}
+
+async function* readJsonLines({ stream }: Input): AsyncGenerator<LineRecord> {
+  let line = 0
+  for await (const text of createInterface({ input: stream, crlfDelay: Infinity })) {
+    line++
+    const content = line === 1 ? text.replace(/^\uFEFF/, '') : text
+    if (content.trim() !== '') yield parsed(line, content)
+  }
+}
+
+function parsed(line: number, text: string): LineRecord {
+  try {
+    if (text.length > MAX_LINE_CHARS) throw new TypeError('the line is too long')
+    const json: unknown = JSON.parse(text)
+    if (typeof json !== 'object' || json === null || !('key' in json) || !('value' in json)) {
+      throw new TypeError('expected {"key":…,"value":…}')
+    }
+    if (typeof json.key !== 'string') throw new TypeError('the key is not text')
+    return checked(line, json.key, jsonToValue(json.value), text.length)
+  } catch (error) {
+    return bad(line, error)
+  }
+}
+
+async function* readCsv({ stream }: Input, keyColumn: string): AsyncGenerator<LineRecord> {
+  const parser = parse({
+    bom: true,
+    info: true,
+    columns: true,
+    skip_empty_lines: true,
+    relax_column_count: true
+  })
+  stream.on('error', (error) => parser.destroy(error))
+  stream.pipe(parser)
+  try {
+    for await (const row of parser as AsyncIterable<CsvRow>) yield fromRow(row, keyColumn)
+  } catch (error) {
+    if (error instanceof CliError) throw error
+    // Quotes that do not fit: what follows cannot be told apart any more.
+    yield bad(parser.info.lines, error)
+  }
+}
+
+interface CsvRow {
+  readonly record: Readonly<Record<string, string>>
+  readonly info: {
+    readonly lines: number
+    readonly columns: readonly { readonly name: string }[]
+    readonly error?: Error
+  }
+}
+
+function fromRow({ record, info }: CsvRow, keyColumn: string): LineRecord {
+  const names = info.columns.map(({ name }) => name)
+  if (!names.includes(keyColumn)) {
+    throw usage(
+      `The file has no column ${JSON.stringify(keyColumn)}, but ${names.join(', ')}.`,
+      'Name the one that holds the key: --key COLUMN'
+    )
+  }
+  try {
+    if (info.error !== undefined) throw info.error
+    const { [keyColumn]: key = '', ...fields } = record
+    const bytes = Object.values(record).reduce((sum, field) => sum + field.length, 0)
+    return checked(info.lines, key, rowValue(names, fields), bytes)
+  } catch (error) {
+    return bad(info.lines, error)
+  }
+}
+
+/** `key,value` is what export writes: the value is JSON. Other columns are fields of text. */
+function rowValue(names: readonly string[], fields: Readonly<Record<string, string>>): Value {
+  const { value } = fields
+  const isWhole = names.length === 2 && names.includes('value') && value !== undefined
+  return isWhole ? jsonToValue(JSON.parse(value)) : { ...fields }
+}
+
+const encoder = new TextEncoder()
+
+/** Everything that the database would refuse is refused here, where the line is known. */
+function checked(line: number, key: string, value: Value, bytes: number): LineRecord {
+  if (key === '') throw new TypeError('the key is empty')
+  if (!key.isWellFormed()) throw new TypeError('the key has a lone surrogate')
+  if (encoder.encode(key).byteLength > MAX_KEY_BYTES) {
+    throw new TypeError(`the key is longer than ${MAX_KEY_BYTES} bytes`)
+  }
+  encodeValue(value)
+  return { line, key, value, bytes, problem: null }
+}
+
+function bad(line: number, error: unknown): LineRecord {
+  if (error instanceof CliError && error.exit === EXIT.usage) throw error
+  const message = error instanceof Error ? error.message : String(error)
+  return { line, key: '', value: null, bytes: 0, problem: message.replace(/\.$/, '') }
+}

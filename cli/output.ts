@@ -1,0 +1,148 @@
+/** What a command prints: results on stdout, everything else on stderr; colours and progress for people at a terminal only. */
+import { styleText } from 'node:util'
+import progress from 'cli-progress'
+import { PipeClosed } from './exit.ts'
+
+export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
+
+/** Shorter work shows no bar, in ms. */
+const PROGRESS_AFTER = 1000
+
+export class Output {
+  readonly json: boolean
+  readonly #out = process.stdout
+  readonly #err = process.stderr
+  #isClosed = false
+  /** Resumes a write that waits for the reader. */
+  #wake: (() => void) | null = null
+
+  constructor(json: boolean) {
+    this.json = json
+    this.#out.on('error', (error: NodeJS.ErrnoException) => {
+      // The reader has what it wanted.
+      if (error.code !== 'EPIPE') throw error
+      this.#isClosed = true
+      this.#wake?.()
+    })
+    this.#out.on('drain', () => this.#wake?.())
+    this.#err.on('error', () => {})
+  }
+
+  /** Whether a person reads along. */
+  get isTerminal(): boolean {
+    return this.#out.isTTY
+  }
+
+  /** Characters that fit into a line, or Infinity. */
+  get width(): number {
+    return this.#out.isTTY ? this.#out.columns : Infinity
+  }
+
+  /** Writes as fast as it is read. @throws PipeClosed */
+  async write(chunk: string | Uint8Array): Promise<void> {
+    if (this.#isClosed) throw new PipeClosed()
+    if (!this.#out.write(chunk)) await new Promise<void>((resolve) => (this.#wake = resolve))
+    if (this.#isClosed) throw new PipeClosed()
+  }
+
+  line(text = ''): Promise<void> {
+    return this.write(`${text}\n`)
+  }
+
+  /** One line of JSON. */
+  data(value: unknown): Promise<void> {
+    return this.line(JSON.stringify(value))
+  }
+
+  /** The JSON document of a result, or the same for people. */
+  async result(value: unknown, lines: () => readonly string[]): Promise<void> {
+    if (this.json) return this.data(value)
+    for (const line of lines()) await this.line(line)
+  }
+
+  /** To the person, not to the next program. */
+  note(text: string): void {
+    this.#err.write(`${text}\n`)
+  }
+
+  /** Resolves when everything is written. */
+  async flush(): Promise<void> {
+    while (!this.#isClosed && this.#out.writableLength > 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+        this.#out.write('', () => resolve())
+      })
+    }
+  }
+
+  style(style: Style, text: string): string {
+    return this.#hasColour(this.#out) ? styleText(style, text) : text
+  }
+
+  noteStyle(style: Style, text: string): string {
+    return this.#hasColour(this.#err) ? styleText(style, text) : text
+  }
+
+  /** A bar on stderr, once the work has taken a second. */
+  progress(what: string, total: number): Progress {
+    return new Progress(what, total, this.#err.isTTY)
+  }
+
+  #hasColour(stream: NodeJS.WriteStream): boolean {
+    const { NO_COLOR, TERM } = process.env
+    return stream.isTTY && (NO_COLOR === undefined || NO_COLOR === '') && TERM !== 'dumb'
+  }
+}
+
+export class Progress {
+  readonly #bar: progress.SingleBar | null
+  readonly #total: number
+  readonly #startedAt = performance.now()
+  #isShown = false
+
+  constructor(what: string, total: number, isTerminal: boolean) {
+    this.#total = total
+    const format = `${what} {bar} {percentage}% {note}`
+    this.#bar = isTerminal
+      ? new progress.SingleBar({ format, barsize: 24, hideCursor: true, clearOnComplete: true })
+      : null
+  }
+
+  update(done: number, note = ''): void {
+    if (this.#bar === null) return
+    if (!this.#isShown && performance.now() - this.#startedAt < PROGRESS_AFTER) return
+    if (!this.#isShown) this.#bar.start(Math.max(1, this.#total), 0, { note })
+    this.#isShown = true
+    this.#bar.update(done, { note })
+  }
+
+  stop(): void {
+    if (this.#isShown) this.#bar?.stop()
+    this.#isShown = false
+  }
+}
+
+/** A key or name as it is, unless it would do something to a terminal. */
+export function shown(text: string): string {
+  return /^[^\p{Cc}\p{Cf}"]+$/u.test(text) && text.trim() === text ? text : JSON.stringify(text)
+}
+
+/** As much as fits. */
+export function clipped(text: string, width: number): string {
+  if (text.length <= width) return text
+  return `${text.slice(0, Math.max(0, width - 1))}…`
+}
+
+/** Columns as wide as their widest cell. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = []
+  for (const row of rows) {
+    row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)))
+  }
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd()
+  )
+}

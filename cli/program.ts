@@ -1,0 +1,61 @@
+/** All commands, with what they have in common: options, help with examples, the way they are run. */
+import { Command, Option } from 'commander'
+import { readFileSync } from 'node:fs'
+import { dataCommands } from './commands/data.ts'
+import { deviceCommands } from './commands/device.ts'
+import { spaceCommands } from './commands/space.ts'
+import { syncCommand } from './commands/sync.ts'
+import { transferCommands } from './commands/transfer.ts'
+import { definer, type Execute } from './define.ts'
+import { usage } from './exit.ts'
+import { collect, seconds } from './numbers.ts'
+
+const INTRO = `Many devices, one database. No server in charge.
+
+Start:  manyhands init --name Laptop
+        manyhands space create Family        shows a ticket
+        manyhands put contacts/ann '{"phone":"1"}'
+        manyhands sync                       meets your other devices
+There:  manyhands init --name Phone
+        manyhands join TICKET
+        manyhands sync`
+
+export function makeProgram(execute: Execute): Command {
+  const program = new Command('manyhands')
+    .description(INTRO)
+    .version(packageVersion(), '-V, --version')
+    .exitOverride()
+    .showHelpAfterError('Help: manyhands --help, or manyhands help COMMAND')
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .option('--store <dir>', 'the folder of the store (default: $MANYHANDS_STORE or ~/.manyhands)')
+    .option('--space <name>', 'name or address of the space (default: the only one)')
+    .option('--sub <name>', 'a sub-database; repeat it for one inside another', collect)
+    .option('--json', 'print JSON: one document, or one line for each item')
+    .addOption(
+      new Option('--wait <seconds>', 'how long to wait for a command that uses the store')
+        .default(5)
+        .argParser(seconds)
+    )
+    .option('--passphrase-file <file>', "the store's passphrase (default: $MANYHANDS_PASSPHRASE)")
+  const define = definer(program)
+  deviceCommands(define, execute)
+  spaceCommands(program, execute)
+  dataCommands(define, execute)
+  transferCommands(define, execute)
+  syncCommand(define, execute)
+  return program
+}
+
+/** From the package, which lies above these files, built or not. */
+function packageVersion(): string {
+  for (const place of ['../package.json', '../../package.json']) {
+    try {
+      const text = readFileSync(new URL(place, import.meta.url), 'utf8')
+      const { version } = JSON.parse(text) as { readonly version: string }
+      return version
+    } catch {
+      // the other place
+    }
+  }
+  throw usage('The installation is damaged: package.json is missing.')
+}

@@ -1,0 +1,113 @@
+/** One run of one command: its options, its session, its output, and what Ctrl-C does. */
+import { readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { DevicePort, Where } from '../multiwriter/index.ts'
+import { CliError, EXIT, usage } from './exit.ts'
+import type { Output } from './output.ts'
+import { openSession, type Session, type SessionOptions } from './session.ts'
+
+/** What every command takes. */
+export interface GlobalOptions {
+  readonly store?: string
+  readonly space?: string
+  readonly sub?: readonly string[]
+  readonly json?: boolean
+  readonly wait: number
+  readonly passphraseFile?: string
+}
+
+export class Run {
+  readonly options: GlobalOptions
+  readonly output: Output
+  /** Said when the command is interrupted: what was done by then. */
+  onInterrupt: (() => string) | null = null
+  #session: Session | null = null
+  #isInterrupted = false
+
+  constructor(options: GlobalOptions, output: Output) {
+    this.options = options
+    this.output = output
+  }
+
+  get storage(): string {
+    const { MANYHANDS_STORE: fromEnvironment } = process.env
+    return resolve(this.options.store ?? (fromEnvironment || join(homedir(), '.manyhands')))
+  }
+
+  get isInterrupted(): boolean {
+    return this.#isInterrupted
+  }
+
+  /** The device, whoever owns its store. */
+  async open(options: Pick<SessionOptions, 'serve' | 'create'> = {}): Promise<DevicePort> {
+    const passphrase = await this.passphrase()
+    const session = await openSession({
+      storage: this.storage,
+      wait: this.options.wait * 1000,
+      ...(passphrase === undefined ? {} : { passphrase }),
+      ...options
+    })
+    this.#session = session
+    if (this.#isInterrupted) await session.close()
+    return session.port
+  }
+
+  /** From the file or the environment; never from the command line, which others can see. */
+  async passphrase(): Promise<string | undefined> {
+    const { passphraseFile } = this.options
+    if (passphraseFile === undefined) return process.env.MANYHANDS_PASSPHRASE || undefined
+    const text = (await readFile(passphraseFile, 'utf8')).replace(/\r?\n$/, '')
+    if (text === '') throw usage(`The file ${passphraseFile} is empty.`)
+    return text
+  }
+
+  /** The space that is meant. */
+  async space(port: DevicePort): Promise<string> {
+    const spaces = await port.call('spaces/list', {})
+    const { space: wanted } = this.options
+    if (spaces.length === 0) {
+      const next = 'Make one: manyhands space create NAME   or come into one: manyhands join TICKET'
+      throw new CliError(EXIT.unknown, 'SPACE_UNKNOWN', 'This device is in no space yet.', next)
+    }
+    const named = spaces.filter(
+      ({ address, name }) => wanted === undefined || address === wanted || name === wanted
+    )
+    const [only] = named
+    if (only !== undefined && named.length === 1) return only.address
+    const list = (named.length === 0 ? spaces : named).map(
+      ({ name, address }) => `  ${name}  ${address}`
+    )
+    if (named.length === 0) {
+      const message = `There is no space ${JSON.stringify(wanted)}. There are:\n${list.join('\n')}`
+      throw new CliError(EXIT.unknown, 'SPACE_UNKNOWN', message)
+    }
+    throw usage(`Which space? --space NAME or ADDRESS:\n${list.join('\n')}`)
+  }
+
+  /** The database that is meant. */
+  async where(port: DevicePort): Promise<Where> {
+    const space = await this.space(port)
+    const { sub } = this.options
+    return sub === undefined ? { space } : { space, sub }
+  }
+
+  /** Lets the commands that work through this one finish, then closes. */
+  async finish(): Promise<void> {
+    const session = this.#session
+    if (session !== null && session.guests > 0 && !this.#isInterrupted) {
+      this.output.note(
+        `Waiting for ${session.guests} other command(s) to finish; Ctrl-C ends them.`
+      )
+      await session.drain()
+    }
+    await session?.close()
+  }
+
+  /** Ctrl-C: what is under way ends, what is written stays. */
+  interrupt(): void {
+    this.#isInterrupted = true
+    // What fails because of it is shown by nobody: the command ends anyway.
+    this.#session?.close().catch(() => {})
+  }
+}
