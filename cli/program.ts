@@ -1,6 +1,7 @@
 /** All commands, with what they have in common: options, help with examples, the way they are run. */
 import { Command, Option } from 'commander'
 import { readFileSync } from 'node:fs'
+import { backupCommands } from './commands/backup.ts'
 import { dataCommands } from './commands/data.ts'
 import { deviceCommands } from './commands/device.ts'
 import { spaceCommands } from './commands/space.ts'
@@ -43,6 +44,7 @@ export function makeProgram(execute: Execute): Command {
   dataCommands(define, execute)
   transferCommands(define, execute)
   syncCommand(define, execute)
+  backupCommands(define, execute)
   return program
 }
 

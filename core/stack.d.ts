@@ -16,6 +16,33 @@ declare module 'hypercore' {
     prologue?: { hash: Uint8Array; length: number } | null
   }
 
+  /** A node of a log's Merkle tree. */
+  export interface TreeNodeHash {
+    readonly index: number
+    readonly size: number
+    readonly hash: Uint8Array
+  }
+
+  /** What one peer sends another so that it can verify a block, or a longer log. */
+  export interface Proof {
+    readonly fork: number
+    readonly block: {
+      readonly index: number
+      readonly value?: Uint8Array | null
+      readonly nodes: readonly TreeNodeHash[]
+    } | null
+    readonly hash: null
+    readonly seek: null
+    readonly upgrade: {
+      readonly start: number
+      readonly length: number
+      readonly nodes: readonly TreeNodeHash[]
+      readonly additionalNodes: readonly TreeNodeHash[]
+      readonly signature: Uint8Array
+    } | null
+    readonly manifest: Manifest | null
+  }
+
   export interface GetOptions {
     wait?: boolean
     timeout?: number
@@ -61,6 +88,14 @@ declare module 'hypercore' {
     truncate(length: number): Promise<void>
     clear(start: number, end: number): Promise<unknown>
     treeHash(length?: number): Promise<Uint8Array>
+    readonly manifest: Manifest | null
+    proof(options: {
+      block?: { index: number; nodes: number }
+      upgrade?: { start: number; length: number }
+    }): Promise<Proof>
+    /** False when there was nothing to do. @throws when it proves nothing */
+    applyProof(proof: Proof): Promise<boolean>
+    missingNodes(index: number): Promise<number>
     update(options?: { wait?: boolean; force?: boolean }): Promise<boolean>
     download(range: { start: number; end: number }): Download
     replicate(mux: unknown): unknown

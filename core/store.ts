@@ -70,6 +70,11 @@ export interface DeviceStore extends AsyncDisposable {
   compact(): Promise<void>
   /** Frees the blocks of a log that nobody here reads any more. */
   clearLog(key: Uint8Array): Promise<void>
+  /**
+   * One archive of all spaces and logs, in pieces; what is restored of it is a new device.
+   * @param passphrase wraps the keys of the spaces, null leaves them open; the data is not encrypted either way
+   */
+  backup(options: { readonly passphrase: string | null }): AsyncIterable<Uint8Array>
   /** Waits for appends under way. Idempotent. Nothing keeps the process alive afterwards. */
   close(): Promise<void>
 }
@@ -144,6 +149,15 @@ export class OwnLog {
   }
 }
 
+/** The key of one of our logs; the log is not opened. */
+export function ownLogKey(seed: Uint8Array, purpose: string, salt: Uint8Array): Uint8Array {
+  return Hypercore.key(ownManifest(deriveKeyPair(seed, `manyhands/log/${purpose}`, salt)))
+}
+
+function ownManifest({ publicKey }: KeyPair): Manifest {
+  return { version: 1, signers: [{ publicKey }] }
+}
+
 /** As hyperbee2 asks for its own cores: as many requests in flight as its small reads need. */
 const INFLIGHT_RANGE: [number, number] = [256, 512]
 
@@ -158,7 +172,7 @@ export async function openOwnCore(
   salt: Uint8Array
 ): Promise<Hypercore> {
   const keyPair = deriveKeyPair(seed, `manyhands/log/${purpose}`, salt)
-  const manifest: Manifest = { version: 1, signers: [{ publicKey: keyPair.publicKey }] }
+  const manifest = ownManifest(keyPair)
   const key = Hypercore.key(manifest)
   const core = corestore.get({ key, manifest, allowFork: false, inflightRange: INFLIGHT_RANGE })
   await core.ready()

@@ -241,6 +241,18 @@ export class Device extends EventEmitter<DeviceEvents> {
     return this.#connections.replicateAll(stream, options.initiator)
   }
 
+  /**
+   * One verifiable archive of all spaces and their logs, in pieces (docs/FORMAT.md, "Backup"). Restoring it makes a new device.
+   * @param passphrase wraps the keys of the spaces; null leaves them open to whoever has the archive. The data is not encrypted.
+   */
+  backup(passphrase: string | null): AsyncIterable<Uint8Array> {
+    this.#checkOpen()
+    if (passphrase !== null && (typeof passphrase !== 'string' || passphrase === '')) {
+      invalid('passphrase', 'a non-empty string or null', typeof passphrase)
+    }
+    return this.#store.backup({ passphrase })
+  }
+
   /** Closes everything that was opened here, in reverse. Idempotent; nothing keeps the process alive afterwards. */
   close(): Promise<void> {
     this.#closing ??= this.#close()

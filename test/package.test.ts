@@ -157,7 +157,10 @@ test('the command runs as it is installed', () => {
   manyhands('space', 'create', 'Notes')
   manyhands('put', 'a', '[1,2]')
   assert.is(manyhands('get', 'a'), '[1,2]\n')
-  assert.match(readFileSync(path.join(installed, bin.manyhands), 'utf8'), /^#!\/usr\/bin\/env node\n/)
+  assert.match(
+    readFileSync(path.join(installed, bin.manyhands), 'utf8'),
+    /^#!\/usr\/bin\/env node\n/
+  )
 })
 
 function transpile(text: string): { readonly outputText: string } {

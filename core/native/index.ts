@@ -4,6 +4,8 @@ export { openStore } from './store.ts'
 export type { StoreOptions } from './store.ts'
 
 export { openIndexStore } from './index-store.ts'
+export { restoreBackup } from './backup/restore.ts'
+export type { RestoreOptions, RestoreReport } from './backup/restore.ts'
 
 export { connectPort, listenPort } from './port.ts'
 

@@ -32,6 +32,8 @@ import {
   type Secrets,
   type SpaceRecord
 } from '../store.ts'
+import type { BackupOptions } from './backup/format.ts'
+import { writeBackup } from './backup/write.ts'
 import { decodeName, encodeName } from './device-file.ts'
 import { DiskSync } from './disk-sync.ts'
 import { bytesIn, readFileIfAny, removeFile, syncFolder, writeFileAtomic } from './files.ts'
@@ -253,6 +255,11 @@ class FolderStore implements DeviceStore {
         await core.close()
       }
     })
+  }
+
+  backup(options: BackupOptions): AsyncIterable<Uint8Array> {
+    this.#checkOpen()
+    return writeBackup(this, options)
   }
 
   close(): Promise<void> {

@@ -129,6 +129,12 @@ export const streams = {
       return (await databaseOf(context, where)).watch(range)
     }, plainChange),
 
+  backup: ({ device }: PortContext, { passphrase }: { readonly passphrase: string | null }) =>
+    late(
+      () => Promise.resolve(device.backup(passphrase)[Symbol.asyncIterator]()),
+      (chunk) => chunk
+    ),
+
   /** Keeps the device on the network, with all its spaces open, until the stream is left. */
   network: ({ device, network }: PortContext, options: NetworkOptions) =>
     late(

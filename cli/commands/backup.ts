@@ -1,0 +1,141 @@
+/** `backup` and `restore --from`: a device's spaces in one archive, and a new device out of it. */
+import { createReadStream } from 'node:fs'
+import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { restoreBackup } from '../../core/native/index.ts'
+import type { Define, Execute } from '../define.ts'
+import { EXIT, usage } from '../exit.ts'
+import { shown } from '../output.ts'
+import type { Run } from '../run.ts'
+
+interface BackupOptions {
+  readonly keyFile?: string
+  readonly plainKeys?: boolean
+}
+
+interface RestoreOptions {
+  readonly from?: string
+  readonly keyFile?: string
+}
+
+export function backupCommands(define: Define, execute: Execute): void {
+  define('backup <file>', 'write all spaces and their keys into one archive; - is stdout', [
+    'manyhands backup family.tar --key-file passphrase.txt',
+    'MANYHANDS_BACKUP_PASSPHRASE=… manyhands backup - | ssh host "cat > family.tar"',
+    'tar tvf family.tar                              # it is an ordinary tar archive'
+  ])
+    .option(
+      '--key-file <file>',
+      'a passphrase for the keys (default: $MANYHANDS_BACKUP_PASSPHRASE)'
+    )
+    .option('--plain-keys', 'leave the keys open to whoever has the archive')
+    .action((file: string, options: BackupOptions, command) =>
+      execute(command, (run) => backup(run, file, options))
+    )
+
+  define('restore', 'make a new device out of a backup; - is stdin', [
+    'manyhands restore --from family.tar --key-file passphrase.txt --store ./restored',
+    'ssh host cat family.tar | manyhands restore --from -'
+  ])
+    .option('--from <file>', 'the archive that backup wrote')
+    .option('--key-file <file>', "the backup's passphrase (default: $MANYHANDS_BACKUP_PASSPHRASE)")
+    .action((options: RestoreOptions, command) => execute(command, (run) => restore(run, options)))
+}
+
+async function backup(run: Run, file: string, options: BackupOptions): Promise<number> {
+  const passphrase = await backupPassphrase(options.keyFile)
+  if (passphrase === null && options.plainKeys !== true) {
+    throw usage(
+      'Who has the keys of a space can read and write it: a backup wraps them.',
+      'Give a passphrase (--key-file FILE or $MANYHANDS_BACKUP_PASSPHRASE), or insist: --plain-keys'
+    )
+  }
+  const port = await run.open({ serve: true })
+  const chunks = port.stream('backup', { passphrase })
+  const bytes = file === '-' ? await toStdout(run, chunks) : await toFile(run, file, chunks)
+  if (run.isInterrupted) return EXIT.interrupted
+  if (passphrase === null) {
+    run.output.note(
+      run.output.noteStyle('red', 'The keys in this archive are open: keep it like a password.')
+    )
+  }
+  run.output.note('The data in the archive is not encrypted.')
+  if (file === '-') return EXIT.ok
+  await run.output.result({ file, bytes }, () => [
+    `${bytes.toLocaleString('en')} bytes written to ${file}.`
+  ])
+  return EXIT.ok
+}
+
+async function toStdout(run: Run, chunks: AsyncIterable<Uint8Array>): Promise<number> {
+  let bytes = 0
+  for await (const chunk of chunks) {
+    await run.output.write(chunk)
+    bytes += chunk.byteLength
+  }
+  return bytes
+}
+
+/** Whole or not at all: an archive that was cut off must not look like one. */
+async function toFile(run: Run, file: string, chunks: AsyncIterable<Uint8Array>): Promise<number> {
+  const part = `${file}.part`
+  const out = await open(part, 'w', 0o600)
+  let bytes = 0
+  run.onInterrupt = () => 'Interrupted: no backup was written.'
+  try {
+    for await (const chunk of chunks) {
+      await out.write(chunk)
+      bytes += chunk.byteLength
+      if (run.isInterrupted) break
+    }
+    await out.sync()
+  } catch (error) {
+    await out.close()
+    await rm(part, { force: true })
+    throw error
+  }
+  await out.close()
+  if (run.isInterrupted) await rm(part, { force: true })
+  else await rename(part, file)
+  return bytes
+}
+
+async function restore(run: Run, { from, keyFile }: RestoreOptions): Promise<number> {
+  if (from === undefined) throw usage('Which backup? --from FILE, or - for stdin.')
+  const passphrase = await run.passphrase()
+  const total = from === '-' ? 0 : (await stat(from)).size
+  const bar = run.output.progress('restoring', total)
+  const report = await restoreBackup(run.storage, interruptible(run, source(from)), {
+    passphrase: passphrase ?? null,
+    backupPassphrase: await backupPassphrase(keyFile),
+    onprogress: (bytes) => bar.update(bytes)
+  }).finally(() => bar.stop())
+  const { device, created, spaces, logs, blocks } = report
+  await run.output.result({ ...report, store: run.storage }, () => [
+    `Restored ${spaces} space(s), ${logs} log(s), ${blocks.toLocaleString('en')} blocks into ${run.storage}`,
+    `The backup was made by ${shown(device ?? 'a device')} at ${created}.`,
+    'This is a new device: what the old one wrote is here to read, and what you write is yours.',
+    'Next: manyhands sync'
+  ])
+  return EXIT.ok
+}
+
+function source(from: string): AsyncIterable<Uint8Array> {
+  return from === '-' ? process.stdin : createReadStream(from)
+}
+
+/** Ctrl-C ends the source, and what was restored so far is thrown away. */
+async function* interruptible(run: Run, chunks: AsyncIterable<Uint8Array>) {
+  run.onInterrupt = () => 'Interrupted: nothing was restored.'
+  for await (const chunk of chunks) {
+    if (run.isInterrupted) throw new Error('interrupted')
+    yield chunk
+  }
+  run.onInterrupt = null
+}
+
+async function backupPassphrase(keyFile: string | undefined): Promise<string | null> {
+  if (keyFile === undefined) return process.env.MANYHANDS_BACKUP_PASSPHRASE || null
+  const text = (await readFile(keyFile, 'utf8')).replace(/\r?\n$/, '')
+  if (text === '') throw usage(`The file ${keyFile} is empty.`)
+  return text
+}

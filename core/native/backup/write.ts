@@ -1,0 +1,152 @@
+/** Writes a backup. It streams: memory holds one member at a time. */
+import b4a from 'b4a'
+import { encode } from 'cborg'
+import type Hypercore from 'hypercore'
+import type { TreeNodeHash } from 'hypercore'
+import tar from 'tar-stream'
+import { ManyhandsError } from '../../../errors.ts'
+import { newPassphraseHash, passphraseToKey, sealBox } from '../../crypto.ts'
+import { ownLogKey, type DeviceStore } from '../../store.ts'
+import {
+  blocksName,
+  CONTENTS,
+  contentsHash,
+  FORMAT,
+  headName,
+  KEYS,
+  LABEL,
+  MEMBER_BYTES,
+  memberOf,
+  VERSION,
+  type BackupOptions,
+  type Member,
+  type SavedSpace
+} from './format.ts'
+import { KnownNodes } from './known-nodes.ts'
+
+/** The archive in pieces, to be written as they come. */
+export async function* writeBackup(
+  store: DeviceStore,
+  { passphrase }: BackupOptions
+): AsyncGenerator<Uint8Array> {
+  const pack = tar.pack()
+  const packing = fill(pack, store, passphrase)
+  packing.catch((error: Error) => pack.destroy(error))
+  try {
+    for await (const chunk of pack as AsyncIterable<Uint8Array>) yield chunk
+  } finally {
+    pack.destroy()
+    await packing.catch(() => {}) // shown by the stream that it destroyed
+  }
+}
+
+async function fill(pack: tar.Pack, store: DeviceStore, passphrase: string | null): Promise<void> {
+  const members: Member[] = []
+  const add = async (name: string, content: Uint8Array | object): Promise<void> => {
+    const bytes = content instanceof Uint8Array ? content : jsonBytes(content)
+    members.push(memberOf(name, bytes))
+    await addMember(pack, name, bytes)
+  }
+  const spaces = savedSpaces(store)
+  const label = { format: FORMAT, version: VERSION, created: new Date(), device: store.name }
+  await add(LABEL, label)
+  await add(KEYS, await wrapped(spaces, passphrase))
+  const logs = new Map(
+    spaces.flatMap(({ writers }) => writers.map((key) => [b4a.toString(key, 'hex'), key]))
+  )
+  for (const [id, key] of logs) await addLog(store, id, key, add)
+  await add(CONTENTS, { members: [...members], hash: contentsHash(members) })
+  pack.finalize()
+}
+
+/** The spaces as a new device will know them: this device's own logs are others' to it. */
+function savedSpaces(store: DeviceStore): SavedSpace[] {
+  const { seed, spaces: secrets } = store.secrets
+  return store.spaces.flatMap((record) => {
+    const secret = secrets.find(({ address }) => b4a.equals(address, record.address))
+    if (secret === undefined) return [] // its keys are lost: nothing could be opened
+    const own = ownLogKey(seed, 'data', secret.salt)
+    return [{ ...record, writers: [own, ...record.writers], membershipKey: secret.membershipKey }]
+  })
+}
+
+async function wrapped(spaces: readonly SavedSpace[], passphrase: string | null): Promise<object> {
+  const plain = spaces.map(({ address, membershipKey, name, open, sparse, writers }) => ({
+    address: b4a.toString(address, 'hex'),
+    membershipKey: b4a.toString(membershipKey, 'hex'),
+    name,
+    open,
+    sparse,
+    writers: writers.map((writer) => b4a.toString(writer, 'hex'))
+  }))
+  if (passphrase === null) return { spaces: plain }
+  const kdf = newPassphraseHash()
+  const key = await passphraseToKey(passphrase, kdf)
+  const box = sealBox(b4a.from(JSON.stringify(plain)), key)
+  return { kdf: { ...kdf, salt: b4a.toString(kdf.salt, 'hex') }, box: b4a.toString(box, 'hex') }
+}
+
+type Add = (name: string, content: Uint8Array | object) => Promise<void>
+
+async function addLog(store: DeviceStore, id: string, key: Uint8Array, add: Add): Promise<void> {
+  const core = await store.remoteLog(key)
+  try {
+    // What is appended from now on belongs to the next backup.
+    const { length } = core
+    if (length === 0) return
+    const { upgrade, fork } = await core.proof({ upgrade: { start: 0, length } })
+    if (upgrade === null) return
+    const nodes = upgrade.nodes.map(plainNode)
+    const additional = upgrade.additionalNodes.map(plainNode)
+    const { signature } = upgrade
+    const head = { fork, length, manifest: core.manifest, nodes, additional, signature }
+    await add(headName(id), encode(head))
+    for await (const { first, blocks } of blockGroups(core, length)) {
+      await add(blocksName(id, first), encode(blocks))
+    }
+  } finally {
+    await core.close()
+  }
+}
+
+/** Blocks that are here, with their proofs, as many as a member takes. */
+async function* blockGroups(core: Hypercore, length: number) {
+  const known = new KnownNodes(length)
+  let blocks: unknown[] = []
+  let bytes = 0
+  let first = 0
+  for (let index = 0; index < length; index++) {
+    if (!(await core.has(index))) continue
+    const { block } = await core.proof({ block: { index, nodes: known.take(index) } })
+    if (block === null || !block.value) {
+      // The reader would lack the hashes that were to come with it.
+      throw new ManyhandsError('STORE_FAILED', 'A log was cleared while it was backed up')
+    }
+    if (blocks.length === 0) first = index
+    blocks.push([index, block.value, block.nodes.map(plainNode)])
+    bytes += block.value.byteLength + 64 * (1 + block.nodes.length)
+    if (bytes < MEMBER_BYTES) continue
+    yield { first, blocks }
+    blocks = []
+    bytes = 0
+  }
+  if (blocks.length > 0) yield { first, blocks }
+}
+
+function plainNode({ index, size, hash }: TreeNodeHash) {
+  return [index, size, hash]
+}
+
+function jsonBytes(content: object): Uint8Array {
+  return b4a.from(`${JSON.stringify(content, null, 2)}\n`)
+}
+
+/** Resolves when the reader has taken it. */
+function addMember(pack: tar.Pack, name: string, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const entry = pack.entry({ name, size: bytes.byteLength, mode: 0o600 }, (error) =>
+      error ? reject(error) : resolve()
+    )
+    entry.end(bytes)
+  })
+}
