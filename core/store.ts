@@ -68,6 +68,8 @@ export interface DeviceStore extends AsyncDisposable {
   bytes(): Promise<number>
   /** Gives back to the disk what was overwritten and cleared. Costs rewriting what is left. */
   compact(): Promise<void>
+  /** Forgets the local index of a space that was left. */
+  dropIndex(space: Uint8Array): Promise<void>
   /** Frees the blocks of a log that nobody here reads any more. */
   clearLog(key: Uint8Array): Promise<void>
   /**

@@ -221,6 +221,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       await this.#store.saveSpaces(spaces.filter(isOther))
       await this.#store.saveSecrets({ ...secrets, spaces: secrets.spaces.filter(isOther) })
     })
+    await this.#store.dropIndex(record.address)
     for (const log of logs) if (!this.#reads(log)) await this.#store.clearLog(log)
   }
 

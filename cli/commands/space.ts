@@ -80,13 +80,23 @@ function defineSpace(space: Command, execute: Execute): void {
       })
   )
 
-  define('info', 'the address, the ticket and the writers of a space', [
+  define('info', 'the address and the writers of a space', [
     'manyhands space info --space Family'
   ]).action((_: object, command) =>
     execute(command, async (run) => {
       const port = await run.open()
       const info = await port.call('space/info', { space: await run.space(port) })
       await run.output.result(info, () => infoLines(info))
+    })
+  )
+
+  define('ticket', 'the secret that lets another device in', [
+    'manyhands space ticket --space Family'
+  ]).action((_: object, command) =>
+    execute(command, async (run) => {
+      const port = await run.open()
+      const info = await port.call('space/info', { space: await run.space(port) })
+      await run.output.result(info.ticket, () => [info.ticket])
     })
   )
 
@@ -120,7 +130,6 @@ function infoLines(info: SpaceInfo): string[] {
       ['address', info.address],
       ['kind', info.open ? 'open: who has the ticket writes' : 'closed: writers are added by hand'],
       ['writer', `${info.writer}  (this device)`],
-      ['ticket', `${info.ticket}`],
       ...(refused > 0
         ? [['refused', `${refused} pieces of broken data: see manyhands doctor`]]
         : [])

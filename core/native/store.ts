@@ -14,7 +14,7 @@
  *
  * Opening decides whether our own logs can still be appended to (DESIGN section 10): `rolledBack`.
  */
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import b4a from 'b4a'
 import type Hypercore from 'hypercore'
@@ -243,6 +243,11 @@ class FolderStore implements DeviceStore {
 
   compact(): Promise<void> {
     return this.#whileOpen(() => compactLogs(this.#logs.storage))
+  dropIndex(space: Uint8Array): Promise<void> {
+    const name = b4a.toString(space, 'hex')
+    return this.#whileOpen(() =>
+      rm(join(this.#folder, 'index', name), { recursive: true, force: true })
+    )
   }
 
   clearLog(key: Uint8Array): Promise<void> {

@@ -1,12 +1,16 @@
 /** Leaving a space, staying with the others, and being called by one's name again. */
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import z32 from 'z32'
 import { openDevice } from '../../index.ts'
 import { collectKeys } from '../support/collect.ts'
 import { connect, openTwoDevices, tempFolder, until } from '../support/devices.ts'
 import { rejectsWith } from '../support/rejects.ts'
+
+const hexOf = (address: string) => b4a.toString(z32.decode(address), 'hex')
 
 test('leaving forgets the space, its keys and its data, here and not elsewhere', async () => {
   const temp = await tempFolder()
@@ -25,6 +29,7 @@ test('leaving forgets the space, its keys and its data, here and not elsewhere',
   await rejectsWith('SPACE_UNKNOWN', () => device.leaveSpace(address))
   assert.equal(device.spaces(), [{ address: kept.address, name: 'Kept' }])
   assert.is((await kept.db.get('a'))?.value, 1)
+  assert.equal(await readdir(join(storage, 'index')).catch(() => []), [hexOf(kept.address)])
   const keys = await readFile(join(storage, 'keys.json'), 'utf8')
   assert.is(JSON.parse(keys).secrets.spaces.length, 1)
 
