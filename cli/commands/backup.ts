@@ -20,7 +20,7 @@ interface RestoreOptions {
 export function backupCommands(define: Define, execute: Execute): void {
   define('backup <file>', 'write all spaces and their keys into one archive; - is stdout', [
     'manyhands backup family.tar --key-file passphrase.txt',
-    'MANYHANDS_BACKUP_PASSPHRASE=… manyhands backup - | ssh host "cat > family.tar"',
+    'manyhands backup - | ssh host "cat > family.tar"',
     'tar tvf family.tar                              # it is an ordinary tar archive'
   ])
     .option(
@@ -33,7 +33,7 @@ export function backupCommands(define: Define, execute: Execute): void {
     )
 
   define('restore', 'make a new device out of a backup; - is stdin', [
-    'manyhands restore --from family.tar --key-file passphrase.txt --store ./restored',
+    'manyhands restore --from family.tar --key-file passphrase.txt --store ./new',
     'ssh host cat family.tar | manyhands restore --from -'
   ])
     .option('--from <file>', 'the archive that backup wrote')

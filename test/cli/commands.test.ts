@@ -1,8 +1,10 @@
 /** The command line as people and scripts meet it: what it answers, with which exit code, and what it refuses. */
 import { writeFileSync, readFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
+import type { Command } from 'commander'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { makeProgram } from '../../cli/program.ts'
 import { Manyhands, type Ended } from '../support/cli.ts'
 
 const manyhands = await Manyhands.make()
@@ -94,15 +96,22 @@ test('a wrong call is refused with code 2, and nothing is written', async () => 
   assert.is(ok(await run('list')), before)
 })
 
-test('help has examples for every command, within 80 columns but for what is typed', async () => {
-  const names = [...ok(await run('--help')).matchAll(/^ {2}([a-z-]+)/gm)].map(
-    ([, name]) => name ?? ''
-  )
-  assert.ok(names.length > 10)
-  for (const name of names.filter((each) => !['help', 'space'].includes(each))) {
-    const help = ok(await run('help', name))
-    assert.match(help, /Examples:\n {2}\$ |Examples:\n {2}/, name)
-    const text = help.slice(0, help.indexOf('Examples:'))
+/** Every command that does something, with its help. */
+function helps(command: Command): [string, string][] {
+  if (command.commands.length > 0) return command.commands.flatMap(helps)
+  let text = ''
+  const width = 80
+  command.configureOutput({ writeOut: (part) => (text += part), getOutHelpWidth: () => width })
+  command.outputHelp()
+  return [[command.name(), text]]
+}
+
+test('help has examples for every command, and fits into 80 columns', () => {
+  const all = helps(makeProgram(() => Promise.resolve())).filter(([name]) => name !== 'help')
+  assert.ok(all.length > 10)
+  for (const [name, help] of all) {
+    const [text = '', examples] = help.split('Examples:')
+    assert.match(examples ?? '', /^\n {2}\$ /, name)
     for (const line of text.split('\n')) assert.ok(line.length <= 80, line)
   }
 })

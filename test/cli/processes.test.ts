@@ -1,0 +1,183 @@
+/** Several commands at once on one store, and commands that are interrupted: nothing lost, a clear message. */
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Manyhands, type Ended } from '../support/cli.ts'
+import { until } from '../support/devices.ts'
+
+const manyhands = await Manyhands.make()
+const store = manyhands.path('store')
+const run = (...args: readonly string[]) => manyhands.run('--store', store, ...args)
+const PATIENCE = { timeout: 60_000 }
+
+test.before(async () => {
+  ok(await run('init'))
+  ok(await run('space', 'create', 'Notes'))
+})
+
+test.after(() => manyhands.remove())
+
+function ok({ code, stdout, stderr }: Ended): string {
+  assert.is(code, 0, stderr)
+  return stdout
+}
+
+test('commands that are started together all succeed, one after the other', async () => {
+  const wait = ['--wait', '60']
+  const puts = [1, 2, 3, 4].map((i) => run('put', `together/${i}`, String(i), ...wait))
+  for (const put of await Promise.all(puts)) ok(put)
+  assert.is(ok(await run('list', 'together/', '--keys')).split('\n').length, 5)
+})
+
+test('a command works through the one that owns the store, and is told when that ends', async () => {
+  const watch = manyhands.start(['--store', store, 'watch', 'live/', '--json'])
+  await until(() => existsSync(join(store, 'port')), PATIENCE)
+  const guest = manyhands.start(['--store', store, 'watch', '--json'])
+  ok(await run('put', 'other', '0'))
+  // Until both are watching: a change shows it.
+  await until(async () => {
+    ok(await run('put', 'live/a', '1'))
+    return watch.stdout() !== '' && guest.stdout() !== ''
+  }, PATIENCE)
+  assert.is(ok(await run('get', 'live/a')), '1\n')
+  watch.process.kill('SIGINT')
+  assert.is((await watch.ended).code, 130)
+  const { code, stderr } = await guest.ended
+  assert.is(code, 6)
+  assert.match(stderr, /DEVICE_CLOSED.*has closed it/)
+  const [first] = watch.stdout().split('\n')
+  const change = JSON.parse(first ?? '') as { key: string; current: { value: number } }
+  assert.equal([change.key, change.current.value], ['live/a', 1])
+  assert.is(ok(await run('get', 'live/a')), '1\n')
+})
+
+function numbered(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => JSON.stringify({ key: `k${i}`, value: i }))
+}
+
+test('import names the bad line, and writes what was before it, the rest, or nothing', async () => {
+  const file = manyhands.path('bad.jsonl')
+  const lines = numbered(3000)
+  lines[1999] = '{"key":"broken'
+  writeFileSync(file, lines.join('\n'))
+  const count = async (sub: string) =>
+    ok(await run('list', '--keys', '--sub', sub)).split('\n').length - 1
+
+  const stopped = await run('import', file, '--sub', 'stop')
+  assert.is(stopped.code, 7)
+  assert.match(stopped.stderr, /Line 2000: .*1,999 lines before it were written/)
+  assert.is(await count('stop'), 1999)
+
+  const atomic = await run('import', file, '--sub', 'atomic', '--atomic')
+  assert.is(atomic.code, 7)
+  assert.match(atomic.stderr, /Line 2000: .*Nothing was written/)
+  assert.is(await count('atomic'), 0)
+
+  const skipped = await run('import', file, '--sub', 'skip', '--skip-bad', '--json')
+  assert.is(skipped.code, 1)
+  assert.match(skipped.stderr, /^Line 2000: /)
+  assert.equal(JSON.parse(skipped.stdout), { written: 2999, bad: 1 })
+  assert.is(await count('skip'), 2999)
+})
+
+test('every kind of bad line is one', async () => {
+  const bad = [
+    'nonsense',
+    '[]',
+    'null',
+    '{"key":"a"}',
+    '{"value":1}',
+    '{"key":5,"value":1}',
+    '{"key":"","value":1}',
+    `{"key":"${'x'.repeat(5000)}","value":1}`,
+    '{"key":"\\ud800","value":1}',
+    '{"key":"a","value":{"$bytes":"%"}}',
+    '{"key":"a","value":{"__proto__":1}}'
+  ]
+  const file = manyhands.path('all-bad.jsonl')
+  writeFileSync(file, [...bad, '{"key":"good","value":1}'].join('\n'))
+  const { code, stdout, stderr } = await run(
+    'import',
+    file,
+    '--sub',
+    'kinds',
+    '--skip-bad',
+    '--json'
+  )
+  assert.is(code, 1)
+  assert.equal(JSON.parse(stdout), { written: 1, bad: bad.length }, stderr)
+})
+
+test('what is exported can be imported again, in both formats', async () => {
+  const values = [
+    '{"key":"a,\\"b\\"\\n","value":{"x":[1,"ä",null]}}',
+    '{"key":"b","value":{"$bytes":"AP8K"}}',
+    '{"key":"c","value":{"$$bytes":1}}',
+    '{"key":"d","value":"1"}'
+  ]
+  const file = manyhands.path('values.jsonl')
+  writeFileSync(file, `${values.join('\n')}\n`)
+  ok(await run('import', file, '--sub', 'one'))
+  assert.is(ok(await run('export', '--sub', 'one')), readFileSync(file, 'utf8'))
+  const csv = manyhands.path('values.csv')
+  ok(await run('export', '--sub', 'one', '--output', csv))
+  ok(await run('import', csv, '--sub', 'two'))
+  assert.is(ok(await run('export', '--sub', 'two')), readFileSync(file, 'utf8'))
+
+  writeFileSync(csv, 'name,email\n"Ann ""A""",ann@x\nBob,bob@x\n')
+  ok(await run('import', csv, '--sub', 'people', '--key', 'email'))
+  assert.is(ok(await run('get', 'ann@x', '--sub', 'people')), '{"name":"Ann \\"A\\""}\n')
+  assert.is(
+    ok(await run('export', '--sub', 'people', '--format', 'csv', '--columns', 'name')),
+    'key,name\nann@x,"Ann ""A"""\nbob@x,Bob\n'
+  )
+  const { code, stderr } = await run('import', csv, '--sub', 'people')
+  assert.is(code, 2)
+  assert.match(stderr, /no column "key", but name, email/)
+})
+
+test('Ctrl-C in the middle of an import keeps what was written and says how much', async () => {
+  const importing = manyhands.start(['--store', store, 'import', '-', '--sub', 'cut'], undefined)
+  importing.process.kill('SIGKILL')
+  await importing.ended
+
+  const file = manyhands.path('long.jsonl')
+  writeFileSync(file, numbered(200_000).join('\n'))
+  const long = manyhands.start(['--store', store, 'import', file, '--sub', 'cut'])
+  await until(() => existsSync(join(store, 'port')), PATIENCE)
+  const first = ok(await run('list', '--sub', 'cut', '--limit', '1', '--keys', '--wait', '60'))
+  long.process.kill('SIGINT')
+  const { code, stderr } = await long.ended
+  assert.is(code, 130, stderr)
+  const written = Number(/Interrupted: ([\d,]+) lines/.exec(stderr)?.[1]?.replaceAll(',', ''))
+  assert.ok(written < 200_000, stderr)
+  const kept = ok(await run('list', '--sub', 'cut', '--keys')).split('\n').length - 1
+  assert.is(kept, written)
+  assert.ok(first === '' || first.startsWith('k'))
+})
+
+test('backup goes through the owner of the store and pipes, and Ctrl-C leaves no half archive', async () => {
+  const watch = manyhands.start(['--store', store, 'watch'])
+  await until(() => existsSync(join(store, 'port')), PATIENCE)
+  const archive = manyhands.path('all.tar')
+  const { stderr } = await run('backup', archive, '--plain-keys')
+  assert.match(stderr, /keys in this archive are open/)
+  assert.is(statSync(archive).mode & 0o777, 0o600)
+  watch.process.kill('SIGINT')
+  await watch.ended
+  const keys = ok(await run('list', 'together/', '--keys'))
+  const restored = manyhands.path('restored')
+  ok(await manyhands.run('--store', restored, 'restore', '--from', archive))
+  assert.is(ok(await manyhands.run('--store', restored, 'list', 'together/', '--keys')), keys)
+  const again = await manyhands.run('--store', restored, 'restore', '--from', archive)
+  assert.is(again.code, 3)
+  writeFileSync(archive, readFileSync(archive).subarray(0, 20_000))
+  const broken = await manyhands.run('--store', manyhands.path('no'), 'restore', '--from', archive)
+  assert.is(broken.code, 7)
+  assert.match(broken.stderr, /broken at .*BACKUP_INVALID/)
+  assert.not((await readdir(manyhands.temp.path)).some((name) => name.includes('no')))
+})
+
+test.run()
