@@ -119,8 +119,12 @@ async function missing(output: Output, key: string): Promise<number> {
 }
 
 export function entryToJson(entry: PlainEntry): object {
-  const conflicts = entry.conflicts.map((each) => ({ ...each, value: valueToJson(each.value) }))
-  return { ...entry, value: valueToJson(entry.value), conflicts }
+  const { key, value, seq, writer, stamp } = entry
+  const conflicts = entry.conflicts.map((each) => {
+    const { deleted, seq, writer, stamp } = each
+    return { value: valueToJson(each.value), deleted, seq, writer, stamp }
+  })
+  return { key, value: valueToJson(value), seq, writer, stamp, conflicts }
 }
 
 async function showValue(output: Output, entry: PlainEntry, options: ValueOptions): Promise<void> {

@@ -202,6 +202,10 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
       () => store.bytes(),
       () => store.compact(),
       () => store.saveSpaces([RECORD]),
+      () => store.saveName('late'),
+      () => store.clearLog(b4a.alloc(32, 9)),
+      () => store.dropIndex(b4a.alloc(32, 9)),
+      async () => store.backup({ passphrase: null }),
       () => store.saveSecrets({ ...store.secrets, spaces: [SPACE_SECRETS] }),
       () => log.append([put('late')])
     ]
@@ -237,6 +241,25 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
     assert.is(again.spaces.length, 1)
     assert.is(again.rolledBack, null)
     assert.is((await keysOf(await again.ownLog('data', SALT))).length, 500)
+  })
+
+  law('a name is kept, and what is cleared is gone but can come again', async (open) => {
+    const store = await open()
+    assert.is(store.name, null)
+    await store.saveName('Laptop')
+    const log = await store.ownLog('data', SALT)
+    await log.append(numbered(0, 10))
+    const { key } = log.core
+    await log.close()
+    await store.clearLog(key)
+    const core = await store.remoteLog(key)
+    assert.not(await core.has(0))
+    await core.close()
+    await store.dropIndex(RECORD.address) // there is none
+    await store.close()
+    const again = await open()
+    assert.is(again.name, 'Laptop')
+    assert.is(again.rolledBack, null)
   })
 
   law('opening a log while the store closes gives the log or DEVICE_CLOSED', async (open) => {
