@@ -70,5 +70,6 @@ function exitOf(code: ErrorCode): number {
   if (code === 'BACKUP_INVALID') return EXIT.input
   if (/^(STORE|PASSPHRASE|ENTRY)_/.test(code)) return EXIT.store
   if (/^(SPACE|TICKET|VERSION|LINK)_/.test(code)) return EXIT.unknown
+  if (code === 'READ_ONLY') return EXIT.usage
   return /^(INVALID|KEY|VALUE)_/.test(code) ? EXIT.usage : EXIT.internal
 }

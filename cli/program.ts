@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { backupCommands } from './commands/backup.ts'
 import { dataCommands } from './commands/data.ts'
 import { deviceCommands } from './commands/device.ts'
+import { historyCommands } from './commands/history.ts'
 import { spaceCommands } from './commands/space.ts'
 import { syncCommand } from './commands/sync.ts'
 import { transferCommands } from './commands/transfer.ts'
@@ -42,6 +43,7 @@ export function makeProgram(execute: Execute): Command {
   deviceCommands(define, execute)
   spaceCommands(program, execute)
   dataCommands(define, execute)
+  historyCommands(define, execute)
   transferCommands(define, execute)
   syncCommand(define, execute)
   backupCommands(define, execute)

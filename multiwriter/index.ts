@@ -91,5 +91,11 @@ export type {
   Streams,
   Where
 } from './port/operations.ts'
-export type { PlainChange, PlainConflict, PlainEntry } from './port/plain.ts'
+export type {
+  PlainChange,
+  PlainConflict,
+  PlainDifference,
+  PlainEntry,
+  PlainHistory
+} from './port/plain.ts'
 export type { PortListener, PortWire } from './port/wire.ts'

@@ -4,6 +4,8 @@ import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { restoreBackup } from '../../core/native/index.ts'
 import type { Define, Execute } from '../define.ts'
 import { EXIT, usage } from '../exit.ts'
+import { undone } from './history.ts'
+import { rangeOf, withRange, type RangeOptions } from '../options.ts'
 import { shown } from '../output.ts'
 import type { Run } from '../run.ts'
 
@@ -12,7 +14,7 @@ interface BackupOptions {
   readonly plainKeys?: boolean
 }
 
-interface RestoreOptions {
+interface RestoreOptions extends RangeOptions {
   readonly from?: string
   readonly keyFile?: string
 }
@@ -32,13 +34,45 @@ export function backupCommands(define: Define, execute: Execute): void {
       execute(command, (run) => backup(run, file, options))
     )
 
-  define('restore', 'make a new device out of a backup; - is stdin', [
-    'manyhands restore --from family.tar --key-file passphrase.txt --store ./new',
-    'ssh host cat family.tar | manyhands restore --from -'
-  ])
+  withRange(
+    define(
+      'restore [version] [prefix]',
+      'give keys their old values; or make a device of a backup',
+      [
+        'manyhands restore "$BEFORE" contacts/           # as new entries: history stays',
+        'manyhands restore --from family.tar --key-file passphrase.txt --store ./new',
+        'ssh host cat family.tar | manyhands restore --from -'
+      ]
+    )
+  )
     .option('--from <file>', 'the archive that backup wrote')
     .option('--key-file <file>', "the backup's passphrase (default: $MANYHANDS_BACKUP_PASSPHRASE)")
-    .action((options: RestoreOptions, command) => execute(command, (run) => restore(run, options)))
+    .action((version, prefix, options: RestoreOptions, command) =>
+      execute(command, (run) =>
+        version === undefined
+          ? restore(run, options)
+          : restoreValues(run, String(version), prefix as string | undefined, options)
+      )
+    )
+}
+
+/** Old values as new entries. */
+async function restoreValues(
+  run: Run,
+  version: string,
+  prefix: string | undefined,
+  options: RestoreOptions
+): Promise<number> {
+  if (options.from !== undefined) throw usage('Either a version, or --from.')
+  const port = await run.open()
+  const where = await run.where(port)
+  const report = await port.call('space/restore', {
+    ...where,
+    version,
+    ...rangeOf(prefix, options)
+  })
+  await run.output.result(report, () => [undone(report)])
+  return report.skipped > 0 ? EXIT.no : EXIT.ok
 }
 
 async function backup(run: Run, file: string, options: BackupOptions): Promise<number> {
@@ -100,7 +134,7 @@ async function toFile(run: Run, file: string, chunks: AsyncIterable<Uint8Array>)
 }
 
 async function restore(run: Run, { from, keyFile }: RestoreOptions): Promise<number> {
-  if (from === undefined) throw usage('Which backup? --from FILE, or - for stdin.')
+  if (from === undefined) throw usage('A version, or --from FILE of a backup (- for stdin).')
   const passphrase = await run.passphrase()
   const total = from === '-' ? 0 : (await stat(from)).size
   const bar = run.output.progress('restoring', total)

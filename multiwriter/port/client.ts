@@ -105,7 +105,8 @@ class RemotePort implements DevicePort {
   }
 
   stream<N extends keyof Streams>(name: N, params: ParamsOf<Streams[N]>) {
-    const max = LIVE.has(name) ? 1 : BATCH_ITEMS
+    const isLive = LIVE.has(name) || ('live' in params && params.live === true)
+    const max = isLive ? 1 : BATCH_ITEMS
     return new RemoteStream<ItemOf<Streams[N]>>(this, { name, params }, max)
   }
 

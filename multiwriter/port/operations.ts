@@ -7,7 +7,15 @@ import { invalid } from '../../errors.ts'
 import type { Device } from '../device.ts'
 import type { MultiBee } from '../multibee.ts'
 import type { Space } from '../space.ts'
-import { plainChange, plainEntry, plainOrNull, type PlainEntry } from './plain.ts'
+import {
+  plainChange,
+  plainDifference,
+  plainEntry,
+  plainHistory,
+  plainOrNull,
+  type PlainEntry
+} from './plain.ts'
+import type { RestoreReport, RevertReport } from '../undo.ts'
 import type { SyncState } from '../sync-state.ts'
 import { held, late } from './iterators.ts'
 import type { NetworkOptions, SharedNetwork } from './network.ts'
@@ -23,6 +31,8 @@ export interface PortContext {
 export interface Where {
   readonly space: string
   readonly sub?: readonly string[]
+  /** As it was then; default now. */
+  readonly version?: string
 }
 
 export interface PlainRange {
@@ -101,6 +111,38 @@ export const requests = {
     { key, ...where }: Where & { readonly key: string }
   ): Promise<PlainEntry | null> => plainOrNull(await (await databaseOf(context, where)).get(key)),
 
+  /** The version now, or at a time in ms. */
+  'space/version': async (
+    context: PortContext,
+    { at, ...where }: Where & { readonly at?: number }
+  ): Promise<string> => {
+    const space = await spaceOf(context, where)
+    return at === undefined ? space.version() : space.at(at)
+  },
+
+  'space/restore': async (
+    context: PortContext,
+    { space, version, ...options }: Where & PlainRange & { readonly version: string }
+  ): Promise<RestoreReport> => (await spaceOf(context, { space })).restore(version, options),
+
+  'space/revert': async (
+    context: PortContext,
+    params: Where & PlainRange & { readonly writer: string; readonly after: string }
+  ): Promise<RevertReport> => {
+    const { space, ...options } = params
+    return (await spaceOf(context, { space })).revert(options)
+  },
+
+  'space/link': async (
+    context: PortContext,
+    { space, ...options }: Where & { readonly key?: string; readonly strong?: boolean }
+  ): Promise<string> => (await spaceOf(context, { space })).link(options),
+
+  'link/open': async ({ device }: PortContext, { url }: { readonly url: string }) => {
+    const { space, version, key, entry } = await device.openLink(url)
+    return { space: space.address, version, key, entry: plainOrNull(entry) }
+  },
+
   /** All of it or nothing. */
   'db/write': async (
     context: PortContext,
@@ -122,6 +164,23 @@ export const streams = {
       const [where, options] = split(params)
       return (await databaseOf(context, where)).createReadStream(options)
     }, plainEntry),
+
+  /** What a link to a whole database leads to. */
+  'link/read': ({ device }: PortContext, { url }: { readonly url: string }) =>
+    late(async () => (await device.openLink(url)).db.createReadStream(), plainEntry),
+
+  'db/history': (context: PortContext, params: ReadParams & { since?: string; live?: boolean }) =>
+    late(async () => {
+      const [where, options] = split(params)
+      return (await databaseOf(context, where)).createHistoryStream(options)
+    }, plainHistory),
+
+  /** From the version `left` to the one of `where`, by default now. */
+  'db/diff': (context: PortContext, params: ReadParams & { readonly left: string }) =>
+    late(async () => {
+      const [where, { left, ...options }] = split(params)
+      return (await databaseOf(context, where)).createDiffStream(left, options)
+    }, plainDifference),
 
   'db/watch': (context: PortContext, params: Where & PlainRange) =>
     late(async () => {
@@ -161,12 +220,18 @@ async function spaceOf({ device }: PortContext, { space }: Where): Promise<Space
 async function databaseOf(context: PortContext, where: Where): Promise<MultiBee> {
   const { sub = [] } = where
   if (!Array.isArray(sub)) invalid('sub', 'a list of names', sub)
-  const { db } = await spaceOf(context, where)
+  const space = await spaceOf(context, where)
+  const { db } = where.version === undefined ? space : space.checkout(where.version)
   return (sub as readonly string[]).reduce((outer, name) => outer.sub(name), db)
 }
 
-function split<P extends Where>({ space, sub, ...rest }: P) {
-  return [sub === undefined ? { space } : { space, sub }, rest] as const
+function split<P extends Where>({ space, sub, version, ...rest }: P) {
+  const where: Where = {
+    space,
+    ...(sub === undefined ? {} : { sub }),
+    ...(version === undefined ? {} : { version })
+  }
+  return [where, rest] as const
 }
 
 function spaceInfo(space: Space): SpaceInfo {

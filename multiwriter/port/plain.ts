@@ -1,7 +1,7 @@
 /** What crosses a port in place of our objects: plain data, stamps as text. */
 import { stampToText } from '../../clock/index.ts'
 import type { Value } from '../../crdt/index.ts'
-import type { Change, Conflict, Entry } from '../multibee.ts'
+import type { Change, Conflict, Difference, Entry, HistoryEntry } from '../entry.ts'
 
 export interface PlainEntry {
   readonly key: string
@@ -26,6 +26,30 @@ export interface PlainChange {
   readonly current: PlainEntry | null
   readonly previous: PlainEntry | null
   readonly writer: string
+}
+
+export interface PlainDifference {
+  readonly key: string
+  readonly left: PlainEntry | null
+  readonly right: PlainEntry | null
+}
+
+export interface PlainHistory {
+  readonly type: 'put' | 'del'
+  readonly key: string
+  readonly value: Value | null
+  readonly seq: number
+  readonly writer: string
+  readonly stamp: string
+}
+
+export function plainDifference(difference: Difference<string, Value>): PlainDifference {
+  const { key, left, right } = difference
+  return { key, left: plainOrNull(left), right: plainOrNull(right) }
+}
+
+export function plainHistory({ stamp, ...entry }: HistoryEntry<string, Value>): PlainHistory {
+  return { ...entry, stamp: stampToText(stamp) }
 }
 
 export function plainEntry({ conflicts, stamp, ...entry }: Entry<string, Value>): PlainEntry {
