@@ -21,16 +21,9 @@ export interface PortWire {
   close(): void
 }
 
-/** A door: calls back for each process that connects, until it is closed. */
-export type PortDoor = (onconnection: (wire: PortWire) => void) => Promise<PortListener>
-
 export interface PortListener {
   /** Lets nobody in from now on. Idempotent. */
   close(): Promise<void>
-}
-
-export interface Hello {
-  readonly version: number
 }
 
 export interface Welcome {
