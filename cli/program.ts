@@ -8,6 +8,7 @@ import { historyCommands } from './commands/history.ts'
 import { spaceCommands } from './commands/space.ts'
 import { syncCommand } from './commands/sync.ts'
 import { transferCommands } from './commands/transfer.ts'
+import { upkeepCommands } from './commands/upkeep.ts'
 import { definer, type Execute } from './define.ts'
 import { usage } from './exit.ts'
 import { collect, seconds } from './numbers.ts'
@@ -47,6 +48,7 @@ export function makeProgram(execute: Execute): Command {
   transferCommands(define, execute)
   syncCommand(define, execute)
   backupCommands(define, execute)
+  upkeepCommands(define, execute)
   return program
 }
 

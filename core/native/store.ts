@@ -243,6 +243,8 @@ class FolderStore implements DeviceStore {
 
   compact(): Promise<void> {
     return this.#whileOpen(() => compactLogs(this.#logs.storage))
+  }
+
   dropIndex(space: Uint8Array): Promise<void> {
     const name = b4a.toString(space, 'hex')
     return this.#whileOpen(() =>

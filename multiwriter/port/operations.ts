@@ -4,7 +4,11 @@
  */
 import type { Value } from '../../crdt/index.ts'
 import { invalid } from '../../errors.ts'
+import type { Finding } from '../check.ts'
 import type { Device } from '../device.ts'
+import type { Explanation } from '../explain.ts'
+import type { PurgeReport } from '../purge.ts'
+import type { SpaceStats } from '../stats.ts'
 import type { MultiBee } from '../multibee.ts'
 import type { Space } from '../space.ts'
 import {
@@ -137,6 +141,27 @@ export const requests = {
     context: PortContext,
     { space, ...options }: Where & { readonly key?: string; readonly strong?: boolean }
   ): Promise<string> => (await spaceOf(context, { space })).link(options),
+
+  'space/check': async (context: PortContext, where: Where): Promise<readonly Finding[]> =>
+    (await spaceOf(context, where)).check(),
+
+  'space/stats': async (context: PortContext, where: Where): Promise<SpaceStats> =>
+    (await spaceOf(context, where)).stats(),
+
+  'space/compact': async (
+    context: PortContext,
+    { space, ...options }: Where & { readonly history?: 'keep' | 'drop' }
+  ) => (await spaceOf(context, { space })).compact(options),
+
+  'db/why': async (
+    context: PortContext,
+    { key, ...where }: Where & { readonly key: string }
+  ): Promise<Explanation<string, Value>> => (await databaseOf(context, where)).why(key),
+
+  'db/purge': async (
+    context: PortContext,
+    { key, ...where }: Where & { readonly key: string }
+  ): Promise<PurgeReport> => (await databaseOf(context, where)).purge(key),
 
   'link/open': async ({ device }: PortContext, { url }: { readonly url: string }) => {
     const { space, version, key, entry } = await device.openLink(url)
