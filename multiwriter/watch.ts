@@ -1,12 +1,13 @@
 /**
- * Live changes of a range: at each step of the union, the keys that the new blocks of every log wrote are folded before and
+ * Live changes of a range: at each step of the union, the keys at which the trees of the logs differ are folded before and
  * after. Nothing is done while nobody asks; what comes meanwhile is shown as one step. Of a step only the keys are kept: a
  * slow reader costs no more than a fast one.
  */
-import b4a from 'b4a'
-import { isInRange, TreeRefusal, type TreeRange } from '../core/index.ts'
+import type { TreeRange } from '../core/index.ts'
+import { isManyhandsError } from '../errors.ts'
+import { changedKeys } from './changed.ts'
 import { iterate } from './cursor.ts'
-import type { Part, View, FoldedKey } from './view.ts'
+import type { FoldedKey, View } from './view.ts'
 import type { Union } from './union.ts'
 
 /** Makes a change out of a key's fold before and after, or null if nothing visible changed. */
@@ -107,33 +108,16 @@ export class Watcher<C> implements AsyncIterableIterator<C, undefined, undefined
 
   /** Keys of the range that may have changed between two views, the first one last. */
   async #keysBetween(before: View, after: View): Promise<Uint8Array[]> {
-    const keys = new Map<string, Uint8Array>()
-    for await (const key of this.#touched(before, after)) {
-      if (isInRange(key, this.#range)) keys.set(b4a.toString(key, 'hex'), key)
-    }
-    return [...keys.values()].sort((a, b) => b4a.compare(b, a))
-  }
-
-  async *#touched(before: View, after: View): AsyncGenerator<Uint8Array> {
+    const keys: Uint8Array[] = []
     try {
-      for (const part of after.parts) yield* await this.#written(part, lengthIn(before, part))
+      for await (const key of iterate(changedKeys(before, after, this.#range, {}))) keys.push(key)
     } catch (error) {
-      if (!(error instanceof TreeRefusal)) throw error
-      // A bad block that no read of the tree has met: it does not say what it wrote, so everything is compared.
-      yield* this.#all(before)
-      yield* this.#all(after)
+      if (!isManyhandsError(error, 'VERSION_UNAVAILABLE')) throw error
+      // What was there before has been cleared, so everything that is there now may be new.
+      keys.length = 0
+      for await (const { key } of iterate(after.cursor(this.#range))) keys.push(key)
     }
-  }
-
-  async #written({ core, tree }: Part, shown: number): Promise<readonly Uint8Array[]> {
-    // A lowered seal takes back what was written between.
-    const [start, end] = shown < tree.length ? [shown, tree.length] : [tree.length, shown]
-    const log = this.#union.log(core)
-    return log === null || start === end ? [] : log.writtenKeys(start, end)
-  }
-
-  async *#all(view: View): AsyncGenerator<Uint8Array> {
-    for await (const { key } of iterate(view.cursor(this.#range))) yield key
+    return keys.reverse()
   }
 
   readonly #onchange = (): void => {
@@ -156,8 +140,4 @@ function guessed(is: FoldedKey, lengths: ReadonlyMap<string, number>): FoldedKey
   const said = is.winner?.said
   const wasThere = said !== undefined && said.position.seq < (lengths.get(said.writer) ?? 0)
   return wasThere ? is : { key: is.key, winner: null, conflicts: [], unsupported: [] }
-}
-
-function lengthIn(view: View, { writer }: Part): number {
-  return view.parts.find((part) => part.writer === writer)?.tree.length ?? 0
 }

@@ -7,7 +7,6 @@
  */
 import b4a from 'b4a'
 import Hypercore from 'hypercore'
-import SessionConfig from 'hyperbee2/lib/session-config.js'
 import z32 from 'z32'
 import { ManyhandsError } from '../../errors.ts'
 import { wholeBatches } from './batches.ts'
@@ -208,29 +207,6 @@ export class LogReader {
     this.#refusedFrom = Math.max(0, seq - more)
     // Views made of the longer log stand no more, whoever holds them.
     this.#onchange()
-  }
-
-  /**
-   * The keys written in blocks from `start` up to `end`, each once. For small steps: reads every block. A block that cannot
-   * be read as one wrote nothing that can be seen.
-   */
-  async writtenKeys(start: number, end: number, options: ReadOptions = {}): Promise<Uint8Array[]> {
-    const { wait = true, timeout = 0 } = options
-    const config = new SessionConfig([], timeout, wait, null)
-    const context = this.#writer?.context ?? this.#context
-    const keys = new Map<string, Uint8Array>()
-    for (let from = start; from < end; from += BLOCKS_AT_ONCE) {
-      const count = Math.min(BLOCKS_AT_ONCE, end - from)
-      const blocks = await Promise.all(
-        Array.from({ length: count }, (_, i) =>
-          context.getBlock(from + i, 0, config).catch(nullIfRefused)
-        )
-      )
-      for (const block of blocks) {
-        for (const { key } of block?.keys ?? []) keys.set(b4a.toString(key, 'hex'), key)
-      }
-    }
-    return [...keys.values()]
   }
 
   /** What the blocks from `start` up to `end` wrote, read together; without those that were cleared. @throws BLOCK_UNAVAILABLE */

@@ -269,19 +269,6 @@ test('the last keys are those of the last batch, also above values in blocks of 
   )
 })
 
-test('the keys written between two lengths are those of the batches between, each once', async () => {
-  const { core, writer } = await newLog()
-  await writer.append([putNumber(1), putNumber(2)])
-  const start = core.length
-  await writer.append([putNumber(2, 'again'), putNumber(3)])
-  await writer.append([putNumber(3, 'again')])
-  const reader = new LogReader(await store.remote(core.key), () => {})
-  const keys = await reader.writtenKeys(start, core.length)
-  assert.equal(keys.map((key) => b4a.toString(key)).sort(), ['n-000002', 'n-000003'])
-  assert.equal(await reader.writtenKeys(start, start), [])
-  await reader.close()
-})
-
 test('the blocks of one turn come in one storage read', async () => {
   const { core, writer } = await newLog()
   const total = 20_000

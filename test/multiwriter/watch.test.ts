@@ -2,12 +2,14 @@
 import { EventEmitter } from 'eventemitter3'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import z32 from 'z32'
 import { MemoryNetwork, type Value } from '../../index.ts'
 import type { Change, Entry, MultiBee, Space } from '../../multiwriter/index.ts'
 import type { Union } from '../../multiwriter/union.ts'
 import { Watcher } from '../../multiwriter/watch.ts'
 import { collect } from '../support/collect.ts'
 import { openTwoDevices, until, type TwoDevices } from '../support/devices.ts'
+import { forgeLeaf } from '../support/forge.ts'
 import { seededRandom } from '../support/random.ts'
 import { rejectsWith } from '../support/rejects.ts'
 
@@ -399,6 +401,29 @@ test('watch: a snapshot with its changes is the view, on two devices that write,
       await mirror.stop()
       assert.equal(mirror.problems, [], `seed ${seed}`)
     }
+    await apart.close()
+  }
+})
+
+test('watch: a writer that drops its own past, without a word in its blocks, is seen to', async () => {
+  const apart = await openTwoDevices()
+  const cut = apart.connect()
+  try {
+    await Promise.all(['a', 'b', 'c'].map((key) => apart.spaceB.db.put(key, key)))
+    await until(async () => (await apart.spaceA.db.get('c')) !== null)
+    const changes = apart.spaceA.db.watch()
+    const first = changes.next()
+    const own = apart.spaceB.wire.cores().find(({ key }) => z32.encode(key) === apart.spaceB.writer)
+    if (own === undefined) throw new Error('A space has a log of its own')
+    await own.append([forgeLeaf(own.length, ['b'])])
+    const seen = [await first, await changes.next(), await changes.next()]
+    const shown = seen.map(
+      ({ value }) => `${value?.key} ${value?.previous?.value} ${value?.current?.value}`
+    )
+    assert.equal(shown, ['a a undefined', 'b b forged b', 'c c undefined'])
+    await changes.return?.()
+  } finally {
+    cut()
     await apart.close()
   }
 })
