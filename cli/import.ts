@@ -2,12 +2,12 @@
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { parse } from 'csv-parse'
 import { encodeValue, type Value } from '../crdt/index.ts'
 import { MAX_KEY_BYTES } from '../multiwriter/index.ts'
 import { CliError, EXIT, usage } from './exit.ts'
+import { readLines } from './lines.ts'
 import { jsonToValue } from './values.ts'
 
 export type Format = 'jsonl' | 'csv'
@@ -34,9 +34,17 @@ export interface Input {
 }
 
 /** A line longer than any value and its key would be. */
-const MAX_LINE_CHARS = 32 * 1024 * 1024
+const MAX_LINE_BYTES = 32 * 1024 * 1024
 
-export async function openInput(file: string): Promise<Input> {
+/** @param signal ends reading, also while nothing comes */
+export async function openInput(file: string, signal: AbortSignal): Promise<Input> {
+  const input = await openStream(file, signal)
+  signal.addEventListener('abort', () => input.close())
+  if (signal.aborted) input.close()
+  return input
+}
+
+async function openStream(file: string, signal: AbortSignal): Promise<Input> {
   if (file === '-') {
     let read = 0
     process.stdin.on('data', (chunk: Buffer) => (read += chunk.byteLength))
@@ -50,7 +58,7 @@ export async function openInput(file: string): Promise<Input> {
   }
   const { size } = await stat(file)
   const stream = createReadStream(file)
-  await once(stream, 'open')
+  await once(stream, 'open', { signal })
   return { stream, bytes: size, read: () => stream.bytesRead, close: () => stream.destroy() }
 }
 
@@ -64,16 +72,15 @@ export function readRecords(
 
 async function* readJsonLines({ stream }: Input): AsyncGenerator<LineRecord> {
   let line = 0
-  for await (const text of createInterface({ input: stream, crlfDelay: Infinity })) {
+  for await (const { text, problem } of readLines(stream, MAX_LINE_BYTES)) {
     line++
-    const content = line === 1 ? text.replace(/^\uFEFF/, '') : text
-    if (content.trim() !== '') yield parsed(line, content)
+    if (problem !== null) yield bad(line, new TypeError(problem))
+    else if (text.trim() !== '') yield parsed(line, text)
   }
 }
 
 function parsed(line: number, text: string): LineRecord {
   try {
-    if (text.length > MAX_LINE_CHARS) throw new TypeError('the line is too long')
     const json: unknown = JSON.parse(text)
     if (typeof json !== 'object' || json === null || !('key' in json) || !('value' in json)) {
       throw new TypeError('expected {"key":…,"value":…}')
@@ -85,22 +92,53 @@ function parsed(line: number, text: string): LineRecord {
   }
 }
 
+/** Each byte is a character while quotes and commas are told apart, so that a field that is not UTF-8 harms its line only. */
 async function* readCsv({ stream }: Input, keyColumn: string): AsyncGenerator<LineRecord> {
+  const skipped: LineRecord[] = []
   const parser = parse({
-    bom: true,
+    encoding: 'latin1',
     info: true,
-    columns: true,
+    columns: (names: readonly string[]) => names.map(utf8Of),
     skip_empty_lines: true,
-    relax_column_count: true
+    relax_column_count: true,
+    skip_records_with_error: true,
+    on_skip: (error) => void skipped.push(bad(parser.info.lines, error))
   })
-  stream.on('error', (error) => parser.destroy(error))
-  stream.pipe(parser)
+  const bytes = Readable.from(withoutMark(stream))
+  bytes.on('error', (error) => parser.destroy(error))
+  bytes.pipe(parser)
   try {
-    for await (const row of parser as AsyncIterable<CsvRow>) yield fromRow(row, keyColumn)
+    for await (const row of parser as AsyncIterable<CsvRow>) {
+      while (skipped[0] !== undefined && skipped[0].line <= row.info.lines)
+        yield* skipped.splice(0, 1)
+      yield fromRow(row, keyColumn)
+    }
   } catch (error) {
-    if (error instanceof CliError) throw error
-    // Quotes that do not fit: what follows cannot be told apart any more.
-    yield bad(parser.info.lines, error)
+    if (error instanceof CliError || (error instanceof Error && 'syscall' in error)) throw error
+    yield bad(parser.info.lines, error) // the line that names the columns
+  }
+  yield* skipped
+}
+
+/** Without the byte order mark that some programs write first. */
+async function* withoutMark(stream: Readable): AsyncGenerator<Buffer> {
+  let isFirst = true
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    const hasMark = isFirst && chunk.subarray(0, 3).equals(BYTE_ORDER_MARK)
+    yield hasMark ? chunk.subarray(3) : chunk
+    isFirst = false
+  }
+}
+
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function utf8Of(latin1: string): string {
+  try {
+    return utf8.decode(Buffer.from(latin1, 'latin1'))
+  } catch {
+    throw new TypeError('the line is not UTF-8')
   }
 }
 
@@ -123,8 +161,9 @@ function fromRow({ record, info }: CsvRow, keyColumn: string): LineRecord {
   }
   try {
     if (info.error !== undefined) throw info.error
-    const { [keyColumn]: key = '', ...fields } = record
-    const bytes = Object.values(record).reduce((sum, field) => sum + field.length, 0)
+    const texts = Object.entries(record).map(([name, field]) => [name, utf8Of(field)] as const)
+    const { [keyColumn]: key = '', ...fields } = Object.fromEntries(texts)
+    const bytes = texts.reduce((sum, [, field]) => sum + field.length, 0)
     return checked(info.lines, key, rowValue(names, fields), bytes)
   } catch (error) {
     return bad(info.lines, error)

@@ -12,16 +12,16 @@ export class Output {
   readonly json: boolean
   readonly #out = process.stdout
   readonly #err = process.stderr
-  #isClosed = false
+  /** Why nothing more can be written. */
+  #failure: Error | null = null
   /** Resumes a write that waits for the reader. */
   #wake: (() => void) | null = null
 
   constructor(json: boolean) {
     this.json = json
     this.#out.on('error', (error: NodeJS.ErrnoException) => {
-      // The reader has what it wanted.
-      if (error.code !== 'EPIPE') throw error
-      this.#isClosed = true
+      // The reader has what it wanted, or the disk is full.
+      this.#failure ??= error.code === 'EPIPE' ? new PipeClosed() : error
       this.#wake?.()
     })
     this.#out.on('drain', () => this.#wake?.())
@@ -38,11 +38,15 @@ export class Output {
     return this.#out.isTTY ? this.#out.columns : Infinity
   }
 
-  /** Writes as fast as it is read. @throws PipeClosed */
+  /** Writes as fast as it is read. @throws PipeClosed, what the system says */
   async write(chunk: string | Uint8Array): Promise<void> {
-    if (this.#isClosed) throw new PipeClosed()
+    this.#check()
     if (!this.#out.write(chunk)) await new Promise<void>((resolve) => (this.#wake = resolve))
-    if (this.#isClosed) throw new PipeClosed()
+    this.#check()
+  }
+
+  #check(): void {
+    if (this.#failure !== null) throw this.#failure
   }
 
   line(text = ''): Promise<void> {
@@ -67,7 +71,7 @@ export class Output {
 
   /** Resolves when everything is written. */
   async flush(): Promise<void> {
-    while (!this.#isClosed && this.#out.writableLength > 0) {
+    while (this.#failure === null && this.#out.writableLength > 0) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve
         this.#out.write('', () => resolve())

@@ -23,7 +23,7 @@ export class Run {
   /** Said when the command is interrupted: what was done by then. */
   onInterrupt: (() => string) | null = null
   #session: Session | null = null
-  #isInterrupted = false
+  readonly #abort = new AbortController()
 
   constructor(options: GlobalOptions, output: Output) {
     this.options = options
@@ -36,7 +36,23 @@ export class Run {
   }
 
   get isInterrupted(): boolean {
-    return this.#isInterrupted
+    return this.signal.aborted
+  }
+
+  /** Aborts at Ctrl-C. */
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  /** What may wait for ever, for a person or another program: it rejects at Ctrl-C. */
+  unlessInterrupted<T>(task: Promise<T>): Promise<T> {
+    const { signal } = this
+    return new Promise((resolve, reject) => {
+      const onabort = () => reject(new Error('Interrupted'))
+      signal.addEventListener('abort', onabort)
+      if (signal.aborted) onabort()
+      task.then(resolve, reject).finally(() => signal.removeEventListener('abort', onabort))
+    })
   }
 
   /** The device, whoever owns its store. */
@@ -49,7 +65,7 @@ export class Run {
       ...options
     })
     this.#session = session
-    if (this.#isInterrupted) await session.close()
+    if (this.isInterrupted) await session.close()
     return session.port
   }
 
@@ -95,7 +111,7 @@ export class Run {
   /** Lets the commands that work through this one finish, then closes. */
   async finish(): Promise<void> {
     const session = this.#session
-    if (session !== null && session.guests > 0 && !this.#isInterrupted) {
+    if (session !== null && session.guests > 0 && !this.isInterrupted) {
       this.output.note(
         `Waiting for ${session.guests} other command(s) to finish; Ctrl-C ends them.`
       )
@@ -106,7 +122,7 @@ export class Run {
 
   /** Ctrl-C: what is under way ends, what is written stays. */
   interrupt(): void {
-    this.#isInterrupted = true
+    this.#abort.abort()
     // What fails because of it is shown by nobody: the command ends anyway.
     this.#session?.close().catch(() => {})
   }

@@ -25,7 +25,7 @@ export function dataCommands(define: Define, execute: Execute): void {
     .option('--file <file>', 'the value is the bytes of a file; - reads them from stdin')
     .action((key: string, value: string | undefined, options: ValueOptions, command) =>
       execute(command, async (run) => {
-        const given = await readValue(value, options)
+        const given = await run.unlessInterrupted(readValue(value, options))
         const port = await run.open()
         const where = await run.where(port)
         await port.call('db/write', { ...where, writes: [{ key, value: given }] })

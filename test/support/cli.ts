@@ -56,14 +56,15 @@ export class Manyhands {
     return join(this.temp.path, name)
   }
 
-  start(args: readonly string[], stdin?: string): Started {
+  /** @param stdin null: nothing comes, and it stays open */
+  start(args: readonly string[], stdin?: string | null): Started {
     const child = spawn(process.execPath, [this.#main, ...args], { env: this.env() })
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
     child.stdin.on('error', () => {}) // a command that ends early reads no further
-    child.stdin.end(stdin)
+    if (stdin !== null) child.stdin.end(stdin)
     const ended = new Promise<Ended>((resolve) =>
       child.on('close', (code) => resolve({ code, stdout, stderr }))
     )
