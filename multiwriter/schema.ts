@@ -89,9 +89,10 @@ export class SchemaEncoding<V, I> implements ValueEncoding<V> {
 
   /** What would be shown is what is stored, or nothing is stored. */
   #stable(stored: Value): Validated<V> {
+    // Before the schema sees it again: it may change the very object.
+    const bytes = encodeValue(stored)
     const shown = this.#shownOf(stored)
-    if (b4a.equals(encodeValue(this.base.encode(shown)), encodeValue(stored)))
-      return { stored, shown }
+    if (b4a.equals(encodeValue(this.base.encode(shown)), bytes)) return { stored, shown }
     return unstable('The schema changes its own output once more')
   }
 

@@ -205,6 +205,24 @@ test('a schema that does not leave its own output alone is refused at put, where
   await rejectsWith('VALUE_INVALID', () => growing.put('a', 'abc'), /changes its own output/)
 })
 
+test('a schema that changes its value in place is found out as well', async () => {
+  const validate = (value: unknown) => {
+    const counted = value as { count: number }
+    counted.count++
+    return { value: counted }
+  }
+  const schema: StandardSchemaV1<{ count: number }> = {
+    '~standard': { version: 1, vendor: 'test', validate }
+  }
+  const counting = space.db.sub(freshName(), { schema })
+  await rejectsWith(
+    'VALUE_INVALID',
+    () => counting.put('a', { count: 1 }),
+    /changes its own output/
+  )
+  assert.is(await counting.get('a'), null)
+})
+
 test('a value encoding stands below the schema: dates in, dates out, texts on the log', async () => {
   const name = freshName()
   const days = space.db.sub(name, {
