@@ -194,18 +194,24 @@ declare module 'hyperbee2' {
 declare module 'hyperbee2/lib/tree.js' {
   import type CoreContext from 'hyperbee2/lib/context.js'
 
-  import type { DeltaCohort, DeltaOp } from 'hyperbee2/lib/compression.js'
+  import type { AnyDelta } from 'hyperbee2/lib/compression.js'
 
   export class Pointer {
-    constructor(context: CoreContext, core: number, seq: number, offset: number)
-    readonly context: CoreContext
+    constructor(context: Pick<CoreContext, 'getBlock'>, core: number, seq: number, offset: number)
     readonly core: number
     readonly seq: number
     readonly offset: number
   }
 
   export class ValuePointer extends Pointer {
-    constructor(context: CoreContext, core: number, seq: number, offset: number, split: number)
+    /** Of the context, only `getBlock` is used, and of the block `values`. */
+    constructor(
+      context: Pick<CoreContext, 'getBlock'>,
+      core: number,
+      seq: number,
+      offset: number,
+      split: number
+    )
   }
 
   export class KeyPointer extends Pointer {
@@ -228,10 +234,15 @@ declare module 'hyperbee2/lib/tree.js' {
   export class TreeNode {
     constructor(
       t: number,
-      keys: readonly (DeltaOp<KeyPointer> | DeltaCohort<KeyPointer>)[],
-      children: readonly (DeltaOp<TreeNodePointer> | DeltaCohort<TreeNodePointer>)[]
+      keys: readonly AnyDelta<KeyPointer>[],
+      children: readonly AnyDelta<TreeNodePointer>[]
     )
-    readonly keys: { readonly length: number; get(index: number): KeyPointer }
+    readonly t: number
+    readonly keys: {
+      readonly length: number
+      readonly delta: readonly AnyDelta<KeyPointer>[]
+      get(index: number): KeyPointer
+    }
     readonly children: { readonly length: number; get(index: number): TreeNodePointer }
   }
 
@@ -245,6 +256,8 @@ declare module 'hyperbee2/lib/tree.js' {
     readonly retained: number
     inflating: Promise<TreeNode> | null
     unmark(): void
+    /** It stays in memory until the write that is running, or else the next one, has ended. */
+    retain(): void
   }
 
   export const EMPTY: TreeNodePointer
@@ -262,8 +275,13 @@ declare module 'hyperbee2/lib/compression.js' {
     readonly pointer: P | null
   }
 
+  export type AnyDelta<P> = DeltaOp<P> | DeltaCohort<P>
+
   export class DeltaCohort<P> {
     constructor(changed: boolean, pointer: Pointer, deltas: readonly DeltaOp<P>[])
+    readonly type: number
+    readonly pointer: Pointer
+    readonly deltas: readonly DeltaOp<P>[]
   }
 }
 

@@ -6,6 +6,8 @@
  *   every node still in use.
  */
 import type { TreeNodePointer } from 'hyperbee2/lib/tree.js'
+import type { TreeContext } from './context.ts'
+import type { PackedLeaves } from './packed.ts'
 
 export class TreeCache {
   /** Counted up by every write; what the running write has in hand carries a greater number. */
@@ -15,10 +17,13 @@ export class TreeCache {
   readonly #maxSize: number
   /** In order of last use, the oldest first. */
   readonly #nodes = new Map<number, TreeNodePointer>()
+  readonly #packed: PackedLeaves | null
   #replaced: TreeNodePointer[] = []
 
-  constructor(maxSize: number) {
+  /** @param packed where leaves that make room are kept small */
+  constructor(maxSize: number, packed: PackedLeaves | null = null) {
     this.#maxSize = maxSize
+    this.#packed = packed
   }
 
   /** The pointer to the same node that is kept, or null. */
@@ -38,15 +43,29 @@ export class TreeCache {
     for (const [id, pointer] of this.#nodes) {
       if (this.#nodes.size <= this.#maxSize || pointer.retained > this.retained) return
       this.#nodes.delete(id)
+      if (pointer.value !== null) this.#packed?.keep(id, pointer.value)
       pointer.value = null
     }
+  }
+
+  /** Puts a node back into memory that was packed. */
+  recall(context: TreeContext, pointer: TreeNodePointer): boolean {
+    const node = this.#packed?.recall(context, idOf(pointer)) ?? null
+    if (node === null) return false
+    pointer.value = node
+    this.bump(pointer)
+    this.gc()
+    return true
   }
 
   /** Called at the end of each write, failed or not. */
   flush(): void {
     while (this.dirty.length > 0) this.dirty.at(-1)?.unmark()
     // Not emptied: older trees that are being read hold them still.
-    for (const pointer of this.#replaced) this.#nodes.delete(idOf(pointer))
+    for (const pointer of this.#replaced) {
+      this.#nodes.delete(idOf(pointer))
+      this.#packed?.drop(idOf(pointer))
+    }
     this.#replaced = []
     this.retained++
     this.gc()

@@ -17,14 +17,19 @@ import {
   type Delta
 } from 'hyperbee2/lib/encoding.js'
 import type SessionConfig from 'hyperbee2/lib/session-config.js'
+import type { TreeNode, TreeNodePointer } from 'hyperbee2/lib/tree.js'
 import { ManyhandsError } from '../../errors.ts'
 import { TreeCache } from './cache.ts'
+import { PackedLeaves } from './packed.ts'
 import { isIn } from './ranges.ts'
 import type { Cleared } from './cleared.ts'
 import { TreeRefusal } from './refusal.ts'
 
 /** Tree nodes kept per core: each holds 127 to 255 keys, so 1024 cover some 200,000 entries in some 100 MB. */
 const MAX_CACHED_NODES = 1024
+
+/** Packed leaves kept of our own log: the keys of more than a million scattered entries. */
+const MAX_PACKED_BYTES = 64 * 1024 * 1024
 
 /** Decoded blocks kept per core: about 2 MB of 8 KB blocks. */
 const MAX_CACHED_BLOCKS = 256
@@ -47,6 +52,12 @@ interface Decoded {
   readonly bytes: number
 }
 
+export interface ContextOptions {
+  readonly isLazy?: boolean
+  readonly packs?: boolean
+  readonly maxNodes?: number
+}
+
 export class TreeContext extends CoreContext {
   /** In order of last use, the oldest first. */
   readonly #blocks = new Map<number, Decoded>()
@@ -58,9 +69,40 @@ export class TreeContext extends CoreContext {
   /** Blocks are fetched when they are read: then a node's keys are too, one by one. */
   readonly isLazy: boolean
 
-  constructor(core: Hypercore, { isLazy = false } = {}) {
-    super(NO_STORE, core, new TreeCache(MAX_CACHED_NODES), core, () => null)
+  /** What makes room in the cache of nodes; null for logs of others. */
+  readonly packed: PackedLeaves | null
+
+  /** The block that keys stand in, as if their values stood apart in it, at the same places. */
+  readonly keyValues: Pick<CoreContext, 'getBlock'> = {
+    getBlock: async (seq, core, config) => {
+      const block = await this.getBlock(seq, core, config)
+      return { ...block, values: (block.keys ?? []).map(({ value }) => value ?? NO_VALUE) }
+    }
+  }
+
+  /** Nodes are read through the cache, which is how packed leaves come back. */
+  readonly #nodes: TreeCache
+
+  /**
+   * @param packs leaves that make room in memory are kept small: for a log that is written
+   * @param maxNodes tree nodes kept as they are
+   */
+  constructor(
+    core: Hypercore,
+    { isLazy = false, packs = false, maxNodes = MAX_CACHED_NODES }: ContextOptions = {}
+  ) {
+    const packed = packs ? new PackedLeaves(MAX_PACKED_BYTES) : null
+    const nodes = new TreeCache(maxNodes, packed)
+    super(NO_STORE, core, nodes, core, () => null)
     this.isLazy = isLazy
+    this.packed = packed
+    this.#nodes = nodes
+  }
+
+  /** The node of a pointer if that takes no reading, or null. */
+  node(pointer: TreeNodePointer): TreeNode | null {
+    if (pointer.value === null && this.packed !== null) this.#nodes.recall(this, pointer)
+    return pointer.value
   }
 
   /** Goes on in another session of the same core. */
@@ -72,6 +114,8 @@ export class TreeContext extends CoreContext {
   /** What the writer has cleared: such a block is not waited for. */
   setCleared(cleared: Cleared | null): void {
     this.#cleared = cleared
+    // Their blocks may be gone, and the tree that is written anew refers to none of them.
+    this.packed?.clear()
     for (const seq of this.#blocks.keys()) if (isIn(cleared?.ranges ?? [], seq)) this.#forget(seq)
   }
 
@@ -172,6 +216,9 @@ function missing(seq: number, cause?: unknown): never {
     cause
   })
 }
+
+/** Of a key whose value stands apart: nobody asks for it here. */
+const NO_VALUE = new Uint8Array(0)
 
 /** The façade that hyperbee2 gets for a store: no other core can be opened through a tree. */
 const NO_STORE = {

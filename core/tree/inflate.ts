@@ -28,7 +28,8 @@ export async function inflateNode(
   pointer: TreeNodePointer,
   config: SessionConfig
 ): Promise<TreeNode> {
-  if (pointer.value !== null) return pointer.value
+  const known = context.node(pointer)
+  if (known !== null) return known
   // hyperbee2's own inflating looks here too.
   pointer.inflating ??= new Inflating(context, config).node(pointer)
   try {

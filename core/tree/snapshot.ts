@@ -22,6 +22,7 @@ import {
 } from './cursor.ts'
 import type { TreeContext } from './context.ts'
 import { inflateNode, openKey } from './inflate.ts'
+import { NearValue } from './packed.ts'
 import { TreeRefusal } from './refusal.ts'
 import { find, findHere, keyOf, type IsBefore } from './search.ts'
 import { TreeWalk } from './walk.ts'
@@ -68,6 +69,30 @@ export class TreeSnapshot {
     }
   }
 
+  /**
+   * Puts the way to a key into memory, where it stays until the write that comes next has ended. hyperbee2 would read what is
+   * missing there by itself, one block and one promise per key.
+   */
+  hold(key: Uint8Array): void | Promise<void> {
+    let pointer = this.#root
+    if (pointer === EMPTY) return
+    for (let depth = 0; ; depth++) {
+      const node = this.#inMemory(pointer)
+      if (node === null) return this.#holdCold(key, pointer, depth)
+      pointer.retain()
+      const index = findHere(node.keys, isBelow(key))
+      if (index === null || isAt(node, index, key) || node.children.length === 0) return
+      pointer = node.children.get(index)
+    }
+  }
+
+  async #holdCold(key: Uint8Array, pointer: TreeNodePointer, depth: number): Promise<void> {
+    await this.#inflate(pointer, depth, pointer.seq, configOf({ wait: false }))
+    pointer.retain()
+    // From the root again: it is in memory now, and so is what has been held.
+    await this.hold(key)
+  }
+
   /** A cursor over a range. Close it: it may hold requests to peers. */
   cursor(range: TreeRange = {}, options: ReadOptions = {}): TreeCursor {
     const config = configOf(options)
@@ -104,7 +129,7 @@ export class TreeSnapshot {
 
   /** A node that is in memory and sound. */
   #inMemory(pointer: TreeNodePointer): TreeNode | null {
-    const node = pointer.value
+    const node = this.#context.node(pointer)
     if (node === null || !isSound(node, pointer)) return null
     this.#context.cache.bump(pointer)
     return node
@@ -244,10 +269,12 @@ function entryOf(pointer: KeyPointer, config: () => SessionConfig): TreeEntry | 
   return value === null ? entryWithFarValue(pointer, config()) : { key: keyOf(pointer), value, seq }
 }
 
-/** Values above 1 KB stand in blocks of their own. */
+/** Values above 1 KB stand in blocks of their own; those of a leaf that was packed (packed.ts) are left beside their keys. */
 async function entryWithFarValue(pointer: KeyPointer, config: SessionConfig): Promise<TreeEntry> {
   const value = await inflateValueSafely(pointer, config)
   if (!(value instanceof Uint8Array)) throw new TreeRefusal('malformed-block', pointer.seq)
+  // Whoever writes the key next asks for it again. Copied: it must not keep its block in memory.
+  if (pointer.valuePointer instanceof NearValue) pointer.value = b4a.from(value)
   return { key: keyOf(pointer), value, seq: pointer.seq }
 }
 

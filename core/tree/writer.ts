@@ -2,7 +2,7 @@
 import type Hypercore from 'hypercore'
 import Hyperbee from 'hyperbee2'
 import SessionConfig from 'hyperbee2/lib/session-config.js'
-import { TreeContext } from './context.ts'
+import { TreeContext, type ContextOptions } from './context.ts'
 import { TreeSnapshot } from './snapshot.ts'
 
 /**
@@ -21,10 +21,13 @@ export class TreeWriter {
   #context: TreeContext
   #bee: Hyperbee
 
+  readonly #options: ContextOptions
+
   /** @param core our own, ready, with its key pair set */
-  constructor(core: Hypercore) {
+  constructor(core: Hypercore, { maxNodes }: Pick<ContextOptions, 'maxNodes'> = {}) {
     this.#core = core
-    this.#context = new TreeContext(core)
+    this.#options = { packs: true, ...(maxNodes === undefined ? {} : { maxNodes }) }
+    this.#context = new TreeContext(core, this.#options)
     this.#bee = openBee(core, this.#context)
   }
 
@@ -60,17 +63,27 @@ export class TreeWriter {
     return this.#write(puts, true)
   }
 
+  /** In the order of the puts: neighbours share their way, so keys in order hold each node once. */
+  async #hold(puts: readonly TreePut[]): Promise<void> {
+    const tree = this.snapshot()
+    for (const { key } of puts) {
+      const held = tree.hold(key)
+      if (held !== undefined) await held
+    }
+  }
+
   async #write(puts: readonly TreePut[], isNew: boolean): Promise<number> {
     try {
       const batch = this.#bee.write({ preferredBlockSize: BLOCK_BYTES })
       if (isNew) batch.tryClear()
+      else await this.#hold(puts)
       for (const { key, value } of puts) batch.tryPut(key, value)
       await batch.flush()
       return this.#core.length
     } catch (error) {
       // Nodes in memory are half changed now; the log is not. Start again from the log.
       const { cleared } = this.#context
-      this.#context = new TreeContext(this.#core)
+      this.#context = new TreeContext(this.#core, this.#options)
       this.#context.setCleared(cleared)
       this.#bee = openBee(this.#core, this.#context)
       throw error
