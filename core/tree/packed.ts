@@ -77,7 +77,7 @@ export class PackedLeaves {
 }
 
 /** A leaf that is not being changed; null for what is no leaf, or not worth it. */
-export function packLeaf({ t, keys, children }: TreeNode): Uint8Array | null {
+function packLeaf({ t, keys, children }: TreeNode): Uint8Array | null {
   if (children.length > 0 || !isScattered(keys)) return null
   const buffer = b4a.allocUnsafe(boundOf(keys.delta))
   const state: State = { start: 0, end: buffer.byteLength, buffer }
@@ -129,7 +129,7 @@ function farValueOf({ valuePointer }: KeyPointer): ValuePointer | null {
   return valuePointer instanceof NearValue ? null : valuePointer
 }
 
-export function unpackLeaf(context: TreeContext, packed: Uint8Array): TreeNode {
+function unpackLeaf(context: TreeContext, packed: Uint8Array): TreeNode {
   const state: State = { start: 0, end: packed.byteLength, buffer: packed }
   const t = c.uint.decode(state)
   const deltas = times(c.uint.decode(state), () => unpackDelta(context, state))
