@@ -481,8 +481,23 @@ export class MultiBee<K = string, V = Value, I = V> {
   async #write(operations: readonly (Operation | Promise<Operation>)[]): Promise<boolean> {
     this.#checkOpen()
     const ready = this.#line.enter(operations)
-    const checked = ready instanceof Promise ? await ready : ready
+    const checked = ready instanceof Promise ? await this.#untilClosed(ready) : ready
     return this.#queue().write(checked)
+  }
+
+  /** A schema of the caller's may never answer: closing does not wait for it. */
+  async #untilClosed<T>(answer: Promise<T>): Promise<T> {
+    const { events } = this.#engine.union
+    let onclose = () => {}
+    const closing = new Promise<never>((_, reject) => {
+      onclose = () => reject(closedError())
+      events.once('close', onclose)
+    })
+    try {
+      return await Promise.race([answer, closing])
+    } finally {
+      events.off('close', onclose)
+    }
   }
 
   async #fold(key: Uint8Array, options: ReadOptions): Promise<FoldedKey> {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { isManyhandsError } from '../../errors.ts'
 import * as v from 'valibot'
 import { z } from 'zod'
 import { openDevice, type Value } from '../../index.ts'
@@ -374,6 +375,18 @@ test('a conflict that does not fit is left out of the conflicts', async () => {
     assert.equal(shown[0]?.conflicts, [])
   } finally {
     await two.close()
+  }
+})
+
+test('a schema that never answers holds up no closing: what waits for it is refused', async () => {
+  const other = await device.createSpace()
+  const schema = z.string().refine(() => new Promise<boolean>(() => {}))
+  const db = other.db.sub('never', { schema })
+  const waiting = db.put('a', 'x').catch((error: unknown) => error)
+  const behind = db.put('b', 'y').catch((error: unknown) => error)
+  await other.close()
+  for (const outcome of [await waiting, await behind]) {
+    assert.ok(isManyhandsError(outcome, 'BEE_CLOSED'))
   }
 })
 
