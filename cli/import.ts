@@ -37,23 +37,27 @@ export interface Input {
 const MAX_LINE_BYTES = 32 * 1024 * 1024
 
 /** @param signal ends reading, also while nothing comes */
-export async function openInput(file: string, signal: AbortSignal): Promise<Input> {
-  const input = await openStream(file, signal)
+export async function openInput(
+  file: string,
+  stdin: Readable,
+  signal: AbortSignal
+): Promise<Input> {
+  const input = await openStream(file, stdin, signal)
   signal.addEventListener('abort', () => input.close())
   if (signal.aborted) input.close()
   return input
 }
 
-async function openStream(file: string, signal: AbortSignal): Promise<Input> {
+async function openStream(file: string, stdin: Readable, signal: AbortSignal): Promise<Input> {
   if (file === '-') {
     let read = 0
-    process.stdin.on('data', (chunk: Buffer) => (read += chunk.byteLength))
-    process.stdin.pause()
+    stdin.on('data', (chunk: Buffer) => (read += chunk.byteLength))
+    stdin.pause()
     return {
-      stream: process.stdin,
+      stream: stdin,
       bytes: 0,
       read: () => read,
-      close: () => process.stdin.destroy()
+      close: () => stdin.destroy()
     }
   }
   const { size } = await stat(file)

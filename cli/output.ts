@@ -2,23 +2,31 @@
 import { styleText } from 'node:util'
 import progress from 'cli-progress'
 import { PipeClosed } from './exit.ts'
+import type { Host, Sink } from './host.ts'
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
 
 /** Shorter work shows no bar, in ms. */
 const PROGRESS_AFTER = 1000
 
+/** Of a terminal that does not say how wide it is. */
+const DEFAULT_WIDTH = 80
+
 export class Output {
   readonly json: boolean
-  readonly #out = process.stdout
-  readonly #err = process.stderr
+  readonly #out: Sink
+  readonly #err: Sink
+  readonly #env: Host['env']
   /** Why nothing more can be written. */
   #failure: Error | null = null
   /** Resumes a write that waits for the reader. */
   #wake: (() => void) | null = null
 
-  constructor(json: boolean) {
+  constructor(json: boolean, { stdout, stderr, env }: Host) {
     this.json = json
+    this.#out = stdout
+    this.#err = stderr
+    this.#env = env
     this.#out.on('error', (error: NodeJS.ErrnoException) => {
       // The reader has what it wanted, or the disk is full.
       this.#failure ??= error.code === 'EPIPE' ? new PipeClosed() : error
@@ -30,12 +38,12 @@ export class Output {
 
   /** Whether a person reads along. */
   get isTerminal(): boolean {
-    return this.#out.isTTY
+    return this.#out.isTTY === true
   }
 
   /** Characters that fit into a line, or Infinity. */
   get width(): number {
-    return this.#out.isTTY ? this.#out.columns : Infinity
+    return this.isTerminal ? (this.#out.columns ?? DEFAULT_WIDTH) : Infinity
   }
 
   /** Writes as fast as it is read. @throws PipeClosed, what the system says */
@@ -89,12 +97,12 @@ export class Output {
 
   /** A bar on stderr, once the work has taken a second. */
   progress(what: string, total: number): Progress {
-    return new Progress(what, total, this.#err.isTTY)
+    return new Progress(what, total, this.#err)
   }
 
-  #hasColour(stream: NodeJS.WriteStream): boolean {
-    const { NO_COLOR, TERM } = process.env
-    return stream.isTTY && (NO_COLOR === undefined || NO_COLOR === '') && TERM !== 'dumb'
+  #hasColour(stream: Sink): boolean {
+    const { NO_COLOR, TERM } = this.#env
+    return stream.isTTY === true && (NO_COLOR === undefined || NO_COLOR === '') && TERM !== 'dumb'
   }
 }
 
@@ -104,12 +112,19 @@ export class Progress {
   readonly #startedAt = performance.now()
   #isShown = false
 
-  constructor(what: string, total: number, isTerminal: boolean) {
+  constructor(what: string, total: number, stream: Sink) {
     this.#total = total
     const format = `${what} {bar} {percentage}% {note}`
-    this.#bar = isTerminal
-      ? new progress.SingleBar({ format, barsize: 24, hideCursor: true, clearOnComplete: true })
-      : null
+    this.#bar =
+      stream.isTTY === true
+        ? new progress.SingleBar({
+            format,
+            barsize: 24,
+            hideCursor: true,
+            clearOnComplete: true,
+            stream
+          })
+        : null
   }
 
   update(done: number, note = ''): void {

@@ -11,6 +11,7 @@ import { transferCommands } from './commands/transfer.ts'
 import { upkeepCommands } from './commands/upkeep.ts'
 import { definer, type Execute } from './define.ts'
 import { usage } from './exit.ts'
+import type { Host } from './host.ts'
 import { collect, seconds } from './numbers.ts'
 
 const INTRO = `Many devices, one database. No server in charge.
@@ -23,11 +24,20 @@ There:  manyhands init --name Phone
         manyhands join TICKET
         manyhands sync`
 
-export function makeProgram(execute: Execute): Command {
+/** Where nobody says how wide the reader is. */
+const HELP_WIDTH = 80
+
+export function makeProgram(execute: Execute, { stdout, stderr }: Host): Command {
   const program = new Command('manyhands')
     .description(INTRO)
     .version(packageVersion(), '-V, --version')
     .exitOverride()
+    .configureOutput({
+      writeOut: (text) => stdout.write(text),
+      writeErr: (text) => stderr.write(text),
+      getOutHelpWidth: () => stdout.columns ?? HELP_WIDTH,
+      getErrHelpWidth: () => stderr.columns ?? HELP_WIDTH
+    })
     .showHelpAfterError('Help: manyhands --help, or manyhands help COMMAND')
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .option('--store <dir>', 'the folder of the store (default: $MANYHANDS_STORE or ~/.manyhands)')

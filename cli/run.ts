@@ -4,6 +4,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { DevicePort, Where } from '../multiwriter/index.ts'
 import { CliError, EXIT, usage } from './exit.ts'
+import type { Host } from './host.ts'
 import type { Output } from './output.ts'
 import { openSession, type Session, type SessionOptions } from './session.ts'
 
@@ -20,18 +21,20 @@ export interface GlobalOptions {
 export class Run {
   readonly options: GlobalOptions
   readonly output: Output
+  readonly host: Host
   /** Said when the command is interrupted: what was done by then. */
   onInterrupt: (() => string) | null = null
   #session: Session | null = null
   readonly #abort = new AbortController()
 
-  constructor(options: GlobalOptions, output: Output) {
+  constructor(options: GlobalOptions, output: Output, host: Host) {
     this.options = options
     this.output = output
+    this.host = host
   }
 
   get storage(): string {
-    const { MANYHANDS_STORE: fromEnvironment } = process.env
+    const { MANYHANDS_STORE: fromEnvironment } = this.host.env
     return resolve(this.options.store ?? (fromEnvironment || join(homedir(), '.manyhands')))
   }
 
@@ -72,7 +75,7 @@ export class Run {
   /** From the file or the environment; never from the command line, which others can see. */
   async passphrase(): Promise<string | undefined> {
     const { passphraseFile } = this.options
-    if (passphraseFile === undefined) return process.env.MANYHANDS_PASSPHRASE || undefined
+    if (passphraseFile === undefined) return this.host.env.MANYHANDS_PASSPHRASE || undefined
     const text = (await readFile(passphraseFile, 'utf8')).replace(/\r?\n$/, '')
     if (text === '') throw usage(`The file ${passphraseFile} is empty.`)
     return text

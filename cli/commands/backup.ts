@@ -76,7 +76,7 @@ async function restoreValues(
 }
 
 async function backup(run: Run, file: string, options: BackupOptions): Promise<number> {
-  const passphrase = await backupPassphrase(options.keyFile)
+  const passphrase = await backupPassphrase(run, options.keyFile)
   if (passphrase === null && options.plainKeys !== true) {
     throw usage(
       'Who has the keys of a space can read and write it: a backup wraps them.',
@@ -138,9 +138,9 @@ async function restore(run: Run, { from, keyFile }: RestoreOptions): Promise<num
   const passphrase = await run.passphrase()
   const total = from === '-' ? 0 : (await stat(from)).size
   const bar = run.output.progress('restoring', total)
-  const report = await restoreBackup(run.storage, interruptible(run, source(from)), {
+  const report = await restoreBackup(run.storage, interruptible(run, source(run, from)), {
     passphrase: passphrase ?? null,
-    backupPassphrase: await backupPassphrase(keyFile),
+    backupPassphrase: await backupPassphrase(run, keyFile),
     onprogress: (bytes) => bar.update(bytes)
   }).finally(() => bar.stop())
   const { device, created, spaces, logs, blocks } = report
@@ -153,8 +153,8 @@ async function restore(run: Run, { from, keyFile }: RestoreOptions): Promise<num
   return EXIT.ok
 }
 
-function source(from: string): AsyncIterable<Uint8Array> {
-  return from === '-' ? process.stdin : createReadStream(from)
+function source({ host }: Run, from: string): AsyncIterable<Uint8Array> {
+  return from === '-' ? host.stdin : createReadStream(from)
 }
 
 /** Ctrl-C ends the source, and what was restored so far is thrown away. */
@@ -167,8 +167,8 @@ async function* interruptible(run: Run, chunks: AsyncIterable<Uint8Array>) {
   run.onInterrupt = null
 }
 
-async function backupPassphrase(keyFile: string | undefined): Promise<string | null> {
-  if (keyFile === undefined) return process.env.MANYHANDS_BACKUP_PASSPHRASE || null
+async function backupPassphrase(run: Run, keyFile: string | undefined): Promise<string | null> {
+  if (keyFile === undefined) return run.host.env.MANYHANDS_BACKUP_PASSPHRASE || null
   const text = (await readFile(keyFile, 'utf8')).replace(/\r?\n$/, '')
   if (text === '') throw usage(`The file ${keyFile} is empty.`)
   return text

@@ -1,5 +1,6 @@
 /** Reading and writing single keys, listing, watching. */
 import { readFile, writeFile } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import type { Value } from '../../crdt/index.ts'
 import type { PlainChange, PlainEntry } from '../../multiwriter/index.ts'
@@ -25,7 +26,7 @@ export function dataCommands(define: Define, execute: Execute): void {
     .option('--file <file>', 'the value is the bytes of a file; - reads them from stdin')
     .action((key: string, value: string | undefined, options: ValueOptions, command) =>
       execute(command, async (run) => {
-        const given = await run.unlessInterrupted(readValue(value, options))
+        const given = await run.unlessInterrupted(readValue(run.host.stdin, value, options))
         const port = await run.open()
         const where = await run.where(port)
         await port.call('db/write', { ...where, writes: [{ key, value: given }] })
@@ -101,14 +102,18 @@ interface ListOptions extends RangeOptions {
   readonly keys?: boolean
 }
 
-async function readValue(value: string | undefined, options: ValueOptions): Promise<Value> {
+async function readValue(
+  stdin: Readable,
+  value: string | undefined,
+  options: ValueOptions
+): Promise<Value> {
   const { text = false, file } = options
   if (file !== undefined) {
     if (value !== undefined || text) throw usage('Give a value, or --file, not both.')
-    return new Uint8Array(file === '-' ? await buffer(process.stdin) : await readFile(file))
+    return new Uint8Array(file === '-' ? await buffer(stdin) : await readFile(file))
   }
   if (value === undefined) throw usage('The value is missing.', 'See: manyhands help put')
-  const given = value === '-' ? (await buffer(process.stdin)).toString() : value
+  const given = value === '-' ? (await buffer(stdin)).toString() : value
   return text ? given : parseValue(given)
 }
 

@@ -78,10 +78,11 @@ async function importFile(run: Run, file: string, options: ImportOptions): Promi
   if (skipBad && atomic) throw usage('Either --skip-bad or --atomic.')
   if (atomic && file === '-') throw usage('--atomic reads the file twice: stdin cannot be.')
   const format = formatOf(file, options.format)
-  const first = await openInput(file, run.signal) // a missing file is said before the store is opened
+  const { stdin } = run.host
+  const first = await openInput(file, stdin, run.signal) // a missing file is said before the store is opened
   if (atomic) {
     await check(run, first, format, key)
-    return writeAll(run, await openInput(file, run.signal), { format, key, skipBad })
+    return writeAll(run, await openInput(file, stdin, run.signal), { format, key, skipBad })
   }
   return writeAll(run, first, { format, key, skipBad })
 }

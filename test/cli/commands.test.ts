@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import type { Command } from 'commander'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { processHost } from '../../cli/host.ts'
 import { makeProgram } from '../../cli/program.ts'
 import { Manyhands, type Ended } from '../support/cli.ts'
 
@@ -107,7 +108,9 @@ function helps(command: Command): [string, string][] {
 }
 
 test('help has examples for every command, and fits into 80 columns', () => {
-  const all = helps(makeProgram(() => Promise.resolve())).filter(([name]) => name !== 'help')
+  const all = helps(makeProgram(() => Promise.resolve(), processHost)).filter(
+    ([name]) => name !== 'help'
+  )
   assert.ok(all.length > 10)
   for (const [name, help] of all) {
     const [text = '', examples] = help.split('Examples:')

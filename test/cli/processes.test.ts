@@ -26,7 +26,10 @@ function ok({ code, stdout, stderr }: Ended): string {
 
 test('commands that are started together all succeed, one after the other', async () => {
   const wait = ['--wait', '60']
-  const puts = [1, 2, 3, 4].map((i) => run('put', `together/${i}`, String(i), ...wait))
+  const puts = [1, 2, 3, 4].map((i) => {
+    const args = ['--store', store, 'put', `together/${i}`, String(i), ...wait]
+    return manyhands.start(args).ended
+  })
   for (const put of await Promise.all(puts)) ok(put)
   assert.is(ok(await run('list', 'together/', '--keys')).split('\n').length, 5)
 })
