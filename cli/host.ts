@@ -2,7 +2,11 @@
 import type { Readable, Writable } from 'node:stream'
 
 /** A stream of a person or a program. */
-export type Sink = Writable & { readonly isTTY?: boolean; readonly columns?: number }
+export type Sink = Writable & {
+  readonly isTTY?: boolean
+  /** Of a terminal. */
+  readonly columns?: number | undefined
+}
 
 export interface Host {
   readonly stdin: Readable

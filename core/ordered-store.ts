@@ -29,5 +29,7 @@ export interface OrderedStore {
   cursor(range: TreeRange): OrderedCursor
   /** Deletes everything, readable or not. Cursors that are open fail. */
   clear(): Promise<void>
+  /** About how much it takes on the disk. */
+  bytes(): Promise<number>
   close(): Promise<void>
 }

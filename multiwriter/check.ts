@@ -16,7 +16,7 @@ import { decodeEntry, decodeValue, type Position } from '../crdt/index.ts'
 import { iterate } from './cursor.ts'
 import type { Refusals } from './refusals.ts'
 import type { Union } from './union.ts'
-import type { Part, View } from './view.ts'
+import type { Part } from './view.ts'
 
 /** What was found, in one stable word; what to do about it stands in `FINDINGS`. */
 export const FINDINGS = {
@@ -54,7 +54,7 @@ export const FINDINGS = {
   },
   'index-differs': {
     severity: 'error',
-    next: 'Close the device and delete its index folder: it is made again from the logs.'
+    next: 'Build it again: manyhands doctor --repair, or space.repair(). It is made from the logs alone.'
   }
 } as const
 
@@ -92,8 +92,8 @@ export interface CheckParts {
   readonly union: Union
   readonly own: OwnLog
   readonly refusals: Refusals
-  /** Compares the local index with the view: what differs, in one sentence each. */
-  readonly checkIndex: ((view: View, signal?: AbortSignal) => Promise<readonly string[]>) | null
+  /** Compares the local index, if there is one, with the logs: what differs, in one sentence each. */
+  readonly checkIndex: (signal?: AbortSignal) => Promise<readonly string[]>
 }
 
 /** Everything that is wrong, worst first; [] for a sound space. */
@@ -116,7 +116,7 @@ export async function checkSpace(
     found.push(...missingBlocks(log, part), ...(await checkTree(log, part, report, signal)))
   }
   found.push(...refusals.list().map(refusalFinding))
-  for (const message of (await checkIndex?.(view, signal)) ?? [])
+  for (const message of await checkIndex(signal))
     found.push(finding('index-differs', null, message))
   return found.sort((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity))
 }

@@ -40,6 +40,7 @@ export type { EntryWatcher } from './entry-watcher.ts'
 export type { CheckOptions, CheckProgress, Finding, FindingCode } from './check.ts'
 export type { CompactOptions, CompactReport } from './compact.ts'
 export type { PurgeOptions, PurgePeer, PurgeReport } from './purge.ts'
+export type { RepairReport } from './repair.ts'
 export type { LogStats, SpaceStats } from './stats.ts'
 
 export { explanationToText } from './explain.ts'

@@ -34,6 +34,7 @@ import {
   type TreeSnapshot
 } from '../core/index.ts'
 import { isManyhandsError } from '../errors.ts'
+import { compareRows, isLogFailure, mapCursor, type RowSource } from './check-index.ts'
 import type { Cursor } from './cursor.ts'
 import type { Group } from './merge.ts'
 import {
@@ -175,6 +176,70 @@ export class LocalIndex {
     const followed = this.#turn.then(() => this.#follow(parts, logOf))
     this.#turn = followed
     return followed
+  }
+
+  /**
+   * Compares everything with the logs, as of now: what differs, in a sentence each; [] for an index that is right. It may be
+   * behind them, as far as it says so. Only looks.
+   */
+  async check(logOf: LogOf, signal?: AbortSignal): Promise<readonly string[]> {
+    const opened = this.#turn.then(() => (this.#isClosed ? null : this.#openCheck(logOf)))
+    this.#turn = opened.catch(() => {}) // told below
+    try {
+      const check = await opened
+      if (check === null) return []
+      try {
+        return [
+          ...(await compareRows(check.source, signal)),
+          ...(await check.indexes.differences(signal))
+        ]
+      } finally {
+        await check.indexes.close()
+      }
+    } catch (error) {
+      signal?.throwIfAborted()
+      if (isLogFailure(error)) return [] // which is found by reading the log
+      if (!this.#isClosed) this.#distrust()
+      return [`It cannot be read: ${error instanceof Error ? error.message : String(error)}`]
+    }
+  }
+
+  /** Throws everything away and builds it again. */
+  async rebuild(parts: readonly Part[], logOf: LogOf): Promise<void> {
+    this.#failures = 0
+    this.#distrust()
+    await this.follow(parts, logOf)
+  }
+
+  /** Bytes of it on the disk. */
+  bytes(): Promise<number> {
+    return this.#store.bytes()
+  }
+
+  /** Cursors on everything, of one moment: while it is this one's turn, nothing is written. */
+  #openCheck(logOf: LogOf) {
+    const places = [...this.#places].flatMap(([writer, place]) => {
+      const log = place.movingTo === null ? logOf(z32.decode(writer)) : null
+      return log === null ? [] : [{ log, place }]
+    })
+    const trees = places.map(({ log, place: { number, length } }) =>
+      mapCursor(log.reread(length).cursor({}, HERE), ({ key, seq, value }) => ({
+        key,
+        items: [{ number, seq, value }]
+      }))
+    )
+    const rows = mapCursor(this.#store.cursor(rowRange({})), ([key, value]) => ({
+      key: key.subarray(1),
+      items: decodeRow(value)
+    }))
+    const indexes = this.#indexes.checker()
+    const source: RowSource = {
+      rows,
+      trees,
+      numbers: new Set(places.map(({ place }) => place.number)),
+      onrow: ({ key, items }) => indexes.expect(key, items.map(entryOf))
+    }
+    return { source, indexes }
   }
 
   /** Waits for a move under way, which stops at its next batch. */

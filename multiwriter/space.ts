@@ -23,7 +23,7 @@ import {
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { IndexedReads, type ReadMode } from './indexed-reads.ts'
 import { LocalIndex, type IndexProgress, type IndexRebuild } from './local-index.ts'
-import { checkSpace, type CheckOptions, type CheckParts, type Finding } from './check.ts'
+import { checkSpace, type CheckOptions, type Finding } from './check.ts'
 import { clearingHooks } from './cleared.ts'
 import {
   compactSpace,
@@ -45,6 +45,7 @@ import { checkRead, READ_OPTIONS } from './options.ts'
 import { openClock, observeWith } from './own-clock.ts'
 import { purgeKey, type PurgeParts, type PurgePeer } from './purge.ts'
 import { Refusals, type Refusal } from './refusals.ts'
+import { repairSpace, type RepairParts, type RepairReport } from './repair.ts'
 import { statsOf, type SpaceStats, type StatsParts } from './stats.ts'
 import { syncState, type SyncState } from './sync-state.ts'
 import { encodeTicket } from './ticket.ts'
@@ -143,7 +144,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   #index: LocalIndex | null = null
   /** The union, or the index in front of it. */
   #reads: { view(options: ReadOptions): Promise<View> }
-  readonly #upkeep: CheckParts & StatsParts & PurgeParts & CompactParts
+  readonly #upkeep: RepairParts & StatsParts & PurgeParts & CompactParts
   readonly #peerEvents = new EventEmitter<{ change: [] }>()
   readonly #peers = new Set<SpacePeer>()
   #record: SpaceRecord
@@ -212,8 +213,10 @@ export class Space extends EventEmitter<SpaceEvents> {
         this.#peerEvents.on('change', listener)
         return () => this.#peerEvents.off('change', listener)
       },
-      checkIndex: null,
-      indexBytes: null
+      checkIndex: async (signal) =>
+        (await this.#index?.check((core) => this.#union.log(core), signal)) ?? [],
+      rebuildIndex: () => this.#rebuildIndex(),
+      indexBytes: async () => (await this.#index?.bytes()) ?? null
     }
     this.wire = this.#makeLink(own)
   }
@@ -261,6 +264,16 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#checkOpen()
     checkOptions('check', options, ['onprogress', 'signal'])
     return this.#whileOpen(() => checkSpace(this.#upkeep, options))
+  }
+
+  /**
+   * Checks, and repairs what can be made again from what is here: a local index that differs from the logs or does not read, and
+   * a purge that was cut short. What is left is for a person, or for other devices.
+   */
+  async repair(options: CheckOptions = {}): Promise<RepairReport> {
+    this.#checkOpen()
+    checkOptions('repair', options, ['onprogress', 'signal'])
+    return this.#whileOpen(() => repairSpace(this.#upkeep, options))
   }
 
   /** Where the bytes are: by log, live and history, and in all. Reads everything that is here once. */
@@ -422,6 +435,11 @@ export class Space extends EventEmitter<SpaceEvents> {
     })
     this.#union.useIndex(this.#index)
     this.#reads = new IndexedReads(this.#union, this.#index, this.mode)
+  }
+
+  async #rebuildIndex(): Promise<void> {
+    const { parts } = await this.#union.view({ wait: false })
+    await this.#index?.rebuild(parts, (core) => this.#union.log(core))
   }
 
   async #openLog(own: OwnLog, core: Uint8Array, onchange: () => void): Promise<LogReader> {

@@ -34,7 +34,7 @@ export interface SpaceStats {
 export interface StatsParts {
   readonly store: DeviceStore
   readonly union: Union
-  readonly indexBytes: (() => Promise<number>) | null
+  readonly indexBytes: () => Promise<number | null>
 }
 
 export async function statsOf(
@@ -49,7 +49,7 @@ export async function statsOf(
   }
   return {
     logs,
-    indexBytes: (await indexBytes?.()) ?? null,
+    indexBytes: await indexBytes(),
     storeBytes: await store.bytes()
   }
 }

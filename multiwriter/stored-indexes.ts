@@ -18,7 +18,8 @@ import b4a from 'b4a'
 import c, { type State } from 'compact-encoding'
 import { decodeEntry, decodeValue, type Value } from '../crdt/index.ts'
 import type { OrderedChange, OrderedRow, OrderedStore, TreeRange } from '../core/index.ts'
-import type { Cursor } from './cursor.ts'
+import { SetHash } from './check-index.ts'
+import { iterate, type Cursor } from './cursor.ts'
 import { indexedValues, parseIndexPaths, type IndexPath } from './index-path.ts'
 import { orderedLength } from './ordered-value.ts'
 
@@ -59,6 +60,13 @@ interface Stored extends IndexDefinition {
   readonly isBuilt: boolean
   /** Sessions in a row that used the sub-database's indexes, but not this one. */
   readonly missed: number
+}
+
+/** A comparison of the indexes with the rows of keys, all of which are shown to `expect` first. */
+export interface IndexesCheck {
+  expect(key: Uint8Array, entries: readonly Uint8Array[]): void
+  differences(signal?: AbortSignal): Promise<readonly string[]>
+  close(): Promise<void>
 }
 
 export class StoredIndexes {
@@ -150,6 +158,40 @@ export class StoredIndexes {
     }
   }
 
+  /** Compares the rows of all built indexes, as of now, with those that rows of keys make. */
+  checker(): IndexesCheck {
+    const built = this.#stored
+      .filter(({ isBuilt }) => isBuilt)
+      .map((stored) => ({
+        stored,
+        cursor: this.#store.cursor(rangeOf(headOf(stored), {})),
+        expected: new SetHash()
+      }))
+    return {
+      expect(key, entries) {
+        for (const { stored, expected } of built) {
+          if (!startsWith(key, stored.prefix)) continue
+          for (const row of rowsOf(stored, key, entries).values()) expected.add(row)
+        }
+      },
+      async differences(signal) {
+        const told: string[] = []
+        for (const { stored, cursor, expected } of built) {
+          const found = new SetHash()
+          for await (const [row] of iterate(cursor)) {
+            signal?.throwIfAborted()
+            found.add(row)
+          }
+          if (!found.equals(expected)) told.push(indexDifference(stored, found, expected))
+        }
+        return told
+      },
+      async close() {
+        for (const { cursor } of built) await cursor.close()
+      }
+    }
+  }
+
   #find({ prefix, path }: IndexDefinition): Stored | null {
     const isIt = (each: Stored) => each.path.text === path.text && b4a.equals(each.prefix, prefix)
     return this.#stored.find(isIt) ?? null
@@ -185,6 +227,12 @@ export class StoredIndexes {
     await this.#store.write([{ key: encodeDefinition(stored).key, value: null }])
     this.#stored = this.#stored.filter(({ number }) => number !== stored.number)
   }
+}
+
+function indexDifference({ path }: Stored, found: SetHash, expected: SetHash): string {
+  const name = `The index of ${JSON.stringify(path.text)}`
+  if (found.size === expected.size) return `${name} has other rows than the keys make`
+  return `${name} has ${found.size} rows, where the keys make ${expected.size}`
 }
 
 /** Index rows of what all cores say at a key, by their bytes. */

@@ -3,7 +3,13 @@ import { readFile, writeFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import type { Value } from '../../crdt/index.ts'
-import type { PlainChange, PlainEntry } from '../../multiwriter/index.ts'
+import type {
+  DevicePort,
+  PlainChange,
+  PlainEntry,
+  PlainWrite,
+  Where
+} from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
 import { CliError, EXIT, usage } from '../exit.ts'
 import { rangeOf, readOf, withPaging, withRange, type RangeOptions } from '../options.ts'
@@ -15,22 +21,33 @@ interface ValueOptions {
   readonly file?: string
 }
 
+interface Condition {
+  readonly if?: string
+  readonly ifAbsent?: boolean
+}
+
+interface PutOptions extends ValueOptions, Condition {}
+
 export function dataCommands(define: Define, execute: Execute): void {
   define('put <key> [value]', 'write a value: JSON, or with --text what you typed', [
     `manyhands put contacts/ann '{"phone":"1"}'`,
     'manyhands put greeting --text "good morning"',
     'manyhands put photo --file cat.jpg',
-    'date | manyhands put now --text -'
+    'date | manyhands put now --text -',
+    'manyhands put counter 2 --if 1                 # exit code 1: it was not 1'
   ])
     .option('--text', 'the value is text, not JSON; - reads it from stdin')
     .option('--file <file>', 'the value is the bytes of a file; - reads them from stdin')
-    .action((key: string, value: string | undefined, options: ValueOptions, command) =>
+    .option('--if <value>', 'only if this JSON is there now; else exit code 1')
+    .option('--if-absent', 'only if nothing is there; else exit code 1')
+    .action((key: string, value: string | undefined, options: PutOptions, command) =>
       execute(command, async (run) => {
+        checkCondition(options)
         const given = await run.unlessInterrupted(readValue(run.host.stdin, value, options))
         const port = await run.open()
         const where = await run.where(port)
-        await port.call('db/write', { ...where, writes: [{ key, value: given }] })
-        if (run.output.json) await run.output.data({ key, written: true })
+        const written = await writeOne(port, where, { key, value: given }, options)
+        return wrote(run.output, { key, written })
       })
     )
 
@@ -53,17 +70,20 @@ export function dataCommands(define: Define, execute: Execute): void {
     )
 
   define('del <key>', 'delete a key; exit code 1 if there is none', [
-    'manyhands del contacts/ann'
-  ]).action((key: string, _: object, command) =>
-    execute(command, async (run) => {
-      const port = await run.open()
-      const where = await run.where(port)
-      if ((await port.call('db/get', { ...where, key })) === null) return missing(run.output, key)
-      await port.call('db/write', { ...where, writes: [{ key }] })
-      if (run.output.json) await run.output.data({ key, deleted: true })
-      return EXIT.ok
-    })
-  )
+    'manyhands del contacts/ann',
+    `manyhands del lock --if '"mine"'`
+  ])
+    .option('--if <value>', 'only if this JSON is there now; else exit code 1')
+    .action((key: string, options: Condition, command) =>
+      execute(command, async (run) => {
+        checkCondition(options)
+        const port = await run.open()
+        const where = await run.where(port)
+        if ((await port.call('db/get', { ...where, key })) === null) return missing(run.output, key)
+        const deleted = await writeOne(port, where, { key }, options)
+        return wrote(run.output, { key, deleted })
+      })
+    )
 
   withPaging(
     define('list [prefix]', 'keys and values in order', [
@@ -115,6 +135,38 @@ async function readValue(
   if (value === undefined) throw usage('The value is missing.', 'See: manyhands help put')
   const given = value === '-' ? (await buffer(stdin)).toString() : value
   return text ? given : parseValue(given)
+}
+
+/** Before anything is read or opened. */
+function checkCondition({ if: expected, ifAbsent = false }: Condition): void {
+  if (expected === undefined) return
+  if (ifAbsent) throw usage('Either --if, or --if-absent.')
+  parseValue(expected)
+}
+
+/** @returns false when the condition did not hold: nothing was written */
+async function writeOne(
+  port: DevicePort,
+  where: Where,
+  write: PlainWrite,
+  { if: expected, ifAbsent = false }: Condition
+): Promise<boolean> {
+  if (expected !== undefined) {
+    return port.call('db/writeIf', { ...where, ...write, expected: parseValue(expected) })
+  }
+  if (ifAbsent) return port.call('db/writeIf', { ...where, ...write })
+  await port.call('db/write', { ...where, writes: [write] })
+  return true
+}
+
+async function wrote(
+  output: Output,
+  answer: { readonly key: string; readonly written?: boolean; readonly deleted?: boolean }
+): Promise<number> {
+  const isDone = answer.written ?? answer.deleted ?? false
+  if (output.json) await output.data(answer)
+  else if (!isDone) output.note(`${shown(answer.key)} has another value: nothing was written.`)
+  return isDone ? EXIT.ok : EXIT.no
 }
 
 async function missing(output: Output, key: string): Promise<number> {

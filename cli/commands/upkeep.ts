@@ -1,9 +1,15 @@
 /** `why`, `doctor`, `stats`, `compact`, `purge`: trust, damage, bytes and forgetting. */
 import { stampToText } from '../../index.ts'
-import { explanationToText, type Finding, type SpaceStats } from '../../multiwriter/index.ts'
+import {
+  explanationToText,
+  type DevicePort,
+  type Finding,
+  type SpaceStats
+} from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
 import { EXIT } from '../exit.ts'
-import { shown, table } from '../output.ts'
+import { shown, table, type Output } from '../output.ts'
+import type { Run } from '../run.ts'
 import { valueToJson } from '../values.ts'
 
 export function upkeepCommands(define: Define, execute: Execute): void {
@@ -22,32 +28,14 @@ export function upkeepCommands(define: Define, execute: Execute): void {
     })
   )
 
-  define('doctor', 'look for damage; exit code 1 if there is any', ['manyhands doctor']).action(
-    (_: object, command) =>
-      execute(command, async (run) => {
-        const port = await run.open()
-        const { rolledBack } = await port.call('device/info', {})
-        const spaces = await port.call('spaces/list', {})
-        const reports: { space: string; name: string; findings: readonly Finding[] }[] = []
-        for (const { address: space, name } of spaces) {
-          reports.push({ space, name, findings: await port.call('space/check', { space }) })
-        }
-        await run.output.result({ rolledBack, spaces: reports }, () => [
-          ...(rolledBack === null ? [] : [`This device can only read: ${rolledBack}`]),
-          ...reports.flatMap(({ name, findings }) =>
-            findings.length === 0
-              ? [`${shown(name)}: sound`]
-              : findings.map(
-                  (each) => `${shown(name)}: ${each.severity}: ${each.message} ${each.next}`
-                )
-          )
-        ])
-        const isBad = reports.some(({ findings }) =>
-          findings.some(({ severity }) => severity === 'error')
-        )
-        return isBad || rolledBack !== null ? EXIT.no : EXIT.ok
-      })
-  )
+  define('doctor', 'look for damage; exit code 1 if there is any', [
+    'manyhands doctor',
+    'manyhands doctor --repair   # builds a damaged index again, finishes what was cut short'
+  ])
+    .option('--repair', 'repair what can be; exit code 1 if something is left')
+    .action(({ repair = false }: { readonly repair?: boolean }, command) =>
+      execute(command, (run) => doctor(run, repair))
+    )
 
   define('stats', 'where the bytes of a space are', ['manyhands stats']).action(
     (_: object, command) =>
@@ -90,6 +78,53 @@ export function upkeepCommands(define: Define, execute: Execute): void {
       ])
     })
   )
+}
+
+interface Diagnosis {
+  readonly space: string
+  readonly name: string
+  /** What was repaired. */
+  readonly done: readonly string[]
+  readonly findings: readonly Finding[]
+}
+
+async function doctor(run: Run, repair: boolean): Promise<number> {
+  // Serving takes the place of a socket that a killed owner left, and removes it at the end.
+  const port = await run.open({ serve: repair })
+  const { rolledBack } = await port.call('device/info', {})
+  const spaces: Diagnosis[] = []
+  for (const { address: space, name } of await port.call('spaces/list', {})) {
+    if (run.isInterrupted) return EXIT.interrupted
+    spaces.push({ space, name, ...(await diagnose(port, space, repair)) })
+  }
+  await run.output.result({ rolledBack, spaces }, () => [
+    ...(rolledBack === null ? [] : [`This device can only read: ${rolledBack}`]),
+    ...(spaces.length === 0 ? ['This device is in no space yet.'] : []),
+    ...spaces.flatMap((each) => diagnosisLines(run.output, each))
+  ])
+  const isBad = spaces.some(({ findings }) => findings.some(({ severity }) => severity === 'error'))
+  return isBad || rolledBack !== null ? EXIT.no : EXIT.ok
+}
+
+async function diagnose(port: DevicePort, space: string, repair: boolean) {
+  if (!repair) return { done: [], findings: await port.call('space/check', { space }) }
+  const { done, left } = await port.call('space/repair', { space })
+  return { done, findings: left }
+}
+
+const SEVERITY_STYLE = { error: 'red', warning: 'yellow', note: 'dim' } as const
+
+function diagnosisLines(output: Output, { name, done, findings }: Diagnosis): string[] {
+  const isSound = findings.length === 0
+  return [
+    `${output.style('bold', shown(name))}${isSound ? ': sound' : ''}`,
+    ...done.map((each) => `  ${output.style('green', 'repaired')}  ${each}`),
+    ...findings.flatMap(({ severity, writer, message, next }) => [
+      `  ${output.style(SEVERITY_STYLE[severity], severity.padEnd(8))}  ${message}`,
+      ...(writer === null ? [] : [`            in the log ${writer}`]),
+      `            ${next}`
+    ])
+  ]
 }
 
 function statsLines({ logs, indexBytes, storeBytes }: SpaceStats): string[] {

@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { ClassicLevel } from 'classic-level'
 import type { OrderedChange, OrderedCursor, OrderedRow, OrderedStore } from '../ordered-store.ts'
 import type { TreeRange } from '../tree/cursor.ts'
+import { bytesIn } from './files.ts'
 
 type Level = ClassicLevel<Uint8Array, Uint8Array>
 
@@ -71,6 +72,10 @@ class LevelStore implements OrderedStore {
     await this.#level.close()
     await rm(this.#folder, { recursive: true, force: true })
     this.#level = await openLevel(this.#folder)
+  }
+
+  bytes(): Promise<number> {
+    return bytesIn(this.#folder)
   }
 
   close(): Promise<void> {

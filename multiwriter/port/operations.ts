@@ -2,12 +2,14 @@
  * What another process may ask of the device it works through: a table of operations in plain data. `requests` are answered
  * once; `streams` give items until they are left. Parameters come from outside: what the database does not check is checked here.
  */
-import type { Value } from '../../crdt/index.ts'
+import b4a from 'b4a'
+import { encodeValue, type Value } from '../../crdt/index.ts'
 import { invalid } from '../../errors.ts'
 import type { Finding } from '../check.ts'
 import type { Device } from '../device.ts'
 import type { Explanation } from '../explain.ts'
 import type { PurgeReport } from '../purge.ts'
+import type { RepairReport } from '../repair.ts'
 import type { SpaceStats } from '../stats.ts'
 import type { MultiBee } from '../multibee.ts'
 import type { Space } from '../space.ts'
@@ -145,6 +147,9 @@ export const requests = {
   'space/check': async (context: PortContext, where: Where): Promise<readonly Finding[]> =>
     (await spaceOf(context, where)).check(),
 
+  'space/repair': async (context: PortContext, where: Where): Promise<RepairReport> =>
+    (await spaceOf(context, where)).repair(),
+
   'space/stats': async (context: PortContext, where: Where): Promise<SpaceStats> =>
     (await spaceOf(context, where)).stats(),
 
@@ -166,6 +171,20 @@ export const requests = {
   'link/open': async ({ device }: PortContext, { url }: { readonly url: string }) => {
     const { space, version, key, entry } = await device.openLink(url)
     return { space: space.address, version, key, entry: plainOrNull(entry) }
+  },
+
+  /** A put or a deletion, if what shows at the key is the expected value; without one, if nothing is there. */
+  'db/writeIf': async (
+    context: PortContext,
+    { key, value, expected, ...where }: Where & PlainWrite & { readonly expected?: Value }
+  ): Promise<boolean> => {
+    const db = await databaseOf(context, where)
+    const wanted = expected === undefined ? null : encodeValue(expected)
+    const cas = (previous: { readonly value: Value } | null) =>
+      previous === null
+        ? expected === undefined
+        : wanted !== null && b4a.equals(encodeValue(previous.value), wanted)
+    return value === undefined ? db.del(key, { cas }) : db.put(key, value, { cas })
   },
 
   /** All of it or nothing. */

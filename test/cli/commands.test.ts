@@ -57,6 +57,32 @@ test('put, get, list and del, as text, JSON and bytes', async () => {
   assert.equal([code, stdout], [1, 'null\n'])
 })
 
+test('put and del with a condition write only if it holds', async () => {
+  const put = (...args: readonly string[]) => run('put', 'if', ...args, '--sub', 'if')
+  ok(await put('{"n":1,"m":2}', '--if-absent'))
+  const lost = await put('2', '--if-absent')
+  assert.equal([lost.code, lost.stderr], [1, 'if has another value: nothing was written.\n'])
+  assert.is((await put('2', '--if', '{"n":1}')).code, 1)
+  // Fields have no order.
+  ok(await put('2', '--if', '{"m":2,"n":1}'))
+  assert.is(ok(await put('3', '--if', '2', '--json')), '{"key":"if","written":true}\n')
+  const del = (...args: readonly string[]) => run('del', 'if', ...args, '--sub', 'if')
+  const kept = await del('--if', '2', '--json')
+  assert.equal([kept.code, kept.stdout], [1, '{"key":"if","deleted":false}\n'])
+  ok(await del('--if', '3'))
+  assert.is((await put('1', '--if', 'null')).code, 1, 'null is a value')
+})
+
+test('doctor tells what is damaged, repairs what can be, and ends with the code for it', async () => {
+  assert.is(ok(await run('doctor')), 'Notes: sound\n')
+  const { spaces } = JSON.parse(ok(await run('doctor', '--repair', '--json'))) as {
+    spaces: Record<string, unknown>[]
+  }
+  const [space = {}] = spaces
+  assert.equal([space.name, space.done, space.findings], ['Notes', [], []])
+  ok(await run('stats'))
+})
+
 test('a sub-database is one of its own', async () => {
   ok(await run('put', 'k', '1', '--sub', 'x', '--sub', 'y'))
   assert.is(ok(await run('get', 'k', '--sub', 'x', '--sub', 'y')), '1\n')
@@ -79,6 +105,8 @@ test('a wrong call is refused with code 2, and nothing is written', async () => 
     ['put', 'a', 'not json'],
     ['put', 'a', '1', '--file', 'x'],
     ['put', 'a', '--file', manyhands.path('not there')],
+    ['put', 'a', '1', '--if', '1', '--if-absent'],
+    ['put', 'a', '1', '--if', 'not json'],
     ['list', 'p', '--gt', 'a'],
     ['list', '--gt', 'a', '--gte', 'a'],
     ['list', '--limit', '-1'],

@@ -109,6 +109,10 @@ class FailingStore implements OrderedStore {
     return this.#store.clear()
   }
 
+  bytes() {
+    return this.#store.bytes()
+  }
+
   close() {
     return this.#store.close()
   }

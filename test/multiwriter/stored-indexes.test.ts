@@ -66,6 +66,10 @@ class WatchedStore implements OrderedStore {
     return this.#store.clear()
   }
 
+  bytes() {
+    return this.#store.bytes()
+  }
+
   close() {
     return this.#store.close()
   }
