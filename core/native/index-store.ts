@@ -30,6 +30,7 @@ async function openLevel(folder: string): Promise<Level> {
 class LevelStore implements OrderedStore {
   readonly #folder: string
   #level: Level
+  #writing: Promise<unknown> = Promise.resolve()
 
   constructor(folder: string, level: Level) {
     this.#folder = folder
@@ -44,12 +45,17 @@ class LevelStore implements OrderedStore {
     return this.#level.getMany([...keys])
   }
 
+  /** One after the other: LevelDB writes on a pool of threads, in any order. */
   write(changes: readonly OrderedChange[]): Promise<void> {
-    return this.#level.batch(
-      changes.map(({ key, value }) =>
-        value === null ? { type: 'del', key } : { type: 'put', key, value }
+    const written = this.#writing.then(() =>
+      this.#level.batch(
+        changes.map(({ key, value }) =>
+          value === null ? { type: 'del', key } : { type: 'put', key, value }
+        )
       )
     )
+    this.#writing = written.catch(() => {}) // shown to the caller of this one
+    return written
   }
 
   cursor({ reverse = false, gt, gte, lt, lte }: TreeRange): OrderedCursor {
