@@ -193,7 +193,6 @@ async function exportRange(
   const port = await run.open()
   const where = await run.where(port)
   const sink = await openSink(run.output, options.output)
-  const bar = run.output.progress('exporting', 0)
   let written = 0
   const rows = format === 'csv' ? csvRows(options.columns) : jsonRows()
   try {
@@ -204,7 +203,6 @@ async function exportRange(
     }
     await sink.write(await rows(null))
   } finally {
-    bar.stop()
     await sink.close()
   }
   if (options.output !== undefined) {
