@@ -82,7 +82,7 @@ export async function openBase(folder: string, bootstrap: Uint8Array | null): Pr
 
 export const autobase: OpenDatabase = async (folder) => (await openBase(folder, null)).db
 
-// Only the first writer is an indexer: with a majority of indexers to wait for, merging takes two to three times as long.
+// Only the first writer is an indexer: with eight, and a majority of them to wait for, merging takes two to three times as long.
 async function apply(
   nodes: readonly { readonly value: Uint8Array }[],
   view: Bee1,
