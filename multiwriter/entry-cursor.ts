@@ -1,10 +1,10 @@
 /** From what a view gives to what a caller sees. */
 import type { Cursor } from './cursor.ts'
 
-/** Opens the cursor at its first batch. @param explain what to throw for an error */
+/** Opens the cursor at its first batch. @param onfailure throws what an error means to the caller, or says that it is the end */
 export function lateCursor<T>(
   open: () => Promise<Cursor<T>>,
-  explain: (error: unknown) => unknown
+  onfailure: (error: unknown) => readonly []
 ): Cursor<T> {
   let opening: Promise<Cursor<T>> | null = null
   let opened: Cursor<T> | null = null
@@ -20,7 +20,7 @@ export function lateCursor<T>(
               opened = cursor
               return isClosed ? [] : cursor.nextBatch(size)
             })
-      return batch instanceof Promise ? batch.catch(rethrow) : batch
+      return batch instanceof Promise ? batch.catch(onfailure) : batch
     },
     async close() {
       isClosed = true
@@ -28,10 +28,6 @@ export function lateCursor<T>(
       const cursor = await opening?.catch(() => null)
       await cursor?.close()
     }
-  }
-
-  function rethrow(error: unknown): never {
-    throw explain(error)
   }
 }
 

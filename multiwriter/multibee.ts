@@ -37,7 +37,7 @@ import { EntryCursor, lateCursor } from './entry-cursor.ts'
 import { EntryWatcher } from './entry-watcher.ts'
 import type { Operation } from './group.ts'
 import { explainKey, type Explanation } from './explain.ts'
-import { History } from './history.ts'
+import { History, type Written } from './history.ts'
 import { findIndexPath, parseIndexPaths, type IndexPath } from './index-path.ts'
 import { Keyspace, type Range } from './keyspace.ts'
 import {
@@ -231,9 +231,10 @@ export class MultiBee<K = string, V = Value, I = V> {
     const bounds = { ...this.#codec.range(range), reverse }
     const open = (view: View) =>
       new History(union, refusals, view, { range: bounds, since: start, live, limit, read })
-    return this.#iterate(read, open, limit, ({ key, written }) =>
-      this.#codec.historyOf(key, written)
-    )
+    const shown = ({ key, written }: Written) => this.#codec.historyOf(key, written)
+    // What fails because the database closed is the end of a live one; that it was closed before is a caller's mistake.
+    const endsWithDatabase = live && !this.#engine.isClosed()
+    return this.#iterate(read, open, limit, shown, endsWithDatabase)
   }
 
   /**
@@ -568,13 +569,17 @@ export class MultiBee<K = string, V = Value, I = V> {
     read: ReadOptions,
     open: (view: View) => Cursor<T> | Promise<Cursor<T>>,
     limit: number,
-    entryOf: (item: T) => E | null
+    entryOf: (item: T) => E | null,
+    endsWithDatabase = false
   ): AsyncIterableIterator<E> {
     const view = this.#view(read)
     view.catch(() => {}) // shown by the first read, if there is one
     const cursor = lateCursor(
       async () => open(await view),
-      (error) => this.#explain(error)
+      (error) => {
+        if (endsWithDatabase && this.#engine.isClosed()) return []
+        throw this.#explain(error)
+      }
     )
     return iterate(new EntryCursor(cursor, limit, entryOf))
   }

@@ -300,6 +300,25 @@ inPeers(1, 'history: a bad block is counted', async (peers) => {
   await union.close()
 })
 
+test('history: a live stream ends with its database, whenever that closes', async () => {
+  const moments = ['before its first read', 'while it opens', 'while it waits'] as const
+  for (const moment of moments) {
+    const two = await openTwoDevices()
+    await two.spaceA.db.put('a', 1)
+    const stream = two.spaceA.db.createHistoryStream({ live: true })
+    if (moment === 'while it waits') assert.is((await stream.next()).value?.key, 'a')
+    if (moment === 'before its first read') await two.spaceA.close()
+    const next = stream.next()
+    await two.spaceA.close()
+    const { done } = await within(5000, next)
+    if (moment !== 'while it opens') assert.is(done, true, moment)
+    else if (done !== true) assert.is((await within(5000, stream.next())).done, true, moment)
+    const late = two.spaceA.db.createHistoryStream({ live: true })
+    await rejectsWith('BEE_CLOSED', () => late.next())
+    await two.close()
+  }
+})
+
 test('history: what cannot be asked for is refused at once', async () => {
   await Peers.with(1, async (peers) => {
     const { db } = peers.at(0)
