@@ -2,7 +2,7 @@
  * A version: how far each core had come at one moment, always at batch ends. It names a point in the history of a whole space,
  * and reading at it gives the same for ever. Byte by byte in docs/FORMAT.md, section "Version".
  *
- *     version = format u8 (1), space 8 B, cores (acl), cores (data)
+ *     version = format u8 (1), space 8 B, cores (acl), cores (data), checksum u32
  *     cores   = count uint, count x (core 32 B, length uint from 1), rising by core
  */
 import b4a from 'b4a'
@@ -24,6 +24,7 @@ export interface Version {
 
 const FORMAT_VERSION = 1
 const CORE_BYTES = 32
+const CHECKSUM_BYTES = 4
 
 /** So much of an address tells spaces apart; it proves nothing. */
 export const SPACE_TAG_BYTES = 8
@@ -42,6 +43,8 @@ export function encodeVersion({ space, acl, data }: Version): string {
       c.uint.preencode(state, length)
     }
   }
+  const bodyBytes = state.end
+  state.end += CHECKSUM_BYTES
   state.buffer = b4a.alloc(state.end)
   c.uint8.encode(state, FORMAT_VERSION)
   state.buffer.set(space.subarray(0, SPACE_TAG_BYTES), state.start)
@@ -53,6 +56,7 @@ export function encodeVersion({ space, acl, data }: Version): string {
       c.uint.encode(state, length)
     }
   }
+  c.uint32.encode(state, checksum(state.buffer.subarray(0, bodyBytes)))
   return z32.encode(state.buffer)
 }
 
@@ -61,7 +65,7 @@ export function decodeVersion(text: string): Version | null {
   try {
     const bytes = z32.decode(text)
     const version = decode({ start: 0, end: bytes.byteLength, buffer: bytes })
-    // The decoder alone would overlook a cut-off end, another order, a longer number.
+    // Compared as a whole: a mistyped character, a cut-off end, another order, a longer number.
     return version !== null && encodeVersion(version) === text ? version : null
   } catch {
     return null
@@ -95,3 +99,18 @@ function isBelow(a: CoreLength | undefined, b: CoreLength): boolean {
 function canonical(cores: readonly CoreLength[]): readonly CoreLength[] {
   return cores.filter(({ length }) => length > 0).sort((a, b) => b4a.compare(a.core, b.core))
 }
+
+/**
+ * CRC-32 (ISO 3309): of the usual checksums the one that is sure to find up to 32 changed bits in a row, so every mistyped
+ * character and every two that changed places. It is no proof: nothing here keeps anybody from making a version up.
+ */
+function checksum(bytes: Uint8Array): number {
+  let sum = ~0
+  for (const byte of bytes) {
+    sum ^= byte
+    for (let bit = 0; bit < 8; bit++) sum = (sum >>> 1) ^ (-(sum & 1) & CRC_POLYNOMIAL)
+  }
+  return ~sum >>> 0
+}
+
+const CRC_POLYNOMIAL = 0xedb88320

@@ -1,8 +1,23 @@
+import { readFileSync } from 'node:fs'
 import b4a from 'b4a'
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decodeVersion, encodeVersion, type Version } from '../../clock/index.ts'
+
+interface Vector {
+  readonly text: string
+  readonly space: string
+  readonly acl: readonly { readonly core: string; readonly length: number }[]
+  readonly data: Vector['acl']
+}
+
+const vectors = JSON.parse(
+  readFileSync(new URL('../vectors/version.json', import.meta.url), 'utf8')
+) as { readonly versions: readonly Vector[] }
+
+/** Of z-base-32. */
+const ALPHABET = 'ybndrfg8ejkmcpqxot1uwisza345h769'
 
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
 const cores = fc.uniqueArray(
@@ -47,6 +62,31 @@ test('no other text is read as a version: not a cut one, a longer one, nor one w
   )
   for (const text of ['', ' ', 'y', 'not a version', 'manyhands://'])
     assert.is(decodeVersion(text), null)
+})
+
+test('a mistyped character, and two that changed places, make no version', () => {
+  fc.assert(
+    fc.property(versions, fc.nat(), fc.nat(), (version, where, which) => {
+      const text = encodeVersion(version)
+      const at = where % text.length
+      const other = ALPHABET.replace(text[at] ?? '', '')[which % (ALPHABET.length - 1)] ?? ''
+      assert.is(decodeVersion(`${text.slice(0, at)}${other}${text.slice(at + 1)}`), null)
+      const [one = '', two = ''] = text.slice(at, at + 2)
+      if (one === two || two === '') return
+      assert.is(decodeVersion(`${text.slice(0, at)}${two}${one}${text.slice(at + 2)}`), null)
+    })
+  )
+})
+
+test('versions are written as docs/FORMAT.md says', () => {
+  assert.ok(vectors.versions.length >= 3)
+  for (const { text, space, acl, data } of vectors.versions) {
+    const list = (cores: Vector['acl']) =>
+      cores.map(({ core, length }) => ({ core: b4a.from(core, 'hex'), length }))
+    const version = { space: b4a.from(space, 'hex'), acl: list(acl), data: list(data) }
+    assert.is(encodeVersion(version), text)
+    assert.equal(plain(decodeVersion(text)), plain(version))
+  }
 })
 
 test('a core named twice makes no version: it would be read twice', () => {
