@@ -1,14 +1,17 @@
 /** From a place in a space to its link, and back. */
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { Value } from '../crdt/index.ts'
 import type { ReadOptions } from '../core/index.ts'
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { checkoutOf } from './checkout.ts'
+import { parseIndexPaths } from './index-path.ts'
 import { keyEncodingOf, valueEncodingOf, type KeyEncoding } from './encodings.ts'
 import type { Engine } from './engine.ts'
 import { Keyspace, pathOf, type SubPath } from './keyspace.ts'
 import { decodeLink, encodeLink } from './link.ts'
-import { MultiBee, type Encodings, type Entry } from './multibee.ts'
+import { MultiBee, type Entry, type SubOptions } from './multibee.ts'
 import { checkRead } from './options.ts'
+import { SchemaEncoding, schemaOf } from './schema.ts'
 import { hashVersion, proveVersion } from './strong-link.ts'
 import { versionIn, versionNow } from './versions.ts'
 
@@ -35,7 +38,9 @@ export interface LinkPlace<K, V> {
   readonly entry: Entry<K, V> | null
 }
 
-export interface OpenLinkOptions<K, V> extends Encodings<K, V> {
+export interface OpenLinkOptions<K, V> extends SubOptions<K, V> {
+  /** What values must fit, as for `sub`: a link carries no schema. */
+  readonly schema?: StandardSchemaV1<unknown, V>
   /** Milliseconds to wait for one block that is not here. Default 5000. */
   readonly timeout?: number
 }
@@ -44,7 +49,7 @@ export interface OpenLinkOptions<K, V> extends Encodings<K, V> {
 const TIMEOUT_MS = 5000
 
 const LINK_OPTIONS = ['key', 'sub', 'version', 'strong', 'wait', 'timeout']
-const OPEN_OPTIONS = ['keyEncoding', 'valueEncoding', 'timeout']
+const OPEN_OPTIONS = ['keyEncoding', 'valueEncoding', 'schema', 'index', 'timeout']
 
 /** @throws KEY_INVALID, VERSION_ codes */
 export async function linkTo(engine: Engine, space: string, given: LinkOptions): Promise<string> {
@@ -58,8 +63,10 @@ export async function linkTo(engine: Engine, space: string, given: LinkOptions):
   const read = { wait, timeout }
   const text = version === true ? await versionNow(engine, read) : version
   if (text === false) return encodeLink({ space, version: null, path, key: bytes, hash: null })
-  const hash = strong ? await hashVersion(engine.union, versionIn(engine, text), read) : null
-  versionIn(engine, text)
+  const named = versionIn(engine, text)
+  // Hashes outlive the blocks that were cleared: a state that nobody can read any more is proved to nobody.
+  if (strong) await engine.union.at(named.data, read)
+  const hash = strong ? await hashVersion(engine.union, named, read) : null
   return encodeLink({ space, version: text, path, key: bytes, hash })
 }
 
@@ -73,7 +80,7 @@ export async function followLink<K = string, V = Value>(
   url: string,
   given: OpenLinkOptions<K, V>
 ): Promise<LinkPlace<K, V>> {
-  const { keys, values, timeout } = checkedOpen(given)
+  const { keys, values, indexes, timeout } = checkedOpen(given)
   const link = decodeLink(url)
   if (link.space !== space) throw foreign(link.space)
   const version = link.version === null ? null : versionIn(engine, link.version)
@@ -85,7 +92,7 @@ export async function followLink<K = string, V = Value>(
   const at = version === null ? live : checkoutOf(engine, version)
   // A version that is not here is told now, though the link may lead to no key.
   await at.view({ timeout })
-  const db = new MultiBee(at, new Keyspace(link.path ?? []), keys, values)
+  const db = new MultiBee(at, new Keyspace(link.path ?? []), keys, values, indexes)
   const key = link.key === null ? null : decodeKey(keys, link.key)
   const entry = key === null ? null : await db.get(key, { timeout })
   return { version: link.version, db, key, entry }
@@ -100,11 +107,13 @@ export function foreign(address: string): ManyhandsError {
 
 function checkedOpen<K, V>(given: OpenLinkOptions<K, V>) {
   checkOptions('openLink', given, OPEN_OPTIONS)
-  const { keyEncoding, valueEncoding, timeout = TIMEOUT_MS } = given
+  const { keyEncoding, valueEncoding, schema, index = [], timeout = TIMEOUT_MS } = given
   if (!Number.isFinite(timeout) || timeout <= 0) invalid('timeout', 'milliseconds', timeout)
+  const values = valueEncodingOf(valueEncoding ?? 'json')
   return {
     keys: keyEncodingOf(keyEncoding ?? 'utf-8'),
-    values: valueEncodingOf(valueEncoding ?? 'json'),
+    values: schema === undefined ? values : new SchemaEncoding(schemaOf(schema), values),
+    indexes: parseIndexPaths(index),
     timeout
   }
 }

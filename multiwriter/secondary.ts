@@ -81,7 +81,9 @@ export class SecondaryIndex<K, V> {
     view.catch(() => {}) // shown by the first read, if there is one
     const cursor = lateCursor(
       async () => this.#hits(await view, bounds, read),
-      (error) => this.#db.explain(error)
+      (error) => {
+        throw this.#db.explain(error)
+      }
     )
     return iterate(new EntryCursor(cursor, limit, (hit) => this.#entryOf(hit)))
   }

@@ -22,7 +22,7 @@ export interface WrittenBlock {
 }
 
 /**
- * Blocks from `start` up to `end`, read together; those that were cleared are left out.
+ * Blocks from `start` up to `end`, read together; those that were cleared are left out, and so is an entry whose value was.
  * @param isHeld all blocks are here that anybody can give: none is waited for
  * @throws BLOCK_UNAVAILABLE when one must be fetched and cannot be
  */
@@ -48,13 +48,21 @@ async function readBlock(
 ): Promise<WrittenBlock | null> {
   try {
     const { keys, batch } = await context.getBlock(seq, 0, config)
-    const read = (keys ?? []).map((key) => readEntry(context, key, seq, config))
-    return { seq, batch: seq - batch.start, entries: await Promise.all(read), refusal: null }
+    const read = (keys ?? []).map((key) =>
+      readEntry(context, key, seq, config).catch((error: unknown) => nullIfCleared(error, isHeld))
+    )
+    const entries = (await Promise.all(read)).filter((entry) => entry !== null)
+    return { seq, batch: seq - batch.start, entries, refusal: null }
   } catch (error) {
     if (error instanceof TreeRefusal) return { seq, batch: seq, entries: [], refusal: error }
-    if (isHeld && isManyhandsError(error, 'BLOCK_UNAVAILABLE')) return null
-    throw error
+    return nullIfCleared(error, isHeld)
   }
+}
+
+function nullIfCleared(error: unknown, isHeld: boolean): null {
+  if (isManyhandsError(error, 'VERSION_UNAVAILABLE')) return null
+  if (isHeld && isManyhandsError(error, 'BLOCK_UNAVAILABLE')) return null
+  throw error
 }
 
 async function readEntry(

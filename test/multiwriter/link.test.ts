@@ -3,11 +3,12 @@ import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import z32 from 'z32'
+import { z } from 'zod'
 import { decodeVersion, encodeVersion } from '../../clock/index.ts'
 import { hash, type Hypercore } from '../../core/index.ts'
 import { TreeWriter } from '../../core/tree/writer.ts'
 import type { MultiBee } from '../../multiwriter/index.ts'
-import { collectKeys } from '../support/collect.ts'
+import { collect, collectKeys } from '../support/collect.ts'
 import { openTwoDevices, until } from '../support/devices.ts'
 import { dbKey, entryOf } from '../support/forge.ts'
 import { rejectsWith } from '../support/rejects.ts'
@@ -284,6 +285,34 @@ test('a live link into a sparse space that is alone ends within the time given',
   )
   await two.close()
 })
+
+test('what a link leads to has the schema and the indexes that it is opened with', async () => {
+  const two = await openTwoDevices()
+  const { spaceA } = two
+  const people = spaceA.db.sub('people', { schema: person, index: ['email'] })
+  await people.put('ann', { email: 'ann@x' })
+  await spaceA.db.sub('people').put('bad', 5)
+  for (const version of [false, true]) {
+    const url = await spaceA.link({ sub: 'people', version })
+    const { db } = await spaceA.openLink(url, { schema: person, index: ['email'] })
+    assert.equal(
+      (await collect(db.by('email').createReadStream())).map(({ key, indexed }) => [key, indexed]),
+      [['ann', 'ann@x']]
+    )
+    assert.is(await db.get('bad'), null)
+    assert.equal(
+      (await collect(db.misfits())).map(({ key }) => key),
+      ['bad']
+    )
+    if (!version) await rejectsWith('VALUE_INVALID', () => db.put('ann', { email: 5 } as never))
+  }
+  const url = await spaceA.link({ sub: 'people' })
+  await rejectsWith('INVALID_ARGUMENT', () => spaceA.openLink(url, { schema: {} as never }))
+  await rejectsWith('INVALID_ARGUMENT', () => spaceA.openLink(url, { index: [''] }))
+  await two.close()
+})
+
+const person = z.object({ email: z.string() })
 
 test('what a link leads to reads like any database', async () => {
   const two = await openTwoDevices()
