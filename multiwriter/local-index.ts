@@ -8,12 +8,13 @@
  *   its tree.
  * - A core moves from one length to another, forward or back, by the difference of its trees at the two (core/tree/diff.ts);
  *   the rows it changes and its cursor are written in one batch. A move of more rows than one batch takes leaves a mark, and
- *   is made again from its beginning when it was cut short.
+ *   is made again from its beginning when it was cut short. Where one of the trees was cleared, the rows are compared with the
+ *   other (index-reread.ts).
  * - A cursor names the tree hash at its greatest length. Another hash, another format, rows that do not parse, a store that does not
  *   read: everything is thrown away and built again.
  *
  *     header   0x00                  format version u8, space 32 B
- *     cursor   0x01, core key 32 B   number uint, length uint, tree hash 32 B, [the length it is moving to, uint]
+ *     cursor   0x01, core key 32 B   number uint, length uint, tree hash 32 B, [the length it is moving to, uint; its own: read anew]
  *     row      0x02, key of the bee  per core: number uint, seq uint, length uint, entry
  *     and secondary indexes          stored-indexes.ts
  *
@@ -27,6 +28,7 @@ import {
   TreeRefusal,
   type LogReader,
   type OrderedChange,
+  type OrderedCursor,
   type OrderedStore,
   type TreeChange,
   type TreeEntry,
@@ -36,6 +38,7 @@ import {
 import { isManyhandsError } from '../errors.ts'
 import { compareRows, isLogFailure, mapCursor, type RowSource } from './check-index.ts'
 import type { Cursor } from './cursor.ts'
+import { RowDiff } from './index-reread.ts'
 import type { Group } from './merge.ts'
 import {
   batchesOf,
@@ -60,7 +63,10 @@ interface Place {
   /** What stands for the core in rows. */
   readonly number: number
   readonly length: number
-  /** Where a move that was cut short was going: rows stand between the two lengths. */
+  /**
+   * Where a move that was cut short was going: rows stand between the two lengths. Its own length: they stand anywhere, and
+   * have to be compared with the tree.
+   */
   readonly movingTo: number | null
   /** At the greater of the lengths: it names the blocks up to both. */
   readonly treeHash: Uint8Array
@@ -309,7 +315,11 @@ export class LocalIndex {
       const place = this.#places.get(writer)
       if (place === undefined || this.#checked.has(writer)) continue
       const length = Math.max(place.length, place.movingTo ?? 0)
-      const treeHash = (await logOf(core)?.treeHash(length)) ?? null
+      const treeHash = await hashHere(logOf(core), length)
+      if (treeHash === 'gone') {
+        this.#mix(writer, { ...place, length })
+        continue
+      }
       if (treeHash === null || !b4a.equals(treeHash, place.treeHash)) {
         return this.#rebuild('log-changed')
       }
@@ -317,32 +327,61 @@ export class LocalIndex {
     }
   }
 
+  /** What the rows of a core say is to be compared with its tree before it is read. */
+  #mix(writer: string, place: Place): void {
+    this.#round++
+    this.#places.set(writer, { ...place, movingTo: place.length })
+  }
+
   async #moveTo(log: LogReader, part: Part): Promise<'done' | 'refused'> {
     const place = this.#places.get(part.writer)
     try {
-      if (place !== undefined && place.movingTo !== null) {
-        await this.#move(log, place, log.treeAt(place.movingTo))
-      }
-      await this.#move(log, this.#places.get(part.writer) ?? null, part.tree)
+      await this.#moveOrReread(log, place ?? null, part.tree)
     } catch (error) {
       if (error instanceof TreeRefusal) {
         await part.refuse(error)
         return 'refused'
       }
-      const isGone = isManyhandsError(error, 'VERSION_UNAVAILABLE')
-      if (!isGone && !isManyhandsError(error, 'BLOCK_UNAVAILABLE')) throw error
-      // What it stands at may be gone, where a new beginning needs only what is there now.
-      if ((place?.length ?? 0) > 0) await this.#rebuild('log-changed')
+      // What is not here to be read in is read from the tree beside it, where it is missing as well.
+      nullIfGone(error)
     }
     return 'done'
+  }
+
+  async #moveOrReread(log: LogReader, from: Place | null, tree: TreeSnapshot): Promise<void> {
+    if (from === null) return this.#move(log, null, tree)
+    if (from.movingTo === from.length) return this.#reread(log, from, tree)
+    try {
+      if (from.movingTo !== null) await this.#move(log, from, log.treeAt(from.movingTo))
+      await this.#move(log, this.#places.get(log.id) ?? null, tree)
+    } catch (error) {
+      nullIfGone(error)
+      // What it stands at was cleared, where the rows themselves need only the tree that is there now.
+      await this.#reread(log, from, tree)
+    }
   }
 
   /** Brings one core from one length to another; stops half-way when the index closes. */
   async #move(log: LogReader, from: Place | null, tree: TreeSnapshot): Promise<void> {
     if (tree.length === (from?.length ?? 0) && (from?.movingTo ?? null) === null) return
     const target = await this.#target(log, from, tree)
-    const midway = await this.#midway(log, from, target)
     const diff = new TreeDiff(this.#treeOf(log, from?.length ?? 0), tree, {}, HERE)
+    await this.#apply(log, diff, target, midwayOf(from, target))
+    this.#trees.set(log.id, tree)
+  }
+
+  /** Brings one core to a length from wherever its rows stand; stops half-way when the index closes. */
+  async #reread(log: LogReader, from: Place, tree: TreeSnapshot): Promise<void> {
+    const target = await this.#target(log, from, tree)
+    const rows = entriesOf(this.#store.cursor(rowRange({})), from.number, (task) =>
+      this.#inStore(task)
+    )
+    const diff = new RowDiff(rows, log, tree, HERE)
+    await this.#apply(log, diff, target, { ...target, movingTo: target.length })
+    this.#trees.set(log.id, tree)
+  }
+
+  async #apply(log: LogReader, diff: Changes, target: Place, midway: Place): Promise<void> {
     try {
       for (let isLast = false; !isLast;) {
         const changes = await diff.nextBatch(ROWS_PER_WRITE)
@@ -353,9 +392,8 @@ export class LocalIndex {
         this.#hooks.onprogress({ writer: log.id, progress: isLast ? 1 : diff.progress })
       }
     } finally {
-      diff.close()
+      await diff.close()
     }
-    this.#trees.set(log.id, tree)
   }
 
   #treeOf(log: LogReader, length: number): TreeSnapshot {
@@ -364,18 +402,9 @@ export class LocalIndex {
   }
 
   async #target(log: LogReader, from: Place | null, { length }: TreeSnapshot): Promise<Place> {
-    const treeHash = await log.treeHash(length)
+    const treeHash = await log.treeHash(length, HERE)
     if (treeHash === null) throw new Error('A log became shorter while it was indexed')
     return { number: from?.number ?? this.#places.size, length, treeHash, movingTo: null }
-  }
-
-  /** Where the core stands while only a part of its rows has moved. */
-  async #midway(log: LogReader, from: Place | null, target: Place): Promise<Place> {
-    const length = from?.length ?? 0
-    const isForward = length <= target.length
-    const treeHash = isForward ? target.treeHash : await log.treeHash(length)
-    if (treeHash === null) throw new Error('A log became shorter while it was indexed')
-    return { number: target.number, length, movingTo: target.length, treeHash }
   }
 
   async #write(log: LogReader, rows: readonly OrderedChange[], place: Place): Promise<void> {
@@ -492,6 +521,64 @@ export class LocalIndex {
 
 /** An index never waits for the network. */
 const HERE = { wait: false }
+
+/** What one core's rows have to change by, in key order; fewer than asked for only at the end. */
+interface Changes {
+  nextBatch(size: number): Promise<readonly TreeChange[]>
+  readonly progress: number
+  close(): void | Promise<void>
+}
+
+/** Where a core stands while only a part of its rows has moved. */
+function midwayOf(from: Place | null, { number, length: movingTo, treeHash }: Place): Place {
+  const isForward = from === null || from.length <= movingTo
+  const length = from?.length ?? 0
+  return { number, length, movingTo, treeHash: isForward ? treeHash : from.treeHash }
+}
+
+/** What a log hashes to at a length; null when it is shorter, 'gone' when what the hash is made of was cleared. */
+async function hashHere(
+  log: LogReader | null,
+  length: number
+): Promise<Uint8Array | 'gone' | null> {
+  if (log === null) return null
+  try {
+    return await log.treeHash(length, HERE)
+  } catch (error) {
+    return nullIfGone(error) ?? 'gone'
+  }
+}
+
+/** Null for what is not here, or was cleared; everything else is thrown. */
+function nullIfGone(error: unknown): null {
+  const isGone =
+    isManyhandsError(error, 'VERSION_UNAVAILABLE') || isManyhandsError(error, 'BLOCK_UNAVAILABLE')
+  if (!isGone) throw error
+  return null
+}
+
+/** What the rows say of one core. @param inStore what fails in it is the store's damage */
+function entriesOf(
+  cursor: OrderedCursor,
+  number: number,
+  inStore: <T>(task: () => Promise<T>) => Promise<T>
+): Cursor<TreeEntry> {
+  return {
+    nextBatch: (size) =>
+      inStore(async () => {
+        for (;;) {
+          const rows = await cursor.nextBatch(size)
+          const entries = rows.flatMap(([key, bytes]) =>
+            decodeRow(bytes)
+              .filter((item) => item.number === number)
+              .map(({ seq, value }) => ({ key: key.subarray(1), seq, value }))
+          )
+          if (rows.length === 0 || entries.length > 0) return entries
+        }
+      }),
+    close: () => cursor.close()
+  }
+}
 
 /** By number: which part of the view, in a list of its own for groups of one. Cores that are not read by the rows have none. */
 type Sources = readonly (readonly number[] | undefined)[]

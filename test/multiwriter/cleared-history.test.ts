@@ -101,10 +101,10 @@ test('history after a purge lacks the purged values and nothing that stood in ot
   await space.db.purge('secret')
   const shown = async (from: Space) =>
     (await collect(from.db.createHistoryStream())).map(
-      ({ key, value }) => `${key}=${String(value)}`
+      ({ key, value }) => `${key}=${JSON.stringify(value)}`
     )
   const history = await shown(space)
-  assert.ok(history.includes('b=2') && history.includes('secret=now'), history.join())
+  assert.ok(history.includes('b=2') && history.includes('secret="now"'), history.join())
   assert.not.ok(history.some((each) => each.includes('xxx')))
   await device.close()
   const again = await openDevice({ storage })
@@ -134,7 +134,7 @@ test('at: times since a purge have versions; of times before, none shows what ca
     })
     assert.ok(
       entry === null || Number(entry.value) * 1000 <= time,
-      `${time}: ${String(entry?.value)}`
+      `${time}: ${JSON.stringify(entry?.value)}`
     )
   }
   assert.is((await spaceA.checkout(await spaceA.at(4500)).db.get('k'))?.value, 3)
