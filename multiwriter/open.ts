@@ -48,6 +48,9 @@ const OPTIONS = ['writers', 'open', 'sparse', 'own', 'now', 'index', 'mode', ...
 /** Names what is indexed, where there is no space. */
 const NO_SPACE = new Uint8Array(32)
 
+/** Two databases that number their logs by themselves would take each other's rows for their own. */
+const inUse = new WeakSet<OrderedStore>()
+
 /** The core is the caller's: whether it may be appended to, and what its errors mean, is the caller's to know. */
 const NO_GUARD: AppendGuard = {
   before() {},
@@ -69,6 +72,7 @@ export async function openMultiBee<K = string, V = Value>(
   const refusals = new Refusals()
   await own?.ready()
   if (own !== undefined) checkListed(writers, own.key)
+  if (store !== undefined) take(store)
   const log = own === undefined ? null : new OwnLog(own, NO_GUARD)
   const clock = log === null || now === undefined ? null : await openClock(log, now)
   const clearing = clearingHooks(refusals)
@@ -101,6 +105,7 @@ export async function openMultiBee<K = string, V = Value>(
   const close = async () => {
     await queue?.settle()
     await index?.close()
+    if (store !== undefined) inUse.delete(store)
     await union.close()
   }
   const engine: Engine = {
@@ -147,6 +152,11 @@ function checked<K, V>(options: MultiBeeOptions<K, V>) {
     keys: keyEncodingOf(keyEncoding ?? 'utf-8'),
     values: valueEncodingOf(valueEncoding ?? 'json')
   }
+}
+
+function take(index: OrderedStore): void {
+  if (inUse.has(index)) invalid('index', 'a store that no other database has open', index)
+  inUse.add(index)
 }
 
 function writersOf(writers: MultiBeeOptions<unknown, unknown>['writers']): Writers {

@@ -20,7 +20,7 @@ import {
   type SpaceRecord,
   type SpaceSecrets
 } from '../core/index.ts'
-import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
+import { checkOptions, invalid, isManyhandsError, ManyhandsError } from '../errors.ts'
 import { IndexedReads, type ReadMode } from './indexed-reads.ts'
 import { LocalIndex, type IndexProgress, type IndexRebuild } from './local-index.ts'
 import { checkSpace, type CheckOptions, type Finding } from './check.ts'
@@ -127,8 +127,6 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly db: MultiBee
   /** This device's log: the `writer` of its entries. */
   readonly writer: string
-  /** Whether reads are answered from the logs ('stream', always so in a sparse space), by the local index, or both. */
-  readonly mode: ReadMode
   /** What the clock was set back from at opening, if it had once run far ahead; then past stamps stay as they are. */
   readonly clockRepair: ClockRepair | null
   /** For connections; not for applications. */
@@ -142,6 +140,8 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #clearing: ClearingHooks
   readonly #queue: WriteQueue
   #index: LocalIndex | null = null
+  /** Why there is none, though there should be. */
+  #indexFailure: string | null = null
   /** The union, or the index in front of it. */
   #reads: { view(options: ReadOptions): Promise<View> }
   readonly #upkeep: RepairParts & StatsParts & PurgeParts & CompactParts
@@ -172,7 +172,6 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.name = parts.record.name
     this.isOpen = parts.record.open
     this.writer = z32.encode(own.core.key)
-    this.mode = parts.record.sparse ? 'stream' : parts.mode
     this.clockRepair = clock.repaired
     this.#refusals = new Refusals()
     this.#refusals.events.on('refused', (refusal) => this.emit('refused', refusal))
@@ -214,7 +213,9 @@ export class Space extends EventEmitter<SpaceEvents> {
         return () => this.#peerEvents.off('change', listener)
       },
       checkIndex: async (signal) =>
-        (await this.#index?.check((core) => this.#union.log(core), signal)) ?? [],
+        this.#indexFailure !== null
+          ? [this.#indexFailure]
+          : ((await this.#index?.check((core) => this.#union.log(core), signal)) ?? []),
       rebuildIndex: () => this.#rebuildIndex(),
       indexBytes: async () => (await this.#index?.bytes()) ?? null
     }
@@ -225,6 +226,15 @@ export class Space extends EventEmitter<SpaceEvents> {
   get ticket(): string {
     const { address, open } = this.#record
     return encodeTicket({ address, open, membershipKey: this.#parts.secrets.membershipKey })
+  }
+
+  /**
+   * Whether reads are answered from the logs ('stream', always so in a sparse space, or where the index cannot be opened), by the
+   * local index, or both.
+   */
+  get mode(): ReadMode {
+    const { record, mode } = this.#parts
+    return record.sparse || this.#indexFailure !== null ? 'stream' : mode
   }
 
   /** The devices whose logs are read. */
@@ -428,7 +438,14 @@ export class Space extends EventEmitter<SpaceEvents> {
   async #openIndex(): Promise<void> {
     if (this.mode === 'stream') return
     const { store, record } = this.#parts
-    const opened = await store.openIndex(record.address)
+    const opened = await store.openIndex(record.address).catch((error: unknown) => {
+      // Derived data must not keep anybody from their own: what the logs say is read from the logs.
+      if (isManyhandsError(error, 'DEVICE_CLOSED')) throw error
+      const message = error instanceof Error ? error.message : String(error)
+      this.#indexFailure = `It cannot be opened, so everything is read from the logs: ${message}`
+      return null
+    })
+    if (opened === null) return
     this.#index = await LocalIndex.open(opened, record.address, {
       onprogress: (progress) => this.emit('index-progress', progress),
       onrebuild: (reason) => this.emit('index-rebuild', reason)

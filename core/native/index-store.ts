@@ -1,6 +1,10 @@
-/** An ordered store in a folder: LevelDB (docs/decisions/004). What cannot be opened is made anew: it is derived data. */
+/**
+ * An ordered store in a folder: LevelDB (docs/decisions/004). What cannot be opened is made anew: it is derived data. What
+ * another database has open is left alone.
+ */
 import { mkdir, rm } from 'node:fs/promises'
 import { ClassicLevel } from 'classic-level'
+import { ManyhandsError } from '../../errors.ts'
 import type { OrderedChange, OrderedCursor, OrderedRow, OrderedStore } from '../ordered-store.ts'
 import type { TreeRange } from '../tree/cursor.ts'
 import { bytesIn } from './files.ts'
@@ -10,14 +14,23 @@ type Level = ClassicLevel<Uint8Array, Uint8Array>
 /** What an iterator reads ahead of its reader; the default of 16 KB costs a thread-pool turn per 100 rows. */
 const READ_AHEAD_BYTES = 256 * 1024
 
-/** Opens the store of a folder, which one process at a time may use. */
+/** Opens the store of a folder, for one database at a time. @throws STORE_LOCKED while another has it; the system's errors */
 export async function openIndexStore(folder: string): Promise<OrderedStore> {
   try {
     return new LevelStore(folder, await openLevel(folder))
-  } catch {
+  } catch (cause) {
+    if (isLocked(cause)) {
+      const message = `The index in ${folder} is in use by another database`
+      throw new ManyhandsError('STORE_LOCKED', message, { cause })
+    }
     await rm(folder, { recursive: true, force: true })
     return new LevelStore(folder, await openLevel(folder))
   }
+}
+
+function isLocked(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause && cause.code === 'LEVEL_LOCKED'
 }
 
 async function openLevel(folder: string): Promise<Level> {
