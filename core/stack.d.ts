@@ -266,6 +266,9 @@ declare module 'hyperbee2/lib/tree.js' {
 declare module 'hyperbee2/lib/compression.js' {
   import type { Pointer } from 'hyperbee2/lib/tree.js'
 
+  export const OP_SET: number
+  export const OP_INSERT: number
+  export const OP_DEL: number
   export const OP_COHORT: number
 
   export class DeltaOp<P> {

@@ -6,6 +6,9 @@
  * stamps are clamped on the way to never fall (never rise, in reverse), which is the greedy merge. Where a log's stamps do fall,
  * the reverse order is therefore not the mirror image: finding that would take reading everything first.
  *
+ * A block of another device's log may hold what no tree ever led to: an entry is shown only if the tree at the end of its batch
+ * says the same. Where that was cleared since, the block is believed.
+ *
  * Blocks are read as batches are asked for, a few and then more at a time. Held in memory is one batch of each log, of a batch
  * of thousands of blocks a part of it.
  */
@@ -13,11 +16,14 @@ import b4a from 'b4a'
 import { compareStamps, type CoreLength, type Stamp } from '../clock/index.ts'
 import {
   isInRange,
+  placeOf,
+  TreeRefusal,
   type LogReader,
   type ReadOptions,
   type TreeRange,
   type WrittenBlock
 } from '../core/index.ts'
+import { isManyhandsError } from '../errors.ts'
 import type { Cursor } from './cursor.ts'
 import { mergeSorted, type Group } from './merge.ts'
 import type { Refusals } from './refusals.ts'
@@ -49,6 +55,11 @@ interface WrittenBatch {
   readonly order: Stamp
   readonly items: readonly Written[]
 }
+
+/** What a full reader does not hold, nobody can give it. */
+const HERE: ReadOptions = { wait: false }
+
+const NONE: ReadonlySet<string> = new Set()
 
 /** One storage read, or one round trip, for so many blocks. */
 const MAX_BLOCKS_AT_ONCE = 64
@@ -202,7 +213,7 @@ class LogHistory implements Cursor<WrittenBatch> {
     const batches: WrittenBatch[] = []
     while (batches.length === 0 && (this.#start < this.#end || this.#open.length > 0)) {
       for (const blocks of await this.#nextBlocks(size)) {
-        const batch = this.#batchOf(blocks)
+        const batch = await this.#batchOf(blocks)
         if (batch !== null) batches.push(batch)
       }
     }
@@ -255,8 +266,9 @@ class LogHistory implements Cursor<WrittenBatch> {
     return last !== undefined && this.#range.reverse === true && last.batch === last.seq
   }
 
-  #batchOf(blocks: readonly WrittenBlock[]): WrittenBatch | null {
-    const items = blocks.flatMap((block) => this.#itemsOf(block))
+  async #batchOf(blocks: readonly WrittenBlock[]): Promise<WrittenBatch | null> {
+    const linked = await this.#linkedKeys(blocks)
+    const items = blocks.flatMap((block) => this.#itemsOf(block, linked))
     const [first, ...others] = items.map(({ written }) => written.said.stamp)
     if (first === undefined) return null
     const direction = this.#range.reverse === true ? -1 : 1
@@ -270,14 +282,37 @@ class LogHistory implements Cursor<WrittenBatch> {
     return { core: this.#part.core, seq, order: this.#order, items }
   }
 
-  #itemsOf({ entries }: WrittenBlock): readonly Written[] {
+  #itemsOf({ entries }: WrittenBlock, linked: ReadonlySet<string> | null): readonly Written[] {
     return entries.flatMap((entry) => {
       if (!isInRange(entry.key, this.#range)) return []
+      if (linked?.has(placeOf(entry.seq, entry.offset)) === false) {
+        this.#refusals.add(this.#log.id, 'unlinked-entry', entry.seq)
+        return []
+      }
       const said = this.#view.read(this.#part, entry)
       if (typeof said === 'string' || said.isUnknownType || this.#isCarried(said)) return []
       const written = this.#view.decode(said)
       return written === null ? [] : [{ key: entry.key, written }]
     })
+  }
+
+  /** Where keys stand that the tree at the end of their batch leads to; null where that is not asked, or cannot be. */
+  async #linkedKeys(blocks: readonly WrittenBlock[]): Promise<ReadonlySet<string> | null> {
+    const isShown = blocks.some(({ entries }) =>
+      entries.some(({ key }) => isInRange(key, this.#range))
+    )
+    if (this.#part.isOwn || !isShown) return null
+    const start = blocks.reduce((least, { seq }) => Math.min(least, seq), Infinity)
+    const end = blocks[0]?.end ?? 0
+    if (end > this.#part.tree.length) return NONE
+    try {
+      return await this.#log.linkedKeys(start, end, this.#log.isSparse ? this.#read : HERE)
+    } catch (error) {
+      if (error instanceof TreeRefusal) return NONE
+      const isGone = !this.#log.isSparse && isManyhandsError(error, 'BLOCK_UNAVAILABLE')
+      if (isGone || isManyhandsError(error, 'VERSION_UNAVAILABLE')) return null
+      throw error
+    }
   }
 
   /** Written earlier, and only carried on since: told where it was written, unless that is gone. */

@@ -8,6 +8,8 @@ export type RefusalReason =
   | EntryRefusal
   /** The entry claims to have been written where its writer has not written. */
   | 'position-invalid'
+  /** The entry stands in a block, but in no tree: nobody who reads the database has ever seen it. */
+  | 'unlinked-entry'
   /** The log declares blocks as cleared that it stands on, or declares nonsense. */
   | 'cleared-untrue'
   /** The value is not one canonical value. */

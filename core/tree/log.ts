@@ -12,6 +12,7 @@ import { ManyhandsError } from '../../errors.ts'
 import { wholeBatches } from './batches.ts'
 import { ClearedLog, type ClearingHooks } from './cleared.ts'
 import { TreeContext } from './context.ts'
+import { linkedKeys } from './linked.ts'
 import { isIn } from './ranges.ts'
 import { blockSizes, reachableBlocks } from './reach.ts'
 import { TreeRefusal } from './refusal.ts'
@@ -213,6 +214,16 @@ export class LogReader {
   written(start: number, end: number, options: ReadOptions): Promise<readonly WrittenBlock[]> {
     const context = this.#writer?.context ?? this.#context
     return readWritten(context, start, end, !this.#sparse, options)
+  }
+
+  /** @see linkedKeys in linked.ts; none where the log is shorter */
+  async linkedKeys(
+    start: number,
+    length: number,
+    options: ReadOptions
+  ): Promise<ReadonlySet<string>> {
+    if (length > this.#core.length) return new Set()
+    return linkedKeys(this.#writer?.context ?? this.#context, start, length, options)
   }
 
   /**

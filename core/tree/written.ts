@@ -1,7 +1,7 @@
 /**
  * What single blocks wrote, in the order of the log: history. A view is read from trees, which say what holds; here the blocks
  * themselves are asked what they brought. An entry that a hostile writer puts into a block without hanging it into its tree is
- * shown here, too: it was written.
+ * given here, too: whoever shows it asks the tree of its batch first.
  */
 import SessionConfig from 'hyperbee2/lib/session-config.js'
 import type { BlockKey } from 'hyperbee2/lib/encoding.js'
@@ -11,12 +11,19 @@ import type { TreeEntry } from './cursor.ts'
 import { TreeRefusal } from './refusal.ts'
 import type { ReadOptions } from './snapshot.ts'
 
+export interface WrittenEntry extends TreeEntry {
+  /** Its place among the keys of its block. */
+  readonly offset: number
+}
+
 /** One block. The blocks of one batch have one `batch`. */
 export interface WrittenBlock {
   readonly seq: number
   /** The first block of its batch. */
   readonly batch: number
-  readonly entries: readonly TreeEntry[]
+  /** The length at which its batch ends. */
+  readonly end: number
+  readonly entries: readonly WrittenEntry[]
   /** Why it cannot be read, if it is no block of a tree. */
   readonly refusal: TreeRefusal | null
 }
@@ -48,13 +55,16 @@ async function readBlock(
 ): Promise<WrittenBlock | null> {
   try {
     const { keys, batch } = await context.getBlock(seq, 0, config)
-    const read = (keys ?? []).map((key) =>
-      readEntry(context, key, seq, config).catch((error: unknown) => nullIfCleared(error, isHeld))
+    const read = (keys ?? []).map((key, offset) =>
+      readEntry(context, key, { seq, offset }, config).catch((error: unknown) =>
+        nullIfCleared(error, isHeld)
+      )
     )
     const entries = (await Promise.all(read)).filter((entry) => entry !== null)
-    return { seq, batch: seq - batch.start, entries, refusal: null }
+    return { seq, batch: seq - batch.start, end: seq + batch.end + 1, entries, refusal: null }
   } catch (error) {
-    if (error instanceof TreeRefusal) return { seq, batch: seq, entries: [], refusal: error }
+    if (error instanceof TreeRefusal)
+      return { seq, batch: seq, end: seq + 1, entries: [], refusal: error }
     return nullIfCleared(error, isHeld)
   }
 }
@@ -68,13 +78,14 @@ function nullIfCleared(error: unknown, isHeld: boolean): null {
 async function readEntry(
   context: TreeContext,
   { key, value, valuePointer }: BlockKey,
-  seq: number,
+  at: Pick<WrittenEntry, 'seq' | 'offset'>,
   config: SessionConfig
-): Promise<TreeEntry> {
-  if (value !== null) return { key, value, seq }
+): Promise<WrittenEntry> {
+  const { seq } = at
+  if (value !== null) return { key, value, ...at }
   if (valuePointer === null) throw new TreeRefusal('malformed-block', seq)
   const { values } = await context.getBlock(valuePointer.seq, 0, config)
   const far = values?.[valuePointer.offset]
   if (far === undefined) throw new TreeRefusal('malformed-block', seq)
-  return { key, value: far, seq }
+  return { key, value: far, ...at }
 }

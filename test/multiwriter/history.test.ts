@@ -260,6 +260,39 @@ inPeers(
   }
 )
 
+inPeers(
+  2,
+  'history: what no tree of a complete batch leads to is counted and not shown',
+  async (peers) => {
+    const [one, other] = [peers.at(0), peers.at(1)]
+    const key = (name: string) => ({ key: dbKey(name), value: entryOf(name) })
+    const leaf = (...at: readonly (readonly [number, number])[]) => ({
+      keys: at.map(([seq, offset]) => ({ seq, offset }))
+    })
+    // Beside what is linked, in a node that the root does not lead to, and in a block without a tree.
+    await other.core.append([
+      forgeBlock(0, { keys: [key('a'), key('b')], nodes: [leaf([0, 0])] }),
+      forgeBlock(1, { keys: [key('c'), key('d')], nodes: [leaf([0, 0], [1, 0]), leaf([1, 1])] }),
+      forgeBlock(2, { keys: [key('e')], batch: { start: 0, end: 1 } }),
+      forgeBlock(3, { nodes: [leaf([0, 0], [1, 0])], batch: { start: 1, end: 0 } }),
+      // It says that it ends where the batch behind it does.
+      forgeBlock(4, { keys: [key('f')], batch: { start: 0, end: 1 } }),
+      forgeBlock(5, { keys: [key('g')], nodes: [leaf([0, 0], [1, 0], [5, 0])] }),
+      // What it hangs it into is not complete.
+      forgeBlock(6, { keys: [key('h')], nodes: [leaf([6, 0])], batch: { start: 0, end: 2 } })
+    ])
+    one.hide(other)
+    one.show(other)
+    await until(async () => (await shortHistory(one.db)).length > 0)
+    assert.equal(await shortHistory(one.db), ['aa', 'cc', 'gg'])
+    assert.equal(await shortHistory(one.db, { reverse: true }), ['gg', 'cc', 'aa'])
+    assert.equal(
+      (await collect(one.db.createReadStream())).map((entry) => entry.key),
+      ['a', 'c', 'g']
+    )
+  }
+)
+
 inPeers(2, 'history: stamps that fall in a log do not change its order', async (peers) => {
   const [one, other] = [peers.at(0), peers.at(1)]
   const log = new TreeWriter(other.core)
