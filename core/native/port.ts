@@ -131,8 +131,22 @@ function pipeOf(folder: string): string {
   return `\\\\.\\pipe\\manyhands-${id}`
 }
 
+/** A client that asks so much at once, every stream that it may have included, is heard again when it has been answered. */
+const MAX_UNANSWERED = 2048
+
+/** So many bytes of answers wait for a client that does not read; then it is heard no more until it does. */
+const MAX_UNSENT_BYTES = 16 * 1024 * 1024
+
 function wireOf(socket: net.Socket): SocketWire {
-  const reader = new FrameReader(() => socket.destroy())
+  let unanswered = 0
+  // Whoever only asks is never held up: both sides might wait for each other.
+  const mayGoOn = () =>
+    unanswered === 0 || (unanswered < MAX_UNANSWERED && socket.writableLength < MAX_UNSENT_BYTES)
+  const goOn = () => {
+    reader.goOn()
+    if (mayGoOn()) socket.resume()
+  }
+  const reader = new FrameReader(() => socket.destroy(), mayGoOn)
   const writer = new FrameWriter(
     (frame) =>
       new Promise((resolve, reject) => {
@@ -145,9 +159,18 @@ function wireOf(socket: net.Socket): SocketWire {
     socket.end()
     setTimeout(() => socket.destroy(), LINGER_MS).unref()
   }
-  socket.on('data', (chunk) => reader.push(chunk))
+  socket.on('data', (chunk) => {
+    reader.push(chunk)
+    if (!mayGoOn()) socket.pause()
+  })
+  socket.on('drain', goOn)
   socket.on('error', () => {}) // what failed ends the connection, which is said by 'close'
   socket.on('end', close)
   socket.on('close', () => reader.end())
+  reader.onrequest = () => unanswered++
+  writer.onanswer = () => {
+    unanswered--
+    goOn()
+  }
   return { reader, writer, trust: () => reader.trust(), close }
 }

@@ -17,16 +17,28 @@ const HEADER_BYTES = 4
 /** Collects what arrives and hands out whole messages. */
 export class FrameReader extends AbstractMessageReader {
   readonly #onbad: () => void
+  readonly #mayGoOn: () => boolean
   #limit = GREETING_BYTES
+  /** Called before a message that has to be answered is handed out. */
+  onrequest: () => void = () => {}
   #chunks: Uint8Array[] = []
   #bytes = 0
   #ended = false
   #callback: ((message: Message) => void) | null = null
 
-  /** @param onbad called once, for what is no frame */
-  constructor(onbad: () => void) {
+  /**
+   * @param onbad called once, for what is no frame
+   * @param mayGoOn asked before each message: false holds it back until `goOn` is called
+   */
+  constructor(onbad: () => void, mayGoOn: () => boolean = () => true) {
     super()
     this.#onbad = onbad
+    this.#mayGoOn = mayGoOn
+  }
+
+  /** Hands out what was held back, as far as that is allowed now. */
+  goOn(): void {
+    if (!this.#ended) this.#drain()
   }
 
   trust(): void {
@@ -55,9 +67,12 @@ export class FrameReader extends AbstractMessageReader {
   #drain(): void {
     try {
       for (;;) {
-        const frame = this.#callback === null ? null : this.#take()
+        const isHeld = this.#callback === null || !this.#mayGoOn()
+        const frame = isHeld ? null : this.#take()
         if (frame === null) return
-        this.#callback?.(messageOf(frame))
+        const message = messageOf(frame)
+        if (isAsking(message)) this.onrequest()
+        this.#callback?.(message)
       }
     } catch {
       this.#chunks = []
@@ -93,10 +108,17 @@ export class FrameReader extends AbstractMessageReader {
   }
 }
 
+/** A message that has to be answered. */
+function isAsking(message: Message): boolean {
+  return 'id' in message && 'method' in message
+}
+
 /** Writes messages as frames; the promise of a write is kept when the stream has taken it. */
 export class FrameWriter extends AbstractMessageWriter {
   readonly #write: (frame: Uint8Array) => Promise<void>
   readonly #end: () => void
+  /** Called when the stream has taken a message that asks for nothing. */
+  onanswer: () => void = () => {}
 
   constructor(write: (frame: Uint8Array) => Promise<void>, end: () => void) {
     super()
@@ -110,6 +132,7 @@ export class FrameWriter extends AbstractMessageWriter {
     const header = new Uint8Array(HEADER_BYTES)
     new DataView(header.buffer).setUint32(0, body.byteLength)
     await this.#write(b4a.concat([header, body])).catch(() => {})
+    if (!isAsking(message)) this.onanswer()
   }
 
   end(): void {

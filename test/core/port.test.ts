@@ -9,7 +9,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { connectPort } from '../../core/native/index.ts'
 import { openDevice } from '../../index.ts'
-import { tempFolder } from '../support/devices.ts'
+import { tempFolder, until } from '../support/devices.ts'
 import { serveDevice } from '../support/port.ts'
 import { seededRandom } from '../support/random.ts'
 import { within } from '../support/within.ts'
@@ -99,6 +99,39 @@ test('port: nonsense ends the connection it came on, and no other', async () => 
     await within(5000, once(socket, 'close')).catch(() => assert.unreachable(what))
   }
   assert.is((await port.call('device/info', {})).id, device.id)
+  await close()
+})
+
+test('port: a client that asks without end and reads nothing is held up, and others are served', async () => {
+  const { device, folder, connect, close } = await serveDevice()
+  const port = await connect()
+  const { address } = await device.createSpace()
+  await port.call('db/write', {
+    space: address,
+    writes: [{ key: 'k', value: 'x'.repeat(100_000) }]
+  })
+  const socket = net.connect(join(folder, 'port'))
+  socket.on('error', () => {})
+  socket.pause()
+  socket.write(HELLO)
+  const params = [{ space: address, key: 'k' }]
+  const asked = 20_000 // some 2 GB of answers
+  for (let id = 2; id < asked; id++)
+    socket.write(frame({ jsonrpc: '2.0', id, method: 'db/get', params }))
+  const before = process.memoryUsage.rss()
+  let most = 0
+  for (let round = 0; round < 200; round++) {
+    assert.is((await within(5000, port.call('device/info', {}))).id, device.id)
+    most = Math.max(most, process.memoryUsage.rss() - before)
+  }
+  assert.ok(socket.writableLength > 0, 'it is held up')
+  assert.ok(most < 600 * 1024 * 1024, `${most} bytes more`)
+  // It reads: all is answered.
+  let bytes = 0
+  socket.on('data', (chunk: Buffer) => (bytes += chunk.byteLength))
+  socket.resume()
+  await until(() => bytes > 3000 * 100_000, { timeout: 30_000 })
+  socket.destroy()
   await close()
 })
 
