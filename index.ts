@@ -6,7 +6,13 @@ import {
   swarm,
   type SwarmOptions
 } from './core/native/index.ts'
-import { MemoryNetwork, type Durability, type TransportFactory } from './core/index.ts'
+import {
+  MemoryNetwork,
+  type Durability,
+  type Progress,
+  type TransportFactory,
+  type Work
+} from './core/index.ts'
 import { checkOptions, invalid } from './errors.ts'
 import { Device, PortHost, SharedNetwork } from './multiwriter/index.ts'
 
@@ -97,13 +103,17 @@ export async function openDevice(options: OpenDeviceOptions): Promise<Device> {
 
 /** Lets other processes of this user work through the device, until it closes. */
 async function serveDevice(device: Device, storage: string): Promise<void> {
-  const host = new PortHost({ device, network: new SharedNetwork(device, swarm) })
+  const host = new PortHost({
+    device,
+    network: new SharedNetwork(device, swarm),
+    now: () => performance.now()
+  })
   host.serve(await listenPort(storage, (wire) => host.accept(wire)))
   device.use(host)
 }
 
 export { MemoryNetwork, openIndexStore, swarm }
-export type { Durability, SwarmOptions, TransportFactory }
+export type { Durability, Progress, SwarmOptions, TransportFactory, Work }
 export { ManyhandsError, isManyhandsError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'
 export type { Stamp } from './clock/index.ts'

@@ -1,4 +1,4 @@
-/** Arguments that are numbers or lists. */
+/** Numbers: as arguments, and as people read them. */
 import { InvalidArgumentError } from 'commander'
 
 export function seconds(text: string): number {
@@ -14,4 +14,25 @@ export function count(text: string): number {
 
 export function collect(text: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), text]
+}
+
+/** `1 key`, `2,000 keys`. @param noun one of them */
+export function counted(number: number, noun: string): string {
+  const plural =
+    noun.endsWith('y') && !/[aeo]y$/.test(noun) ? `${noun.slice(0, -1)}ies` : `${noun}s`
+  return `${number.toLocaleString('en')} ${number === 1 ? noun : plural}`
+}
+
+/** `1 was`, `2 were`. */
+export function verb(number: number): string {
+  return number === 1 ? 'was' : 'were'
+}
+
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB']
+
+/** `12.3 MB`. */
+export function bytesText(bytes: number): string {
+  const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), UNITS.length - 1)
+  const number = bytes / 1000 ** power
+  return `${power === 0 ? number : number.toFixed(1)} ${UNITS[power]}`
 }

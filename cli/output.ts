@@ -1,7 +1,9 @@
 /** What a command prints: results on stdout, everything else on stderr; colours and progress for people at a terminal only. */
 import { styleText } from 'node:util'
 import progress from 'cli-progress'
+import type { Progress as Step } from '../core/index.ts'
 import { PipeClosed } from './exit.ts'
+import { bytesText, counted } from './numbers.ts'
 import type { Host, Sink } from './host.ts'
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
@@ -95,9 +97,9 @@ export class Output {
     return this.#hasColour(this.#err) ? styleText(style, text) : text
   }
 
-  /** A bar on stderr, once the work has taken a second. */
-  progress(what: string, total: number): Progress {
-    return new Progress(what, total, this.#err)
+  /** On stderr, once the work has taken a second: a bar, or a count where nobody knows of how many. */
+  progress(): Progress {
+    return new Progress(this.#err)
   }
 
   #hasColour(stream: Sink): boolean {
@@ -107,38 +109,50 @@ export class Output {
 }
 
 export class Progress {
-  readonly #bar: progress.SingleBar | null
-  readonly #total: number
+  readonly #stream: Sink
   readonly #startedAt = performance.now()
-  #isShown = false
+  #bar: progress.SingleBar | null = null
+  /** What the bar was made for. */
+  #shape = ''
 
-  constructor(what: string, total: number, stream: Sink) {
-    this.#total = total
-    const format = `${what} {bar} {percentage}% {note}`
-    this.#bar =
-      stream.isTTY === true
-        ? new progress.SingleBar({
-            format,
-            barsize: 24,
-            hideCursor: true,
-            clearOnComplete: true,
-            stream
-          })
-        : null
+  constructor(stream: Sink) {
+    this.#stream = stream
   }
 
-  update(done: number, note = ''): void {
-    if (this.#bar === null) return
-    if (!this.#isShown && performance.now() - this.#startedAt < PROGRESS_AFTER) return
-    if (!this.#isShown) this.#bar.start(Math.max(1, this.#total), 0, { note })
-    this.#isShown = true
-    this.#bar.update(done, { note })
+  /** @param note said behind the bar, instead of the number */
+  show({ task, done, total = 0, unit }: Step, note?: string): void {
+    if (this.#stream.isTTY !== true) return
+    if (performance.now() - this.#startedAt < PROGRESS_AFTER) return
+    const shape = `${task} ${total > 0}`
+    if (this.#bar === null || shape !== this.#shape) this.#begin(task, total)
+    this.#shape = shape
+    if (total > 0) this.#bar?.setTotal(total)
+    this.#bar?.update(done, { note: note ?? amount(done, unit) })
   }
 
   stop(): void {
-    if (this.#isShown) this.#bar?.stop()
-    this.#isShown = false
+    this.#bar?.stop()
+    this.#bar = null
   }
+
+  #begin(task: string, total: number): void {
+    this.stop()
+    this.#bar = new progress.SingleBar({
+      format: total > 0 ? `${task} {bar} {percentage}%  {note}` : `${task}  {note}`,
+      barsize: 24,
+      hideCursor: true,
+      clearOnComplete: true,
+      stream: this.#stream
+    })
+    this.#bar.start(Math.max(1, total), 0, { note: '' })
+  }
+}
+
+const ONE = { entries: 'entry', blocks: 'block', keys: 'key', logs: 'log' } as const
+
+function amount(done: number, unit: Step['unit']): string {
+  if (done === 0) return '…'
+  return unit === 'bytes' ? bytesText(done) : counted(Math.floor(done), ONE[unit])
 }
 
 /** A key or name as it is, unless it would do something to a terminal. */

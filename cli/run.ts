@@ -2,9 +2,11 @@
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { Work } from '../core/index.ts'
 import type { DevicePort, Where } from '../multiwriter/index.ts'
 import { CliError, EXIT, usage } from './exit.ts'
 import type { Host } from './host.ts'
+import { counted } from './numbers.ts'
 import type { Output } from './output.ts'
 import { openSession, type Session, type SessionOptions } from './session.ts'
 
@@ -56,6 +58,16 @@ export class Run {
       if (signal.aborted) onabort()
       task.then(resolve, reject).finally(() => signal.removeEventListener('abort', onabort))
     })
+  }
+
+  /** What takes long ends at Ctrl-C, and after a second shows how far it is. */
+  async long<T>(task: (work: Work) => Promise<T>): Promise<T> {
+    const bar = this.output.progress()
+    try {
+      return await task({ signal: this.signal, onprogress: (progress) => bar.show(progress) })
+    } finally {
+      bar.stop()
+    }
   }
 
   /** The device, whoever owns its store. */
@@ -116,7 +128,7 @@ export class Run {
     const session = this.#session
     if (session !== null && session.guests > 0 && !this.isInterrupted) {
       this.output.note(
-        `Waiting for ${session.guests} other command(s) to finish; Ctrl-C ends them.`
+        `Waiting for ${counted(session.guests, 'other command')} to finish; Ctrl-C ends ${session.guests === 1 ? 'it' : 'them'}.`
       )
       await session.drain()
     }

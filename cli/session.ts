@@ -71,7 +71,11 @@ async function ownSession(options: SessionOptions): Promise<Session> {
     ...(create?.name === undefined ? {} : { name: create.name }),
     ...(passphrase === undefined ? {} : { passphrase })
   })
-  const context = { device, network: new SharedNetwork(device, swarm) }
+  const context = {
+    device,
+    network: new SharedNetwork(device, swarm),
+    now: () => performance.now()
+  }
   const host = new PortHost(context)
   device.use(host)
   if (serve) {

@@ -2,6 +2,8 @@
 
 export { hash, keyedHash, randomBytes } from './crypto.ts'
 
+export type { Progress, Work } from './progress.ts'
+
 export type { default as Hypercore } from 'hypercore'
 
 export { OwnLog } from './store.ts'

@@ -74,7 +74,12 @@ declare module 'hypercore' {
       readonly bitfield: { findFirst(value: boolean, position: number): number }
       readonly state: {
         readonly storage: {
-          read(): { getBlock(seq: number): Promise<Uint8Array | null>; tryFlush(): void }
+          read(): {
+            getBlock(seq: number): Promise<Uint8Array | null>
+            /** Of a block, at twice its number. */
+            getTreeNode(index: number): Promise<TreeNodeHash | null>
+            tryFlush(): void
+          }
         }
       }
       readonly replicator: Replicator
@@ -110,6 +115,8 @@ declare module 'hypercore' {
     readonly remoteSynced: boolean
     readonly remoteLength: number
     readonly remoteContiguousLength: number
+    /** Blocks it has told of one by one. */
+    readonly remoteBitfield: { get(seq: number): boolean }
     signalUpgrade(): void
   }
 
@@ -427,6 +434,14 @@ declare module 'sodium-universal' {
 declare module 'fs-native-extensions' {
   const fsx: { tryLock(fd: number): boolean; unlock(fd: number): void }
   export default fsx
+}
+
+declare module 'hypercore-crypto' {
+  const hypercoreCrypto: {
+    /** What a block hashes to in a core's tree. */
+    data(block: Uint8Array): Uint8Array
+  }
+  export default hypercoreCrypto
 }
 
 declare module 'z32' {

@@ -8,6 +8,7 @@ import { ManyhandsError } from '../errors.ts'
 import type { BlockRange } from './tree/ranges.ts'
 import { TreeWriter, type TreePut } from './tree/writer.ts'
 import type { OrderedStore } from './ordered-store.ts'
+import type { Work } from './progress.ts'
 import { deriveKeyPair } from './crypto.ts'
 
 /** How far an acknowledged write is safe. */
@@ -76,7 +77,7 @@ export interface DeviceStore extends AsyncDisposable {
    * One archive of all spaces and logs, in pieces; what is restored of it is a new device.
    * @param passphrase wraps the keys of the spaces, null leaves them open; the data is not encrypted either way
    */
-  backup(options: { readonly passphrase: string | null }): AsyncIterable<Uint8Array>
+  backup(options: { readonly passphrase: string | null } & Work): AsyncIterable<Uint8Array>
   /** Waits for appends under way. Idempotent. Nothing keeps the process alive afterwards. */
   close(): Promise<void>
 }

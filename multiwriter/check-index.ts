@@ -4,7 +4,7 @@
  * xor of their hashes: one pass over each side, and memory stays flat.
  */
 import b4a from 'b4a'
-import { hash, TreeRefusal } from '../core/index.ts'
+import { hash, TreeRefusal, type Work } from '../core/index.ts'
 import { isManyhandsError } from '../errors.ts'
 import { iterate, type Cursor } from './cursor.ts'
 import { splitKey } from './keyspace.ts'
@@ -32,6 +32,11 @@ export interface RowSource {
   onrow(said: IndexSaid): void
 }
 
+const TASK = 'checking the index'
+
+/** So many keys between two words of progress. */
+const KEYS_PER_REPORT = 1024
+
 /** So many differences are told one by one. */
 const MAX_TOLD = 5
 
@@ -53,13 +58,18 @@ export class SetHash {
 }
 
 /** What differs, in a sentence each: the first few keys, and how many in all. Closes the cursors. */
-export async function compareRows(source: RowSource, signal?: AbortSignal): Promise<string[]> {
+export async function compareRows(
+  source: RowSource,
+  { signal, onprogress }: Work = {}
+): Promise<string[]> {
   const { rows, trees, numbers } = source
   const told: string[] = []
   let count = 0
+  let done = 0
   const merged = mergeSorted([rows, ...trees], { compare: (a, b) => b4a.compare(a.key, b.key) })
   for await (const group of iterate(merged)) {
     signal?.throwIfAborted()
+    if (++done % KEYS_PER_REPORT === 0) onprogress?.({ task: TASK, done, unit: 'keys' })
     const { row, logs } = sidesOf(group, numbers)
     if (row !== null) source.onrow(row)
     const difference = differenceOf(

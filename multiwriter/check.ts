@@ -10,7 +10,8 @@ import {
   type DeviceStore,
   type LogReader,
   type OwnLog,
-  type ReadOptions
+  type ReadOptions,
+  type Work
 } from '../core/index.ts'
 import { decodeEntry, decodeValue, type Position } from '../crdt/index.ts'
 import { iterate } from './cursor.ts'
@@ -70,36 +71,19 @@ export interface Finding {
   readonly next: string
 }
 
-export interface CheckProgress {
-  /** The log that is walked. */
-  readonly writer: string
-  /** Entries of it so far. */
-  readonly entries: number
-  /** Logs that are done, of so many. */
-  readonly logs: number
-  readonly totalLogs: number
-}
-
-export interface CheckOptions {
-  /** Called about every thousand entries, and after each log. */
-  readonly onprogress?: (progress: CheckProgress) => void
-  /** Stops with the signal's reason. */
-  readonly signal?: AbortSignal
-}
-
 export interface CheckParts {
   readonly store: DeviceStore
   readonly union: Union
   readonly own: OwnLog
   readonly refusals: Refusals
   /** Compares the local index, if there is one, with the logs: what differs, in one sentence each. */
-  readonly checkIndex: (signal?: AbortSignal) => Promise<readonly string[]>
+  readonly checkIndex: (work: Work) => Promise<readonly string[]>
 }
 
 /** Everything that is wrong, worst first; [] for a sound space. */
 export async function checkSpace(
   parts: CheckParts,
-  { onprogress, signal }: CheckOptions
+  { onprogress, signal }: Work
 ): Promise<readonly Finding[]> {
   const { store, union, own, refusals, checkIndex } = parts
   const found: Finding[] = []
@@ -107,16 +91,18 @@ export async function checkSpace(
   const lost = await store.checkLog(own)
   if (lost !== null) found.push(finding('high-water', null, lost))
   const view = await union.view(HERE)
-  const totalLogs = view.parts.length
-  for (const [logs, part] of view.parts.entries()) {
+  let done = 0
+  const onentries = (count: number) => {
+    done += count
+    onprogress?.({ task: 'checking logs', done, unit: 'entries' })
+  }
+  for (const part of view.parts) {
     const log = union.log(part.core)
     if (log === null) continue
-    const report = (entries: number, isDone = false) =>
-      onprogress?.({ writer: part.writer, entries, logs: isDone ? logs + 1 : logs, totalLogs })
-    found.push(...missingBlocks(log, part), ...(await checkTree(log, part, report, signal)))
+    found.push(...missingBlocks(log, part), ...(await checkTree(log, part, onentries, signal)))
   }
   found.push(...refusals.list().map(refusalFinding))
-  for (const message of await checkIndex(signal))
+  for (const message of await checkIndex({ signal, onprogress }))
     found.push(finding('index-differs', null, message))
   return found.sort((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity))
 }
@@ -143,7 +129,7 @@ const ENTRIES_PER_REPORT = 1024
 async function checkTree(
   log: LogReader,
   part: Part,
-  report: (entries: number, isDone?: boolean) => void,
+  onentries: (count: number) => void,
   signal: AbortSignal | undefined
 ): Promise<readonly Finding[]> {
   const tally = new Tally(part)
@@ -155,14 +141,14 @@ async function checkTree(
       entries++
       if (entries % ENTRIES_PER_REPORT !== 0) continue
       signal?.throwIfAborted()
-      report(entries)
+      onentries(ENTRIES_PER_REPORT)
     }
   } catch (error) {
     signal?.throwIfAborted()
     const broken = brokenTree(error, log, part)
     if (broken !== null) return [broken, ...tally.findings()]
   }
-  report(entries, true)
+  onentries(entries % ENTRIES_PER_REPORT)
   return tally.findings()
 }
 

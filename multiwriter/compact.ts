@@ -6,12 +6,12 @@
  */
 import type { HybridLogicalClock } from '../clock/index.ts'
 import { invalid } from '../errors.ts'
-import type { DeviceStore, LogReader, OwnLog } from '../core/index.ts'
+import type { DeviceStore, LogReader, OwnLog, Work } from '../core/index.ts'
 import { clearOwnBlocks } from './rewrite.ts'
 import type { Union } from './union.ts'
 import type { WriteQueue } from './write-queue.ts'
 
-export interface CompactOptions {
+export interface CompactOptions extends Work {
   /** 'keep' (default): every version stays. 'drop': this device's log keeps its newest state only. */
   readonly history?: 'keep' | 'drop'
 }
@@ -34,7 +34,7 @@ export interface CompactParts {
 
 export async function compactSpace(
   parts: CompactParts,
-  { history = 'keep' }: CompactOptions
+  { history = 'keep', ...work }: CompactOptions
 ): Promise<CompactReport> {
   if (history !== 'keep' && history !== 'drop') invalid('history', "'keep' or 'drop'", history)
   const { store, union, own, queue } = parts
@@ -42,20 +42,30 @@ export async function compactSpace(
   const before = await store.bytes()
   const log = union.log(own.core.key)
   const blocks =
-    history === 'drop' && log !== null ? await queue.alone(() => dropHistory(parts, log)) : 0
+    history === 'drop' && log !== null ? await queue.alone(() => dropHistory(parts, log, work)) : 0
   // What any log declares and is still here: a process may have been killed in between.
-  for (const { clearing } of union.logs()) await clearing?.clear()
+  for (const { clearing } of union.logs()) {
+    work.signal?.throwIfAborted()
+    await clearing?.clear()
+  }
+  work.signal?.throwIfAborted()
+  // One call of the database's, which says nothing until it is done.
+  work.onprogress?.({ task: 'rewriting the files', done: 0, unit: 'bytes' })
   await store.compact()
   return { before, after: await store.bytes(), blocks }
 }
 
 /** @returns how many blocks went */
-async function dropHistory({ own, clock }: CompactParts, log: LogReader): Promise<number> {
+async function dropHistory(
+  { own, clock }: CompactParts,
+  log: LogReader,
+  work: Work
+): Promise<number> {
   const { length } = own.core
-  const held = (await log.blockSizes()).map((size) => size !== null)
-  const needed = await log.reachableBlocks(length)
+  const held = (await log.blockSizes(work)).map((size) => size !== null)
+  const needed = await log.reachableBlocks(length, work)
   // Nothing but live blocks: writing them anew would win nothing.
   if (held.every((isHeld, seq) => !isHeld || needed.has(seq))) return 0
-  await clearOwnBlocks(log, own, clock, [{ start: 0, end: length }])
+  await clearOwnBlocks(log, own, clock, [{ start: 0, end: length }], work)
   return held.filter(Boolean).length
 }

@@ -9,13 +9,15 @@ import {
   type SpaceRecord,
   type SpaceSecrets,
   type Transport,
-  type TransportFactory
+  type TransportFactory,
+  type Work
 } from '../core/index.ts'
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import type { Value } from '../crdt/index.ts'
 import { Connections } from './connections.ts'
 import { checkMode, type ReadMode } from './indexed-reads.ts'
 import { decodeLink } from './link.ts'
+import { checkWork, WORK_OPTIONS } from './options.ts'
 import { foreign, type LinkPlace, type OpenLinkOptions } from './open-link.ts'
 import { checkReplicate, Space, type RawStream, type ReplicateOptions } from './space.ts'
 import { decodeTicket, isTicket } from './ticket.ts'
@@ -246,12 +248,14 @@ export class Device extends EventEmitter<DeviceEvents> {
    * One verifiable archive of all spaces and their logs, in pieces (docs/FORMAT.md, "Backup"). Restoring it makes a new device.
    * @param passphrase wraps the keys of the spaces; null leaves them open to whoever has the archive. The data is not encrypted.
    */
-  backup(passphrase: string | null): AsyncIterable<Uint8Array> {
+  backup(passphrase: string | null, options: Work = {}): AsyncIterable<Uint8Array> {
     this.#checkOpen()
+    checkOptions('backup', options, WORK_OPTIONS)
+    checkWork(options)
     if (passphrase !== null && (typeof passphrase !== 'string' || passphrase === '')) {
       invalid('passphrase', 'a non-empty string or null', typeof passphrase)
     }
-    return this.#store.backup({ passphrase })
+    return this.#store.backup({ ...options, passphrase })
   }
 
   /** Closes everything that was opened here, in reverse. Idempotent; nothing keeps the process alive afterwards. */

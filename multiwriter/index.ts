@@ -37,7 +37,7 @@ export type {
 } from './multibee.ts'
 export type { EntryWatcher } from './entry-watcher.ts'
 
-export type { CheckOptions, CheckProgress, Finding, FindingCode } from './check.ts'
+export type { Finding, FindingCode } from './check.ts'
 export type { CompactOptions, CompactReport } from './compact.ts'
 export type { PurgeOptions, PurgePeer, PurgeReport } from './purge.ts'
 export type { RepairReport } from './repair.ts'

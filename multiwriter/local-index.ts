@@ -33,7 +33,8 @@ import {
   type TreeChange,
   type TreeEntry,
   type TreeRange,
-  type TreeSnapshot
+  type TreeSnapshot,
+  type Work
 } from '../core/index.ts'
 import { isManyhandsError } from '../errors.ts'
 import { compareRows, isLogFailure, mapCursor, type RowSource } from './check-index.ts'
@@ -188,7 +189,7 @@ export class LocalIndex {
    * Compares everything with the logs, as of now: what differs, in a sentence each; [] for an index that is right. It may be
    * behind them, as far as it says so. Only looks.
    */
-  async check(logOf: LogOf, signal?: AbortSignal): Promise<readonly string[]> {
+  async check(logOf: LogOf, work: Work = {}): Promise<readonly string[]> {
     const opened = this.#turn.then(() => (this.#isClosed ? null : this.#openCheck(logOf)))
     this.#turn = opened.catch(() => {}) // told below
     try {
@@ -196,14 +197,14 @@ export class LocalIndex {
       if (check === null) return []
       try {
         return [
-          ...(await compareRows(check.source, signal)),
-          ...(await check.indexes.differences(signal))
+          ...(await compareRows(check.source, work)),
+          ...(await check.indexes.differences(work.signal))
         ]
       } finally {
         await check.indexes.close()
       }
     } catch (error) {
-      signal?.throwIfAborted()
+      work.signal?.throwIfAborted()
       if (isLogFailure(error)) return [] // which is found by reading the log
       if (!this.#isClosed) this.#distrust()
       return [`It cannot be read: ${error instanceof Error ? error.message : String(error)}`]

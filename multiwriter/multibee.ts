@@ -42,12 +42,15 @@ import { findIndexPath, parseIndexPaths, type IndexPath } from './index-path.ts'
 import { Keyspace, type Range } from './keyspace.ts'
 import {
   checkRead,
+  checkSignal,
+  checkWork,
   historyRead,
   PEEK_OPTIONS,
   RANGE_OPTIONS,
   READ_OPTIONS,
   STREAM_OPTIONS,
   streamRead,
+  WORK_OPTIONS,
   type CasOptions,
   type HistoryStreamOptions,
   type Proposal,
@@ -386,14 +389,14 @@ export class MultiBee<K = string, V = Value, I = V> {
    * Forgets what a key was: clears every earlier value that this device wrote there from its log, and has all devices of the
    * space clear their copies. The present value stays; delete it first to leave none. Versions from before lose what stood in
    * the same blocks.
-   * @example await db.del('secret'); const report = await db.purge('secret', { signal: AbortSignal.timeout(5000) })
+   * @example await db.del('secret'); const report = await db.purge('secret', { until: AbortSignal.timeout(5000) })
    * @throws KEY_INVALID, STORE_ codes
    */
   async purge(key: K, options: PurgeOptions = {}): Promise<PurgeReport> {
     this.#queue() // tells a closed database and a checkout
-    checkOptions('purge', options, ['signal'])
-    if (options.signal !== undefined && !('aborted' in Object(options.signal)))
-      invalid('signal', 'an AbortSignal', options.signal)
+    checkOptions('purge', options, ['until', ...WORK_OPTIONS])
+    checkWork(options)
+    checkSignal('until', options.until)
     const bytes = this.#codec.encodeKey(key)
     const { purge } = this.#engine
     if (purge === null) throw readOnlyError()

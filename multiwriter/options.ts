@@ -1,6 +1,6 @@
 /** The options of reading and writing a database, and what is wrong with given ones. */
 import { checkOptions, invalid } from '../errors.ts'
-import type { ReadOptions } from '../core/index.ts'
+import type { ReadOptions, Work } from '../core/index.ts'
 import type { Entry } from './entry.ts'
 import type { Range } from './keyspace.ts'
 
@@ -85,4 +85,20 @@ export function checkRead({ wait, timeout }: ReadOptions): void {
 function checkLimit(limit: unknown): void {
   if (limit === Infinity || (Number.isSafeInteger(limit) && Number(limit) >= 0)) return
   invalid('limit', 'a non-negative integer', limit)
+}
+
+export const WORK_OPTIONS: readonly string[] = ['signal', 'onprogress']
+
+/** @throws INVALID_ARGUMENT */
+export function checkWork({ signal, onprogress }: Work): void {
+  checkSignal('signal', signal)
+  if (onprogress !== undefined && typeof onprogress !== 'function') {
+    invalid('onprogress', 'a function', onprogress)
+  }
+}
+
+/** @throws INVALID_ARGUMENT */
+export function checkSignal(name: string, signal: unknown): void {
+  if (signal === undefined || signal instanceof AbortSignal) return
+  invalid(name, 'an AbortSignal', signal)
 }

@@ -12,7 +12,8 @@ import {
   joinRanges,
   type LogReader,
   type OwnLog,
-  type TreeEntry
+  type TreeEntry,
+  type Work
 } from '../core/index.ts'
 import { clearOwnBlocks, settleClearing } from './rewrite.ts'
 import type { Union } from './union.ts'
@@ -41,12 +42,13 @@ export interface PurgePeer {
 const CAVEAT =
   'What others have read or copied cannot be recalled, and a device that is offline keeps its copies until it connects.'
 
-export interface PurgeOptions {
+/** Stopped by `signal`, either nothing is done, or what was declared is cleared now or at the next opening. */
+export interface PurgeOptions extends Work {
   /**
-   * With a signal, waits until every device that is connected has cleared its copies, or until it aborts, which is no error:
+   * Waits until every device that is connected has cleared its copies, or until this aborts, which is no error:
    * `AbortSignal.timeout(5000)`. Without, returns when this device is done.
    */
-  readonly signal?: AbortSignal
+  readonly until?: AbortSignal | undefined
 }
 
 export interface PurgeParts {
@@ -64,26 +66,33 @@ export interface PurgeParts {
 export async function purgeKey(
   parts: PurgeParts,
   key: Uint8Array,
-  { signal }: PurgeOptions = {}
+  { until, ...work }: PurgeOptions = {}
 ): Promise<PurgeReport> {
   const { union, own, queue } = parts
   await union.ready()
   const log = union.log(own.core.key)
   if (log === null) throw new TypeError('The own log is not among the writers')
-  const done = await queue.alone(() => clearKey(parts, log, key))
+  const done = await queue.alone(() => clearKey(parts, log, key, work))
   const since = log.clearing?.cleared?.since ?? 0
-  if (signal !== undefined && since > 0) await allConfirmed(parts, since, signal)
+  if (until !== undefined && since > 0) {
+    await allConfirmed(parts, since, anySignal(until, work.signal))
+    work.signal?.throwIfAborted()
+  }
   return {
     ...done,
     peers: parts.peers(since),
-    others: await holders(union, log, key),
+    others: await holders(union, log, key, work),
     caveat: CAVEAT
   }
 }
 
-async function clearKey({ own, clock }: PurgeParts, log: LogReader, key: Uint8Array) {
+function anySignal(a: AbortSignal, b: AbortSignal | undefined): AbortSignal {
+  return b === undefined ? a : AbortSignal.any([a, b])
+}
+
+async function clearKey({ own, clock }: PurgeParts, log: LogReader, key: Uint8Array, work: Work) {
   const now = await own.tree.snapshot().get(key, { wait: false })
-  const written = await log.blocksOf(key)
+  const written = await log.blocksOf(key, work)
   const old = written.filter(({ seq }) => seq < bornAt(own, now)).flatMap(({ blocks }) => blocks)
   const declared = log.clearing?.cleared?.ranges ?? []
   const ranges = joinRanges(
@@ -94,12 +103,12 @@ async function clearKey({ own, clock }: PurgeParts, log: LogReader, key: Uint8Ar
     await settleClearing(log, own)
     return { blocks: 0, bytes: 0, rewritten: false }
   }
-  const sizes = await log.blockSizes()
+  const sizes = await log.blockSizes(work)
   const bytes = sizes.reduce<number>(
     (sum, size, seq) => sum + (isIn(ranges, seq) ? (size ?? 0) : 0),
     0
   )
-  const rewritten = await clearOwnBlocks(log, own, clock, ranges)
+  const rewritten = await clearOwnBlocks(log, own, clock, ranges, work)
   return { blocks: countBlocks(ranges), bytes, rewritten }
 }
 
@@ -111,10 +120,15 @@ function bornAt({ core }: OwnLog, now: TreeEntry | null): number {
 }
 
 /** Other logs with any block, here, that wrote the key. */
-async function holders(union: Union, own: LogReader, key: Uint8Array): Promise<readonly string[]> {
+async function holders(
+  union: Union,
+  own: LogReader,
+  key: Uint8Array,
+  work: Work
+): Promise<readonly string[]> {
   const found: string[] = []
   for (const log of union.logs()) {
-    if (log !== own && (await log.blocksOf(key)).length > 0) found.push(log.id)
+    if (log !== own && (await log.blocksOf(key, work)).length > 0) found.push(log.id)
   }
   return found
 }

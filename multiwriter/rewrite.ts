@@ -14,13 +14,17 @@ import {
   type LogReader,
   type OwnLog,
   type ReadOptions,
-  type TreePut
+  type TreePut,
+  type Work
 } from '../core/index.ts'
 import b4a from 'b4a'
 import { CLEARED_KEY, decodeDeclaration, declarationOf } from './cleared.ts'
 import { iterate } from './cursor.ts'
 
 const HERE: ReadOptions = { wait: false }
+
+/** So many entries between two words of progress. */
+const ENTRIES_PER_REPORT = 1024
 
 /** What our log declares as cleared so far. */
 async function declaredRanges(own: OwnLog): Promise<readonly BlockRange[]> {
@@ -30,23 +34,25 @@ async function declaredRanges(own: OwnLog): Promise<readonly BlockRange[]> {
 
 /**
  * Clears blocks of our own log, earlier declarations included: declares them, writes the live tree anew if it stands on one of
- * them, and clears. Call while nothing else is written. The ranges lie below the log's present length.
+ * them, and clears. Call while nothing else is written. The ranges lie below the log's present length. Stopped by the signal, it has
+ * done nothing; from the moment on in which it declares, it does not stop.
  * @returns whether the tree was written anew
  */
 export async function clearOwnBlocks(
   log: LogReader,
   own: OwnLog,
   clock: HybridLogicalClock,
-  ranges: readonly BlockRange[]
+  ranges: readonly BlockRange[],
+  work: Work = {}
 ): Promise<boolean> {
   const all = joinRanges([...(await declaredRanges(own)), ...ranges])
-  const needed = await log.reachableBlocks(own.core.length)
+  const needed = await log.reachableBlocks(own.core.length, work)
   const isInTheWay = all.some(({ start, end }) => {
     for (let seq = start; seq < end; seq++) if (needed.has(seq)) return true
     return false
   })
   const declaration = declarationOf(all, clock.now())
-  if (isInTheWay) await own.rewrite([declaration, ...(await carriedOn(own))])
+  if (isInTheWay) await own.rewrite([declaration, ...(await carriedOn(own, work))])
   else await own.append([declaration])
   await settleClearing(log, own)
   return isInTheWay
@@ -63,8 +69,9 @@ export async function settleClearing(log: LogReader, own: OwnLog): Promise<void>
 }
 
 /** Everything in our log but the declaration, each entry with the position that it has. */
-async function carriedOn(own: OwnLog): Promise<readonly TreePut[]> {
+async function carriedOn(own: OwnLog, { signal, onprogress }: Work): Promise<readonly TreePut[]> {
   const puts: TreePut[] = []
+  const task = 'writing the newest state anew'
   for await (const { key, value, seq } of iterate(own.tree.snapshot().cursor({}, HERE))) {
     if (b4a.equals(key, CLEARED_KEY)) continue
     const carried = withPosition(value, seq)
@@ -73,6 +80,9 @@ async function carriedOn(own: OwnLog): Promise<readonly TreePut[]> {
       throw new ManyhandsError('ENTRY_UNSUPPORTED', "A newer version wrote to this device's log")
     }
     puts.push({ key, value: carried })
+    if (puts.length % ENTRIES_PER_REPORT !== 0) continue
+    signal?.throwIfAborted()
+    onprogress?.({ task, done: puts.length, unit: 'entries' })
   }
   return puts
 }

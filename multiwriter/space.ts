@@ -18,12 +18,13 @@ import {
   type SpaceLink,
   type SpacePeer,
   type SpaceRecord,
-  type SpaceSecrets
+  type SpaceSecrets,
+  type Work
 } from '../core/index.ts'
 import { checkOptions, invalid, isManyhandsError, ManyhandsError } from '../errors.ts'
 import { IndexedReads, type ReadMode } from './indexed-reads.ts'
 import { LocalIndex, type IndexProgress, type IndexRebuild } from './local-index.ts'
-import { checkSpace, type CheckOptions, type Finding } from './check.ts'
+import { checkSpace, type Finding } from './check.ts'
 import { clearingHooks } from './cleared.ts'
 import {
   compactSpace,
@@ -41,7 +42,7 @@ import {
   type LinkPlace,
   type OpenLinkOptions
 } from './open-link.ts'
-import { checkRead, READ_OPTIONS } from './options.ts'
+import { checkRead, checkWork, READ_OPTIONS, WORK_OPTIONS } from './options.ts'
 import { openClock, observeWith } from './own-clock.ts'
 import { purgeKey, type PurgeParts, type PurgePeer } from './purge.ts'
 import { Refusals, type Refusal } from './refusals.ts'
@@ -212,11 +213,11 @@ export class Space extends EventEmitter<SpaceEvents> {
         this.#peerEvents.on('change', listener)
         return () => this.#peerEvents.off('change', listener)
       },
-      checkIndex: async (signal) =>
+      checkIndex: async (work) =>
         this.#indexFailure !== null
           ? [this.#indexFailure]
-          : ((await this.#index?.check((core) => this.#union.log(core), signal)) ?? []),
-      rebuildIndex: () => this.#rebuildIndex(),
+          : ((await this.#index?.check((core) => this.#union.log(core), work)) ?? []),
+      rebuildIndex: (work) => this.#rebuildIndex(work),
       indexBytes: async () => (await this.#index?.bytes()) ?? null
     }
     this.wire = this.#makeLink(own)
@@ -270,27 +271,31 @@ export class Space extends EventEmitter<SpaceEvents> {
    * Looks for damage: each log's tree is walked to its last entry. Worst first; [] for a sound space. Only looks.
    * @example for (const { severity, message, next } of await space.check()) console.log(severity, message, next)
    */
-  async check(options: CheckOptions = {}): Promise<readonly Finding[]> {
+  async check(options: Work = {}): Promise<readonly Finding[]> {
     this.#checkOpen()
-    checkOptions('check', options, ['onprogress', 'signal'])
+    checkOptions('check', options, WORK_OPTIONS)
+    checkWork(options)
     return this.#whileOpen(() => checkSpace(this.#upkeep, options))
   }
 
   /**
-   * Checks, and repairs what can be made again from what is here: a local index that differs from the logs or does not read, and
-   * a purge that was cut short. What is left is for a person, or for other devices.
+   * Checks, and repairs what can be: a local index that differs from the logs or does not read is built again, a purge that was
+   * cut short is finished, and what is missing or damaged here of others' logs is fetched from connected devices. What is left is
+   * for a person.
    */
-  async repair(options: CheckOptions = {}): Promise<RepairReport> {
+  async repair(options: Work = {}): Promise<RepairReport> {
     this.#checkOpen()
-    checkOptions('repair', options, ['onprogress', 'signal'])
+    checkOptions('repair', options, WORK_OPTIONS)
+    checkWork(options)
     return this.#whileOpen(() => repairSpace(this.#upkeep, options))
   }
 
   /** Where the bytes are: by log, live and history, and in all. Reads everything that is here once. */
-  async stats(options: { readonly signal?: AbortSignal } = {}): Promise<SpaceStats> {
+  async stats(options: Work = {}): Promise<SpaceStats> {
     this.#checkOpen()
-    checkOptions('stats', options, ['signal'])
-    return this.#whileOpen(() => statsOf(this.#upkeep, options.signal))
+    checkOptions('stats', options, WORK_OPTIONS)
+    checkWork(options)
+    return this.#whileOpen(() => statsOf(this.#upkeep, options))
   }
 
   /**
@@ -300,7 +305,8 @@ export class Space extends EventEmitter<SpaceEvents> {
    */
   async compact(options: CompactOptions = {}): Promise<CompactReport> {
     this.#checkOpen()
-    checkOptions('compact', options, ['history'])
+    checkOptions('compact', options, ['history', ...WORK_OPTIONS])
+    checkWork(options)
     return this.#whileOpen(() => compactSpace(this.#upkeep, options))
   }
 
@@ -454,9 +460,19 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#reads = new IndexedReads(this.#union, this.#index, this.mode)
   }
 
-  async #rebuildIndex(): Promise<void> {
+  /** Stopped by the signal, it is built by the next that reads. */
+  async #rebuildIndex({ signal, onprogress }: Work): Promise<void> {
     const { parts } = await this.#union.view({ wait: false })
-    await this.#index?.rebuild(parts, (core) => this.#union.log(core))
+    const task = 'building the index'
+    const written = new Map<string, number>()
+    const report = ({ writer, progress }: IndexProgress) => {
+      written.set(writer, progress)
+      const done = [...written.values()].reduce((sum, each) => sum + each, 0)
+      onprogress?.({ task, done, total: parts.length, unit: 'logs' })
+    }
+    this.on('index-progress', report)
+    const built = this.#index?.rebuild(parts, (core) => this.#union.log(core))
+    await untilAborted(built, signal).finally(() => this.off('index-progress', report))
   }
 
   async #openLog(own: OwnLog, core: Uint8Array, onchange: () => void): Promise<LogReader> {
@@ -543,6 +559,19 @@ export class Space extends EventEmitter<SpaceEvents> {
   #checkOpen(): void {
     if (this.#closing !== null) throw new ManyhandsError('SPACE_CLOSED', 'The space is closed')
   }
+}
+
+/** What goes on by itself is not waited for any more. */
+async function untilAborted(task: Promise<void> | undefined, signal?: AbortSignal): Promise<void> {
+  if (signal === undefined) return task
+  signal.throwIfAborted()
+  let stop = () => {}
+  const aborted = new Promise<void>((resolve) => {
+    stop = resolve
+    signal.addEventListener('abort', stop)
+  })
+  await Promise.race([task, aborted]).finally(() => signal.removeEventListener('abort', stop))
+  signal.throwIfAborted()
 }
 
 export function checkReplicate(options: ReplicateOptions): void {

@@ -3,7 +3,13 @@
  * index, and the whole folder. Every block that is here is read once, and every node of the live trees.
  */
 import { isManyhandsError } from '../errors.ts'
-import { TreeRefusal, type DeviceStore, type LogReader, type ReadOptions } from '../core/index.ts'
+import {
+  TreeRefusal,
+  type DeviceStore,
+  type LogReader,
+  type ReadOptions,
+  type Work
+} from '../core/index.ts'
 import type { Union } from './union.ts'
 import type { Part } from './view.ts'
 
@@ -39,13 +45,20 @@ export interface StatsParts {
 
 export async function statsOf(
   { store, union, indexBytes }: StatsParts,
-  signal?: AbortSignal
+  { signal, onprogress }: Work
 ): Promise<SpaceStats> {
   const view = await union.view(HERE)
   const logs: LogStats[] = []
+  // Each log is read twice: its blocks, and the tree in them.
+  const total = 2 * sum(view.parts.map(({ core }) => union.log(core)?.signedLength ?? 0))
+  let before = 0
   for (const part of view.parts) {
     const log = union.log(part.core)
-    if (log !== null) logs.push(await logStats(log, part, signal))
+    if (log === null) continue
+    const onblocks = (done: number) =>
+      onprogress?.({ task: 'counting', done: before + done, total, unit: 'blocks' })
+    logs.push(await logStats(log, part, onblocks, signal))
+    before += 2 * log.signedLength
   }
   return {
     logs,
@@ -59,10 +72,14 @@ const HERE: ReadOptions = { wait: false }
 async function logStats(
   log: LogReader,
   { writer, isOwn, tree }: Part,
+  onblocks: (done: number) => void,
   signal: AbortSignal | undefined
 ): Promise<LogStats> {
-  const sizes = await log.blockSizes(signal)
-  const needed = await neededBlocks(log, tree.length, signal)
+  const sizes = await log.blockSizes({ signal, onprogress: ({ done }) => onblocks(done) })
+  const needed = await neededBlocks(log, tree.length, {
+    signal,
+    onprogress: ({ done }) => onblocks(sizes.length + done)
+  })
   const bytes = sum(sizes)
   const liveBytes = needed === null ? null : sum(sizes.filter((_, seq) => needed.has(seq)))
   return {
@@ -80,10 +97,10 @@ async function logStats(
 async function neededBlocks(
   log: LogReader,
   length: number,
-  signal: AbortSignal | undefined
+  work: Work
 ): Promise<ReadonlySet<number> | null> {
   try {
-    return await log.reachableBlocks(length, signal)
+    return await log.reachableBlocks(length, work)
   } catch (error) {
     if (error instanceof TreeRefusal || isManyhandsError(error, 'BLOCK_UNAVAILABLE')) return null
     throw error

@@ -15,7 +15,7 @@
 import b4a from 'b4a'
 import { checkOptions, invalid } from '../errors.ts'
 import type { CoreLength } from '../clock/index.ts'
-import type { ReadOptions, TreeRange } from '../core/index.ts'
+import type { ReadOptions, TreeRange, Work } from '../core/index.ts'
 import { changedKeys } from './changed.ts'
 import { lengthsOf } from './checkout.ts'
 import { iterate } from './cursor.ts'
@@ -25,16 +25,16 @@ import { isUnreadable } from './entry.ts'
 import type { Operation } from './group.ts'
 import { Keyspace, pathOf, splitKey, type Range, type SubPath } from './keyspace.ts'
 import { placeToText } from './link.ts'
-import { checkRead } from './options.ts'
+import { checkRead, checkWork, WORK_OPTIONS } from './options.ts'
 import { versionIn, withBlocks } from './versions.ts'
 import type { FoldedKey, View } from './view.ts'
 import type { WriteQueue } from './write-queue.ts'
 
 /**
  * What to undo: with bounds, these keys of one database; without, the whole database with all that are nested in it.
- * `wait` and `timeout` as for reads.
+ * `wait` and `timeout` as for reads. Stopped by `signal`, the batches that are written stay; calling again does the rest.
  */
-export interface UndoOptions extends Range<string | Uint8Array>, ReadOptions {
+export interface UndoOptions extends Range<string | Uint8Array>, ReadOptions, Work {
   /** The sub-database: its name, or the names on the way. Default: the database of the space. */
   readonly sub?: SubPath
 }
@@ -73,7 +73,10 @@ type Verdict =
 /** What to do about a key as things are now. */
 type Judge = (key: Uint8Array) => Promise<Verdict>
 
-const UNDO_OPTIONS = ['gt', 'gte', 'lt', 'lte', 'wait', 'timeout', 'sub']
+const UNDO_OPTIONS = ['gt', 'gte', 'lt', 'lte', 'wait', 'timeout', 'sub', ...WORK_OPTIONS]
+
+/** So many keys between two words of progress. */
+const KEYS_PER_REPORT = 256
 
 /** A batch ends here: as large as a group of the write queue takes well, and soon done. */
 const MAX_BATCH_KEYS = 1000
@@ -89,7 +92,7 @@ export async function restore(
   given: UndoOptions
 ): Promise<RestoreReport> {
   checkOptions('restore', given, UNDO_OPTIONS)
-  const { range, read } = rangeOf(given)
+  const { range, read, work } = rangeOf(given)
   const { data } = versionIn(engine, text)
   const then = await engine.union.at(data, read)
   const judgeNow = async (): Promise<Judge> => {
@@ -97,7 +100,7 @@ export async function restore(
     return (key) => judgeRestore(key, then, now, read)
   }
   const changed = changedKeys(then, await engine.view(read), range, read)
-  const { written, deleted, skipped } = await new Undo(engine, judgeNow).run(iterate(changed))
+  const { written, deleted, skipped } = await new Undo(engine, judgeNow, work).run(iterate(changed))
   return { written, deleted, skipped }
 }
 
@@ -105,7 +108,7 @@ export async function restore(
 export async function revert(engine: Engine, given: RevertOptions): Promise<RevertReport> {
   checkOptions('revert', given, [...UNDO_OPTIONS, 'writer', 'after'])
   const { writer, after } = given
-  const { range, read } = rangeOf(given)
+  const { range, read, work } = rangeOf(given)
   const { data } = versionIn(engine, after)
   await engine.union.ready()
   const log = engine.union.logs().find(({ id }) => id === writer)
@@ -122,7 +125,7 @@ export async function revert(engine: Engine, given: RevertOptions): Promise<Reve
     return (key) => judgeRevert(key, { writer, length }, now, without, read)
   }
   const { now, without } = await views()
-  const undo = new Undo(engine, judgeNow)
+  const undo = new Undo(engine, judgeNow, work)
   // A seal may count less of the log than the version does: then none of its later work shows.
   if (now.admitted(log.key) <= length) return undo.report
   return undo.run(iterate(changedKeys(without, now, range, read)))
@@ -189,14 +192,16 @@ function isSame(a: Uint8Array | null, b: Uint8Array | null): boolean {
 class Undo {
   readonly #engine: Engine
   readonly #judgeNow: () => Promise<Judge>
+  readonly #work: Work
   #written = 0
   #deleted = 0
   #skipped = 0
   readonly #kept: string[] = []
 
-  constructor(engine: Engine, judgeNow: () => Promise<Judge>) {
+  constructor(engine: Engine, judgeNow: () => Promise<Judge>, work: Work) {
     this.#engine = engine
     this.#judgeNow = judgeNow
+    this.#work = work
   }
 
   get report(): RevertReport {
@@ -206,7 +211,12 @@ class Undo {
 
   async run(keys: AsyncIterable<Uint8Array>): Promise<RevertReport> {
     const toWrite = await this.#judgeAll(keys)
-    for (let from = 0; from < toWrite.length;) from += await this.#writeBatch(toWrite, from)
+    const total = toWrite.length
+    for (let done = 0; done < total;) {
+      this.#work.signal?.throwIfAborted()
+      done += await this.#writeBatch(toWrite, done)
+      this.#work.onprogress?.({ task: 'writing old values', done, total, unit: 'keys' })
+    }
     return this.report
   }
 
@@ -214,7 +224,12 @@ class Undo {
   async #judgeAll(keys: AsyncIterable<Uint8Array>): Promise<readonly Uint8Array[]> {
     const judge = await this.#judgeNow()
     const toWrite: Uint8Array[] = []
+    let done = 0
     for await (const key of keys) {
+      this.#work.signal?.throwIfAborted()
+      if (++done % KEYS_PER_REPORT === 0) {
+        this.#work.onprogress?.({ task: 'comparing', done, unit: 'keys' })
+      }
       const verdict = await judge(key)
       if (verdict.kind === 'write') toWrite.push(key)
       else this.#note(key, verdict)
@@ -277,14 +292,20 @@ function queueOf({ queue }: Engine): WriteQueue {
   return queue ?? invalid('space', 'a space that can be written to', null)
 }
 
-function rangeOf(given: UndoOptions): { readonly range: TreeRange; readonly read: ReadOptions } {
-  const { sub = [], wait = true, timeout = 0, gt, gte, lt, lte } = given
+function rangeOf(given: UndoOptions): {
+  readonly range: TreeRange
+  readonly read: ReadOptions
+  readonly work: Work
+} {
+  const { sub = [], wait = true, timeout = 0, gt, gte, lt, lte, signal, onprogress } = given
   checkRead({ wait, timeout })
+  checkWork(given)
   const space = new Keyspace(pathOf(sub))
   const isBounded = [gt, gte, lt, lte].some((bound) => bound !== undefined)
   return {
     range: isBounded ? space.range(given, encodeBound) : space.whole,
-    read: { wait, timeout }
+    read: { wait, timeout },
+    work: { signal, onprogress }
   }
 }
 

@@ -2,9 +2,11 @@
 import { createReadStream } from 'node:fs'
 import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { restoreBackup } from '../../core/native/index.ts'
+import type { DevicePort } from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
 import { EXIT, usage } from '../exit.ts'
-import { undone } from './history.ts'
+import { undone, UNDO_INTERRUPTED } from './history.ts'
+import { counted } from '../numbers.ts'
 import { rangeOf, withRange, type RangeOptions } from '../options.ts'
 import { shown } from '../output.ts'
 import type { Run } from '../run.ts'
@@ -66,11 +68,9 @@ async function restoreValues(
   if (options.from !== undefined) throw usage('Either a version, or --from.')
   const port = await run.open()
   const where = await run.where(port)
-  const report = await port.call('space/restore', {
-    ...where,
-    version,
-    ...rangeOf(prefix, options)
-  })
+  const params = { ...where, version, ...rangeOf(prefix, options) }
+  run.onInterrupt = () => UNDO_INTERRUPTED
+  const report = await run.long((work) => port.call('space/restore', params, work))
   await run.output.result(report, () => [undone(report)])
   return report.skipped > 0 ? EXIT.no : EXIT.ok
 }
@@ -84,7 +84,7 @@ async function backup(run: Run, file: string, options: BackupOptions): Promise<n
     )
   }
   const port = await run.open({ serve: true })
-  const chunks = port.stream('backup', { passphrase })
+  const chunks = piecesOf(run, port, passphrase)
   const bytes = file === '-' ? await toStdout(run, chunks) : await toFile(run, file, chunks)
   if (run.isInterrupted) return EXIT.interrupted
   if (passphrase === null) {
@@ -98,6 +98,19 @@ async function backup(run: Run, file: string, options: BackupOptions): Promise<n
     `${bytes.toLocaleString('en')} bytes written to ${file}.`
   ])
   return EXIT.ok
+}
+
+/** The archive; shows how far it is. */
+async function* piecesOf(run: Run, port: DevicePort, passphrase: string | null) {
+  const bar = run.output.progress()
+  try {
+    for await (const { chunk, progress } of port.stream('backup', { passphrase })) {
+      if (progress !== null) bar.show(progress)
+      yield chunk
+    }
+  } finally {
+    bar.stop()
+  }
 }
 
 async function toStdout(run: Run, chunks: AsyncIterable<Uint8Array>): Promise<number> {
@@ -136,16 +149,16 @@ async function toFile(run: Run, file: string, chunks: AsyncIterable<Uint8Array>)
 async function restore(run: Run, { from, keyFile }: RestoreOptions): Promise<number> {
   if (from === undefined) throw usage('A version, or --from FILE of a backup (- for stdin).')
   const passphrase = await run.passphrase()
-  const total = from === '-' ? 0 : (await stat(from)).size
-  const bar = run.output.progress('restoring', total)
+  const size = from === '-' ? {} : { total: (await stat(from)).size }
+  const bar = run.output.progress()
   const report = await restoreBackup(run.storage, interruptible(run, source(run, from)), {
     passphrase: passphrase ?? null,
     backupPassphrase: await backupPassphrase(run, keyFile),
-    onprogress: (bytes) => bar.update(bytes)
+    onprogress: (done) => bar.show({ task: 'restoring', done, ...size, unit: 'bytes' })
   }).finally(() => bar.stop())
   const { device, created, spaces, logs, blocks } = report
   await run.output.result({ ...report, store: run.storage }, () => [
-    `Restored ${spaces} space(s), ${logs} log(s), ${blocks.toLocaleString('en')} blocks into ${run.storage}`,
+    `Restored ${counted(spaces, 'space')}, ${counted(logs, 'log')}, ${counted(blocks, 'block')} into ${run.storage}`,
     `The backup was made by ${shown(device ?? 'a device')} at ${created}.`,
     'This is a new device: what the old one wrote is here to read, and what you write is yours.',
     'Next: manyhands sync'

@@ -3,6 +3,7 @@ import { Option } from 'commander'
 import type { PlainDifference, PlainHistory } from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
 import { EXIT, usage } from '../exit.ts'
+import { counted, verb } from '../numbers.ts'
 import { rangeOf, readOf, withPaging, withRange, type RangeOptions } from '../options.ts'
 import { clipped, shown, type Output } from '../output.ts'
 import { valueToJson, valueToText } from '../values.ts'
@@ -97,12 +98,9 @@ export function historyCommands(define: Define, execute: Execute): void {
         execute(command, async (run) => {
           const port = await run.open()
           const { writer, after } = options
-          const report = await port.call('space/revert', {
-            ...(await run.where(port)),
-            ...rangeOf(prefix, options),
-            writer,
-            after
-          })
+          const params = { ...(await run.where(port)), ...rangeOf(prefix, options), writer, after }
+          run.onInterrupt = () => UNDO_INTERRUPTED
+          const report = await run.long((work) => port.call('space/revert', params, work))
           await run.output.result(report, () => [
             undone(report),
             ...report.kept.map((key) => `kept, as somebody wrote over it: ${shown(key)}`)
@@ -154,6 +152,9 @@ export function historyCommands(define: Define, execute: Execute): void {
   )
 }
 
+export const UNDO_INTERRUPTED =
+  'Interrupted: a part of the keys may have their old values. The same command again does the rest.'
+
 /** What a restore or revert did, in one line. */
 export function undone(report: {
   readonly written: number
@@ -162,7 +163,7 @@ export function undone(report: {
 }): string {
   const { written, deleted, skipped } = report
   const left = skipped === 0 ? '' : `, ${skipped} left alone: a newer manyhands wrote them`
-  return `${written} keys got their old value, ${deleted} were deleted${left}.`
+  return `${counted(written, 'key')} got ${written === 1 ? 'its' : 'their'} old value, ${deleted} ${verb(deleted)} deleted${left}.`
 }
 
 function timeOf(text: string): number {

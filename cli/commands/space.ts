@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { SpaceInfo } from '../../multiwriter/index.ts'
 import { definer, type Execute } from '../define.ts'
 import { EXIT, usage } from '../exit.ts'
+import { counted } from '../numbers.ts'
 import { shown, table } from '../output.ts'
 
 export function spaceCommands(program: Command, execute: Execute): void {
@@ -131,15 +132,15 @@ function infoLines(info: SpaceInfo): string[] {
       ['kind', info.open ? 'open: who has the ticket writes' : 'closed: writers are added by hand'],
       ['writer', `${info.writer}  (this device)`],
       ...(refused > 0
-        ? [['refused', `${refused} pieces of broken data: see manyhands doctor`]]
+        ? [['refused', `${counted(refused, 'piece')} of broken data: see manyhands doctor`]]
         : [])
     ]),
     '',
-    `${info.writers.length} log(s):`,
+    `${counted(info.writers.length, 'log')}:`,
     ...table(
       info.writers.map(({ writer, isOwn, length }) => [
         `  ${writer}`,
-        `${length} blocks${isOwn ? ', this device' : ''}`
+        `${counted(length, 'block')}${isOwn ? ', this device' : ''}`
       ])
     )
   ]

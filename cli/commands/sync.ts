@@ -5,7 +5,7 @@ import { isManyhandsError } from '../../errors.ts'
 import type { DevicePort, NetworkOptions, SyncState } from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
 import { CliError, EXIT, usage } from '../exit.ts'
-import { collect, seconds } from '../numbers.ts'
+import { collect, counted, seconds } from '../numbers.ts'
 import { shown, type Progress } from '../output.ts'
 import type { Run } from '../run.ts'
 
@@ -139,10 +139,13 @@ function notInStep(states: readonly SpaceState[]): CliError {
 function whyNot({ peers, logs }: SpaceState): string {
   if (peers.length === 0) return 'no other device was there'
   const strangers = peers.filter(({ reads }) => reads.length === 0).length
-  if (strangers > 0) return `${strangers} device(s) read none of our logs: see manyhands add-writer`
+  if (strangers > 0)
+    return `${counted(strangers, 'device')} ${strangers === 1 ? 'reads' : 'read'} none of our logs: see manyhands add-writer`
   const missing = logs.reduce((sum, { here, known }) => sum + known - here, 0)
-  if (missing > 0) return `${missing} blocks are still to come`
-  return `${peers.filter((peer) => !peer.inStep).length} device(s) still fetch from us`
+  if (missing > 0)
+    return `${counted(missing, 'block')} ${missing === 1 ? 'is' : 'are'} still to come`
+  const behind = peers.filter((peer) => !peer.inStep).length
+  return `${counted(behind, 'device')} still ${behind === 1 ? 'fetches' : 'fetch'} from us`
 }
 
 /** A line for each change, or at a terminal a bar while something comes in. */
@@ -168,7 +171,8 @@ class View {
 
   async done(states: readonly SpaceState[]): Promise<number> {
     const peers = new Set(states.flatMap((state) => state.peers.map(({ peer }) => peer)))
-    if (!this.#run.output.json) await this.#run.output.line(`In step with ${peers.size} device(s).`)
+    if (!this.#run.output.json)
+      await this.#run.output.line(`In step with ${counted(peers.size, 'device')}.`)
     return EXIT.ok
   }
 
@@ -185,8 +189,9 @@ class View {
       this.#bar = null
       return
     }
-    this.#bar ??= this.#run.output.progress('receiving', known)
-    this.#bar.update(here, `${known - here} blocks`)
+    this.#bar ??= this.#run.output.progress()
+    const left = `${counted(known - here, 'block')} to come`
+    this.#bar.show({ task: 'receiving', done: here, total: known, unit: 'blocks' }, left)
   }
 }
 
@@ -194,7 +199,7 @@ function lineOf({ name, peers, logs }: SpaceState): string {
   const inStep = peers.filter((peer) => peer.inStep).length
   const missing = logs.reduce((sum, { here, known }) => sum + known - here, 0)
   const parts = [
-    `${peers.length} device(s) connected`,
+    `${counted(peers.length, 'device')} connected`,
     ...(peers.length === 0 ? [] : [`${inStep} in step`]),
     ...(missing === 0 ? [] : ['receiving'])
   ]

@@ -3,10 +3,12 @@ import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { Option } from 'commander'
 import { stringify, type Stringifier } from 'csv-stringify'
+import type { Progress } from '../../core/index.ts'
 import type { DevicePort, PlainEntry, PlainWrite, Where } from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
 import { CliError, EXIT, usage } from '../exit.ts'
 import { openInput, readRecords, type Format, type Input, type LineRecord } from '../import.ts'
+import { counted, verb } from '../numbers.ts'
 import { readOf, withPaging, type RangeOptions } from '../options.ts'
 import type { Output } from '../output.ts'
 import type { Run } from '../run.ts'
@@ -89,12 +91,12 @@ async function importFile(run: Run, file: string, options: ImportOptions): Promi
 
 /** @throws naming the first bad line */
 async function check(run: Run, input: Input, format: Format, key: string): Promise<void> {
-  const bar = run.output.progress('checking', input.bytes)
+  const bar = run.output.progress()
   try {
     for await (const record of readRecords(input, format, key)) {
       if (run.isInterrupted) return
       if (record.problem !== null) throw badLine(record, 'Nothing was written.')
-      bar.update(input.read())
+      bar.show(readOfFile('checking', input))
     }
   } finally {
     bar.stop()
@@ -111,7 +113,7 @@ interface WriteOptions {
 async function writeAll(run: Run, input: Input, options: WriteOptions): Promise<number> {
   const port = await run.open({ serve: true })
   const writer = new BatchWriter(port, await run.where(port))
-  const bar = run.output.progress('importing', input.bytes)
+  const bar = run.output.progress()
   run.onInterrupt = () => `Interrupted: ${lines(writer.written)} of the file are written.`
   let bad = 0
   try {
@@ -123,7 +125,7 @@ async function writeAll(run: Run, input: Input, options: WriteOptions): Promise<
         await writer.flush()
         throw badLine(record, `${lines(writer.written)} before it ${verb(writer.written)} written.`)
       }
-      bar.update(input.read(), lines(writer.written))
+      bar.show(readOfFile('importing', input), lines(writer.written))
     }
     await writer.flush()
   } finally {
@@ -147,12 +149,14 @@ function badLine({ line, problem }: LineRecord, done: string): CliError {
   return new CliError(EXIT.input, 'LINE_INVALID', `Line ${line}: ${problem}. ${done}`, next)
 }
 
-function lines(number: number): string {
-  return `${number.toLocaleString('en')} ${number === 1 ? 'line' : 'lines'}`
+/** How far a file is read. Of stdin nobody knows how much there is. */
+function readOfFile(task: string, input: Input): Progress {
+  const total = input.bytes === 0 ? {} : { total: input.bytes }
+  return { task, done: input.read(), ...total, unit: 'bytes' }
 }
 
-function verb(number: number): string {
-  return number === 1 ? 'was' : 'were'
+function lines(number: number): string {
+  return counted(number, 'line')
 }
 
 class BatchWriter {
@@ -195,14 +199,17 @@ async function exportRange(
   const sink = await openSink(run.output, options.output)
   let written = 0
   const rows = format === 'csv' ? csvRows(options.columns) : jsonRows()
+  // On a terminal the lines themselves say how far it is.
+  const bar = options.output === undefined && run.output.isTerminal ? null : run.output.progress()
   try {
     for await (const entry of port.stream('db/read', { ...where, ...readOf(prefix, options) })) {
       if (run.isInterrupted) break
       await sink.write(await rows(entry))
-      written++
+      bar?.show({ task: 'exporting', done: ++written, unit: 'entries' })
     }
     await sink.write(await rows(null))
   } finally {
+    bar?.stop()
     await sink.close()
   }
   if (options.output !== undefined) {

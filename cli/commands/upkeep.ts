@@ -2,12 +2,15 @@
 import { stampToText } from '../../index.ts'
 import {
   explanationToText,
+  type CompactReport,
   type DevicePort,
   type Finding,
+  type PurgeReport,
   type SpaceStats
 } from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
 import { EXIT } from '../exit.ts'
+import { counted } from '../numbers.ts'
 import { shown, table, type Output } from '../output.ts'
 import type { Run } from '../run.ts'
 import { valueToJson } from '../values.ts'
@@ -41,7 +44,8 @@ export function upkeepCommands(define: Define, execute: Execute): void {
     (_: object, command) =>
       execute(command, async (run) => {
         const port = await run.open()
-        const stats = await port.call('space/stats', { space: await run.space(port) })
+        const space = await run.space(port)
+        const stats = await run.long((work) => port.call('space/stats', { space }, work))
         await run.output.result(stats, () => statsLines(stats))
       })
   )
@@ -52,13 +56,12 @@ export function upkeepCommands(define: Define, execute: Execute): void {
       execute(command, async (run) => {
         const port = await run.open()
         const space = await run.space(port)
-        const report = await port.call('space/compact', {
-          space,
-          ...(dropHistory ? { history: 'drop' as const } : {})
-        })
-        await run.output.result(report, () => [
-          `${bytes(report.before)} before, ${bytes(report.after)} now.`
-        ])
+        const options = dropHistory ? { history: 'drop' as const } : {}
+        run.onInterrupt = () => 'Interrupted: nothing is lost. manyhands compact goes on with it.'
+        const report = await run.long((work) =>
+          port.call('space/compact', { space, ...options }, work)
+        )
+        await run.output.result(report, () => compactLines(report))
       })
     )
 
@@ -67,15 +70,12 @@ export function upkeepCommands(define: Define, execute: Execute): void {
   ]).action((key: string, _: object, command) =>
     execute(command, async (run) => {
       const port = await run.open()
-      const report = await port.call('db/purge', { ...(await run.where(port)), key })
-      await run.output.result(report, () => [
-        `${report.blocks} blocks (${bytes(report.bytes)}) cleared here.`,
-        ...report.peers.map(
-          ({ peer, confirmed }) => `${peer}: ${confirmed ? 'cleared too' : 'has not answered'}`
-        ),
-        ...report.others.map((writer) => `Only its writer can clear the log ${writer}`),
-        report.caveat
-      ])
+      const where = await run.where(port)
+      run.onInterrupt = () => 'Interrupted: nothing is lost. The same command again does the rest.'
+      const report = await run.long((work) =>
+        port.call('db/purge', { ...where, key, patience: PURGE_PATIENCE }, work)
+      )
+      await run.output.result(report, () => purgeLines(report))
     })
   )
 }
@@ -95,7 +95,7 @@ async function doctor(run: Run, repair: boolean): Promise<number> {
   const spaces: Diagnosis[] = []
   for (const { address: space, name } of await port.call('spaces/list', {})) {
     if (run.isInterrupted) return EXIT.interrupted
-    spaces.push({ space, name, ...(await diagnose(port, space, repair)) })
+    spaces.push({ space, name, ...(await diagnose(run, port, space, repair)) })
   }
   await run.output.result({ rolledBack, spaces }, () => [
     ...(rolledBack === null ? [] : [`This device can only read: ${rolledBack}`]),
@@ -106,10 +106,33 @@ async function doctor(run: Run, repair: boolean): Promise<number> {
   return isBad || rolledBack !== null ? EXIT.no : EXIT.ok
 }
 
-async function diagnose(port: DevicePort, space: string, repair: boolean) {
-  if (!repair) return { done: [], findings: await port.call('space/check', { space }) }
-  const { done, left } = await port.call('space/repair', { space })
-  return { done, findings: left }
+async function diagnose(run: Run, port: DevicePort, space: string, repair: boolean) {
+  return run.long(async (work) => {
+    if (!repair) return { done: [], findings: await port.call('space/check', { space }, work) }
+    const { done, left } = await port.call('space/repair', { space }, work)
+    return { done, findings: left }
+  })
+}
+
+function compactLines({ before, after }: CompactReport): string[] {
+  const lines = [`${bytes(before)} before, ${bytes(after)} now.`]
+  return after < before ? lines : [...lines, 'There was nothing to win back.']
+}
+
+/** Connected devices have so long to clear their copies, in ms. */
+const PURGE_PATIENCE = 5000
+
+function purgeLines({ blocks, bytes: size, peers, others, caveat }: PurgeReport): string[] {
+  return [
+    blocks === 0
+      ? 'This device had nothing of it to clear.'
+      : `${counted(blocks, 'block')} (${bytes(size)}) cleared here.`,
+    ...peers.map(
+      ({ peer, confirmed }) => `${peer}: ${confirmed ? 'cleared too' : 'has not answered'}`
+    ),
+    ...others.map((writer) => `Only its writer can clear the log ${writer}`),
+    caveat
+  ]
 }
 
 const SEVERITY_STYLE = { error: 'red', warning: 'yellow', note: 'dim' } as const

@@ -38,6 +38,12 @@ export class TreeCache {
     this.#nodes.set(id, pointer)
   }
 
+  /** Of a log that nobody here writes to. */
+  clear(): void {
+    for (const pointer of this.#nodes.values()) pointer.value = null
+    this.#nodes.clear()
+  }
+
   gc(): void {
     if (this.#nodes.size <= this.#maxSize) return
     for (const [id, pointer] of this.#nodes) {

@@ -119,6 +119,13 @@ export class TreeContext extends CoreContext {
     for (const seq of this.#blocks.keys()) if (isIn(cleared?.ranges ?? [], seq)) this.#forget(seq)
   }
 
+  /** Reads everything from the disk again. */
+  forgetAll(): void {
+    this.packed?.clear()
+    for (const seq of this.#blocks.keys()) this.#forget(seq)
+    this.#nodes.clear()
+  }
+
   get cleared(): Cleared | null {
     return this.#cleared
   }

@@ -9,12 +9,14 @@ import b4a from 'b4a'
 import Hypercore from 'hypercore'
 import z32 from 'z32'
 import { ManyhandsError } from '../../errors.ts'
+import type { Work } from '../progress.ts'
 import { wholeBatches } from './batches.ts'
 import { ClearedLog, type ClearingHooks } from './cleared.ts'
 import { TreeContext } from './context.ts'
 import { linkedKeys } from './linked.ts'
 import { isIn } from './ranges.ts'
 import { blockSizes, reachableBlocks } from './reach.ts'
+import { refetch, type Refetched } from './refetch.ts'
 import { TreeRefusal } from './refusal.ts'
 import { TreeSnapshot, type ReadOptions } from './snapshot.ts'
 import type { TreeWriter } from './writer.ts'
@@ -162,19 +164,24 @@ export class LogReader {
   }
 
   /** The blocks that reading the tree of `length` blocks (whole batches) needs. @throws TreeRefusal, BLOCK_UNAVAILABLE */
-  reachableBlocks(length: number, signal?: AbortSignal): Promise<ReadonlySet<number>> {
-    return reachableBlocks(this.#core, length, { signal })
+  reachableBlocks(length: number, work: Work = {}): Promise<ReadonlySet<number>> {
+    return reachableBlocks(this.#core, length, work)
   }
 
   /**
    * Where a key was written, in all blocks that are here: each with the blocks that it takes. Reads everything. A block that
    * cannot be read as one wrote nothing that can be seen.
    */
-  async blocksOf(key: Uint8Array): Promise<readonly WrittenAt[]> {
+  async blocksOf(
+    key: Uint8Array,
+    { signal, onprogress }: Work = {}
+  ): Promise<readonly WrittenAt[]> {
+    const total = this.#core.length
     const context = new TreeContext(this.#core)
     const found: WrittenAt[] = []
-    for (let from = 0; from < this.#core.length; from += BLOCKS_AT_ONCE) {
-      const count = Math.min(BLOCKS_AT_ONCE, this.#core.length - from)
+    for (let from = 0; from < total; from += BLOCKS_AT_ONCE) {
+      signal?.throwIfAborted()
+      const count = Math.min(BLOCKS_AT_ONCE, total - from)
       const blocks = await Promise.all(
         Array.from({ length: count }, (_, i) => context.getBlockHere(from + i).catch(nullIfRefused))
       )
@@ -185,13 +192,28 @@ export class LogReader {
           found.push({ seq, blocks: valuePointer === null ? [seq] : [seq, valuePointer.seq] })
         }
       })
+      onprogress?.({ task: 'looking for the key', done: from + count, total, unit: 'blocks' })
     }
     return found
   }
 
   /** The bytes of each block of the log, null for one that is not on this device. */
-  blockSizes(signal?: AbortSignal): Promise<readonly (number | null)[]> {
-    return blockSizes(this.#core, 0, this.#core.length, signal)
+  blockSizes(work: Work = {}): Promise<readonly (number | null)[]> {
+    return blockSizes(this.#core, 0, this.#core.length, work)
+  }
+
+  /**
+   * Fetches what is missing or damaged here again, from whoever is connected. What was refused is read again then: it may have
+   * been our copy that was bad.
+   */
+  async refetch(work: Work & { readonly timeout: number }): Promise<Refetched> {
+    const isCleared = (seq: number) => this.isCleared(seq)
+    const done = await refetch(this.#core, { ...work, isCleared, isFull: !this.#sparse })
+    if (done.fetched === 0) return done
+    this.#context.forgetAll()
+    this.#refusedFrom = Infinity
+    this.#onchange()
+    return done
   }
 
   /** Reads the log from now on only below the block that shows it to be bad; rounding leaves out the rest of its batch. */

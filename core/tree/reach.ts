@@ -11,6 +11,7 @@ import { OP_COHORT } from 'hyperbee2/lib/compression.js'
 import type { Block, Delta } from 'hyperbee2/lib/encoding.js'
 import SessionConfig from 'hyperbee2/lib/session-config.js'
 import type { TreeNode, TreeNodePointer } from 'hyperbee2/lib/tree.js'
+import type { Work } from '../progress.ts'
 import { TreeContext } from './context.ts'
 import { inflateNode } from './inflate.ts'
 import { refusalOf, type ReadOptions } from './snapshot.ts'
@@ -24,15 +25,18 @@ import { TreeRefusal } from './refusal.ts'
 export async function reachableBlocks(
   core: Hypercore,
   length: number,
-  options: ReadOptions & { readonly signal?: AbortSignal | undefined } = {}
+  options: ReadOptions & Work = {}
 ): Promise<ReadonlySet<number>> {
   if (length === 0) return new Set()
-  const { wait = false, timeout = 0, signal } = options
+  const { wait = false, timeout = 0, ...work } = options
   const context = new TreeContext(core)
   const reach = new Reach(context, new SessionConfig([], timeout, wait, null))
-  await reach.walk(context.createTreeNode(0, length - 1, 0, false, null), signal)
+  await reach.walk(context.createTreeNode(0, length - 1, 0, false, null), work)
   return reach.blocks
 }
+
+/** So many nodes between two words of progress. */
+const NODES_PER_REPORT = 256
 
 class Reach {
   readonly blocks = new Set<number>()
@@ -45,13 +49,16 @@ class Reach {
     this.#config = config
   }
 
-  async walk(root: TreeNodePointer, signal: AbortSignal | undefined): Promise<void> {
+  async walk(root: TreeNodePointer, { signal, onprogress }: Work): Promise<void> {
     const stack = [root]
     for (let pointer = stack.pop(); pointer !== undefined; pointer = stack.pop()) {
       signal?.throwIfAborted()
       const id = `${pointer.seq} ${pointer.offset}`
       if (this.#nodes.has(id)) continue
       this.#nodes.add(id)
+      if (this.#nodes.size % NODES_PER_REPORT === 0) {
+        onprogress?.({ task: 'walking a tree', done: this.blocks.size, unit: 'blocks' })
+      }
       const node = await this.#visit(pointer)
       for (let i = 0; i < node.children.length; i++) stack.push(node.children.get(i))
       // The walk goes on by pointers, so nothing needs the node any more.
@@ -97,7 +104,7 @@ export async function blockSizes(
   core: Hypercore,
   start: number,
   end: number,
-  signal?: AbortSignal
+  { signal, onprogress }: Work = {}
 ): Promise<readonly (number | null)[]> {
   const sizes: (number | null)[] = []
   for (let from = start; from < end; from += BLOCKS_AT_ONCE) {
@@ -107,6 +114,12 @@ export async function blockSizes(
     const reads = Array.from({ length: count }, (_, i) => rx.getBlock(from + i))
     rx.tryFlush()
     for (const block of await Promise.all(reads)) sizes.push(block?.byteLength ?? null)
+    onprogress?.({
+      task: 'reading blocks',
+      done: sizes.length,
+      total: end - start,
+      unit: 'blocks'
+    })
   }
   return sizes
 }

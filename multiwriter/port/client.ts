@@ -1,9 +1,11 @@
 /** What a program works on: a device of this process or, over a wire, of the one that owns the store. Both behave alike. */
 import {
+  CancellationTokenSource,
   createMessageConnection,
   ParameterStructures,
   type MessageConnection
 } from 'vscode-jsonrpc'
+import type { Work } from '../../core/index.ts'
 import { ManyhandsError } from '../../errors.ts'
 import {
   requests,
@@ -19,6 +21,7 @@ import {
   closedPort,
   errorFromWire,
   PORT_VERSION,
+  PROGRESS,
   type PortWire,
   type StreamItems,
   type Welcome
@@ -33,10 +36,14 @@ const BATCH_ITEMS = 256
 export interface DevicePort {
   /** True when another process owns the store. */
   readonly isRemote: boolean
-  /** @throws what the operation throws; DEVICE_CLOSED when the owner has closed the store */
+  /**
+   * @param work for operations that take long
+   * @throws what the operation throws; DEVICE_CLOSED when the owner has closed the store
+   */
   call<N extends keyof Requests>(
     name: N,
-    params: ParamsOf<Requests[N]>
+    params: ParamsOf<Requests[N]>,
+    work?: Work
   ): Promise<ResultOf<Requests[N]>>
   /** Leaving the loop releases everything, on both sides. */
   stream<N extends keyof Streams>(
@@ -51,9 +58,13 @@ export interface DevicePort {
 export function localPort(context: PortContext): DevicePort {
   return {
     isRemote: false,
-    call: (name, params) => {
-      const answer = requests[name] as (context: PortContext, params: unknown) => Promise<never>
-      return answer(context, params)
+    call: (name, params, work) => {
+      const answer = requests[name] as (
+        context: PortContext,
+        params: unknown,
+        work?: Work
+      ) => Promise<never>
+      return answer(context, params, work)
     },
     stream: (name, params) => {
       const open = streams[name] as (
@@ -86,6 +97,7 @@ class RemotePort implements DevicePort {
   readonly #connection: MessageConnection
   readonly #closed: Promise<void>
   #isClosed = false
+  #lastProgress = 0
 
   constructor(wire: PortWire) {
     this.#wire = wire
@@ -100,8 +112,8 @@ class RemotePort implements DevicePort {
     this.#connection.listen()
   }
 
-  call<N extends keyof Requests>(name: N, params: ParamsOf<Requests[N]>) {
-    return this.request(name, params) as Promise<ResultOf<Requests[N]>>
+  call<N extends keyof Requests>(name: N, params: ParamsOf<Requests[N]>, work?: Work) {
+    return this.request(name, params, work) as Promise<ResultOf<Requests[N]>>
   }
 
   stream<N extends keyof Streams>(name: N, params: ParamsOf<Streams[N]>) {
@@ -110,12 +122,27 @@ class RemotePort implements DevicePort {
     return new RemoteStream<ItemOf<Streams[N]>>(this, { name, params }, max)
   }
 
-  async request(method: string, params: object): Promise<unknown> {
+  async request(method: string, params: object, work: Work = {}): Promise<unknown> {
+    const { signal, onprogress } = work
+    signal?.throwIfAborted()
     if (this.#isClosed) throw closedPort()
+    const cancelling = new CancellationTokenSource()
+    const cancel = () => cancelling.cancel()
+    signal?.addEventListener('abort', cancel)
+    const id = ++this.#lastProgress
+    const progress =
+      onprogress === undefined ? null : this.#connection.onProgress(PROGRESS, id, onprogress)
+    const given = progress === null ? [params] : [params, id]
+    const { byPosition } = ParameterStructures
     try {
-      return await this.#connection.sendRequest(method, ParameterStructures.byPosition, params)
+      return await this.#connection.sendRequest(method, byPosition, ...given, cancelling.token)
     } catch (error) {
+      signal?.throwIfAborted()
       throw errorFromWire(error)
+    } finally {
+      progress?.dispose()
+      signal?.removeEventListener('abort', cancel)
+      cancelling.dispose()
     }
   }
 

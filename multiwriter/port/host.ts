@@ -1,14 +1,22 @@
 /**
  * The host's side of a port: answers processes that work through our device. What a client opened is released when it closes or
- * dies; what it says wrong is answered with an error and harms nobody else. Closing lets requests under way finish.
+ * dies, and its long work ends; what it says wrong is answered with an error and harms nobody else. Closing lets short requests
+ * under way finish, and ends long ones.
  */
-import { createMessageConnection, type MessageConnection } from 'vscode-jsonrpc'
+import {
+  createMessageConnection,
+  type CancellationToken,
+  type MessageConnection
+} from 'vscode-jsonrpc'
+import type { Work } from '../../core/index.ts'
 import { invalid, ManyhandsError } from '../../errors.ts'
 import { streams, requests, type PortContext } from './operations.ts'
+import { seldom } from './seldom.ts'
 import {
   closedPort,
   errorToWire,
   PORT_VERSION,
+  PROGRESS,
   type PortListener,
   type PortWire,
   type StreamItems,
@@ -81,6 +89,8 @@ class PortClientSession {
   readonly #connection: MessageConnection
   readonly #streams = new Map<number, AsyncIterator<unknown>>()
   readonly #running = new Set<Promise<unknown>>()
+  /** Each ends one request that takes long. */
+  readonly #enders = new Set<AbortController>()
   #isWelcome = false
   #isClosing = false
   #lastStream = 0
@@ -91,23 +101,31 @@ class PortClientSession {
     this.#connection = createMessageConnection(wire.reader, wire.writer)
     this.left = new Promise((resolve) => {
       this.#connection.onClose(() => {
-        this.#isClosing = true
+        this.#endWork()
         void this.#release()
         this.#connection.dispose()
         onleave()
         resolve()
       })
     })
-    this.#connection.onRequest((method, params) => this.#track(this.#answer(method, params)))
+    this.#connection.onRequest((method, params, token) =>
+      this.#track(this.#answer(method, params, token))
+    )
     this.#connection.listen()
   }
 
   async close(): Promise<void> {
-    this.#isClosing = true
+    this.#endWork()
     await this.#release()
     await Promise.allSettled(this.#running)
     this.#wire.close()
     await this.left
+  }
+
+  /** Of a client that has gone, or that we leave. */
+  #endWork(): void {
+    this.#isClosing = true
+    for (const ender of this.#enders) ender.abort(closedPort())
   }
 
   async #release(): Promise<void> {
@@ -123,27 +141,45 @@ class PortClientSession {
     return answer
   }
 
-  async #answer(method: string, params: unknown): Promise<unknown> {
+  async #answer(method: string, params: unknown, token: CancellationToken): Promise<unknown> {
+    const ender = new AbortController()
+    const { signal } = ender
+    const stop = token.onCancellationRequested(() => ender.abort())
+    this.#enders.add(ender)
     try {
       if (this.#isClosing) throw closedPort()
-      return (await this.#call(method, paramsIn(params))) ?? null
+      const work = { signal, onprogress: this.#teller(params) }
+      return (await this.#call(method, paramsIn(params), work)) ?? null
     } catch (error) {
       throw errorToWire(error)
+    } finally {
+      stop.dispose()
+      this.#enders.delete(ender)
     }
   }
 
-  #call(method: string, params: Params): Promise<unknown> {
+  /** Says how far a request is, if that was asked for. */
+  #teller(params: unknown): Work['onprogress'] {
+    const id: unknown = Array.isArray(params) ? params[1] : undefined
+    if (typeof id !== 'number') return undefined
+    return seldom((progress) => {
+      // A client that has gone needs no progress.
+      this.#connection.sendProgress(PROGRESS, id, progress).catch(() => {})
+    }, this.#context.now)
+  }
+
+  #call(method: string, params: Params, work: Work): Promise<unknown> {
     if (method === 'hello') return this.#hello(params)
     if (!this.#isWelcome)
       throw new ManyhandsError('PORT_VERSION', 'The other process said no hello')
     if (method === 'stream/open') return this.#open(params)
     if (method === 'stream/next') return this.#next(params)
     if (method === 'stream/close') return this.#closeStream(params)
-    const answer = findIn<(context: PortContext, params: Params) => Promise<unknown>>(
+    const answer = findIn<(context: PortContext, params: Params, work: Work) => Promise<unknown>>(
       requests,
       method
     )
-    return answer(this.#context, params)
+    return answer(this.#context, params, work)
   }
 
   #hello({ version }: Params): Promise<Welcome> {

@@ -1,8 +1,9 @@
 /**
  * What another process may ask of the device it works through: a table of operations in plain data. `requests` are answered
- * once; `streams` give items until they are left. Parameters come from outside: what the database does not check is checked here.
+ * once, those that take long with a word on how far they are; `streams` give items until they are left. Parameters come from outside: what the database does not check is checked here.
  */
 import b4a from 'b4a'
+import type { Progress, Work } from '../../core/index.ts'
 import { encodeValue, type Value } from '../../crdt/index.ts'
 import { invalid } from '../../errors.ts'
 import type { Finding } from '../check.ts'
@@ -31,6 +32,8 @@ export interface PortContext {
   readonly device: Device
   /** Puts the device on the network for as long as somebody needs it. */
   readonly network: SharedNetwork
+  /** In ms, from anywhere on. */
+  readonly now: () => number
 }
 
 /** Which database: a space by its address, and sub-databases from the outside in. */
@@ -128,15 +131,18 @@ export const requests = {
 
   'space/restore': async (
     context: PortContext,
-    { space, version, ...options }: Where & PlainRange & { readonly version: string }
-  ): Promise<RestoreReport> => (await spaceOf(context, { space })).restore(version, options),
+    { space, version, ...options }: Where & PlainRange & { readonly version: string },
+    work: Work = {}
+  ): Promise<RestoreReport> =>
+    (await spaceOf(context, { space })).restore(version, { ...options, ...work }),
 
   'space/revert': async (
     context: PortContext,
-    params: Where & PlainRange & { readonly writer: string; readonly after: string }
+    params: Where & PlainRange & { readonly writer: string; readonly after: string },
+    work: Work = {}
   ): Promise<RevertReport> => {
     const { space, ...options } = params
-    return (await spaceOf(context, { space })).revert(options)
+    return (await spaceOf(context, { space })).revert({ ...options, ...work })
   },
 
   'space/link': async (
@@ -144,29 +150,41 @@ export const requests = {
     { space, ...options }: Where & { readonly key?: string; readonly strong?: boolean }
   ): Promise<string> => (await spaceOf(context, { space })).link(options),
 
-  'space/check': async (context: PortContext, where: Where): Promise<readonly Finding[]> =>
-    (await spaceOf(context, where)).check(),
+  'space/check': async (
+    context: PortContext,
+    where: Where,
+    work: Work = {}
+  ): Promise<readonly Finding[]> => (await spaceOf(context, where)).check(work),
 
-  'space/repair': async (context: PortContext, where: Where): Promise<RepairReport> =>
-    (await spaceOf(context, where)).repair(),
+  'space/repair': async (
+    context: PortContext,
+    where: Where,
+    work: Work = {}
+  ): Promise<RepairReport> => (await spaceOf(context, where)).repair(work),
 
-  'space/stats': async (context: PortContext, where: Where): Promise<SpaceStats> =>
-    (await spaceOf(context, where)).stats(),
+  'space/stats': async (context: PortContext, where: Where, work: Work = {}): Promise<SpaceStats> =>
+    (await spaceOf(context, where)).stats(work),
 
   'space/compact': async (
     context: PortContext,
-    { space, ...options }: Where & { readonly history?: 'keep' | 'drop' }
-  ) => (await spaceOf(context, { space })).compact(options),
+    { space, ...options }: Where & { readonly history?: 'keep' | 'drop' },
+    work: Work = {}
+  ) => (await spaceOf(context, { space })).compact({ ...options, ...work }),
 
   'db/why': async (
     context: PortContext,
     { key, ...where }: Where & { readonly key: string }
   ): Promise<Explanation<string, Value>> => (await databaseOf(context, where)).why(key),
 
+  /** Connected devices have so long to clear their copies, in ms. */
   'db/purge': async (
     context: PortContext,
-    { key, ...where }: Where & { readonly key: string }
-  ): Promise<PurgeReport> => (await databaseOf(context, where)).purge(key),
+    { key, patience, ...where }: Where & { readonly key: string; readonly patience: number },
+    work: Work = {}
+  ): Promise<PurgeReport> => {
+    const db = await databaseOf(context, where)
+    return db.purge(key, { ...work, until: AbortSignal.timeout(patience) })
+  },
 
   'link/open': async ({ device }: PortContext, { url }: { readonly url: string }) => {
     const { space, version, key, entry } = await device.openLink(url)
@@ -232,11 +250,15 @@ export const streams = {
       return (await databaseOf(context, where)).watch(range)
     }, plainChange),
 
-  backup: ({ device }: PortContext, { passphrase }: { readonly passphrase: string | null }) =>
-    late(
-      () => Promise.resolve(device.backup(passphrase)[Symbol.asyncIterator]()),
-      (chunk) => chunk
-    ),
+  /** Each piece of the archive with how far it is. */
+  backup: ({ device }: PortContext, { passphrase }: { readonly passphrase: string | null }) => {
+    let progress: Progress | null = null
+    const onprogress = (now: Progress) => (progress = now)
+    return late(
+      () => Promise.resolve(device.backup(passphrase, { onprogress })[Symbol.asyncIterator]()),
+      (chunk) => ({ chunk, progress })
+    )
+  },
 
   /** Keeps the device on the network, with all its spaces open, until the stream is left. */
   network: ({ device, network }: PortContext, options: NetworkOptions) =>

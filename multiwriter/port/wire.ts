@@ -3,13 +3,18 @@
  *
  * The first request is `hello`; until it is answered nothing else is. A stream is three requests: `stream/open` gives an id,
  * `stream/next` the next few items, `stream/close` releases it; who does not ask for more, gets none.
+ * A request can be cancelled, and may ask to be told how far it is.
  * How messages travel is the door's business: a socket here, a MessagePort in a browser.
  */
-import { ResponseError, type MessageReader, type MessageWriter } from 'vscode-jsonrpc'
+import { ProgressType, ResponseError, type MessageReader, type MessageWriter } from 'vscode-jsonrpc'
+import type { Progress } from '../../core/index.ts'
 import { ERROR_CODES, isManyhandsError, ManyhandsError, type ErrorCode } from '../../errors.ts'
 
 /** Raised whenever an operation changes its meaning. */
-export const PORT_VERSION = 1
+export const PORT_VERSION = 2
+
+/** How far a request is: sent under the number that the request brought as its second parameter. */
+export const PROGRESS = new ProgressType<Progress>()
 
 /** One end of a connection between two processes. */
 export interface PortWire {

@@ -67,7 +67,7 @@ function frame(message: unknown): Uint8Array {
   return Buffer.concat([header, body])
 }
 
-const HELLO = frame({ jsonrpc: '2.0', id: 1, method: 'hello', params: [{ version: 1 }] })
+const HELLO = frame({ jsonrpc: '2.0', id: 1, method: 'hello', params: [{ version: 2 }] })
 
 const NONSENSE: Record<string, Uint8Array> = {
   'an HTTP request': Buffer.from('GET / HTTP/1.1\r\n\r\n'),

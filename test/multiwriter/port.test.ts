@@ -58,7 +58,8 @@ served(
 served('a port in the process and one over a wire answer alike', async ({ device }, remote) => {
   const local = localPort({
     device,
-    network: new SharedNetwork(device, new MemoryNetwork().transport as never)
+    network: new SharedNetwork(device, new MemoryNetwork().transport as never),
+    now: () => performance.now()
   })
   const { address: space } = await remote.call('spaces/create', { name: 'S', open: true })
   const writes = Array.from({ length: 700 }, (_, i) => ({ key: `k${i}`, value: i }))
@@ -162,7 +163,7 @@ async function memoryHost() {
   const temp = await tempFolder()
   const device = await openDevice({ storage: temp.path + '/store' })
   const network = new SharedNetwork(device, () => new MemoryNetwork().transport)
-  const host = new PortHost({ device, network })
+  const host = new PortHost({ device, network, now: () => performance.now() })
   return {
     device,
     host,
@@ -244,9 +245,9 @@ test('a peer of another version is refused on both sides, and nothing before the
   const [client, future] = memoryWires()
   future.reader.listen((message) => {
     const { id } = message as never as { id: number }
-    void future.writer.write({ jsonrpc: '2.0', id, result: { version: 2 } } as never)
+    void future.writer.write({ jsonrpc: '2.0', id, result: { version: 99 } } as never)
   })
-  await rejectsWith('PORT_VERSION', () => remotePort(client), /version 2/)
+  await rejectsWith('PORT_VERSION', () => remotePort(client), /version 99/)
   await close()
 })
 

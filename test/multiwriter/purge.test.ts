@@ -110,7 +110,7 @@ test('purge: connected devices clear their copies and say so; the view changes n
     await arrived(spaceA, [spaceB])
     const before = await exportSpace(spaceB)
     assert.ok(await holds(spaceB, spaceA.writer, SECRET))
-    const report = await spaceA.db.purge('0007', { signal: AbortSignal.timeout(5000) })
+    const report = await spaceA.db.purge('0007', { until: AbortSignal.timeout(5000) })
     assert.equal(report.peers, [{ peer: two.b.id, confirmed: true }])
     assert.equal(report.others, [spaceB.writer])
     assert.not.ok(await holds(spaceB, spaceA.writer, SECRET))
@@ -140,7 +140,7 @@ test('purge: a watcher sees no change, and then the next one', () =>
     await spaceA.db.purge('0001')
     await spaceA.db.put('0001', 'new')
     await until(() => seen.length >= 2)
-    await spaceA.db.purge('0001', { signal: AbortSignal.timeout(5000) })
+    await spaceA.db.purge('0001', { until: AbortSignal.timeout(5000) })
     await spaceA.db.put('end', 1)
     await Promise.all(watching)
     const changes = seen.map((each) => JSON.stringify(each)).sort()
@@ -250,7 +250,7 @@ test('purge: a sparse reader reads on, and clears what it holds', () =>
       two.connect()
       await until(async () => (await spaceB.db.get('0003'))?.value === SECRET)
       await spaceA.db.put('0003', 'now')
-      const report = await spaceA.db.purge('0003', { signal: AbortSignal.timeout(5000) })
+      const report = await spaceA.db.purge('0003', { until: AbortSignal.timeout(5000) })
       assert.equal(
         report.peers.map(({ confirmed }) => confirmed),
         [true]
@@ -489,7 +489,7 @@ test('purge: bad input is an error at once, and nothing is written', () =>
     const { length } = coreOf(spaceA)
     await rejectsWith('KEY_INVALID', () => spaceA.db.purge(''))
     await rejectsWith('INVALID_ARGUMENT', () => spaceA.db.purge('k', { sign: 1 } as never))
-    await rejectsWith('INVALID_ARGUMENT', () => spaceA.db.purge('k', { signal: 5 } as never))
+    await rejectsWith('INVALID_ARGUMENT', () => spaceA.db.purge('k', { until: 5 } as never))
     assert.equal((await spaceA.db.purge('never written')).blocks, 0)
     assert.is(coreOf(spaceA).length, length)
     await spaceA.close()

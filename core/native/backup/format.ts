@@ -6,6 +6,7 @@
 import b4a from 'b4a'
 import { ManyhandsError } from '../../../errors.ts'
 import { hash } from '../../crypto.ts'
+import type { Work } from '../../progress.ts'
 import type { SpaceRecord } from '../../store.ts'
 
 export const FORMAT = 'manyhands-backup'
@@ -22,7 +23,8 @@ export const MEMBER_BYTES = 1024 * 1024
 /** One block of the stack's largest size, its hashes, and room. */
 export const MAX_MEMBER_BYTES = 64 * 1024 * 1024
 
-export interface BackupOptions {
+/** Stopped by `signal`, the archive lacks its end, and nobody takes it for one. */
+export interface BackupOptions extends Work {
   /** Wraps the keys of the spaces; null leaves them open to whoever has the archive. */
   readonly passphrase: string | null
 }

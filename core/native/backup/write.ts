@@ -6,6 +6,7 @@ import type { TreeNodeHash } from 'hypercore'
 import tar from 'tar-stream'
 import { ManyhandsError } from '../../../errors.ts'
 import { newPassphraseHash, passphraseToKey, sealBox } from '../../crypto.ts'
+import type { Work } from '../../progress.ts'
 import { ownLogKey, type DeviceStore } from '../../store.ts'
 import {
   blocksName,
@@ -27,10 +28,10 @@ import { KnownNodes } from './known-nodes.ts'
 /** The archive in pieces, to be written as they come. */
 export async function* writeBackup(
   store: DeviceStore,
-  { passphrase }: BackupOptions
+  { passphrase, ...work }: BackupOptions
 ): AsyncGenerator<Uint8Array> {
   const pack = tar.pack()
-  const packing = fill(pack, store, passphrase)
+  const packing = fill(pack, store, passphrase, work)
   packing.catch((error: Error) => pack.destroy(error))
   try {
     for await (const chunk of pack as AsyncIterable<Uint8Array>) yield chunk
@@ -40,7 +41,12 @@ export async function* writeBackup(
   }
 }
 
-async function fill(pack: tar.Pack, store: DeviceStore, passphrase: string | null): Promise<void> {
+async function fill(
+  pack: tar.Pack,
+  store: DeviceStore,
+  passphrase: string | null,
+  work: Work
+): Promise<void> {
   const members: Member[] = []
   const add = async (name: string, content: Uint8Array | object): Promise<void> => {
     const bytes = content instanceof Uint8Array ? content : jsonBytes(content)
@@ -54,7 +60,8 @@ async function fill(pack: tar.Pack, store: DeviceStore, passphrase: string | nul
   const logs = new Map(
     spaces.flatMap(({ writers }) => writers.map((key) => [b4a.toString(key, 'hex'), key]))
   )
-  for (const [id, key] of logs) await addLog(store, id, key, add)
+  const count = blockCounter(await blocksIn(store, [...logs.values()]), work)
+  for (const [id, key] of logs) await addLog(store, id, key, add, count)
   await add(CONTENTS, { members: [...members], hash: contentsHash(members) })
   pack.finalize()
 }
@@ -88,7 +95,35 @@ async function wrapped(spaces: readonly SavedSpace[], passphrase: string | null)
 
 type Add = (name: string, content: Uint8Array | object) => Promise<void>
 
-async function addLog(store: DeviceStore, id: string, key: Uint8Array, add: Add): Promise<void> {
+/** Takes note of blocks that are read. @throws the signal's reason */
+type Count = (blocks: number) => void
+
+function blockCounter(total: number, { signal, onprogress }: Work): Count {
+  let done = 0
+  return (blocks) => {
+    signal?.throwIfAborted()
+    done += blocks
+    onprogress?.({ task: 'backing up', done, total, unit: 'blocks' })
+  }
+}
+
+async function blocksIn(store: DeviceStore, keys: readonly Uint8Array[]): Promise<number> {
+  let total = 0
+  for (const key of keys) {
+    const core = await store.remoteLog(key)
+    total += core.length
+    await core.close()
+  }
+  return total
+}
+
+async function addLog(
+  store: DeviceStore,
+  id: string,
+  key: Uint8Array,
+  add: Add,
+  count: Count
+): Promise<void> {
   const core = await store.remoteLog(key)
   try {
     // What is appended from now on belongs to the next backup.
@@ -101,7 +136,7 @@ async function addLog(store: DeviceStore, id: string, key: Uint8Array, add: Add)
     const { signature } = upgrade
     const head = { fork, length, manifest: core.manifest, nodes, additional, signature }
     await add(headName(id), encode(head))
-    for await (const { first, blocks } of blockGroups(core, length)) {
+    for await (const { first, blocks } of blockGroups(core, length, count)) {
       await add(blocksName(id, first), encode(blocks))
     }
   } finally {
@@ -109,13 +144,17 @@ async function addLog(store: DeviceStore, id: string, key: Uint8Array, add: Add)
   }
 }
 
+/** So many blocks between two words of progress. */
+const BLOCKS_PER_REPORT = 64
+
 /** Blocks that are here, with their proofs, as many as a member takes. */
-async function* blockGroups(core: Hypercore, length: number) {
+async function* blockGroups(core: Hypercore, length: number, count: Count) {
   const known = new KnownNodes(length)
   let blocks: unknown[] = []
   let bytes = 0
   let first = 0
   for (let index = 0; index < length; index++) {
+    if (index % BLOCKS_PER_REPORT === 0) count(Math.min(BLOCKS_PER_REPORT, length - index))
     if (!(await core.has(index))) continue
     const { block } = await core.proof({ block: { index, nodes: known.take(index) } })
     if (block === null || !block.value) {
