@@ -99,14 +99,30 @@ function parsed(line: number, text: string): LineRecord {
 /** Each byte is a character while quotes and commas are told apart, so that a field that is not UTF-8 harms its line only. */
 async function* readCsv({ stream }: Input, keyColumn: string): AsyncGenerator<LineRecord> {
   const skipped: LineRecord[] = []
+  // The line in which the last record ended.
+  let ended = 0
   const parser = parse({
     encoding: 'latin1',
     info: true,
-    columns: (names: readonly string[]) => names.map(utf8Of),
+    columns: (names: readonly string[]) => {
+      ended = parser.info.lines
+      return names.map(utf8Of)
+    },
     skip_empty_lines: true,
     relax_column_count: true,
+    max_record_size: MAX_LINE_BYTES,
     skip_records_with_error: true,
-    on_skip: (error) => void skipped.push(bad(parser.info.lines, error))
+    on_record: (record: unknown, { lines }) => {
+      ended = lines
+      return record
+    },
+    on_skip: (error) => {
+      const open = OPEN_QUOTE[error?.code ?? '']
+      skipped.push(open === undefined ? bad(parser.info.lines, error) : unread(ended + 1, open))
+      ended = parser.info.lines
+      // What follows would be read as a part of it.
+      if (open !== undefined) parser.destroy(UNCLOSED)
+    }
   })
   const bytes = Readable.from(withoutMark(stream))
   bytes.on('error', (error) => parser.destroy(error))
@@ -119,10 +135,19 @@ async function* readCsv({ stream }: Input, keyColumn: string): AsyncGenerator<Li
     }
   } catch (error) {
     if (error instanceof CliError || (error instanceof Error && 'syscall' in error)) throw error
-    yield bad(parser.info.lines, error) // the line that names the columns
+    if (error !== UNCLOSED) yield bad(parser.info.lines, error) // the line that names the columns
   }
   yield* skipped
 }
+
+/** What is wrong with a quote that is not closed; it holds everything that follows. */
+const OPEN_QUOTE: Readonly<Record<string, string>> = {
+  CSV_QUOTE_NOT_CLOSED: 'a quote that opens here is not closed',
+  CSV_MAX_RECORD_SIZE: `what begins here is longer than ${MAX_LINE_BYTES / 1024 / 1024} MiB: is a quote open?`
+}
+
+/** Ends reading; what is wrong has been said. */
+const UNCLOSED = new Error('A quote is not closed')
 
 /** Without the byte order mark that some programs write first. */
 async function* withoutMark(stream: Readable): AsyncGenerator<Buffer> {
@@ -197,5 +222,9 @@ function checked(line: number, key: string, value: Value, bytes: number): LineRe
 function bad(line: number, error: unknown): LineRecord {
   if (error instanceof CliError && error.exit === EXIT.usage) throw error
   const message = error instanceof Error ? error.message : String(error)
-  return { line, key: '', value: null, bytes: 0, problem: message.replace(/\.$/, '') }
+  return unread(line, message.replace(/\.$/, ''))
+}
+
+function unread(line: number, problem: string): LineRecord {
+  return { line, key: '', value: null, bytes: 0, problem }
 }

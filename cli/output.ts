@@ -144,7 +144,7 @@ export class Progress {
       clearOnComplete: true,
       stream: this.#stream
     })
-    this.#bar.start(Math.max(1, total), 0, { note: '' })
+    this.#bar.start(Math.max(1, total), 0, { note: '…' })
   }
 }
 

@@ -1,8 +1,9 @@
 /** Reading and writing single keys, listing, watching. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { buffer } from 'node:stream/consumers'
-import type { Value } from '../../crdt/index.ts'
+import { MAX_VALUE_BYTES, type Value } from '../../crdt/index.ts'
+import { ManyhandsError } from '../../errors.ts'
 import type {
   DevicePort,
   PlainChange,
@@ -130,11 +131,31 @@ async function readValue(
   const { text = false, file } = options
   if (file !== undefined) {
     if (value !== undefined || text) throw usage('Give a value, or --file, not both.')
-    return new Uint8Array(file === '-' ? await buffer(stdin) : await readFile(file))
+    const stream = file === '-' ? stdin : createReadStream(file)
+    return new Uint8Array(await readWhole(stream, MAX_VALUE_BYTES))
   }
   if (value === undefined) throw usage('The value is missing.', 'See: manyhands help put')
-  const given = value === '-' ? (await buffer(stdin)).toString() : value
+  const most = text ? MAX_VALUE_BYTES : MAX_JSON_BYTES
+  const given = value === '-' ? (await readWhole(stdin, most)).toString() : value
   return text ? given : parseValue(given)
+}
+
+/** JSON may take more than the value that it says: blanks, escapes, base64. */
+const MAX_JSON_BYTES = 8 * MAX_VALUE_BYTES
+
+/** @throws VALUE_TOO_LARGE as soon as more came than a value may hold */
+async function readWhole(stream: Readable, most: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    bytes += chunk.byteLength
+    if (bytes > most) {
+      const message = `The input is longer than ${most.toLocaleString('en')} bytes, more than a value may take`
+      throw new ManyhandsError('VALUE_TOO_LARGE', message)
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
 }
 
 /** Before anything is read or opened. */

@@ -116,7 +116,8 @@ async function diagnose(run: Run, port: DevicePort, space: string, repair: boole
 
 function compactLines({ before, after }: CompactReport): string[] {
   const lines = [`${bytes(before)} before, ${bytes(after)} now.`]
-  return after < before ? lines : [...lines, 'There was nothing to win back.']
+  if (after < before) return lines
+  return [...lines, 'There was nothing to win back: what was added is the journal of the database.']
 }
 
 /** Connected devices have so long to clear their copies, in ms. */

@@ -1,5 +1,5 @@
 /** The corestore in a store's folder: opened so that it tells damage from a killed process, and a copy from the original. */
-import { mkdir, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import Corestore from 'corestore'
 import CorestoreStorage from 'hypercore-storage'
@@ -21,11 +21,23 @@ export async function openLogs(folder: string, highWater: HighWater): Promise<Lo
   try {
     const logs = await openCorestore(folder, false)
     if (isNew) await syncLabel(folder)
+    await dropJournals(join(folder, 'db'))
     return logs
   } catch (error) {
     if (hasCode(error, 'DEVICE_FILE')) return openCorestore(folder, true)
     throw error
   }
+}
+
+/**
+ * RocksDB begins a journal for people at each opening, and keeps a thousand old ones of some 50 KB: short commands would fill the
+ * disk with them.
+ */
+async function dropJournals(folder: string): Promise<void> {
+  const names = await readdir(folder)
+  const old = names.filter((name) => /^LOG\.old\.\d+$/.test(name))
+  // One that cannot be deleted harms nobody.
+  await Promise.all(old.map((name) => rm(join(folder, name), { force: true }).catch(() => {})))
 }
 
 /** What the stack knows its own folder by: inode, time, an attribute. */

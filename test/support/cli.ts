@@ -42,6 +42,8 @@ export interface Given {
   readonly stdin?: string
   readonly terminal?: number
   readonly env?: Readonly<Record<string, string>>
+  /** Ctrl-C comes after so many turns of the event loop; default never. */
+  readonly interrupt?: number
 }
 
 export interface Started {
@@ -107,7 +109,7 @@ export class Manyhands {
 
   /** @param terminal so many columns wide, for all three streams; default none */
   async runWith(
-    { stdin = '', terminal, env = {} }: Given,
+    { stdin = '', terminal, env = {}, interrupt }: Given,
     args: readonly string[]
   ): Promise<Ended> {
     const isTTY = terminal !== undefined
@@ -119,7 +121,7 @@ export class Manyhands {
       stdout,
       stderr,
       env: { ...this.env(), ...env },
-      onsignal: () => () => {},
+      onsignal: (listener) => (interrupt === undefined ? () => {} : after(interrupt, listener)),
       exit: () => {}
     })
     stdout.end()
@@ -135,4 +137,14 @@ export class Manyhands {
   remove(): Promise<void> {
     return this.temp.remove()
   }
+}
+
+/** Calls after so many turns of the event loop; returns how to stop that. */
+function after(turns: number, call: () => void): () => void {
+  let left = turns
+  let timer = setImmediate(function turn() {
+    if (left-- > 0) timer = setImmediate(turn)
+    else call()
+  })
+  return () => clearImmediate(timer)
 }
