@@ -99,27 +99,29 @@ function parsed(line: number, text: string): LineRecord {
 /** Each byte is a character while quotes and commas are told apart, so that a field that is not UTF-8 harms its line only. */
 async function* readCsv({ stream }: Input, keyColumn: string): AsyncGenerator<LineRecord> {
   const skipped: LineRecord[] = []
-  // The line in which the last record ended.
-  let ended = 0
+  // The line in which the last record ended, and how many blank ones there were by then.
+  let ended = { line: 0, blank: 0 }
   const parser = parse({
     encoding: 'latin1',
     info: true,
     columns: (names: readonly string[]) => {
-      ended = parser.info.lines
+      ended = { line: parser.info.lines, blank: parser.info.empty_lines }
       return names.map(utf8Of)
     },
     skip_empty_lines: true,
     relax_column_count: true,
     max_record_size: MAX_LINE_BYTES,
     skip_records_with_error: true,
-    on_record: (record: unknown, { lines }) => {
-      ended = lines
+    on_record: (record: unknown, { lines, empty_lines }) => {
+      ended = { line: lines, blank: empty_lines }
       return record
     },
     on_skip: (error) => {
       const open = OPEN_QUOTE[error?.code ?? '']
-      skipped.push(open === undefined ? bad(parser.info.lines, error) : unread(ended + 1, open))
-      ended = parser.info.lines
+      const { lines, empty_lines: blank } = parser.info
+      const begun = ended.line + 1 + blank - ended.blank
+      skipped.push(open === undefined ? bad(lines, error) : unread(begun, open))
+      ended = { line: lines, blank }
       // What follows would be read as a part of it.
       if (open !== undefined) parser.destroy(UNCLOSED)
     }

@@ -8,6 +8,9 @@ import type { Host, Sink } from './host.ts'
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
 
+/** Which stream has colours is ours to say: Node would look at its own stdout. */
+const FORCED = { validateStream: false }
+
 /** Shorter work shows no bar, in ms. */
 const PROGRESS_AFTER = 1000
 
@@ -90,11 +93,11 @@ export class Output {
   }
 
   style(style: Style, text: string): string {
-    return this.#hasColour(this.#out) ? styleText(style, text) : text
+    return this.#hasColour(this.#out) ? styleText(style, text, FORCED) : text
   }
 
   noteStyle(style: Style, text: string): string {
-    return this.#hasColour(this.#err) ? styleText(style, text) : text
+    return this.#hasColour(this.#err) ? styleText(style, text, FORCED) : text
   }
 
   /** On stderr, once the work has taken a second: a bar, or a count where nobody knows of how many. */

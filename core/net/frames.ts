@@ -144,7 +144,7 @@ export class FrameWriter extends AbstractMessageWriter {
 function messageOf(frame: Uint8Array): Message {
   const message: unknown = decode(frame)
   if (!isRecord(message) || message.jsonrpc !== '2.0') throw new TypeError('not a message')
-  if (!isRequest(message) && !isCancel(message) && !isResponse(message)) {
+  if (![isRequest, isCancel, isProgress, isResponse].some((isIt) => isIt(message))) {
     throw new TypeError('not a message')
   }
   return { ...message, jsonrpc: '2.0' }
@@ -156,6 +156,11 @@ function isRequest({ id, method, params }: Record<string, unknown>): boolean {
 
 function isCancel({ id, method, params }: Record<string, unknown>): boolean {
   return id === undefined && method === '$/cancelRequest' && isRecord(params) && isId(params.id)
+}
+
+function isProgress({ id, method, params }: Record<string, unknown>): boolean {
+  if (id !== undefined || method !== '$/progress' || !isRecord(params)) return false
+  return isId(params.token) && isRecord(params.value)
 }
 
 function isResponse({ id, method, result, error }: Record<string, unknown>): boolean {

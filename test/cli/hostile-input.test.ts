@@ -56,6 +56,42 @@ test('import: of a CSV file with a broken quote, what stands before it is writte
   assert.is(ok(await run('list', '--keys', '--sub', 'quote')), 'a\nb\n')
 })
 
+test('import: a quote that is not closed is named by its line, and holds no more than a record may', async () => {
+  const path = file('open.csv', 'key,value\na,"1"\n\nb,"2\nc,3\nd,4\n')
+  const { code, stderr } = await run('import', path, '--sub', 'open')
+  assert.is(code, 7)
+  assert.match(
+    stderr,
+    /Line 4: a quote that opens here is not closed. 1 line before it was written/
+  )
+  const skipped = await run('import', path, '--sub', 'open', '--skip-bad', '--json')
+  assert.equal(JSON.parse(skipped.stdout), { written: 1, bad: 1 })
+  const long = file('long.csv', `key,value\na,1\nb,"\n${'x\n'.repeat(17 * 1024 * 1024)}`)
+  const refused = await run('import', long, '--sub', 'open')
+  assert.is(refused.code, 7)
+  assert.match(refused.stderr, /Line 3: what begins here is longer than 32 MiB: is a quote open\?/)
+})
+
+test('put: no more is read than a value may take', async () => {
+  const large = file('large', Buffer.alloc(5 * 1024 * 1024, 'x'))
+  for (const args of [
+    ['--file', large],
+    ['--file', '-'],
+    ['--text', '-']
+  ]) {
+    const stdin = 'x'.repeat(5 * 1024 * 1024)
+    const { code, stderr } = await manyhands.runWith({ stdin }, [
+      ...['--store', store, '--json', 'put', 'large'],
+      ...args
+    ])
+    assert.is(code, 2)
+    assert.is((JSON.parse(stderr) as { error: { code: string } }).error.code, 'VALUE_TOO_LARGE')
+  }
+  if (process.platform !== 'win32')
+    assert.is((await run('put', 'x', '--file', '/dev/zero')).code, 2)
+  assert.is((await run('get', 'large')).code, 1)
+})
+
 test('import: takes back what export wrote, whatever ends a line elsewhere', async () => {
   const value = 'a\u2028b\u2029c\rd\u0085e\ufeff'
   ok(await run('put', 'ends', '--text', value, '--sub', 'ends'))

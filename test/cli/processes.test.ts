@@ -1,4 +1,5 @@
 /** Several commands at once on one store, and commands that are interrupted: nothing lost, a clear message. */
+import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -181,6 +182,50 @@ test('backup goes through the owner of the store and pipes, and Ctrl-C leaves no
   assert.is(broken.code, 7)
   assert.match(broken.stderr, /broken at .*BACKUP_INVALID/)
   assert.not((await readdir(manyhands.temp.path)).some((name) => name.includes('no')))
+})
+
+test('ten commands at once, some writing and some reading, all succeed', async () => {
+  const start = (...args: readonly string[]) =>
+    manyhands.start(['--store', store, '--wait', '60', ...args]).ended
+  const puts = [0, 1, 2, 3, 4].map((i) => start('put', `ten/${i}`, String(i)))
+  const lists = [0, 1, 2, 3, 4].map(() => start('list', 'together/', '--keys'))
+  for (const put of await Promise.all(puts)) ok(put)
+  for (const list of await Promise.all(lists)) assert.is(ok(list).split('\n').length, 5)
+  assert.is(ok(await run('list', 'ten/', '--keys')).split('\n').length, 6)
+})
+
+test('an owner that is killed takes its guests with it and leaves a store that works', async () => {
+  const owner = manyhands.start(['--store', store, 'watch'])
+  await until(() => existsSync(join(store, 'port')), PATIENCE)
+  const guest = manyhands.start(['--store', store, 'watch', '--json'])
+  await until(async () => {
+    ok(await run('put', 'killed', '1'))
+    return guest.stdout() !== ''
+  }, PATIENCE)
+  owner.process.kill('SIGKILL')
+  await owner.ended
+  assert.is((await guest.ended).code, 6)
+  // Its socket is there still, and nobody answers.
+  assert.ok(existsSync(join(store, 'port')))
+  assert.is(ok(await run('get', 'killed')), '1\n')
+  ok(await run('put', 'killed', '2'))
+  const next = manyhands.start(['--store', store, 'watch'])
+  await until(async () => ok(await run('get', 'killed')) === '2\n' && next.stderr() === '')
+  ok(await run('doctor', '--repair'))
+  next.process.kill('SIGINT')
+  assert.is((await next.ended).code, 130)
+  ok(await run('doctor', '--repair'))
+  assert.not(existsSync(join(store, 'port')))
+})
+
+test('a reader that goes away ends backup and export quietly', () => {
+  const commands = ['export --sub cut | head -n 1', 'backup - --plain-keys 2>/dev/null | head -c 10']
+  for (const command of commands) {
+    const script = `(manyhands --store '${store}' ${command.replace(' |', '; echo $? >&2) |')}`
+    const { stdout, stderr } = spawnSync('sh', ['-c', script], { env: manyhands.env() })
+    assert.ok(stdout.byteLength > 5, command)
+    assert.is(stderr.toString(), '0\n', command)
+  }
 })
 
 test.run()

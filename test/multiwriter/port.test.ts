@@ -251,6 +251,53 @@ test('a peer of another version is refused on both sides, and nothing before the
   await close()
 })
 
+served('long work says how far it is, seldom, and stops when asked', async ({ device }, port) => {
+  const { address: space, db } = await device.createSpace()
+  const batch = db.batch()
+  for (let i = 0; i < 20_000; i++) batch.put(`k${i}`, i)
+  await batch.flush()
+  const seen: number[] = []
+  const started = performance.now()
+  const onprogress = ({ done }: { readonly done: number }) => seen.push(done)
+  assert.equal(await port.call('space/check', { space }, { onprogress }), [])
+  assert.ok(seen.length >= 1 && seen.every((done) => done > 0), String(seen))
+  assert.ok(seen.length <= 2 + (performance.now() - started) / 100, `${seen.length} messages`)
+
+  const abort = new AbortController()
+  const reason = new Error('enough')
+  const stopped = port.call(
+    'space/check',
+    { space },
+    { signal: abort.signal, onprogress: () => abort.abort(reason) }
+  )
+  assert.is(await stopped.catch((error: unknown) => error), reason)
+  await rejectsWith('SPACE_UNKNOWN', () => port.call('space/info', { space: 'x' })) // it goes on
+})
+
+test('long work of a client that has gone, or of a host that closes, is stopped', async () => {
+  const { device, host, connect, close } = await memoryHost()
+  const { address: space, db } = await device.createSpace()
+  const batch = db.batch()
+  for (let i = 0; i < 20_000; i++) batch.put(`k${i}`, i)
+  await batch.flush()
+  const gone = await connect()
+  let begun = 0
+  const onprogress = () => void begun++
+  const lost = gone.port.call('space/check', { space }, { onprogress })
+  lost.catch(() => {}) // looked at below
+  await until(() => begun > 0)
+  await gone.port.close()
+  await rejectsWith('DEVICE_CLOSED', () => lost)
+  begun = 0
+  const { port } = await connect()
+  const ended = port.call('space/check', { space }, { onprogress })
+  ended.catch(() => {}) // looked at below
+  await until(() => begun > 0)
+  await host.close()
+  await rejectsWith('DEVICE_CLOSED', () => ended)
+  await close()
+})
+
 test('draining lets clients finish, and nobody new in', async () => {
   const { host, connect, close } = await memoryHost()
   const { wire } = await connect()
