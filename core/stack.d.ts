@@ -80,6 +80,7 @@ declare module 'hypercore' {
             getTreeNode(index: number): Promise<TreeNodeHash | null>
             tryFlush(): void
           }
+          write(): { putTreeNode(node: TreeNodeHash): void; flush(): Promise<unknown> }
         }
       }
       readonly replicator: Replicator

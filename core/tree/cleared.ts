@@ -19,6 +19,7 @@ import Hypercore from 'hypercore'
 import SessionConfig from 'hyperbee2/lib/session-config.js'
 import { isManyhandsError } from '../../errors.ts'
 import { TreeContext } from './context.ts'
+import { clearBlocks } from './clear-blocks.ts'
 import { reachableBlocks } from './reach.ts'
 import { TreeRefusal } from './refusal.ts'
 import { TreeSnapshot, type ReadOptions } from './snapshot.ts'
@@ -187,7 +188,7 @@ export class ClearedLog {
     }
     const runs = heldRuns(this.#core, cleared.ranges)
     if (runs.length > 0) await hooks.beforeClear?.(cleared.ranges)
-    for (const { start, end } of runs) await this.#core.clear(start, end)
+    for (const { start, end } of runs) await clearBlocks(this.#core, start, end)
     this.#doneSince = cleared.since
     hooks.oncleared(this.#core.key, cleared.since)
   }

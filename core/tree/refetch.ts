@@ -6,6 +6,7 @@
 import type Hypercore from 'hypercore'
 import hypercoreCrypto from 'hypercore-crypto'
 import type { Work } from '../progress.ts'
+import { clearBlocks } from './clear-blocks.ts'
 
 /** One storage read for so many blocks. */
 const BLOCKS_AT_ONCE = 128
@@ -102,7 +103,7 @@ async function fetchBlock(
     (peer) => seq < peer.remoteContiguousLength || peer.remoteBitfield.get(seq)
   )
   if (!isHeld) return false
-  if (isDamaged) await core.clear(seq, seq + 1)
+  if (isDamaged) await clearBlocks(core, seq, seq + 1)
   try {
     return (await core.get(seq, { timeout })) !== null
   } catch {

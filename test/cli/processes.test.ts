@@ -209,17 +209,16 @@ test('an owner that is killed takes its guests with it and leaves a store that w
   assert.ok(existsSync(join(store, 'port')))
   assert.is(ok(await run('get', 'killed')), '1\n')
   ok(await run('put', 'killed', '2'))
-  const next = manyhands.start(['--store', store, 'watch'])
-  await until(async () => ok(await run('get', 'killed')) === '2\n' && next.stderr() === '')
-  ok(await run('doctor', '--repair'))
-  next.process.kill('SIGINT')
-  assert.is((await next.ended).code, 130)
+  assert.is(ok(await run('get', 'killed')), '2\n')
   ok(await run('doctor', '--repair'))
   assert.not(existsSync(join(store, 'port')))
 })
 
 test('a reader that goes away ends backup and export quietly', () => {
-  const commands = ['export --sub cut | head -n 1', 'backup - --plain-keys 2>/dev/null | head -c 10']
+  const commands = [
+    'export --sub cut | head -n 1',
+    'backup - --plain-keys 2>/dev/null | head -c 10'
+  ]
   for (const command of commands) {
     const script = `(manyhands --store '${store}' ${command.replace(' |', '; echo $? >&2) |')}`
     const { stdout, stderr } = spawnSync('sh', ['-c', script], { env: manyhands.env() })
