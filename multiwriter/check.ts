@@ -222,5 +222,9 @@ function isValue(bytes: Uint8Array | null): boolean {
 }
 
 function refusalFinding({ writer, reason, count, seq }: ReturnType<Refusals['list']>[number]) {
-  return finding('refused', writer, `${reason}, ${count === 1 ? 'once' : `${count} times, first`} at block ${seq}`)
+  return finding(
+    'refused',
+    writer,
+    `${reason}, ${count === 1 ? 'once' : `${count} times, first`} at block ${seq}`
+  )
 }

@@ -81,7 +81,11 @@ test('put: no more is read than a value may take', async () => {
   ]) {
     const stdin = 'x'.repeat(5 * 1024 * 1024)
     const { code, stderr } = await manyhands.runWith({ stdin }, [
-      ...['--store', store, '--json', 'put', 'large'],
+      '--store',
+      store,
+      '--json',
+      'put',
+      'large',
       ...args
     ])
     assert.is(code, 2)
