@@ -162,7 +162,7 @@ function decode(state: Bytes, core: Uint8Array): DecodedEntry {
   if (c.uint.decode(state) !== 0) return UNSUPPORTED // a field path
   const flags = c.uint8.decode(state)
   if ((flags & ~REGISTER_KNOWN_FLAGS) !== 0) return UNSUPPORTED
-  const value = (flags & REGISTER_DELETED) === 0 ? c.uint8array.decode(state) : null
+  const value = (flags & REGISTER_DELETED) === 0 ? c.buffer.decode(state) : null
   if (state.start !== state.end || value?.byteLength === 0) return MALFORMED
   const { position, stamp, seen } = head
   return { ok: true, entry: { kind: 'register', register: { position, stamp, seen, value } } }

@@ -52,10 +52,35 @@ export function encodeValue(value: unknown): Uint8Array {
  * @throws Error when they are not one well-formed value (remote data: catch it)
  */
 export function decodeValue(bytes: Uint8Array): Value {
+  const whole = decodeWhole(bytes)
+  if (whole !== null) return whole
   const value: Value = decode(bytes, bytes.includes(BOM[0]) ? exactOptions(bytes) : DECODE_OPTIONS)
   checkDecoded(value, 0)
   return value
 }
+
+const BYTES = 2
+const TEXT = 3
+const exactText = new TextDecoder('utf-8', { ignoreBOM: true })
+
+/** The usual value that is one string or one run of bytes: cborg's tokens cost more than all else of reading it. Null for others. */
+function decodeWhole(bytes: Uint8Array): Uint8Array | string | null {
+  const head = bytes[0] ?? 0
+  const major = head >> 5
+  if (major !== BYTES && major !== TEXT) return null
+  const short = head & 31
+  const header = short < 24 ? 1 : short - 22
+  const length =
+    short < 24 ? short : short === 24 ? byteAt(bytes, 1) : byteAt(bytes, 1) * 256 + byteAt(bytes, 2)
+  // What is longer, cut short, or not in its shortest form, is left to cborg to judge.
+  if (short > 25 || header + length !== bytes.byteLength || header !== headerOf(length)) return null
+  const content = new Uint8Array(bytes.buffer, bytes.byteOffset + header, length)
+  return major === BYTES ? content.slice() : exactText.decode(content)
+}
+
+const byteAt = (bytes: Uint8Array, i: number): number => bytes[i] ?? 0
+
+const headerOf = (length: number): number => (length < 24 ? 1 : length < 256 ? 2 : 3)
 
 /** A byte order mark in UTF-8. */
 const BOM = [0xef, 0xbb, 0xbf] as const

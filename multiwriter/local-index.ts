@@ -661,7 +661,7 @@ function decodeRow(bytes: Uint8Array | undefined): Item[] {
   while (state.start < state.end) {
     const number = c.uint.decode(state)
     const seq = c.uint.decode(state)
-    items.push({ number, seq, value: c.uint8array.decode(state) ?? EMPTY })
+    items.push({ number, seq, value: c.buffer.decode(state) ?? EMPTY })
   }
   return items
 }

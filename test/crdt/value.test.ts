@@ -68,6 +68,53 @@ test('value: a byte order mark stays, wherever a string begins with one', () => 
   assert.equal(decodeValue(encodeValue(nested)), nested)
 })
 
+/** What stands in a list is always taken apart token by token. */
+function decodedInList(bytes: Uint8Array): Value {
+  const list = decodeValue(b4a.concat([b4a.from([0x81]), bytes]))
+  if (!Array.isArray(list) || list.length !== 1) throw new Error('not one value')
+  return list[0]
+}
+
+function outcome(decode: (bytes: Uint8Array) => Value, bytes: Uint8Array): unknown {
+  try {
+    return decode(bytes)
+  } catch {
+    return 'refused'
+  }
+}
+
+test('value: a string or bytes alone are read, and refused, as inside other data', () => {
+  const heads = fc.oneof(
+    ...[0x40, 0x60].flatMap((major) => [
+      fc.integer({ min: 0, max: 31 }).map((short) => [major + short]),
+      fc.integer({ min: 0, max: 255 }).map((length) => [major + 24, length]),
+      fc.integer({ min: 0, max: 600 }).map((length) => [major + 25, length >> 8, length & 255])
+    ])
+  )
+  const contents = fc.oneof(
+    fc.uint8Array({ maxLength: 40 }),
+    fc.nat(600).map((length) => b4a.alloc(length, 'é')),
+    fc.string({ unit: 'binary', maxLength: 30 }).map((text) => b4a.from(`\uFEFF${text}`))
+  )
+  const check = (bytes: Uint8Array) =>
+    assert.equal(outcome(decodeValue, bytes), outcome(decodedInList, bytes))
+  fc.assert(
+    fc.property(heads, contents, (head, content) => {
+      check(b4a.concat([b4a.from(head), content]))
+      const length =
+        head.length === 1
+          ? (head[0] ?? 0) & 31
+          : (head[1] ?? 0) * (head.length === 3 ? 256 : 1) + (head[2] ?? 0)
+      check(b4a.concat([b4a.from(head), b4a.alloc(length, content.byteLength > 0 ? content : 7)]))
+    }),
+    { numRuns: 1000 }
+  )
+  for (const length of [0, 23, 24, 255, 256, 65_535, 65_536]) {
+    assert.is(decodeValue(encodeValue('x'.repeat(length))), 'x'.repeat(length))
+    assert.is(decodeValue(encodeValue(new Uint8Array(length))) instanceof Uint8Array, true)
+  }
+})
+
 test('value: equal values have equal bytes, whatever the order of their fields', () => {
   fc.assert(
     fc.property(anyValue, (value) => {
@@ -120,6 +167,11 @@ test('value: bytes come back as plain bytes of their own, a Buffer too', () => {
   assert.is(inner.constructor, Uint8Array)
   inner[0] = 9
   assert.equal(decodeValue(bytes), [Uint8Array.of(1, 2, 3), '\uFEFF'])
+  const alone = b4a.from(encodeValue(Uint8Array.of(1, 2, 3)))
+  const whole = decodeValue(alone)
+  assert.ok(whole instanceof Uint8Array && whole.constructor === Uint8Array)
+  whole[0] = 9
+  assert.equal(decodeValue(alone), Uint8Array.of(1, 2, 3))
 })
 
 class Contact {
