@@ -14,6 +14,12 @@ type Level = ClassicLevel<Uint8Array, Uint8Array>
 /** What an iterator reads ahead of its reader; the default of 16 KB costs a thread-pool turn per 100 rows. */
 const READ_AHEAD_BYTES = 256 * 1024
 
+/** What a long read takes from the iterator at once, where that many fit into what it reads ahead: each time costs a thread. */
+const ROWS_AT_ONCE = 1024
+
+/** A reader that asks for so many goes on for longer. */
+const LONG_READ = 128
+
 /** Opens the store of a folder, for one database at a time. @throws STORE_LOCKED while another has it; the system's errors */
 export async function openIndexStore(folder: string): Promise<OrderedStore> {
   try {
@@ -80,8 +86,18 @@ class LevelStore implements OrderedStore {
       ...(lt === undefined ? {} : { lt }),
       ...(lte === undefined ? {} : { lte })
     })
+    let rows: readonly OrderedRow[] = []
+    let at = 0
     return {
-      nextBatch: (size): Promise<readonly OrderedRow[]> => iterator.nextv(size),
+      async nextBatch(size) {
+        if (at === rows.length) {
+          rows = await iterator.nextv(size < LONG_READ ? size : Math.max(size, ROWS_AT_ONCE))
+          at = 0
+        }
+        const batch = rows.slice(at, at + size)
+        at += batch.length
+        return batch
+      },
       close: () => iterator.close()
     }
   }

@@ -91,6 +91,22 @@ export function testOrderedStore(name: string, make: () => Promise<OrderedStoreU
     assert.equal(await keysIn(store, { gte: key('b'), lt: key('a') }), [])
   })
 
+  law('many rows are the same rows, however many are taken at once', async (store) => {
+    const all = Array.from({ length: 3000 }, (_, i) => String(i).padStart(4, '0'))
+    await store.write(all.map((each) => put(each)))
+    for (const size of [1000, 300, 128, 127]) assert.equal(await keysIn(store, {}, size), all)
+    const cursor = store.cursor({ reverse: true })
+    let left = 3000
+    for (const size of [16, 256, 1, 500, 16, 4096, 4096]) {
+      const rows = await cursor.nextBatch(size)
+      const [first] = rows[0] ?? [key('none')]
+      assert.is(b4a.toString(first), left === 0 ? 'none' : all[left - 1])
+      assert.ok(rows.length <= size)
+      left -= rows.length
+    }
+    await cursor.close()
+  })
+
   law('a cursor shows what was there when it was made', async (store) => {
     await store.write([put('a'), put('b')])
     const cursor = store.cursor({})
