@@ -11,8 +11,8 @@ export interface Engine {
   readonly union: Union
   /** The start of the space's address, as versions name it; zeros without a space. */
   readonly tag: Uint8Array
-  /** What is read: the union now, or at one version. */
-  view(options: ReadOptions): Promise<View>
+  /** What is read: the union now, or at one version. Synchronous while nothing has changed. */
+  view(options: ReadOptions): View | Promise<View>
   /** True for a checkout: what is read never changes. */
   readonly isFixed: boolean
   readonly refusals: Refusals

@@ -28,8 +28,13 @@ export class IndexedReads {
     this.#mode = mode
   }
 
-  /** The union now. */
-  async view(options: ReadOptions): Promise<View> {
+  /** The union now. Synchronous while nothing has changed: turns would take longer than a lookup. */
+  view(options: ReadOptions): View | Promise<View> {
+    const { latest } = this.#union
+    return latest?.isIndexed === true ? latest : this.#catchUp(options)
+  }
+
+  async #catchUp(options: ReadOptions): Promise<View> {
     for (;;) {
       const view = await this.#union.view(options)
       if (view.isIndexed) return view

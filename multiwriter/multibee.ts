@@ -465,8 +465,9 @@ export class MultiBee<K = string, V = Value, I = V> {
     checkOptions('get', options, READ_OPTIONS)
     checkRead(options)
     const bytes = this.#codec.encodeKey(key)
-    const folded = this.#after(await this.#fold(bytes, options), waiting)
-    return this.#readable(folded)
+    const folded = this.#fold(bytes, options)
+    const said = folded instanceof Promise ? await folded : folded
+    return this.#readable(this.#after(said, waiting))
   }
 
   /** A schema of its own stands over the encoding, not over our schema. */
@@ -504,14 +505,14 @@ export class MultiBee<K = string, V = Value, I = V> {
     }
   }
 
-  async #fold(key: Uint8Array, options: ReadOptions): Promise<FoldedKey> {
-    try {
-      const view = await this.#engine.view(options)
-      const folded = view.get(key, options)
-      return folded instanceof Promise ? await folded : folded
-    } catch (error) {
+  #fold(key: Uint8Array, options: ReadOptions): FoldedKey | Promise<FoldedKey> {
+    const view = this.#engine.view(options)
+    const folded =
+      view instanceof Promise ? view.then((each) => each.get(key, options)) : view.get(key, options)
+    if (!(folded instanceof Promise)) return folded
+    return folded.catch((error: unknown) => {
       throw this.#explain(error)
-    }
+    })
   }
 
   #readable(folded: FoldedKey): Entry<K, V> | null {

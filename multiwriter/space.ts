@@ -144,7 +144,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   /** Why there is none, though there should be. */
   #indexFailure: string | null = null
   /** The union, or the index in front of it. */
-  #reads: { view(options: ReadOptions): Promise<View> }
+  #reads: { view(options: ReadOptions): View | Promise<View> }
   readonly #upkeep: RepairParts & StatsParts & PurgeParts & CompactParts
   readonly #peerEvents = new EventEmitter<{ change: [] }>()
   readonly #peers = new Set<SpacePeer>()

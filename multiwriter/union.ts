@@ -61,6 +61,11 @@ export class Union {
     return this.#opening
   }
 
+  /** The view that was given last, if nothing has changed since. */
+  get latest(): View | null {
+    return this.#isClosed ? null : this.#view
+  }
+
   /** The union now, with everything that has arrived. @throws BLOCK_UNAVAILABLE, only from sparse logs */
   async view(options: ReadOptions = {}): Promise<View> {
     await this.#opening
