@@ -66,13 +66,15 @@ class LevelStore implements OrderedStore {
 
   /** One after the other: LevelDB writes on a pool of threads, in any order. */
   write(changes: readonly OrderedChange[]): Promise<void> {
-    const written = this.#writing.then(() =>
-      this.#level.batch(
-        changes.map(({ key, value }) =>
-          value === null ? { type: 'del', key } : { type: 'put', key, value }
-        )
-      )
-    )
+    const written = this.#writing.then(() => {
+      // Not as an array, whose members would be looked through one by one, in JavaScript and natively.
+      const batch = this.#level.batch()
+      for (const { key, value } of changes) {
+        if (value === null) batch.del(key)
+        else batch.put(key, value)
+      }
+      return batch.write()
+    })
     this.#writing = written.catch(() => {}) // shown to the caller of this one
     return written
   }
