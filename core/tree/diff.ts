@@ -102,19 +102,35 @@ export class TreeDiff {
       : this.#changeOf(left, right)
   }
 
-  async #takeRightAlone(): Promise<TreeChange | null> {
-    await this.#right.checkAbovePassed()
-    return this.#changeOf(null, this.#right.take())
+  #takeRightAlone(): TreeChange | null | Promise<TreeChange | null> {
+    const checked = this.#right.checkAbovePassed()
+    return checked instanceof Promise
+      ? checked.then(() => this.#changeOf(null, this.#right.take()))
+      : this.#changeOf(null, this.#right.take())
   }
 
-  async #changeOf(left: KeyPointer | null, right: KeyPointer | null): Promise<TreeChange | null> {
+  /** Synchronous when the values are in memory. */
+  #changeOf(
+    left: KeyPointer | null,
+    right: KeyPointer | null
+  ): TreeChange | null | Promise<TreeChange | null> {
     const pointer = left ?? right
     if (pointer === null) return null
-    return {
-      key: keyOf(pointer),
-      left: left === null ? null : await this.#left.entry(left),
-      right: right === null ? null : await this.#right.entry(right)
-    }
+    const key = keyOf(pointer)
+    const was = left === null ? null : this.#left.entry(left)
+    if (was instanceof Promise) return was.then((before) => this.#changeTo(key, before, right))
+    return this.#changeTo(key, was, right)
+  }
+
+  #changeTo(
+    key: Uint8Array,
+    left: TreeEntry | null,
+    pointer: KeyPointer | null
+  ): TreeChange | Promise<TreeChange> {
+    const right = pointer === null ? null : this.#right.entry(pointer)
+    return right instanceof Promise
+      ? right.then((after) => ({ key, left, right: after }))
+      : { key, left, right }
   }
 }
 

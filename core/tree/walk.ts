@@ -16,6 +16,14 @@ interface Frame {
   at: number
 }
 
+/** A subtree that was not entered. */
+interface Passed {
+  readonly pointer: TreeNodePointer
+  readonly depth: number
+  /** The block that points at it. */
+  readonly from: number
+}
+
 export class TreeWalk {
   readonly #load: LoadNode
   readonly #source: CursorSource
@@ -25,11 +33,7 @@ export class TreeWalk {
   /** How short the stack was at its shortest since the last key or subtree passed over: that frame has both below it. */
   #turn = 0
   /** Passed over since the last key. */
-  #passed: {
-    readonly pointer: TreeNodePointer
-    readonly depth: number
-    readonly from: number
-  } | null = null
+  #passed: Passed | null = null
 
   constructor(root: TreeNodePointer | null, load: LoadNode, source: CursorSource) {
     this.#root = root
@@ -104,10 +108,13 @@ export class TreeWalk {
   }
 
   /** Checks that the key that comes next stands above all of a subtree that was passed over since the last key. */
-  async checkAbovePassed(): Promise<void> {
+  checkAbovePassed(): void | Promise<void> {
     const passed = this.#passed
     const pointer = this.key
-    if (passed === null || pointer === null) return
+    if (passed !== null && pointer !== null) return this.#checkAbove(passed, pointer)
+  }
+
+  async #checkAbove(passed: Passed, pointer: KeyPointer): Promise<void> {
     const greatest = await this.#greatest(passed.pointer, passed.depth, passed.from)
     if (greatest !== null && b4a.compare(keyOf(pointer), greatest) <= 0) throw this.#unsorted()
   }
