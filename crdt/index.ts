@@ -1,10 +1,34 @@
 /** Entries and folds: what a core says about a key, and how several cores' sayings become one value. Pure. */
 
-export { decodeEntry, encodeEntry, MAX_SEEN, withPosition } from './entry.ts'
-export type { DecodedEntry, Entry, EntryRefusal, Position, Register } from './entry.ts'
+export { decodeEntry, encodeEntry } from './entry.ts'
+export type { DecodedEntry, Entry, EntryRefusal, Register } from './entry.ts'
+
+export { MAX_SEEN, withPosition } from './head.ts'
+export type { Head, Position } from './head.ts'
 
 export { compareRegisters, foldRegisters, judgeRegisters } from './register.ts'
-export type { AdmittedLength, Folded, JudgedCover, Judgement, PlacedRegister } from './register.ts'
+export type {
+  AdmittedLength,
+  Deletes,
+  Folded,
+  JudgedCover,
+  Judgement,
+  PlacedRegister
+} from './register.ts'
 
 export { decodeValue, encodeValue, MAX_VALUE_BYTES, MAX_VALUE_DEPTH } from './value.ts'
 export type { Value } from './value.ts'
+
+export { foldEntries } from './fold.ts'
+export type { Conflict, FoldedEntry, FoldOptions, Shown } from './fold.ts'
+export type { PlacedEntry } from './fields.ts'
+
+export { defineMergeType, MergeTypes } from './merge-type.ts'
+export type { AnyMergeType, Contribution, MergeType, Moment } from './merge-type.ts'
+
+export { packEntry, unpackEntry } from './typed-entry.ts'
+export type { TypedEntry, UnpackedEntry, UnpackRefusal } from './typed-entry.ts'
+
+export { writeEntry } from './write.ts'
+export type { WriteContext, WriteOperation } from './write.ts'
+export type { Patch } from './patch.ts'

@@ -12,7 +12,8 @@
  */
 import b4a from 'b4a'
 import { compareStamps } from '../clock/index.ts'
-import type { Position, Register } from './entry.ts'
+import type { Register } from './entry.ts'
+import type { Head, Position } from './head.ts'
 
 /** A register with its place in the union: where it stands now, and where it was first written. */
 export interface PlacedRegister extends Register {
@@ -30,7 +31,10 @@ export interface Folded<R extends PlacedRegister> {
 }
 
 /** Total order of registers: stamp, then core, then sequence number. */
-export function compareRegisters(a: PlacedRegister, b: PlacedRegister): number {
+export const compareRegisters: (a: PlacedRegister, b: PlacedRegister) => number = compareHeads
+
+/** Total order of writes: stamp, then core, then sequence number. */
+export function compareHeads(a: Head, b: Head): number {
   return (
     compareStamps(a.stamp, b.stamp) ||
     b4a.compare(a.position.core, b.position.core) ||
@@ -38,18 +42,22 @@ export function compareRegisters(a: PlacedRegister, b: PlacedRegister): number {
   )
 }
 
+/** Who wins when one device deletes what another writes meanwhile; the other is listed as a conflict. */
+export type Deletes = 'add-wins' | 'delete-wins'
+
 /**
  * Folds the registers of one place, at least one. A function of their set: order and repetition do not matter; of several
- * registers of one core the last stands. A concurrent deletion loses against an edit (add-wins) and is listed as its conflict.
+ * registers of one core the last stands. A concurrent deletion loses against an edit unless `deletes` says otherwise.
  */
 export function foldRegisters<R extends PlacedRegister>(
   given: readonly R[],
-  admitted: AdmittedLength
+  admitted: AdmittedLength,
+  deletes: Deletes = 'add-wins'
 ): Folded<R> {
   const only = given[0]
   if (only === undefined) throw new TypeError('"registers" expected at least one')
   if (given.length === 1) return { winner: only, conflicts: NONE }
-  const { winner, conflicts } = decide(given, admitted)
+  const { winner, conflicts } = decide(given, admitted, deletes)
   return { winner, conflicts }
 }
 
@@ -73,11 +81,13 @@ export interface JudgedCover<R extends PlacedRegister> {
 /** As `foldRegisters`, from the same decision, and saying why. At least one register. */
 export function judgeRegisters<R extends PlacedRegister>(
   given: readonly R[],
-  admitted: AdmittedLength
+  admitted: AdmittedLength,
+  deletes: Deletes = 'add-wins'
 ): Judgement<R> {
   const { winner, conflicts, registers, candidates, covers, ordinary, weak } = decide(
     given,
-    admitted
+    admitted,
+    deletes
   )
   const judged = covers.flatMap((cover): JudgedCover<R>[] => {
     const from = registers[cover.from]
@@ -89,7 +99,11 @@ export function judgeRegisters<R extends PlacedRegister>(
   return { winner, conflicts, registers, candidates, covers: judged }
 }
 
-function decide<R extends PlacedRegister>(given: readonly R[], admitted: AdmittedLength) {
+function decide<R extends PlacedRegister>(
+  given: readonly R[],
+  admitted: AdmittedLength,
+  deletes: Deletes
+) {
   const registers = lastPerCore(given)
   const covers = findCovers(registers, admitted)
   const ordinary = withoutCircles(covers.filter((cover) => !cover.weak))
@@ -99,15 +113,16 @@ function decide<R extends PlacedRegister>(given: readonly R[], admitted: Admitte
   const weakly = new Set(weak.map((cover) => cover.to))
   const shown = registers.filter((_, i) => !covered.has(i)).sort((a, b) => compareRegisters(b, a))
   const candidates = registers.filter((_, i) => !covered.has(i) && !weakly.has(i))
-  const winner = candidates.reduce(greater)
+  const winner = candidates.reduce((a, b) => greater(a, b, deletes))
   const conflicts = shown.filter((register) => register !== winner)
   return { winner, conflicts, registers, candidates, covers, ordinary, weak }
 }
 
 const NONE: readonly never[] = []
 
-function greater<R extends PlacedRegister>(a: R, b: R): R {
-  if ((a.value === null) !== (b.value === null)) return a.value === null ? b : a
+function greater<R extends PlacedRegister>(a: R, b: R, deletes: Deletes): R {
+  const isDeleted = a.value === null
+  if (isDeleted !== (b.value === null)) return isDeleted === (deletes === 'add-wins') ? b : a
   return compareRegisters(a, b) >= 0 ? a : b
 }
 

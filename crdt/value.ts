@@ -37,25 +37,43 @@ const DECODE_OPTIONS = {
  * @throws VALUE_INVALID naming the path of what cannot be stored, VALUE_TOO_LARGE above MAX_VALUE_BYTES
  */
 export function encodeValue(value: unknown): Uint8Array {
-  const bytes = encode(normalize(value, [], 0), rfc8949EncodeOptions)
-  if (bytes.byteLength > MAX_VALUE_BYTES) {
-    throw new ManyhandsError(
-      'VALUE_TOO_LARGE',
-      `The value takes ${bytes.byteLength} bytes, the limit is ${MAX_VALUE_BYTES}`
-    )
-  }
+  const bytes = encodeNormalized(normalizeValue(value))
+  checkSize(bytes.byteLength)
   return bytes
 }
 
 /**
+ * A checked copy of `value` that holds nothing but plain data.
+ * @throws VALUE_INVALID naming the path of what cannot be stored
+ */
+export function normalizeValue(value: unknown): Value {
+  return normalize(value, [], 0)
+}
+
+/** The canonical bytes of what `normalizeValue` or `decodeValue` gave. */
+export function encodeNormalized(value: Value): Uint8Array {
+  return encode(value, rfc8949EncodeOptions)
+}
+
+/** @throws VALUE_TOO_LARGE above MAX_VALUE_BYTES */
+export function checkSize(bytes: number): void {
+  if (bytes <= MAX_VALUE_BYTES) return
+  throw new ManyhandsError(
+    'VALUE_TOO_LARGE',
+    `The value takes ${bytes} bytes, the limit is ${MAX_VALUE_BYTES}`
+  )
+}
+
+/**
  * The value of canonical bytes. What it accepts, `encodeValue` accepts.
+ * @param depth how deep it stands in a larger value
  * @throws Error when they are not one well-formed value (remote data: catch it)
  */
-export function decodeValue(bytes: Uint8Array): Value {
+export function decodeValue(bytes: Uint8Array, depth = 0): Value {
   const whole = decodeWhole(bytes)
   if (whole !== null) return whole
   const value: Value = decode(bytes, bytes.includes(BOM[0]) ? exactOptions(bytes) : DECODE_OPTIONS)
-  checkDecoded(value, 0)
+  checkDecoded(value, depth)
   return value
 }
 
@@ -122,7 +140,7 @@ function checkDecoded(value: Value, depth: number): void {
 }
 
 /** A plain copy of `value`, checked on the way; scalars come back as they are. */
-function normalize(value: unknown, path: readonly string[], depth: number): unknown {
+function normalize(value: unknown, path: readonly string[], depth: number): Value {
   switch (typeof value) {
     case 'boolean':
       return value
@@ -155,7 +173,7 @@ function normalizeObject(object: object, path: readonly string[], depth: number)
   if (prototype !== Object.prototype && prototype !== null) {
     refuse(path, `a ${object.constructor?.name || 'class'} instance`)
   }
-  const copy: Record<string, unknown> = {}
+  const copy: Record<string, Value> = {}
   for (const [field, item] of Object.entries(object)) {
     if (field === '__proto__') refuse([...path, field], 'a field of this name')
     if (!field.isWellFormed()) refuse([...path, field], 'a field name with a lone surrogate')

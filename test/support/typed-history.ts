@@ -1,0 +1,135 @@
+/** Devices that write one key and learn of each other in pieces: a history, from which any prefix of any log can be read. */
+import * as assert from 'uvu/assert'
+import { tagOf } from '../../clock/index.ts'
+import {
+  foldEntries,
+  packEntry,
+  unpackEntry,
+  writeEntry,
+  type FoldOptions,
+  type PlacedEntry,
+  type WriteContext,
+  type WriteOperation
+} from '../../crdt/index.ts'
+
+/** One operation that was written, and what its author knew. */
+export interface Happening {
+  readonly author: number
+  readonly seq: number
+  /** Its place among all. */
+  readonly order: number
+  readonly known: readonly number[]
+  readonly operation: WriteOperation
+}
+
+export type Settings = Pick<WriteContext, 'deletes' | 'isAtomic' | 'types'>
+
+export function coreOf(device: number): Uint8Array {
+  return new Uint8Array(32).fill(device + 1)
+}
+
+function deviceOf(core: Uint8Array): number {
+  return (core[0] ?? 0) - 1
+}
+
+export class TypedHistory {
+  readonly happenings: Happening[] = []
+  readonly settings: Settings
+  /** Per device its entries, one per block: what stands in its bee from that block on. */
+  readonly #logs: Uint8Array[][]
+  readonly #known: number[][]
+
+  constructor(devices: number, settings: Settings = {}) {
+    this.settings = settings
+    this.#logs = Array.from({ length: devices }, () => [])
+    this.#known = this.#logs.map(() => this.#logs.map(() => 0))
+  }
+
+  get lengths(): readonly number[] {
+    return this.#logs.map((log) => log.length)
+  }
+
+  knownBy(device: number): readonly number[] {
+    return (this.#known[device] ?? []).map((length, i) =>
+      i === device ? (this.#logs[i]?.length ?? 0) : length
+    )
+  }
+
+  /** One device learns another's log up to a length, at most all of it. */
+  learn(device: number, of: number, upTo = Infinity): void {
+    const known = this.#known[device]
+    if (known === undefined) return
+    known[of] = Math.max(known[of] ?? 0, Math.min(upTo, this.#logs[of]?.length ?? 0))
+  }
+
+  learnAll(device: number): void {
+    this.#logs.forEach((_, of) => this.learn(device, of))
+  }
+
+  /** What stands in the logs cut to these lengths. */
+  saidAt(lengths: readonly number[]): PlacedEntry[] {
+    return lengths.flatMap((length, device) => {
+      const bytes = this.#logs[device]?.[length - 1]
+      return bytes === undefined ? [] : [placed(bytes, device, length - 1)]
+    })
+  }
+
+  foldAt(lengths: readonly number[]) {
+    const { deletes, types } = this.settings
+    const options: FoldOptions = {
+      ...(deletes === undefined ? {} : { deletes }),
+      ...(types === undefined ? {} : { types })
+    }
+    return foldEntries(this.saidAt(lengths), (core) => lengths[deviceOf(core)] ?? 0, options)
+  }
+
+  readBy(device: number) {
+    return this.foldAt(this.knownBy(device))
+  }
+
+  /** Writes one batch; false when nothing was to be written. */
+  write(device: number, operations: readonly WriteOperation[], ms: number): boolean {
+    const known = this.knownBy(device)
+    const said = this.saidAt(known)
+    const core = coreOf(device)
+    const seq = this.#logs[device]?.length ?? 0
+    const others = said.filter((each) => deviceOf(each.core) !== device)
+    let own = said.find((each) => deviceOf(each.core) === device) ?? null
+    let isWritten = false
+    for (const operation of operations) {
+      const entry = writeEntry(own, others, operation, {
+        core,
+        seq,
+        stamp: { ms, counter: 0, tag: tagOf(core) },
+        admitted: (of) => known[deviceOf(of)] ?? 0,
+        ...this.settings
+      })
+      if (entry === null) continue
+      isWritten = true
+      own = { core, entry }
+      this.happenings.push({ author: device, seq, order: this.happenings.length, known, operation })
+    }
+    if (isWritten && own !== null) this.#logs[device]?.push(packEntry(own.entry, core, seq))
+    return isWritten
+  }
+
+  /** The operations in logs cut to these lengths. */
+  happeningsAt(lengths: readonly number[]): Happening[] {
+    return this.happenings.filter(({ author, seq }) => seq < (lengths[author] ?? 0))
+  }
+}
+
+/** Whether the author of one operation knew the other. */
+export function knew(later: Happening, earlier: Happening): boolean {
+  if (later.author === earlier.author) return earlier.order < later.order
+  return earlier.seq < (later.known[earlier.author] ?? 0)
+}
+
+/** Through bytes and back, and the same bytes again. */
+function placed(bytes: Uint8Array, device: number, seq: number): PlacedEntry {
+  const core = coreOf(device)
+  const unpacked = unpackEntry(bytes, core, seq)
+  assert.ok(unpacked.ok, unpacked.ok ? '' : unpacked.reason)
+  assert.equal(packEntry(unpacked.entry, core, seq), bytes)
+  return { core, entry: unpacked.entry }
+}
