@@ -32,3 +32,6 @@ export type { TypedEntry, UnpackedEntry, UnpackRefusal } from './typed-entry.ts'
 export { writeEntry } from './write.ts'
 export type { WriteContext, WriteOperation } from './write.ts'
 export type { Patch } from './patch.ts'
+
+export { pruneEntry } from './prune.ts'
+export type { PruneGrounds } from './prune.ts'

@@ -4,10 +4,13 @@ import { tagOf } from '../../clock/index.ts'
 import {
   foldEntries,
   packEntry,
+  pruneEntry,
   unpackEntry,
   writeEntry,
   type FoldOptions,
   type PlacedEntry,
+  type Position,
+  type TypedEntry,
   type WriteContext,
   type WriteOperation
 } from '../../crdt/index.ts'
@@ -70,7 +73,7 @@ export class TypedHistory {
   saidAt(lengths: readonly number[]): PlacedEntry[] {
     return lengths.flatMap((length, device) => {
       const bytes = this.#logs[device]?.[length - 1]
-      return bytes === undefined ? [] : [placed(bytes, device, length - 1)]
+      return bytes === undefined || bytes === NOTHING ? [] : [placed(bytes, device, length - 1)]
     })
   }
 
@@ -113,10 +116,55 @@ export class TypedHistory {
     return isWritten
   }
 
+  /** What every device knows of each log: no seal may fall below it. */
+  get finalLengths(): number[] {
+    return this.#logs.map((log, of) =>
+      Math.min(log.length, ...this.#known.map((_, device) => this.knownBy(device)[of] ?? 0))
+    )
+  }
+
+  /** A device leaves out of its entry what may go; false when that is nothing. Does not add a block. */
+  prune(device: number): boolean {
+    const known = this.knownBy(device)
+    const said = this.saidAt(known)
+    const own = said.find((each) => deviceOf(each.core) === device)
+    const log = this.#logs[device]
+    if (own === undefined || log === undefined) return false
+    const final = this.finalLengths
+    const isFinal = ({ core, seq }: Position) => seq < (final[deviceOf(core)] ?? 0)
+    const pruned = pruneEntry(
+      own,
+      said.filter((each) => each !== own),
+      {
+        admitted: (of) => known[deviceOf(of)] ?? 0,
+        isFinal,
+        // All know all that there is, and nobody has anything here.
+        isForgotten: ({ path }) =>
+          this.lengths.every((length, i) => length === final[i]) &&
+          this.saidAt(final).every(
+            ({ core, entry }) => deviceOf(core) === device || !hasPath(entry, path)
+          )
+      }
+    )
+    if (pruned === own.entry) return false
+    log[log.length - 1] =
+      pruned === null ? NOTHING : packEntry(pruned, coreOf(device), log.length - 1)
+    return true
+  }
+
   /** The operations in logs cut to these lengths. */
   happeningsAt(lengths: readonly number[]): Happening[] {
     return this.happenings.filter(({ author, seq }) => seq < (lengths[author] ?? 0))
   }
+}
+
+/** In place of an entry that was deleted. */
+const NOTHING = new Uint8Array(0)
+
+function hasPath(entry: TypedEntry, path: readonly string[]): boolean {
+  return (
+    entry.type === 'value' && entry.registers.some((each) => each.path.join('/') === path.join('/'))
+  )
 }
 
 /** Whether the author of one operation knew the other. */
