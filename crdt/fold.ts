@@ -20,7 +20,7 @@ import { leavesToValue, type Leaf, type Path } from './paths.ts'
 import { compareHeads, foldRegisters, type AdmittedLength, type Deletes } from './register.ts'
 import { foldRows } from './rows.ts'
 import { hasSeen, knowledgeOf } from './seen.ts'
-import type { NamedEntry, TypedEntry } from './typed-entry.ts'
+import type { FieldRegister, NamedEntry, TypedEntry } from './typed-entry.ts'
 import { decodeValue, normalizeValue, type Value } from './value.ts'
 
 export interface FoldOptions {
@@ -92,12 +92,14 @@ const NOTHING: FoldedEntry<never> = {
   refused: NONE
 }
 
-/** The usual case: one core, one value without fields. Null for every other. */
+/** The usual case: one core, and a value. Null for every other. */
 function foldOnly<S extends PlacedEntry>(said: S): FoldedEntry<S> | null {
-  if (said.entry.type !== 'value' || said.entry.registers.length !== 1) return null
-  const [register] = said.entry.registers
-  if (register === undefined || register.path.length > 0) return null
-  const { position, stamp, seen, value: bytes } = register
+  if (said.entry.type !== 'value') return null
+  const { registers } = said.entry
+  const [first] = registers
+  if (first === undefined) return null
+  if (registers.length > 1 || first.path.length > 0) return foldOnlyFields(said, registers)
+  const { position, stamp, seen, value: bytes } = first
   const value = bytes === null ? null : readValue(bytes, 0)
   if (value === UNREADABLE) return null
   const winner = { said, path: ROOT, position, stamp, seen }
@@ -107,6 +109,33 @@ function foldOnly<S extends PlacedEntry>(said: S): FoldedEntry<S> | null {
     value,
     winner,
     shown: bytes === null ? NONE : [winner],
+    conflicts: NONE,
+    isUnknownType: false,
+    refused: NONE
+  }
+}
+
+/** One core never contradicts itself: its entry would have been refused. */
+function foldOnlyFields<S extends PlacedEntry>(
+  said: S,
+  registers: readonly FieldRegister[]
+): FoldedEntry<S> | null {
+  const shown: Shown<S>[] = []
+  const leaves: Leaf[] = []
+  for (const { path, position, stamp, seen, value: bytes } of registers) {
+    if (bytes === null) continue
+    const value = readValue(bytes, path.length)
+    if (value === UNREADABLE) return null
+    shown.push({ said, path, position, stamp, seen })
+    leaves.push({ path, value })
+  }
+  if (shown.length === 0) return null
+  return {
+    type: 'value',
+    exists: true,
+    value: leavesToValue(leaves),
+    winner: latest(shown),
+    shown,
     conflicts: NONE,
     isUnknownType: false,
     refused: NONE
@@ -379,7 +408,14 @@ function wholeHead<S extends PlacedEntry>(said: S): Shown<S> {
 }
 
 function latest<S extends PlacedEntry>(shown: readonly Shown<S>[]): Shown<S> | null {
-  return shown.length === 0 ? null : shown.reduce((a, b) => (compareHeads(a, b) >= 0 ? a : b))
+  return shown.length === 0
+    ? null
+    : shown.reduce((a, b) => (isSameMoment(a, b) || compareHeads(a, b) >= 0 ? a : b))
+}
+
+/** Written together: the usual case, told without comparing. */
+function isSameMoment(a: Head, b: Head): boolean {
+  return a.position === b.position && a.stamp === b.stamp
 }
 
 function isDeletion(entry: TypedEntry): entry is NamedEntry {

@@ -52,7 +52,54 @@ export function normalizeValue(value: unknown): Value {
 
 /** The canonical bytes of what `normalizeValue` or `decodeValue` gave. */
 export function encodeNormalized(value: Value): Uint8Array {
-  return encode(value, rfc8949EncodeOptions)
+  return encodeShort(value) ?? encode(value, rfc8949EncodeOptions)
+}
+
+/** Strings and numbers below this stand in one byte with their kind. */
+const SHORT = 24
+const SHORT_TEXT = 0x60
+const FALSE = 0xf4
+const TRUE = 0xf5
+const NULL = 0xf6
+
+/** The usual field, without the encoder's set-up, which is dearer than the work. Null for every other. */
+function encodeShort(value: Value): Uint8Array | null {
+  if (value === null) return Uint8Array.of(NULL)
+  if (typeof value === 'boolean') return Uint8Array.of(value ? TRUE : FALSE)
+  if (typeof value === 'number') {
+    return Number.isInteger(value) && value >= 0 && value < SHORT ? Uint8Array.of(value) : null
+  }
+  if (typeof value !== 'string' || value.length >= SHORT) return null
+  const bytes = new Uint8Array(1 + value.length)
+  bytes[0] = SHORT_TEXT + value.length
+  for (let i = 0; i < value.length; i++) {
+    const code = value.charCodeAt(i)
+    if (code >= 0x80) return null
+    bytes[1 + i] = code
+  }
+  return bytes
+}
+
+/** What `encodeShort` writes; undefined for everything else. */
+function decodeShort(bytes: Uint8Array): Value | undefined {
+  const first = bytes[0] ?? SHORT_TEXT + SHORT
+  if (
+    first >= SHORT_TEXT &&
+    first < SHORT_TEXT + SHORT &&
+    bytes.byteLength === first - SHORT_TEXT + 1
+  ) {
+    let text = ''
+    for (let i = 1; i < bytes.byteLength; i++) {
+      const code = bytes[i] ?? 0
+      if (code >= 0x80) return undefined
+      text += String.fromCharCode(code)
+    }
+    return text
+  }
+  if (bytes.byteLength !== 1) return undefined
+  if (first < SHORT) return first
+  if (first === NULL) return null
+  return first === TRUE || first === FALSE ? first === TRUE : undefined
 }
 
 /** @throws VALUE_TOO_LARGE above MAX_VALUE_BYTES */
@@ -70,6 +117,8 @@ export function checkSize(bytes: number): void {
  * @throws Error when they are not one well-formed value (remote data: catch it)
  */
 export function decodeValue(bytes: Uint8Array, depth = 0): Value {
+  const short = decodeShort(bytes)
+  if (short !== undefined) return short
   const whole = decodeWhole(bytes)
   if (whole !== null) return whole
   const value: Value = decode(bytes, bytes.includes(BOM[0]) ? exactOptions(bytes) : DECODE_OPTIONS)

@@ -115,6 +115,7 @@ function whole(value: Value): Plan {
 
 /** What leads from one set of leaves to another; with `isWhole` every leaf is set. */
 function difference(before: readonly Leaf[], after: readonly Leaf[], isWhole: boolean): Plan {
+  if (before.length === 0) isWhole = true
   const known = new Map(before.map((leaf) => [pathToId(leaf.path), leaf.value]))
   const set = new Map<string, Leaf>()
   for (const leaf of after) {
@@ -182,8 +183,9 @@ class FieldState {
 
   /** Null when nothing would change. */
   put(plan: Plan): ValueEntry | null {
-    this.#explode(plan)
     const { set, unset } = plan
+    if (this.#places.length === 0) return set.size === 0 ? null : this.#create([...set.values()])
+    this.#explode(plan)
     const setAt = pathMap([...set.values()].map(({ path, value }) => [path, isOpen(value)]))
     const staying = this.#shown.filter((mark) => {
       const id = pathToId(mark.path)
@@ -211,6 +213,21 @@ class FieldState {
     // Where values of other types stand beside it, there must be a write that has seen them.
     const isMixed = this.#write.foreign.length > 0
     return this.#entry([], cleared.length > 0 || !isMixed ? cleared : [ROOT_PLACE], isMixed)
+  }
+
+  /** The first entry at a key, or the first `value` entry there. */
+  #create(leaves: readonly Leaf[]): ValueEntry {
+    const { position, stamp, foreign } = this.#write
+    const seen = seenBy(foreign, position.core)
+    let size = 0
+    const registers = leaves.map(({ path, value: leaf }): FieldRegister => {
+      const value = encodeNormalized(leaf)
+      size += value.byteLength
+      return { path, position, stamp, seen, value }
+    })
+    checkSize(size)
+    checkCount(registers.length)
+    return { type: 'value', head: { position, stamp, seen }, registers }
   }
 
   /** Puts a value as the only register. */

@@ -173,8 +173,8 @@ class Writer {
   /** What the registers of a value are written from. */
   #fieldWrite(): FieldWrite {
     const { stamp, admitted, deletes = 'add-wins' } = this.#context
-    const { type, exists, refused } = this.#fold()
     const all = this.#all
+    const { type, exists, refused } = this.#fold()
     const said = all.filter((each) => each.entry.type === 'value' && !refused.includes(each))
     const foreign = all
       .filter((each) => !said.includes(each))

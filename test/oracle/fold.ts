@@ -2,14 +2,15 @@
  * The slow twin of `foldRegisters`: the rules of the fold written down one by one over all pairs of registers, with the
  * transitive closure of their covers spelled out. It shares nothing with it but types.
  */
-import type { AdmittedLength, Folded, PlacedRegister, Position } from '../../crdt/index.ts'
+import type { AdmittedLength, Deletes, Folded, PlacedRegister, Position } from '../../crdt/index.ts'
 
 /** Square tables over the registers: `table[from][to]`. */
 type Table = readonly (readonly boolean[])[]
 
 export function foldSlowly<R extends PlacedRegister>(
   given: readonly R[],
-  admitted: AdmittedLength
+  admitted: AdmittedLength,
+  deletes: Deletes = 'add-wins'
 ): Folded<R> {
   const registers = given.filter((register, i) => isCurrent(register, i, given))
   const isNamed = tableOf(registers, (from, to) =>
@@ -33,8 +34,8 @@ export function foldSlowly<R extends PlacedRegister>(
   )
   const listed = registers.filter((_, i) => isCovered[i] !== true)
   const mayWin = registers.filter((_, i) => isCovered[i] !== true && isHeldBack[i] !== true)
-  const edits = mayWin.filter(({ value }) => value !== null)
-  const winner = greatest(edits.length > 0 ? edits : mayWin)
+  const preferred = mayWin.filter(({ value }) => (value === null) === (deletes === 'delete-wins'))
+  const winner = greatest(preferred.length > 0 ? preferred : mayWin)
   if (winner === null) throw new Error('no winner')
   return { winner, conflicts: fallingOrder(listed.filter((each) => each !== winner)) }
 }
