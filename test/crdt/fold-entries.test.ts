@@ -191,6 +191,17 @@ test('types: a write of another type replaces what it had seen, whatever the clo
   }
 })
 
+test('types: an entry that goes on covers what another wrote meanwhile with another type', () => {
+  const history = new TypedHistory(2)
+  history.write(0, [put({ a: 1 })], 0)
+  history.write(1, [add(5)], 9)
+  history.learnAll(0)
+  history.write(0, [put({ a: 2 })], 0)
+  const { value, conflicts } = history.readBy(0)
+  assert.equal(value, { a: 2 })
+  assert.equal(conflicts, [])
+})
+
 test('counter: one that starts anew after another type is not charged with what was deleted before', () => {
   const history = new TypedHistory(2)
   history.write(0, [add(10)], 0)
