@@ -39,31 +39,35 @@ function collectLeaves(value: Value, path: Path, leaves: Leaf[]): void {
   }
 }
 
+/** An object while it is put together: what it holds is its own to change. */
+interface Growing {
+  [field: string]: Value | Growing
+}
+
 /**
  * The value that has these leaves, which rise by path. An empty object may have fields below it. Null for no leaves.
  */
 export function leavesToValue(leaves: readonly Leaf[]): Value {
-  let root: Value = null
-  for (const { path, value } of leaves) {
-    const own: Value = isFields(value) && Object.keys(value).length === 0 ? {} : value
-    if (path.length === 0) root = own
-    else {
-      if (root === null) root = {}
-      setAt(root, path, own)
-    }
-  }
+  const [first] = leaves
+  if (first === undefined) return null
+  if (leaves.length === 1 && first.path.length === 0) return first.value
+  const root: Growing = {}
+  for (const { path, value } of leaves) if (path.length > 0) setAt(root, path, value)
   return root
 }
 
-function setAt(root: Value, path: Path, value: Value): void {
-  let fields = root as Record<string, Value>
-  for (let i = 0; i < path.length - 1; i++) {
-    const name = path[i] ?? ''
-    // Own fields only: "constructor" is a name like any other.
-    if (!Object.hasOwn(fields, name)) fields[name] = {}
-    fields = fields[name] as Record<string, Value>
+function setAt(root: Growing, path: Path, value: Value): void {
+  let fields = root
+  for (const name of path.slice(0, -1)) {
+    const inner = Object.hasOwn(fields, name) ? fields[name] : null
+    // Own fields only: "constructor" is a name like any other. An empty object that was set gives way to a growing one.
+    fields = fields[name] = isFields(inner) ? inner : {}
   }
-  fields[path[path.length - 1] ?? ''] = value
+  fields[path[path.length - 1] ?? ''] = isFields(value) && isEmpty(value) ? {} : value
+}
+
+function isEmpty(fields: Fields): boolean {
+  return Object.keys(fields).length === 0
 }
 
 /** Total order of paths: name by name, by UTF-16 code units; a path stands right before those below it. */
