@@ -10,6 +10,8 @@ const NEXT_STEPS = {
   VALUE_TOO_LARGE: 'Keep values below 4 MiB; larger content belongs into files.',
   ENTRY_UNSUPPORTED:
     'A newer manyhands wrote this key from this device; upgrade before writing to it.',
+  PRESENCE_TOO_LARGE:
+    'Say at most 16 KiB in a topic of presence, and 128 KiB in all; what should last belongs into the database.',
   STORE_LOCKED: 'Close the other process, or work through it.',
   STORE_FOREIGN: 'Choose an empty folder, or one that manyhands made.',
   STORE_UNSUPPORTED: 'A newer manyhands made this store; upgrade to open it.',
@@ -40,6 +42,7 @@ const NEXT_STEPS = {
   DEVICE_CLOSED: 'Open the device again.',
   SPACE_CLOSED: 'Open the space again.',
   BEE_CLOSED: 'Open the database again.',
+  TOPIC_CLOSED: 'Open the topic again.',
   TRANSPORT_CLOSED: 'Make a new transport.'
 } as const
 

@@ -14,7 +14,7 @@ import {
   type Work
 } from './core/index.ts'
 import { checkOptions, invalid } from './errors.ts'
-import { Device, PortHost, SharedNetwork } from './multiwriter/index.ts'
+import { Device, PortHost, SharedNetwork, type Timers } from './multiwriter/index.ts'
 
 export interface OpenDeviceOptions {
   /** The folder of this device's store; made if it is not there. One process at a time owns it. */
@@ -89,6 +89,7 @@ export async function openDevice(options: OpenDeviceOptions): Promise<Device> {
       store,
       name: store.name ?? 'device',
       now: now ?? Date.now,
+      timers: TIMERS,
       transport: transport ?? null,
       ...(maxDrift === undefined ? {} : { maxDrift })
     })
@@ -98,6 +99,16 @@ export async function openDevice(options: OpenDeviceOptions): Promise<Device> {
     // The transport or the port could not be made; the store must not stay locked for that.
     await (device ?? store).close()
     throw error
+  }
+}
+
+/** The system's, which keep no process alive. */
+const TIMERS: Timers = {
+  elapsed: () => performance.now(),
+  after(ms, task) {
+    const timer = setTimeout(task, ms)
+    timer.unref()
+    return () => clearTimeout(timer)
   }
 }
 

@@ -47,6 +47,27 @@ export function deriveKeyPair(
   return { publicKey, secretKey }
 }
 
+/** Ed25519 over the hash of context and parts: 32 bytes, which no signature of a log covers. */
+export function sign(
+  secretKey: Uint8Array,
+  context: string,
+  ...parts: readonly Uint8Array[]
+): Uint8Array {
+  const signature = b4a.alloc(sodium.crypto_sign_BYTES)
+  sodium.crypto_sign_detached(signature, hash(context, ...parts), secretKey)
+  return signature
+}
+
+/** Whether `sign` made it. False for whatever is no signature and no key. */
+export function isSigned(
+  signature: Uint8Array,
+  publicKey: Uint8Array,
+  context: string,
+  ...parts: readonly Uint8Array[]
+): boolean {
+  return sodium.crypto_sign_verify_detached(signature, hash(context, ...parts), publicKey)
+}
+
 /** What it takes to make a passphrase into a key again. */
 export interface PassphraseHash {
   readonly algorithm: 'argon2id13'

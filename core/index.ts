@@ -1,12 +1,12 @@
 /** The device and its wires: the only folder that imports the Hypercore stack. This is its portable surface. */
 
-export { hash, keyedHash, randomBytes } from './crypto.ts'
+export { hash, isSigned, keyedHash, openBox, randomBytes, sealBox } from './crypto.ts'
 
 export type { Progress, Work } from './progress.ts'
 
 export type { default as Hypercore } from 'hypercore'
 
-export { OwnLog } from './store.ts'
+export { logKeyOf, OwnLog } from './store.ts'
 export type {
   AppendGuard,
   DeviceStore,

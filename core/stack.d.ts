@@ -87,6 +87,7 @@ declare module 'hypercore' {
     }
     ready(): Promise<void>
     close(): Promise<void>
+    readonly keyPair: KeyPair | null
     setKeyPair(keyPair: KeyPair): void
     get(seq: number, options?: GetOptions): Promise<Uint8Array | null>
     has(start: number, end?: number): Promise<boolean>
@@ -408,6 +409,13 @@ declare module 'sodium-universal' {
     randombytes_buf(out: Uint8Array): void
     crypto_generichash_batch(out: Uint8Array, parts: readonly Uint8Array[], key?: Uint8Array): void
     crypto_sign_seed_keypair(publicKey: Uint8Array, secretKey: Uint8Array, seed: Uint8Array): void
+    readonly crypto_sign_BYTES: number
+    crypto_sign_detached(signature: Uint8Array, message: Uint8Array, secretKey: Uint8Array): void
+    crypto_sign_verify_detached(
+      signature: Uint8Array,
+      message: Uint8Array,
+      publicKey: Uint8Array
+    ): boolean
     crypto_pwhash_async(
       out: Uint8Array,
       passphrase: Uint8Array,
@@ -495,6 +503,7 @@ declare module 'protomux' {
       handshake: Encoder<H>
       onopen(handshake: H): void
       onclose(): void
+      ondrain?(): void
     }): Channel<H> | null
     pair(
       options: { protocol: string; id?: Uint8Array },

@@ -9,7 +9,7 @@ import type { BlockRange } from './tree/ranges.ts'
 import { TreeWriter, type TreePut } from './tree/writer.ts'
 import type { OrderedStore } from './ordered-store.ts'
 import type { Work } from './progress.ts'
-import { deriveKeyPair } from './crypto.ts'
+import { deriveKeyPair, sign } from './crypto.ts'
 
 /** How far an acknowledged write is safe. */
 export type Durability =
@@ -107,6 +107,16 @@ export class OwnLog {
     this.#guard = guard
   }
 
+  /** What its signatures are checked with; `logKeyOf` tells the log from it. */
+  get publicKey(): Uint8Array {
+    return this.#keyPair.publicKey
+  }
+
+  /** Proves that the writer of this log says something. The context keeps purposes, and appends, apart. */
+  sign(context: string, ...parts: readonly Uint8Array[]): Uint8Array {
+    return sign(this.#keyPair.secretKey, context, ...parts)
+  }
+
   /** Appends one batch, whole or not at all; resolves when it is as durable as the store promises. Callers take turns. */
   append(puts: readonly TreePut[]): Promise<number> {
     return this.#inTurn(() => this.tree.append(puts))
@@ -120,6 +130,12 @@ export class OwnLog {
   /** To be called before blocks of this log are cleared. */
   async beforeClear(ranges: readonly BlockRange[]): Promise<void> {
     await this.#guard.beforeClear(this.core, ranges)
+  }
+
+  get #keyPair(): KeyPair {
+    const { keyPair } = this.core
+    if (keyPair === null) throw new ManyhandsError('READ_ONLY', 'The log has no key pair')
+    return keyPair
   }
 
   async #inTurn(write: () => Promise<number>): Promise<number> {
@@ -154,10 +170,15 @@ export class OwnLog {
 
 /** The key of one of our logs; the log is not opened. */
 export function ownLogKey(seed: Uint8Array, purpose: string, salt: Uint8Array): Uint8Array {
-  return Hypercore.key(ownManifest(deriveKeyPair(seed, `manyhands/log/${purpose}`, salt)))
+  return logKeyOf(deriveKeyPair(seed, `manyhands/log/${purpose}`, salt).publicKey)
 }
 
-function ownManifest({ publicKey }: KeyPair): Manifest {
+/** The key of the log that the holder of a key pair writes. */
+export function logKeyOf(publicKey: Uint8Array): Uint8Array {
+  return Hypercore.key(ownManifest({ publicKey }))
+}
+
+function ownManifest({ publicKey }: Pick<KeyPair, 'publicKey'>): Manifest {
   return { version: 1, signers: [{ publicKey }] }
 }
 

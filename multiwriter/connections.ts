@@ -26,6 +26,7 @@ export class Connections {
 
   /** A space was closed. */
   remove(link: SpaceLink): void {
+    link.onleave()
     this.#links.delete(link)
     for (const connection of this.#all) connection.remove(link)
   }
@@ -43,6 +44,11 @@ export class Connections {
     this.#shared.add(connection)
     for (const link of this.#links) void connection.add(link)
     return outer
+  }
+
+  /** Says goodbye; to be called while something is still sent. */
+  leave(): void {
+    for (const link of this.#links) link.onleave()
   }
 
   close(): void {

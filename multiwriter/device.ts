@@ -21,6 +21,7 @@ import { checkWork, WORK_OPTIONS } from './options.ts'
 import { foreign, type LinkPlace, type OpenLinkOptions } from './open-link.ts'
 import { checkReplicate, Space, type RawStream, type ReplicateOptions } from './space.ts'
 import { decodeTicket, isTicket } from './ticket.ts'
+import type { Timers } from './timers.ts'
 
 export interface DeviceEvents {
   /** A connection ended with an error, for instance because the peer sent garbage. */
@@ -33,6 +34,8 @@ export interface DeviceParts {
   readonly name: string
   /** Milliseconds since 1970. */
   readonly now: () => number
+  /** For what is said only while it holds: presence. */
+  readonly timers: Timers
   /** How devices find each other; null for streams by hand. */
   readonly transport: TransportFactory | null
   /** In ms, how far a stamp may be ahead of our clock and still move it. Default 5 minutes. */
@@ -269,6 +272,7 @@ export class Device extends EventEmitter<DeviceEvents> {
   }
 
   async #close(): Promise<void> {
+    this.#connections.leave()
     const left = await Promise.allSettled([...this.#users].map((user) => user.close()))
     await Promise.all([...this.#transports].map((transport) => transport.close()))
     this.#connections.close()
@@ -330,12 +334,13 @@ export class Device extends EventEmitter<DeviceEvents> {
     if (secrets === undefined) {
       throw new ManyhandsError('STORE_IDENTITY_LOST', 'The keystore lacks the keys of this space')
     }
-    const { now, maxDrift } = this.#parts
+    const { now, timers, maxDrift } = this.#parts
     const space = await Space.open({
       store: this.#store,
       record,
       secrets,
       now,
+      timers,
       mode,
       ...(maxDrift === undefined ? {} : { maxDrift }),
       save: (changed) => this.#saveRecord(changed),

@@ -68,6 +68,11 @@ export type { IndexProgress, IndexRebuild } from './local-index.ts'
 
 export { WriterList } from './writers.ts'
 export type { Writer, Writers } from './writers.ts'
+export type { Timers } from './timers.ts'
+export type { Presence, PresenceStats } from './presence/hub.ts'
+export type { PresenceRefusal, PresenceRefusalReason } from './presence/counts.ts'
+export type { PresenceChange, PresenceTopic, PresenceTopicEvents } from './presence/topic.ts'
+
 export type { Refusal, RefusalReason } from './refusals.ts'
 
 export { iterate } from './cursor.ts'

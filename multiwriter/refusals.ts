@@ -2,6 +2,7 @@
 import { EventEmitter } from 'eventemitter3'
 import type { EntryRefusal } from '../crdt/index.ts'
 import type { TreeRefusalReason } from '../core/index.ts'
+import type { PresenceRefusalReason } from './presence/counts.ts'
 
 export type RefusalReason =
   | TreeRefusalReason
@@ -23,6 +24,8 @@ export type RefusalReason =
   /** A peer knew the space's topic, but could not prove to hold its key, or speaks another version. */
   | 'peer-proof'
   | 'peer-version'
+  /** Of what was said in presence; counted in `space.presence.stats()`. */
+  | `presence-${Exclude<PresenceRefusalReason, 'unknown-writer' | 'replayed'>}`
 
 export interface Refusal {
   /** The writer's log in text form; for a refused peer, its device key. */

@@ -44,12 +44,14 @@ import {
 } from './open-link.ts'
 import { checkRead, checkWork, READ_OPTIONS, WORK_OPTIONS } from './options.ts'
 import { openClock, observeWith } from './own-clock.ts'
+import { PresenceHub, type Presence } from './presence/hub.ts'
 import { purgeKey, type PurgeParts, type PurgePeer } from './purge.ts'
 import { Refusals, type Refusal } from './refusals.ts'
 import { repairSpace, type RepairParts, type RepairReport } from './repair.ts'
 import { statsOf, type SpaceStats, type StatsParts } from './stats.ts'
 import { syncState, type SyncState } from './sync-state.ts'
 import { encodeTicket } from './ticket.ts'
+import type { Timers } from './timers.ts'
 import {
   restore,
   revert,
@@ -93,6 +95,7 @@ export interface SpaceParts {
   readonly record: SpaceRecord
   readonly secrets: SpaceSecrets
   readonly now: () => number
+  readonly timers: Timers
   readonly maxDrift?: number
   readonly mode: ReadMode
   /** Makes the record durable. */
@@ -138,6 +141,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #engine: Engine
   readonly #writers: WriterList
   readonly #refusals: Refusals
+  readonly #presence: PresenceHub
   readonly #clearing: ClearingHooks
   readonly #queue: WriteQueue
   #index: LocalIndex | null = null
@@ -180,6 +184,20 @@ export class Space extends EventEmitter<SpaceEvents> {
       for (const peer of this.#peers) peer.tellCleared()
     })
     this.#writers = new WriterList([own.core.key, ...parts.record.writers])
+    this.#presence = new PresenceHub({
+      membershipKey: parts.secrets.membershipKey,
+      address: parts.record.address,
+      signer: own,
+      core: own.core.key,
+      writers: this.#writers,
+      timers: parts.timers,
+      now: parts.now,
+      onrefused: (from, reason) => {
+        // Those two happen among honest devices: one is heard of before it is known, or starts again.
+        if (reason !== 'unknown-writer' && reason !== 'replayed')
+          this.#refusals.add(from, `presence-${reason}`, 0)
+      }
+    })
     this.#union = new Union({
       writers: this.#writers,
       refusals: this.#refusals,
@@ -260,6 +278,11 @@ export class Space extends EventEmitter<SpaceEvents> {
     const isComplete = logs.length === this.#writers.list().length
     const { isOpen, writer } = this
     return syncState({ logs, peers: this.#peers, own: writer, isOpen, isComplete })
+  }
+
+  /** Who is there now, and what they say of themselves: cursors, names. Never stored. */
+  get presence(): Presence {
+    return this.#presence
   }
 
   /** What was refused of others' data since the space was opened. */
@@ -435,6 +458,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   }
 
   async #close(): Promise<void> {
+    this.#presence.close()
     await this.#queue.settle()
     await this.#index?.close()
     await this.#union.close()
@@ -532,13 +556,18 @@ export class Space extends EventEmitter<SpaceEvents> {
         for (const { core, since } of logs) this.#union.log(core)?.clearing?.hint(since)
         this.#peerEvents.emit('change')
       },
+      onpresence: (peer, message) => this.#presence.receive(peer, message),
+      ondrain: (peer) => this.#presence.drained(peer),
+      onleave: () => this.#presence.close(),
       onpeer: (peer) => {
         this.#peers.add(peer)
+        this.#presence.add(peer)
         this.#peerEvents.emit('change')
         this.emit('peer-add', z32.encode(peer.remoteKey))
       },
       onpeergone: (peer) => {
         this.#peers.delete(peer)
+        this.#presence.remove(peer)
         this.#peerEvents.emit('change')
         this.emit('peer-remove', z32.encode(peer.remoteKey))
       },

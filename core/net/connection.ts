@@ -42,6 +42,12 @@ export interface SpaceLink {
   cleared(): readonly ClearedUpTo[]
   /** A proven peer says so of its copies. */
   oncleared(logs: readonly ClearedUpTo[]): void
+  /** A proven peer says who is there; unchecked bytes. */
+  onpresence(peer: SpacePeer, message: Uint8Array): void
+  /** A peer for which `sendPresence` gave false takes more. */
+  ondrain(peer: SpacePeer): void
+  /** The connections are about to close: the last moment to say goodbye. */
+  onleave(): void
   onpeer(peer: SpacePeer): void
   onpeergone(peer: SpacePeer): void
   /** A peer that holds the topic but not the key, or speaks nonsense. */
@@ -169,6 +175,7 @@ export class SpacePeer {
   #channel: Channel<Hello> | null = null
   #logs: Message<Uint8Array[]> | null = null
   #cleared: Message<ClearedUpTo[]> | null = null
+  #presence: Message<Uint8Array> | null = null
   /** What the peer has said to have cleared, by log in hex. */
   readonly #clearedThere = new Map<string, number>()
   #isProven = false
@@ -218,6 +225,11 @@ export class SpacePeer {
     if (this.#isProven && logs.length > 0) this.#cleared?.send([...logs])
   }
 
+  /** @returns false when the connection is full: wait for `ondrain`, as what is sent now is only kept in memory */
+  sendPresence(message: Uint8Array): boolean {
+    return this.#isProven && this.#presence?.send(message) === true
+  }
+
   /** Whether the peer has said to have cleared its copies of a log, up to this declaration. */
   hasCleared(core: Uint8Array, since: number): boolean {
     return (this.#clearedThere.get(b4a.toString(core, 'hex')) ?? 0) >= since
@@ -237,7 +249,8 @@ export class SpacePeer {
       id: this.#topic,
       handshake: helloEncoding,
       onopen: (hello) => this.#onhello(hello),
-      onclose: () => this.#gone()
+      onclose: () => this.#gone(),
+      ondrain: () => this.#link.ondrain(this)
     })
     this.#channel = channel
     if (channel === null) return // the stream closed meanwhile
@@ -248,6 +261,12 @@ export class SpacePeer {
     this.#cleared = channel.addMessage<ClearedUpTo[]>({
       encoding: clearedEncoding,
       onmessage: (logs) => this.#oncleared(logs)
+    })
+    this.#presence = channel.addMessage<Uint8Array>({
+      encoding: c.raw,
+      onmessage: (message) => {
+        if (this.#isProven) this.#link.onpresence(this, message)
+      }
     })
     channel.open({ version: VERSION, proof: this.#proof(this.#stream.isInitiator) })
   }

@@ -1,0 +1,7 @@
+/** Time as it passes, not as a wall clock tells it: a clock that is set must not make anybody leave. */
+export interface Timers {
+  /** Milliseconds since some moment; never goes back. */
+  elapsed(): number
+  /** Calls `task` once, after `ms`. Keeps no process alive. @returns how to call it off */
+  after(ms: number, task: () => void): () => void
+}

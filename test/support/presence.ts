@@ -1,0 +1,183 @@
+/** Presence without devices: hubs, a network of queues between them, and time that passes when the test says so. */
+import b4a from 'b4a'
+import z32 from 'z32'
+import { deriveKeyPair, sign } from '../../core/crypto.ts'
+import { logKeyOf } from '../../core/index.ts'
+import type { Timers } from '../../multiwriter/index.ts'
+import { WriterList } from '../../multiwriter/index.ts'
+import { PresenceHub } from '../../multiwriter/presence/hub.ts'
+import { saidFrame, Sealer, type Saying, type Signer } from '../../multiwriter/presence/message.ts'
+import type { PresencePeer } from '../../multiwriter/presence/outbox.ts'
+
+export const MEMBERSHIP_KEY = b4a.alloc(32, 7)
+export const ADDRESS = b4a.alloc(32, 8)
+
+export class SimTimers implements Timers {
+  #now = 0
+  readonly #tasks = new Set<{ readonly at: number; readonly task: () => void }>()
+
+  get pending(): number {
+    return this.#tasks.size
+  }
+
+  elapsed(): number {
+    return this.#now
+  }
+
+  after(ms: number, task: () => void): () => void {
+    const entry = { at: this.#now + ms, task }
+    this.#tasks.add(entry)
+    return () => this.#tasks.delete(entry)
+  }
+
+  /** Runs the next task that is due until then. */
+  step(until: number): boolean {
+    const due = [...this.#tasks].filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0]
+    this.#now = due === undefined ? until : Math.max(this.#now, due.at)
+    if (due === undefined) return false
+    this.#tasks.delete(due)
+    due.task()
+    return true
+  }
+}
+
+export function signerOf(name: string): Signer & { readonly core: Uint8Array } {
+  const { publicKey, secretKey } = deriveKeyPair(b4a.alloc(32, 1), name)
+  return {
+    publicKey,
+    core: logKeyOf(publicKey),
+    sign: (context, ...parts) => sign(secretKey, context, ...parts)
+  }
+}
+
+export function sessionOf(ms: number): Uint8Array {
+  const session = b4a.alloc(8)
+  new DataView(session.buffer, session.byteOffset).setUint32(2, ms)
+  return session
+}
+
+/** A message of somebody who says what the test wants, as it stands on a connection. */
+export function said(
+  signer: Signer,
+  seq: number,
+  saying: Saying,
+  { session = sessionOf(1000), sealer = new Sealer(MEMBERSHIP_KEY, ADDRESS) } = {}
+): Uint8Array {
+  return saidFrame(sealer.seal({ session, seq }, saying, signer))
+}
+
+export interface SimDevice {
+  readonly hub: PresenceHub
+  readonly timers: SimTimers
+  readonly writer: string
+  readonly core: Uint8Array
+  readonly writers: WriterList
+  readonly refused: string[]
+}
+
+/** One end of a connection: what it is asked to send arrives at the other. */
+export interface SimEnd extends PresencePeer {
+  /** While true, nothing more is taken after the message that is being sent. */
+  isFull: boolean
+  readonly sent: Uint8Array[]
+}
+
+export class PresenceNet {
+  readonly devices: SimDevice[] = []
+  readonly #queue: (() => void)[] = []
+
+  /** @param writers whom it knows besides those that are there already */
+  add(name: string, { now = 1000, knows = true } = {}): SimDevice {
+    const signer = signerOf(name)
+    const timers = new SimTimers()
+    const cores = knows ? this.devices.map(({ core }) => core) : []
+    const writers = new WriterList([signer.core, ...cores])
+    const refused: string[] = []
+    const hub = new PresenceHub({
+      membershipKey: MEMBERSHIP_KEY,
+      address: ADDRESS,
+      signer,
+      core: signer.core,
+      writers,
+      timers,
+      now: () => now,
+      onrefused: (_, reason) => refused.push(reason)
+    })
+    const writer = z32.encode(signer.core)
+    const device = { hub, timers, writer, core: signer.core, writers, refused }
+    if (knows) for (const other of this.devices) other.writers.add(signer.core)
+    this.devices.push(device)
+    return device
+  }
+
+  /** @returns how to cut it, and the two ends */
+  connect(a: SimDevice, b: SimDevice) {
+    let isCut = false
+    const queue = this.#queue
+    const end = (to: SimDevice, other: () => SimEnd): SimEnd => ({
+      remoteKey: to.core,
+      isFull: false,
+      sent: [],
+      sendPresence(bytes) {
+        this.sent.push(bytes)
+        this.sent.splice(0, this.sent.length - 1000)
+        queue.push(() => {
+          if (!isCut) to.hub.receive(other(), bytes)
+        })
+        return !this.isFull
+      }
+    })
+    const endA: SimEnd = end(b, () => endB)
+    const endB: SimEnd = end(a, () => endA)
+    a.hub.add(endA)
+    b.hub.add(endB)
+    const cut = () => {
+      isCut = true
+      a.hub.remove(endA)
+      b.hub.remove(endB)
+    }
+    return { cut, a: endA, b: endB }
+  }
+
+  /** A member that speaks by hand. */
+  stranger(to: SimDevice, name = 'stranger') {
+    const sent: Uint8Array[] = []
+    const peer: PresencePeer = {
+      remoteKey: signerOf(name).core,
+      sendPresence: (bytes) => sent.push(bytes) > 0
+    }
+    to.hub.add(peer)
+    return {
+      sent,
+      tell: (bytes: Uint8Array) => {
+        to.hub.receive(peer, bytes)
+        this.settle()
+      },
+      leave: () => to.hub.remove(peer)
+    }
+  }
+
+  /** Delivers everything under way. @returns how many messages that were */
+  settle(): number {
+    let count = 0
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      next()
+      count += 1
+    }
+    return count
+  }
+
+  /** Lets time pass, for some devices or for all. @returns how many messages were delivered */
+  pass(ms: number, devices: readonly SimDevice[] = this.devices): number {
+    let count = this.settle()
+    const ends = devices.map(({ timers }) => timers.elapsed() + ms)
+    for (let passed = 0; passed < ms; passed += 10) {
+      devices.forEach(({ timers }, i) => {
+        const until = Math.min(ends[i] ?? 0, timers.elapsed() + 10)
+        while (timers.step(until)) count += this.settle()
+      })
+      count += this.settle()
+    }
+    return count
+  }
+}
