@@ -474,6 +474,7 @@ declare module '@hyperswarm/secret-stream' {
     /** False when it was closed before it opened. */
     readonly opened: Promise<boolean>
     readonly keepAlive: number
+    flush(): Promise<boolean>
     setKeepAlive(ms: number): void
     setTimeout(ms: number): void
     userData: unknown

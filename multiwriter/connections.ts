@@ -46,9 +46,11 @@ export class Connections {
     return outer
   }
 
-  /** Says goodbye; to be called while something is still sent. */
-  leave(): void {
-    for (const link of this.#links) link.onleave()
+  /** Says goodbye on all connections; resolves when it has left. */
+  async leave(): Promise<void> {
+    const sent = [...this.#links].map((link) => link.onleave())
+    if (!sent.includes(true)) return
+    await Promise.all([...this.#all].map((connection) => connection.flush()))
   }
 
   close(): void {

@@ -73,6 +73,9 @@ export interface DeviceUser {
   close(): Promise<void>
 }
 
+/** Closing takes no longer for it than a person would notice. */
+const GOODBYE_MS = 200
+
 export class Device extends EventEmitter<DeviceEvents> {
   /** The device's public key in text form. */
   readonly id: string
@@ -272,7 +275,7 @@ export class Device extends EventEmitter<DeviceEvents> {
   }
 
   async #close(): Promise<void> {
-    this.#connections.leave()
+    await this.#sayGoodbye()
     const left = await Promise.allSettled([...this.#users].map((user) => user.close()))
     await Promise.all([...this.#transports].map((transport) => transport.close()))
     this.#connections.close()
@@ -288,6 +291,16 @@ export class Device extends EventEmitter<DeviceEvents> {
     // Shown last: whatever failed, the store is closed.
     for (const closing of [...left, ...closings])
       if (closing.status === 'rejected') throw closing.reason
+  }
+
+  /** A peer that takes nothing is not waited for: it will notice by itself. */
+  async #sayGoodbye(): Promise<void> {
+    let callOff = () => {}
+    const late = new Promise<void>((resolve) => {
+      callOff = this.#parts.timers.after(GOODBYE_MS, resolve)
+    })
+    await Promise.race([this.#connections.leave(), late])
+    callOff()
   }
 
   #track(opening: Promise<Space>): Promise<Space> {

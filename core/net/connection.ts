@@ -46,8 +46,8 @@ export interface SpaceLink {
   onpresence(peer: SpacePeer, message: Uint8Array): void
   /** A peer for which `sendPresence` gave false takes more. */
   ondrain(peer: SpacePeer): void
-  /** The connections are about to close: the last moment to say goodbye. */
-  onleave(): void
+  /** The connections are about to close: the last moment to say goodbye. @returns whether something was sent */
+  onleave(): boolean
   onpeer(peer: SpacePeer): void
   onpeergone(peer: SpacePeer): void
   /** A peer that holds the topic but not the key, or speaks nonsense. */
@@ -140,6 +140,11 @@ export class Connection {
   remove(link: SpaceLink): void {
     this.#peers.get(link)?.close()
     this.#peers.delete(link)
+  }
+
+  /** Resolves when what was sent has left, or cannot leave any more. */
+  async flush(): Promise<void> {
+    await this.#stream.flush()
   }
 
   close(): void {

@@ -196,10 +196,10 @@ export class PresenceHub implements Presence {
     }
   }
 
-  /** Says goodbye while the connections are still there. Idempotent; no timer is left. */
-  close(): void {
-    if (this.#isClosed) return
-    this.#voice.leave()
+  /** Says goodbye while the connections are still there. Idempotent; no timer is left. @returns whether a goodbye was sent */
+  close(): boolean {
+    if (this.#isClosed) return false
+    const isMissed = this.#voice.leave()
     this.#isClosed = true
     this.#stopSweep?.()
     this.#stopAsk?.()
@@ -207,6 +207,7 @@ export class PresenceHub implements Presence {
     for (const topic of this.#topics.values()) topic.end()
     this.#links.clear()
     this.#roster.clear()
+    return isMissed
   }
 
   #hear(link: Link, box: Uint8Array): void {

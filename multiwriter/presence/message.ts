@@ -155,15 +155,13 @@ function decodeBody(bytes: Uint8Array): (Place & { publicKey: Uint8Array; saying
   }
 }
 
-const EMPTY = new Uint8Array()
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function decodeSaying(kind: Saying['kind'] | undefined, state: State): Saying | null {
   if (kind === undefined) return null
   if (kind !== 'state') return { kind }
-  // Some versions of the codec give null for no bytes.
-  const topic = c.uint8array.decode(state) ?? EMPTY
-  const payload = c.uint8array.decode(state) ?? EMPTY
+  const topic = c.uint8array.decode(state)
+  const payload = c.uint8array.decode(state)
   if (topic.byteLength === 0 || topic.byteLength > MAX_TOPIC_BYTES) return null
   if (payload.byteLength > MAX_PAYLOAD_BYTES) return null
   const said = payload.byteLength === 0 ? null : b4a.from(payload)

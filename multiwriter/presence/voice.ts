@@ -105,14 +105,16 @@ export class Voice {
     this.resume()
   }
 
-  /** Says goodbye. Nothing may be said afterwards. */
-  leave(): void {
+  /** Says goodbye to whoever heard of us; nothing may be said afterwards. @returns whether there was anybody */
+  leave(): boolean {
     const wasHere = [...this.#topics.values()].some(({ current }) => current !== null)
-    if (wasHere && this.#parts.isHeard()) this.#speak(this.#pulse, { kind: 'leave' })
+    const isMissed = wasHere && this.#parts.isHeard()
+    if (isMissed) this.#speak(this.#pulse, { kind: 'leave' })
     this.#stopPause?.()
     this.#stopHeartbeat?.()
     this.#topics.clear()
     this.#unsaid.clear()
+    return isMissed
   }
 
   #speak(source: { current: Slot | null }, saying: Saying): void {
