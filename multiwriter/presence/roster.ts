@@ -280,8 +280,7 @@ function refusalOf(
 
 function isValue(payload: Uint8Array): boolean {
   try {
-    decodeValue(payload)
-    return true
+    return decodeValue(payload) !== null // nothing is said by no payload
   } catch {
     return false // what it says of malformed bytes
   }

@@ -12,6 +12,8 @@ export interface PresenceChange {
 
 export interface PresenceTopicEvents {
   change: [PresenceChange]
+  /** It was closed, or the space was. */
+  close: []
 }
 
 export interface TopicParts {
@@ -69,7 +71,8 @@ export class PresenceTopic extends EventEmitter<PresenceTopicEvents> {
   end(): void {
     this.#isClosed = true
     this.#value = null
-    this.removeAllListeners()
     this.#parts.onclose()
+    this.emit('close')
+    this.removeAllListeners()
   }
 }
