@@ -158,7 +158,7 @@ export class PresenceHub implements Presence {
     }
     this.#links.set(peer, link)
     this.#answer(link)
-    this.#voice.greet()
+    this.#voice.resume()
   }
 
   remove(peer: PresencePeer): void {

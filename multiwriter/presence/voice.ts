@@ -69,17 +69,11 @@ export class Voice {
   }
 
   /** What a newcomer should be told; what is still to be said follows by itself. */
-  *sources(): IterableIterator<SlotSource> {
-    for (const [topic, own] of this.#topics) if (!this.#unsaid.has(topic)) yield own
+  sources(): Iterable<SlotSource> {
+    return this.#topics.values()
   }
 
-  /** Tells everybody anew that we are here: a newcomer cannot know how old what it is told is. */
-  greet(): void {
-    if (this.#hasState()) this.#speak(this.#pulse, { kind: 'alive' })
-    this.resume()
-  }
-
-  /** Says what is to be said, if it is time. */
+  /** Says what is to be said, if it is time and anybody hears it: to be called when somebody comes. */
   resume(): void {
     this.#armHeartbeat()
     if (this.#stopPause !== null || !this.#parts.isHeard()) return

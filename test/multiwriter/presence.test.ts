@@ -197,6 +197,7 @@ test('whoever comes back is there again at once, with what it says now', () => {
   for (const away of [1000, 5 * SILENCE]) {
     const { net, a, b, link } = pair()
     a.hub.topic('t').set('before')
+    a.hub.topic('same').set('same')
     a.hub.topic('gone').set('before')
     net.pass(100)
     link.cut()
@@ -208,6 +209,7 @@ test('whoever comes back is there again at once, with what it says now', () => {
     net.pass(100)
     assert.equal(seen(b), { [a.writer]: 'after' })
     assert.equal(seen(b, 'gone'), {})
+    assert.equal(seen(b, 'same'), { [a.writer]: 'same' })
   }
 })
 
@@ -292,6 +294,39 @@ test('what was recorded of a device cannot be played again: not while it is ther
   assert.equal(seen(b), {})
   for (const bytes of [...recorded, ...link.a.sent]) mallory.tell(bytes)
   assert.equal(seen(b), {})
+})
+
+test('what was held back until its device had left is not heard any more', () => {
+  const { net, b } = pair()
+  const ann = signerOf('a')
+  const mallory = net.stranger(b)
+  mallory.tell(said(ann, 0, state('first')))
+  mallory.tell(said(ann, 9, { kind: 'leave' }))
+  mallory.tell(said(ann, 5, state('held back', 'other')))
+  assert.is(b.hub.stats().heard, 2)
+})
+
+test('only who has passed on what a device said counts as a way to it', () => {
+  const { net, b } = pair()
+  const [ann, mallory] = [net.stranger(b, 'a'), net.stranger(b)]
+  const real = said(signerOf('a'), 0, state(1))
+  ann.tell(real)
+  const forger = { publicKey: signerOf('a').publicKey, sign: signerOf('stranger').sign }
+  mallory.tell(said(forger, 0, state(1)))
+  ann.leave()
+  assert.equal(seen(b), {})
+  mallory.tell(real)
+  assert.is(Object.keys(seen(b)).length, 1)
+})
+
+test('nobody is told what was heard from itself', () => {
+  const { net, b } = pair()
+  const ann = net.stranger(b, 'a')
+  ann.tell(said(signerOf('a'), 0, state(1)))
+  ann.tell(b4a.from([0]))
+  assert.is(ann.sent.length, 0)
+  const bob = net.stranger(b)
+  assert.is(bob.sent.length, 1)
 })
 
 test('what is played again after a device is gone shows it no longer than it would have been shown anyway', () => {
@@ -473,6 +508,8 @@ test('what others may make us keep is bounded: withdrawn topics go first, then t
   mallory.tell(said(ann, 99, state('one more', 'one more')))
   assert.is(b.hub.stats().evicted, 2)
   assert.is(Object.keys(seen(b, 'kept')).length, 0)
+  mallory.tell(said(ann, 0, state('kept', 'kept')))
+  assert.is(b.hub.stats().evicted, 2, 'what was dropped does not come back by being said again')
   net.pass(10_000)
   for (let i = 0; i < 12; i++)
     mallory.tell(said(ann, 100 + i, state('x'.repeat(16_000), `big ${i}`)))
