@@ -2,7 +2,6 @@
 import { EventEmitter } from 'eventemitter3'
 import type { EntryRefusal } from '../crdt/index.ts'
 import type { TreeRefusalReason } from '../core/index.ts'
-import type { PresenceRefusalReason } from './presence/counts.ts'
 
 export type RefusalReason =
   | TreeRefusalReason
@@ -25,7 +24,11 @@ export type RefusalReason =
   | 'peer-proof'
   | 'peer-version'
   /** Of what was said in presence; counted in `space.presence.stats()`. */
-  | `presence-${Exclude<PresenceRefusalReason, 'unknown-writer' | 'replayed'>}`
+  | 'presence-oversized'
+  | 'presence-malformed'
+  | 'presence-unsupported'
+  | 'presence-forged'
+  | 'presence-flood'
 
 export interface Refusal {
   /** The writer's log in text form; for a refused peer, its device key. */

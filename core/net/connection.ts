@@ -280,9 +280,10 @@ export class SpacePeer {
     if (version !== VERSION) return this.#refuse('version')
     if (!b4a.equals(proof, this.#proof(!this.#stream.isInitiator))) return this.#refuse('proof')
     this.#isProven = true
-    this.#link.onpeer(this)
+    // The logs first: of what is said of presence, only what is of known writers is heard.
     this.update()
     this.tellCleared()
+    this.#link.onpeer(this)
   }
 
   #refuse(reason: 'version' | 'proof'): void {

@@ -68,27 +68,29 @@ test('two ends of a chain see each other, also when nobody knew the other before
 })
 
 test('in a space that is not open, a device is heard once its log is added', async () => {
-  const { spaceA, spaceB, connect, close } = await openTwoDevices({ open: false })
+  const two = await openTwoDevices({ open: false })
+  const { spaceA, spaceB } = two
   spaceB.presence.topic('t').set('b')
-  connect()
+  two.connect()
   await until(() => spaceA.presence.stats().refused.length > 0)
   assert.equal(shown(spaceA.presence.topic('t')), '')
   assert.equal(spaceA.refusals(), [], 'that is no offence')
   await spaceA.addWriter(spaceB.writer)
   await until(() => shown(spaceA.presence.topic('t')) === 'b')
-  await close()
+  await two.close()
 })
 
 test('nothing of presence is stored', async () => {
-  const { spaceA, spaceB, connect, close } = await openTwoDevices()
-  connect()
+  const two = await openTwoDevices()
+  const { spaceA, spaceB } = two
+  two.connect()
   await until(() => spaceA.writers().length === 2)
   const topic = spaceA.presence.topic('t')
   for (let i = 0; i < 20; i++) topic.set(i)
   await until(() => shown(spaceB.presence.topic('t')) === '19')
   for (const space of [spaceA, spaceB])
     for (const { length } of space.writers()) assert.is(length, 0)
-  await close()
+  await two.close()
 })
 
 test.run()

@@ -9,7 +9,7 @@ import { PresenceHub } from '../../multiwriter/presence/hub.ts'
 import { saidFrame, Sealer, type Saying, type Signer } from '../../multiwriter/presence/message.ts'
 import type { PresencePeer } from '../../multiwriter/presence/outbox.ts'
 
-export const MEMBERSHIP_KEY = b4a.alloc(32, 7)
+const MEMBERSHIP_KEY = b4a.alloc(32, 7)
 export const ADDRESS = b4a.alloc(32, 8)
 
 export class SimTimers implements Timers {
