@@ -6,6 +6,7 @@ import {
   swarm,
   type SwarmOptions
 } from './core/native/index.ts'
+import { loadYjs } from './crdt/index.ts'
 import {
   MemoryNetwork,
   type Durability,
@@ -13,8 +14,14 @@ import {
   type TransportFactory,
   type Work
 } from './core/index.ts'
-import { checkOptions, invalid } from './errors.ts'
-import { Device, PortHost, SharedNetwork, type Timers } from './multiwriter/index.ts'
+import { checkOptions, invalid, ManyhandsError } from './errors.ts'
+import {
+  Device,
+  PortHost,
+  SharedNetwork,
+  type DocumentSupport,
+  type Timers
+} from './multiwriter/index.ts'
 
 export interface OpenDeviceOptions {
   /** The folder of this device's store; made if it is not there. One process at a time owns it. */
@@ -91,6 +98,7 @@ export async function openDevice(options: OpenDeviceOptions): Promise<Device> {
       now: now ?? Date.now,
       timers: TIMERS,
       transport: transport ?? null,
+      documents: DOCUMENTS,
       ...(maxDrift === undefined ? {} : { maxDrift })
     })
     if (serve) await serveDevice(device, storage)
@@ -112,6 +120,25 @@ const TIMERS: Timers = {
   }
 }
 
+/** Yjs is loaded when the first document is opened: who needs no documents need not install it. */
+const DOCUMENTS: DocumentSupport = {
+  timers: {
+    after(ms, task) {
+      // Keeps the process for these milliseconds: what is typed is saved.
+      const timer = setTimeout(task, ms)
+      return () => clearTimeout(timer)
+    }
+  },
+  async loadEngine() {
+    try {
+      return await loadYjs()
+    } catch (cause) {
+      const message = 'Documents need the packages yjs and lib0'
+      throw new ManyhandsError('DOCUMENTS_UNAVAILABLE', message, { cause })
+    }
+  }
+}
+
 /** Lets other processes of this user work through the device, until it closes. */
 async function serveDevice(device: Device, storage: string): Promise<void> {
   const host = new PortHost({
@@ -123,9 +150,9 @@ async function serveDevice(device: Device, storage: string): Promise<void> {
   device.use(host)
 }
 
-export { MemoryNetwork, openIndexStore, swarm }
+export { ManyhandsError, MemoryNetwork, openIndexStore, swarm }
 export type { Durability, Progress, SwarmOptions, TransportFactory, Work }
-export { ManyhandsError, isManyhandsError } from './errors.ts'
+export { isManyhandsError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'
 export type { Stamp } from './clock/index.ts'
 export { stampToText } from './clock/index.ts'

@@ -30,7 +30,7 @@ export { TreeDiff } from './tree/diff.ts'
 export type { TreeChange } from './tree/diff.ts'
 export { placeOf } from './tree/linked.ts'
 export type { OrderedChange, OrderedCursor, OrderedRow, OrderedStore } from './ordered-store.ts'
-export type { TreePut } from './tree/writer.ts'
+export type { TreePut, TreeWrite } from './tree/writer.ts'
 export type { WrittenBlock } from './tree/written.ts'
 
 export { Connection, secureStream, topicOf } from './net/connection.ts'

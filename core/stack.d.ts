@@ -64,6 +64,8 @@ declare module 'hypercore' {
     readonly discoveryKey: Uint8Array
     readonly length: number
     readonly contiguousLength: number
+    /** What some peer was ever known to hold from the start on; its growth is the event 'remote-contiguous-length'. */
+    readonly remoteContiguousLength: number
     readonly fork: number
     readonly opened: boolean
     readonly closing: Promise<void> | null

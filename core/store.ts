@@ -6,7 +6,7 @@ import type Corestore from 'corestore'
 import Hypercore, { type KeyPair, type Manifest } from 'hypercore'
 import { ManyhandsError } from '../errors.ts'
 import type { BlockRange } from './tree/ranges.ts'
-import { TreeWriter, type TreePut } from './tree/writer.ts'
+import { TreeWriter, type TreePut, type TreeWrite } from './tree/writer.ts'
 import type { OrderedStore } from './ordered-store.ts'
 import type { Work } from './progress.ts'
 import { deriveKeyPair, sign } from './crypto.ts'
@@ -118,7 +118,7 @@ export class OwnLog {
   }
 
   /** Appends one batch, whole or not at all; resolves when it is as durable as the store promises. Callers take turns. */
-  append(puts: readonly TreePut[]): Promise<number> {
+  append(puts: readonly TreeWrite[]): Promise<number> {
     return this.#inTurn(() => this.tree.append(puts))
   }
 

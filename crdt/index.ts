@@ -35,3 +35,9 @@ export type { Patch } from './patch.ts'
 
 export { pruneEntry } from './prune.ts'
 export type { PruneGrounds } from './prune.ts'
+
+export { encodeOpaque } from './document/opaque.ts'
+export { decodeUpdate, encodeUpdate, TYPE_DOCUMENT_UPDATE } from './document/update.ts'
+export type { DocumentUpdate, UpdateKind } from './document/update.ts'
+export { loadYjs } from './document/load.ts'
+export type { Binding, DocumentEngine, EngineDoc } from './document/engine.ts'

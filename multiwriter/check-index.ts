@@ -7,7 +7,7 @@ import b4a from 'b4a'
 import { hash, TreeRefusal, type Work } from '../core/index.ts'
 import { isManyhandsError } from '../errors.ts'
 import { iterate, type Cursor } from './cursor.ts'
-import { splitKey } from './keyspace.ts'
+import { isIndexed, splitKey } from './keyspace.ts'
 import { mergeSorted, type Group } from './merge.ts'
 
 /** What a core says at a key; cores by number. */
@@ -70,6 +70,7 @@ export async function compareRows(
   for await (const group of iterate(merged)) {
     signal?.throwIfAborted()
     if (++done % KEYS_PER_REPORT === 0) onprogress?.({ task: TASK, done, unit: 'keys' })
+    if (!isIndexed(group.items[0]?.key ?? NO_KEY)) continue
     const { row, logs } = sidesOf(group, numbers)
     if (row !== null) source.onrow(row)
     const difference = differenceOf(
@@ -105,6 +106,9 @@ function differenceOf(row: readonly IndexItem[], logs: readonly IndexItem[]): st
 function isOther(a: IndexItem, b: IndexItem): boolean {
   return a.number === b.number && !(a.seq === b.seq && b4a.equals(a.value, b.value))
 }
+
+/** A group is never empty. */
+const NO_KEY = new Uint8Array(0)
 
 const SECTION_DB = 0x10
 

@@ -13,7 +13,7 @@ import {
   type ReadOptions,
   type Work
 } from '../core/index.ts'
-import { decodeEntry, decodeValue, type Position } from '../crdt/index.ts'
+import { decodeEntry, decodeValue, TYPE_DOCUMENT_UPDATE, type Position } from '../crdt/index.ts'
 import { iterate } from './cursor.ts'
 import type { Refusals } from './refusals.ts'
 import type { Union } from './union.ts'
@@ -183,8 +183,9 @@ class Tally {
     if (!decoded.ok) {
       const list = decoded.reason === 'entry-unsupported' ? this.#unsupported : this.#unreadable
       list.push(seq)
-    } else if (decoded.entry.kind === 'unknownType') this.#unsupported.push(seq)
-    else {
+    } else if (decoded.entry.kind === 'unknownType') {
+      if (decoded.entry.type !== TYPE_DOCUMENT_UPDATE) this.#unsupported.push(seq)
+    } else {
       const { position, value } = decoded.entry.register
       if (!isPlace(position, core, seq) || !isValue(value)) this.#unreadable.push(seq)
     }

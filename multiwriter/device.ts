@@ -15,6 +15,8 @@ import {
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import type { Value } from '../crdt/index.ts'
 import { Connections } from './connections.ts'
+import { documentCacheOf } from './documents/cache.ts'
+import type { DocumentSupport } from './documents/parts.ts'
 import { checkMode, type ReadMode } from './indexed-reads.ts'
 import { decodeLink } from './link.ts'
 import { checkWork, WORK_OPTIONS } from './options.ts'
@@ -40,6 +42,8 @@ export interface DeviceParts {
   readonly transport: TransportFactory | null
   /** In ms, how far a stamp may be ahead of our clock and still move it. Default 5 minutes. */
   readonly maxDrift?: number
+  /** How documents come to live; null for none. */
+  readonly documents: DocumentSupport | null
 }
 
 export interface CreateSpaceOptions {
@@ -230,6 +234,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       await this.#store.saveSecrets({ ...secrets, spaces: secrets.spaces.filter(isOther) })
     })
     await this.#store.dropIndex(record.address)
+    await this.#store.dropIndex(documentCacheOf(record.address))
     for (const log of logs) if (!this.#reads(log)) await this.#store.clearLog(log)
   }
 
@@ -347,7 +352,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     if (secrets === undefined) {
       throw new ManyhandsError('STORE_IDENTITY_LOST', 'The keystore lacks the keys of this space')
     }
-    const { now, timers, maxDrift } = this.#parts
+    const { now, timers, maxDrift, documents } = this.#parts
     const space = await Space.open({
       store: this.#store,
       record,
@@ -355,6 +360,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       now,
       timers,
       mode,
+      documents,
       ...(maxDrift === undefined ? {} : { maxDrift }),
       save: (changed) => this.#saveRecord(changed),
       replicate: (link, stream, initiator) => this.#connections.replicate(link, stream, initiator),

@@ -6,7 +6,7 @@
 import b4a from 'b4a'
 import z32 from 'z32'
 import type { Stamp } from '../clock/index.ts'
-import { decodeValue } from '../crdt/index.ts'
+import { decodeValue, type Position } from '../crdt/index.ts'
 import type { Hypercore } from '../core/index.ts'
 import type { FoldedKey, View } from './view.ts'
 
@@ -15,6 +15,11 @@ export interface Operation {
   readonly key: Uint8Array
   /** Canonical bytes, or null to delete. */
   readonly value: Uint8Array | null
+  /**
+   * Written as an entry of another type, which has seen nothing: `value` is its payload, null takes the key out of our tree. Its
+   * position is this batch, or where what it carries on was written first.
+   */
+  readonly opaque?: { readonly type: number; readonly position: Position | null }
   /** Whether to write it over what is there. Not waited for; what it throws is its caller's. */
   readonly cas?: (previous: FoldedKey) => boolean
 }

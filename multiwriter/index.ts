@@ -13,6 +13,11 @@ export { Space } from './space.ts'
 export type { LogState, PeerState, SyncState } from './sync-state.ts'
 export type { SpaceEvents, WriterInfo } from './space.ts'
 
+export type { Documents } from './documents/documents.ts'
+export type { LiveDocument } from './documents/live-document.ts'
+export type { DocumentSupport } from './documents/parts.ts'
+export type { DocumentStatus } from './documents/replica.ts'
+
 export type { RestoreReport, RevertOptions, RevertReport, UndoOptions } from './undo.ts'
 export type { Checkout } from './versions.ts'
 export type { LinkOptions, LinkPlace, OpenLinkOptions } from './open-link.ts'

@@ -9,8 +9,18 @@ import b4a from 'b4a'
 import { invalid, ManyhandsError } from '../errors.ts'
 import type { TreeRange } from '../core/index.ts'
 
-/** The database. 0x20 (documents) and 0x30 (files) are kept free. */
+/** The database. 0x30 (files) is kept free. */
 const SECTION_DB = 0x10
+
+/** Documents: their updates, what is told of them, and which were deleted (documents/keys.ts). */
+export const SECTION_UPDATES = 0x20
+export const SECTION_METADATA = 0x21
+export const SECTION_DELETIONS = 0x22
+
+/** Updates of documents are read from the logs alone: a local index would hold them a second time, to no use. */
+export function isIndexed(key: Uint8Array): boolean {
+  return key[0] !== SECTION_UPDATES
+}
 
 /** 4 KiB: a tree node carries up to 255 keys. */
 export const MAX_KEY_BYTES = 4096
@@ -63,15 +73,17 @@ export function splitKey(bytes: Uint8Array): SplitKey {
 /** One sub-database's part of the key space. */
 export class Keyspace {
   readonly #path: readonly string[]
+  readonly #section: number
   readonly #prefix: Uint8Array
 
-  constructor(path: readonly string[] = []) {
+  constructor(path: readonly string[] = [], section = SECTION_DB) {
     this.#path = path
+    this.#section = section
     const names = b4a.concat(path.map(encodeName))
     if (names.byteLength > MAX_PATH_BYTES) {
       invalid('name', `nested names of at most ${MAX_PATH_BYTES} bytes together`, path.at(-1))
     }
-    this.#prefix = b4a.concat([b4a.from([SECTION_DB]), names, b4a.from([0])])
+    this.#prefix = b4a.concat([b4a.from([section]), names, b4a.from([0])])
   }
 
   /** What every key of this space begins with, and no other key. */
@@ -80,7 +92,7 @@ export class Keyspace {
   }
 
   sub(name: string): Keyspace {
-    return new Keyspace([...this.#path, name])
+    return new Keyspace([...this.#path, name], this.#section)
   }
 
   /** @throws KEY_INVALID */

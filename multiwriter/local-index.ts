@@ -40,6 +40,7 @@ import { isManyhandsError } from '../errors.ts'
 import { compareRows, isLogFailure, mapCursor, type RowSource } from './check-index.ts'
 import type { Cursor } from './cursor.ts'
 import { RowDiff } from './index-reread.ts'
+import { isIndexed } from './keyspace.ts'
 import type { Group } from './merge.ts'
 import {
   batchesOf,
@@ -419,7 +420,8 @@ export class LocalIndex {
   }
 
   /** The rows of some keys with one core's entries put in, or taken out. */
-  async #merge(number: number, changes: readonly TreeChange[]): Promise<OrderedChange[]> {
+  async #merge(number: number, all: readonly TreeChange[]): Promise<OrderedChange[]> {
+    const changes = all.filter(({ key }) => isIndexed(key))
     const keys = changes.map(({ key }) => b4a.concat([ROW, key]))
     // While there is one core only, its rows are its own.
     const isAlone = [...this.#places.values()].every((place) => place.number === number)

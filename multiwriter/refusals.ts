@@ -18,6 +18,10 @@ export type RefusalReason =
   | 'encoding-mismatch'
   /** The value does not fit the schema it was read with. */
   | 'schema-mismatch'
+  /** What stands among a document's updates is none, or a piece of it is missing. */
+  | 'document-malformed'
+  /** A document's update that its engine cannot bring in. */
+  | 'document-update-refused'
   /** An open space has as many logs as it takes. */
   | 'too-many-logs'
   /** A peer knew the space's topic, but could not prove to hold its key, or speaks another version. */

@@ -33,6 +33,9 @@ import {
   type CompactReport
 } from './compact.ts'
 import type { Value } from '../crdt/index.ts'
+import { Documents } from './documents/documents.ts'
+import { documentCacheOf } from './documents/cache.ts'
+import type { DocumentSupport } from './documents/parts.ts'
 import type { Engine } from './engine.ts'
 import { jsonDatabase, type Difference, type MultiBee, type StreamOptions } from './multibee.ts'
 import {
@@ -98,6 +101,8 @@ export interface SpaceParts {
   readonly timers: Timers
   readonly maxDrift?: number
   readonly mode: ReadMode
+  /** How documents come to live; null for none. */
+  readonly documents: DocumentSupport | null
   /** Makes the record durable. */
   save(record: SpaceRecord): Promise<void>
   /** Puts the space on a connection. @returns the stream to pipe */
@@ -129,6 +134,8 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly isOpen: boolean
   /** The database. */
   readonly db: MultiBee
+  /** Live documents. */
+  readonly documents: Documents
   /** This device's log: the `writer` of its entries. */
   readonly writer: string
   /** What the clock was set back from at opening, if it had once run far ahead; then past stamps stay as they are. */
@@ -219,6 +226,14 @@ export class Space extends EventEmitter<SpaceEvents> {
       close: () => this.close()
     }
     this.db = jsonDatabase(this.#engine)
+    const { documents: support } = parts
+    this.documents = new Documents({
+      engine: this.#engine,
+      own,
+      queue: this.#queue,
+      support,
+      openCache: () => parts.store.openIndex(documentCacheOf(parts.record.address))
+    })
     this.#upkeep = {
       store: parts.store,
       union: this.#union,
@@ -459,10 +474,13 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   async #close(): Promise<void> {
     this.#presence.close()
+    const saved = await Promise.allSettled([this.documents.close()])
     await this.#queue.settle()
     await this.#index?.close()
     await this.#union.close()
     this.removeAllListeners()
+    // Shown last: whatever failed, the space is closed.
+    for (const each of saved) if (each.status === 'rejected') throw each.reason
   }
 
   async #openIndex(): Promise<void> {

@@ -64,6 +64,12 @@ export interface SaidByAll {
   readonly refused: readonly RefusedEntry[]
 }
 
+/** An entry, and the core it stands in. */
+export interface CoreEntry {
+  readonly part: Part
+  readonly entry: TreeEntry
+}
+
 export interface RefusedEntry {
   readonly writer: string
   readonly isOwn: boolean
@@ -157,18 +163,33 @@ export class View {
     )
   }
 
+  /** What stands in a range, core by core at each key, not folded; from the trees. */
+  entries(range: TreeRange, options: ReadOptions = {}): Cursor<readonly CoreEntry[]> {
+    return mapCursor(this.#merged(range, options), ({ items, sources }) =>
+      items.flatMap((entry, i) => {
+        const part = this.#parts[sources[i] ?? 0]
+        return part === undefined ? [] : [{ part, entry }]
+      })
+    )
+  }
+
   /** Null when the local index does not answer for all cores now. @see Rows.indexed */
   indexed(definition: IndexDefinition, range: TreeRange): Promise<Cursor<IndexRow> | null> | null {
     return this.#rowsNow()?.indexed(definition, range) ?? null
   }
 
   #treeCursor(range: TreeRange, options: ReadOptions): Cursor<FoldedKey> {
+    return mapCursor(this.#merged(range, options), (group) =>
+      this.#foldGroup(group.items[0]?.key ?? NO_KEY, group)
+    )
+  }
+
+  #merged(range: TreeRange, options: ReadOptions): Cursor<Group<TreeEntry>> {
     const cursors = this.#parts.map((_, i) => new PartCursor(this.#parts, i, range, options))
     const direction = range.reverse === true ? -1 : 1
-    const merged = mergeSorted<TreeEntry>(cursors, {
+    return mergeSorted<TreeEntry>(cursors, {
       compare: (a, b) => direction * b4a.compare(a.key, b.key)
     })
-    return mapCursor(merged, (group) => this.#foldGroup(group.items[0]?.key ?? NO_KEY, group))
   }
 
   /** One core's entries, as groups of one. */
@@ -299,21 +320,25 @@ export class View {
     return { key, registers, unsupported, isOwnUnsupported, refused }
   }
 
-  /** What an entry of a core says; why not (counted) when that cannot be read. */
-  read(part: Part, { value, seq }: TreeEntry): Said | 'unsupported' | RefusalReason {
+  /**
+   * What an entry of a core says; why not (counted) when that cannot be read.
+   * @param type one that the caller can read, though no fold knows it
+   */
+  read(part: Part, { value, seq }: TreeEntry, type?: number): Said | 'unsupported' | RefusalReason {
     const decoded = decodeEntry(value, part.core)
     if (!decoded.ok) {
       this.#hooks.refusals.add(part.writer, decoded.reason, seq)
       return decoded.reason === 'entry-unsupported' ? 'unsupported' : decoded.reason
     }
-    const { register, kind } = decoded.entry
+    const { entry } = decoded
+    const { register } = entry
     const position = placeOf(register.position, part.core, seq)
     if (position === null) {
       this.#hooks.refusals.add(part.writer, 'position-invalid', seq)
       return 'position-invalid'
     }
     const { writer, isOwn } = part
-    const isUnknownType = kind === 'unknownType'
+    const isUnknownType = entry.kind === 'unknownType' && entry.type !== type
     if (isUnknownType) this.#hooks.refusals.add(writer, 'entry-unsupported', seq)
     const { stamp, seen, value: bytes } = register
     // Each field by its name, here and above: a spread costs more than all the rest of a lookup.

@@ -7,17 +7,18 @@
  */
 import b4a from 'b4a'
 import z32 from 'z32'
-import type { HybridLogicalClock } from '../clock/index.ts'
+import type { HybridLogicalClock, Stamp } from '../clock/index.ts'
 import {
   compareRegisters,
   encodeEntry,
+  encodeOpaque,
   foldRegisters,
   MAX_SEEN,
   type AdmittedLength,
   type Position
 } from '../crdt/index.ts'
 import { ManyhandsError } from '../errors.ts'
-import type { OwnLog, TreePut } from '../core/index.ts'
+import type { OwnLog, TreeWrite } from '../core/index.ts'
 import { CasLosses } from './cas-losses.ts'
 import { Group, previewOf, type Operation } from './group.ts'
 import type { Union } from './union.ts'
@@ -135,22 +136,35 @@ export class WriteQueue {
     composed: Group,
     known: ReadonlyMap<string, SaidByAll>,
     admitted: AdmittedLength
-  ): TreePut[] {
+  ): readonly TreeWrite[] {
     const { last } = composed
-    for (const [id, { value }] of last) {
-      if (value === null && isGone(known.get(id), admitted)) last.delete(id)
+    for (const [id, { value, opaque }] of last) {
+      if (value === null && opaque === undefined && isGone(known.get(id), admitted)) last.delete(id)
     }
     if (last.size === 0) return []
     const stamp = composed.stamp
     // In key order, for the same reason as in `learn`.
-    return [...known].flatMap(([id, said]) => {
+    const puts = [...known].flatMap(([id, said]) => {
       const operation = last.get(id)
       if (operation === undefined) return []
       const { key, value } = operation
       const seen = seenBy(said.registers, this.#log.core.key)
       return [{ key, value: encodeEntry({ position: null, stamp, seen, value }) }]
     })
+    return [...puts, ...opaquePuts(last.values(), stamp)]
   }
+}
+
+function opaquePuts(operations: Iterable<Operation>, stamp: Stamp): readonly TreeWrite[] {
+  return [...operations].flatMap(({ key, value, opaque }): TreeWrite[] => {
+    if (opaque === undefined) return []
+    const { type, position } = opaque
+    return [
+      value === null
+        ? { key, value }
+        : { key, value: encodeOpaque(type, { position, stamp }, value) }
+    ]
+  })
 }
 
 /**
@@ -160,7 +174,8 @@ export class WriteQueue {
 async function learn(group: readonly Pending[], view: View): Promise<Map<string, SaidByAll>> {
   const keys = new Map<string, Uint8Array>()
   for (const { operations } of group) {
-    for (const { key } of operations) keys.set(b4a.toString(key, 'latin1'), key)
+    for (const { key, opaque } of operations)
+      if (opaque === undefined) keys.set(b4a.toString(key, 'latin1'), key)
   }
   const known = new Map<string, SaidByAll>()
   for (const id of [...keys.keys()].sort()) {

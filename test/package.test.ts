@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   symlinkSync,
+  unlinkSync,
   writeFileSync
 } from 'node:fs'
 import path from 'node:path'
@@ -19,7 +20,7 @@ import * as assert from 'uvu/assert'
 import { tempFolder } from './support/devices.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const SOURCES = ['clock', 'crdt', 'acl', 'core', 'multiwriter', 'cli', 'scripts']
+const SOURCES = ['clock', 'crdt', 'acl', 'core', 'multiwriter', 'adapters', 'cli', 'scripts']
 const FILES = ['index.ts', 'errors.ts', 'package.json', 'tsconfig.json', 'tsconfig.build.json']
 
 const folder = await tempFolder()
@@ -83,7 +84,8 @@ function typecheck(file: string, skipLibCheck: boolean): void {
   const tsc = path.join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
   const options = [
     '--noEmit --strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess --target es2023',
-    '--module nodenext --moduleResolution nodenext --types node --lib es2023,esnext.disposable',
+    // The DOM for Yjs: its own declarations name it.
+    '--module nodenext --moduleResolution nodenext --types node --lib es2023,esnext.disposable,dom',
     `--skipLibCheck ${skipLibCheck}`
   ]
   node(consumer, tsc, ...options.join(' ').split(' '), file)
@@ -177,14 +179,14 @@ function transpile(text: string): { readonly outputText: string } {
 }
 
 test('our own declarations need no skipLibCheck', () => {
-  const entries = ['', '/clock', '/crdt', '/core', '/multiwriter']
+  const entries = ['', '/clock', '/crdt', '/core', '/multiwriter', '/yjs']
   const lines = entries.map((entry, i) => `export * as e${i} from 'manyhands${entry}'`)
   writeFileSync(path.join(consumer, 'declarations.ts'), lines.join('\n'))
   typecheck('declarations.ts', false)
 })
 
 test('every export of the public entries has a type that is not any', () => {
-  const lines = ['', '/clock', '/crdt', '/core', '/multiwriter'].flatMap((entry, i) => [
+  const lines = ['', '/clock', '/crdt', '/core', '/multiwriter', '/yjs'].flatMap((entry, i) => [
     `import * as e${i} from 'manyhands${entry}'`,
     `export const typed${i}: NoneIsAny<typeof e${i}> = true`
   ])
@@ -265,12 +267,32 @@ test("core's and multiwriter's portable entries reach nothing of Node and no nat
   }
 })
 
+test('without yjs everything but documents works, and a document says what is missing', () => {
+  const script = `
+    import { openDevice } from 'manyhands'
+    const device = await openDevice({ storage: 'without-yjs' })
+    const space = await device.createSpace()
+    await space.db.put('a', 1)
+    const error = await space.documents.open('d').catch((error) => error)
+    console.log(error.code, (await space.db.get('a')).value)
+    await device.close()`
+  const yjs = path.join(consumer, 'node_modules', 'yjs')
+  unlinkSync(yjs)
+  try {
+    writeFileSync(path.join(consumer, 'without.mjs'), script)
+    assert.is(node(consumer, 'without.mjs').trim(), 'DOCUMENTS_UNAVAILABLE 1')
+  } finally {
+    symlinkSync(path.join(ROOT, 'node_modules', 'yjs'), yjs)
+  }
+})
+
 test('every package that is reached is a dependency, and every dependency is reached', () => {
   const manifest = JSON.parse(readFileSync(path.join(installed, 'package.json'), 'utf8')) as {
     dependencies: Record<string, string>
+    peerDependencies: Record<string, string>
   }
   const packages = new Set(
-    [...reached('index.js'), ...reached('cli/main.js')]
+    [...reached('index.js'), ...reached('cli/main.js'), ...reached('adapters/yjs/index.js')]
       .filter((specifier) => !specifier.startsWith('node:'))
       .map((specifier) =>
         specifier
@@ -282,7 +304,13 @@ test('every package that is reached is a dependency, and every dependency is rea
   const typesOnly = ['@standard-schema/spec', 'streamx'] // their types are in ours
   assert.equal(
     [...packages, ...typesOnly].sort(),
-    [...new Set([...Object.keys(manifest.dependencies), ...typesOnly])].sort()
+    [
+      ...new Set([
+        ...Object.keys(manifest.dependencies),
+        ...Object.keys(manifest.peerDependencies),
+        ...typesOnly
+      ])
+    ].sort()
   )
   for (const version of Object.values(manifest.dependencies)) assert.match(version, /^\d/)
 })

@@ -16,6 +16,9 @@ export interface TreePut {
   readonly value: Uint8Array
 }
 
+/** `value: null` takes the key out of the tree; earlier trees keep it. */
+export type TreeWrite = TreePut | { readonly key: Uint8Array; readonly value: null }
+
 export class TreeWriter {
   readonly #core: Hypercore
   #context: TreeContext
@@ -54,7 +57,7 @@ export class TreeWriter {
    * Appends the puts as one batch, whole or not at all, and returns the new length. Callers take turns. Keys are distinct:
    * hyperbee2 does not keep the order of puts inside a batch.
    */
-  append(puts: readonly TreePut[]): Promise<number> {
+  append(puts: readonly TreeWrite[]): Promise<number> {
     return this.#write(puts, false)
   }
 
@@ -64,7 +67,7 @@ export class TreeWriter {
   }
 
   /** In the order of the puts: neighbours share their way, so keys in order hold each node once. */
-  async #hold(puts: readonly TreePut[]): Promise<void> {
+  async #hold(puts: readonly TreeWrite[]): Promise<void> {
     const tree = this.snapshot()
     for (const { key } of puts) {
       const held = tree.hold(key)
@@ -72,12 +75,15 @@ export class TreeWriter {
     }
   }
 
-  async #write(puts: readonly TreePut[], isNew: boolean): Promise<number> {
+  async #write(puts: readonly TreeWrite[], isNew: boolean): Promise<number> {
     try {
       const batch = this.#bee.write({ preferredBlockSize: BLOCK_BYTES })
       if (isNew) batch.tryClear()
       else await this.#hold(puts)
-      for (const { key, value } of puts) batch.tryPut(key, value)
+      for (const { key, value } of puts) {
+        if (value === null) batch.tryDelete(key)
+        else batch.tryPut(key, value)
+      }
       await batch.flush()
       return this.#core.length
     } catch (error) {

@@ -46,6 +46,7 @@ async function project(): Promise<string> {
   for (const name of ['index.ts', 'errors.ts', 'clock', 'crdt', 'core', 'multiwriter']) {
     await symlink(join(root, name), join(modules, 'manyhands', name))
   }
+  await symlink(join(root, 'adapters', 'yjs'), join(modules, 'manyhands', 'yjs'))
   return folder
 }
 

@@ -1,0 +1,65 @@
+/**
+ * What a kind of live document must be able to do: the one place where another CRDT library comes in. An engine knows bytes and
+ * documents, nothing of logs or devices. Its updates are commutative and idempotent: any order, any repetition gives one document.
+ */
+import type { Doc } from 'yjs'
+
+/** The live documents that there are: an application uses them by their own library's API. */
+export type EngineDoc = Doc
+
+/** One update among everybody's. */
+export interface OneOfAll {
+  readonly bytes: Uint8Array
+  readonly isOwn: boolean
+}
+
+/** What a document of the application's is bound with. */
+export interface Binding {
+  readonly origin: unknown
+  /** A sub-document of `other` is wanted. */
+  readonly onsubdoc: (subdoc: EngineDoc) => void
+  /** `other` is gone. */
+  readonly ondestroy: () => void
+}
+
+/** What happens to a live document, told to its owner. */
+export interface DocObserver {
+  /** A change that was not made by `apply` with this owner as `origin`. */
+  readonly onupdate: (update: Uint8Array) => void
+  /** A sub-document is wanted: it is bound to the document with its guid. */
+  readonly onsubdoc: (subdoc: EngineDoc) => void
+}
+
+export interface DocumentEngine {
+  readonly name: string
+  /** Names the engine in entries. */
+  readonly code: number
+  create(id: string): EngineDoc
+  /** @param origin of updates that the owner applied itself @returns how to stop */
+  observe(doc: EngineDoc, origin: unknown, observer: DocObserver): () => void
+  /** Several updates of `observe` as one, as small as can be had quickly. */
+  pack(updates: readonly Uint8Array[]): Uint8Array
+  /**
+   * Brings packed updates into a document, in one step, marked with `origin`. What cannot be read changes nothing.
+   * @returns the indices of those that were refused
+   * @throws what an observer of the application throws; everything is applied by then
+   */
+  apply(doc: EngineDoc, updates: readonly Uint8Array[], origin: unknown): readonly number[]
+  /** Everything in a document, as one packed update. */
+  state(doc: EngineDoc): Uint8Array
+  /**
+   * What one writer brought into a document, as one packed update that says the same as its own updates together, and no more:
+   * nothing of the others, so that what is sealed of theirs later stays out.
+   * @param updates everybody's, in an order in which what an update stands on mostly comes before it
+   * @returns null while not all that its own stand on is among them
+   */
+  contribution(updates: readonly OneOfAll[]): Uint8Array | null
+  /**
+   * Keeps two documents the same from now on; changes that only one of them has are brought into the other.
+   * @param binding its `origin` marks in `other` what comes from `doc` @returns how to stop
+   */
+  bind(doc: EngineDoc, other: EngineDoc, binding: Binding): () => void
+  /** Tells the document's observers that it stands for what is stored. */
+  loaded(doc: EngineDoc): void
+  destroy(doc: EngineDoc): void
+}

@@ -1,0 +1,59 @@
+/**
+ * Winning room back in a document: our own updates become one snapshot of what we brought into it, in one batch. It says exactly
+ * what they said together, and nothing of the others: whatever is sealed of theirs later, ours stands. It has the position of the
+ * newest update that it replaces. Versions from before show the updates still.
+ */
+import { encodeUpdate, TYPE_DOCUMENT_UPDATE, type DocumentEngine } from '../../crdt/index.ts'
+import type { OwnShare } from './cache.ts'
+import type { Operation } from '../group.ts'
+import type { UpdateKeys } from './keys.ts'
+import type { Update } from './updates.ts'
+
+/** Few entries are read as fast as one. */
+const MIN_ENTRIES = 100
+
+/** A snapshot is written again when as much has been written since: all snapshots together take twice the last one. */
+export function isWorthIt({ entries, bytes, snapshot }: OwnShare): boolean {
+  return entries >= MIN_ENTRIES && bytes >= snapshot
+}
+
+export interface Compaction {
+  readonly operations: readonly Operation[]
+  /** The number behind the snapshot's last piece. */
+  readonly next: number
+  readonly share: OwnShare
+}
+
+/**
+ * @param updates everybody's
+ * @param next the number of our next update
+ * @returns null while something that ours stand on is not here
+ */
+export function compactionOf(
+  engine: DocumentEngine,
+  keys: UpdateKeys,
+  updates: readonly Update[],
+  next: number
+): Compaction | null {
+  const own = updates.filter(({ part }) => part.isOwn)
+  const bytes = engine.contribution(
+    updates.map((update) => ({ bytes: update.bytes, isOwn: update.part.isOwn }))
+  )
+  if (bytes === null || own.length === 0) return null
+  const position = { core: OUR_OWN, seq: Math.max(...own.map((update) => update.position)) }
+  const opaque = { type: TYPE_DOCUMENT_UPDATE, position }
+  const pieces = encodeUpdate(engine.code, 'snapshot', bytes)
+  const puts = pieces.map((value, i) => ({ key: keys.at(next + i), value, opaque }))
+  const removals = own.flatMap(({ first, number }) => {
+    const numbers = Array.from({ length: number - first + 1 }, (_, i) => first + i)
+    return numbers.map((each) => ({ key: keys.at(each), value: null, opaque }))
+  })
+  return {
+    operations: [...puts, ...removals],
+    next: next + pieces.length,
+    share: { entries: pieces.length, bytes: 0, snapshot: bytes.byteLength }
+  }
+}
+
+/** As positions name the core that they stand in. */
+const OUR_OWN = new Uint8Array(0)

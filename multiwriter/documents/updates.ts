@@ -1,0 +1,111 @@
+/**
+ * A document's updates out of the entries that hold them: decoded, put together where one was too large for one entry, and
+ * ordered so that what an update stands on mostly comes before it. What is no update is refused and counted.
+ */
+import b4a from 'b4a'
+import { compareStamps, type Stamp } from '../../clock/index.ts'
+import { decodeUpdate, TYPE_DOCUMENT_UPDATE, type UpdateKind } from '../../crdt/index.ts'
+import type { Refusals } from '../refusals.ts'
+import type { CoreEntry, Part, Said, View } from '../view.ts'
+import { parseUpdateKey } from './keys.ts'
+
+/** One update of one writer. */
+export interface Update {
+  readonly part: Part
+  readonly stamp: Stamp
+  /** The block of its last piece. */
+  readonly seq: number
+  /** The first block, when it was written first: a snapshot stands for what was written up to there. */
+  readonly position: number
+  readonly kind: UpdateKind
+  /** The numbers of its first and its last piece. */
+  readonly first: number
+  readonly number: number
+  readonly bytes: Uint8Array
+}
+
+export interface UpdateReader {
+  readonly view: View
+  readonly refusals: Refusals
+  /** The code of the document's engine. */
+  readonly engine: number
+}
+
+/** @param entries of one document, each core's in key order */
+export function readUpdates(reader: UpdateReader, entries: Iterable<CoreEntry>): readonly Update[] {
+  const open = new Map<string, Joining>()
+  const updates: Update[] = []
+  for (const { part, entry } of entries) {
+    const joining = open.get(part.writer) ?? new Joining(reader, part)
+    open.set(part.writer, joining)
+    const update = joining.add(entry)
+    if (update !== null) updates.push(update)
+  }
+  for (const joining of open.values()) joining.end()
+  return updates.sort(compareUpdates)
+}
+
+/** Snapshots first: they are newer than what others wrote over what they hold. Then by time: an update is older than its answers. */
+function compareUpdates(a: Update, b: Update): number {
+  if (a.kind !== b.kind) return a.kind === 'snapshot' ? -1 : 1
+  return compareStamps(a.stamp, b.stamp) || b4a.compare(a.part.core, b.part.core)
+}
+
+/** The pieces of one writer. */
+class Joining {
+  readonly #reader: UpdateReader
+  readonly #part: Part
+  #pieces: Uint8Array[] = []
+  #next = 0
+  #seq = 0
+
+  constructor(reader: UpdateReader, part: Part) {
+    this.#reader = reader
+    this.#part = part
+  }
+
+  /** The update that this entry completes, or null. */
+  add(entry: CoreEntry['entry']): Update | null {
+    const { view, engine } = this.#reader
+    const said = view.read(this.#part, entry, TYPE_DOCUMENT_UPDATE)
+    if (typeof said === 'string' || said.isUnknownType) return null // counted by the view
+    const number = parseUpdateKey(entry.key)?.number
+    const piece = said.value === null ? null : decodeUpdate(said.value)
+    if (number === undefined || piece === null || piece.engine !== engine) {
+      this.#refuse(entry.seq)
+      return null
+    }
+    if (this.#pieces.length > 0 && number !== this.#next) this.end()
+    this.#pieces.push(piece.bytes)
+    this.#next = number + 1
+    this.#seq = entry.seq
+    return piece.isContinued ? null : this.#take(said, piece.kind, number)
+  }
+
+  /** Nothing comes any more: what is open is missing its rest. */
+  end(): void {
+    if (this.#pieces.length > 0) this.#refuse(this.#seq)
+    this.#pieces = []
+  }
+
+  #take({ stamp, position }: Said, kind: UpdateKind, number: number): Update {
+    const [only = new Uint8Array(0)] = this.#pieces
+    const bytes = this.#pieces.length === 1 ? only : b4a.concat(this.#pieces)
+    const first = number - this.#pieces.length + 1
+    this.#pieces = []
+    return {
+      part: this.#part,
+      stamp,
+      seq: this.#seq,
+      position: position.seq,
+      kind,
+      first,
+      number,
+      bytes
+    }
+  }
+
+  #refuse(seq: number): void {
+    this.#reader.refusals.add(this.#part.writer, 'document-malformed', seq)
+  }
+}

@@ -1,0 +1,144 @@
+/** Document engines: packing, and the snapshot of what one writer brought in. */
+import b4a from 'b4a'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import * as Y from 'yjs'
+import { decodeUpdate, encodeUpdate } from '../../crdt/index.ts'
+import { yjs } from '../../crdt/document/yjs.ts'
+import { seededRandom, type SeededRandom } from '../support/random.ts'
+
+interface Written {
+  readonly writer: number
+  readonly bytes: Uint8Array
+}
+
+/** Random edits of three writers who now and then hear of each other; everybody's updates in an order of causes. */
+function session(random: SeededRandom): readonly Written[] {
+  const written: Written[] = []
+  const docs = [0, 1, 2].map((writer) => {
+    const doc = new Y.Doc()
+    doc.clientID = writer + 1
+    doc.on('update', (update: Uint8Array, origin: unknown) => {
+      if (origin === null) written.push({ writer, bytes: yjs.pack([update]) })
+    })
+    return doc
+  })
+  const heard = [0, 0, 0]
+  for (let i = 0; i < 60; i++) {
+    const writer = random.below(3)
+    const doc = docs[writer]
+    if (doc === undefined) continue
+    if (random.below(4) > 0) edit(doc, random)
+    else {
+      const news = written.slice(heard[writer]).filter((each) => each.writer !== writer)
+      yjs.apply(
+        doc,
+        news.map(({ bytes }) => bytes),
+        'heard'
+      )
+      heard[writer] = written.length
+    }
+  }
+  return written
+}
+
+function edit(doc: Y.Doc, random: SeededRandom): void {
+  const text = doc.getText('t')
+  const at = random.below(text.length + 1)
+  const what = random.below(6)
+  if (what === 0) doc.getMap('m').set(`k${random.below(2)}`, random.below(100))
+  else if (what === 1) doc.getMap('m').delete(`k${random.below(2)}`)
+  else if (what < 4) text.delete(at, Math.min(random.below(6), text.length - at))
+  else text.insert(at, 'abcdefghij'.slice(0, 1 + random.below(9)))
+}
+
+function shown(updates: readonly Uint8Array[]): unknown {
+  const doc = yjs.create('d')
+  assert.equal(yjs.apply(doc, updates, null), [])
+  return [doc.getText('t').toJSON(), doc.getMap('m').toJSON()]
+}
+
+test('yjs: a snapshot of what one writer brought in says what its updates said, whoever else is there', () => {
+  for (let seed = 0; seed < 150; seed++) {
+    const random = seededRandom(seed)
+    const all = session(random)
+    const writer = random.below(3)
+    const own = all.filter((each) => each.writer === writer).map(({ bytes }) => bytes)
+    const snapshot = yjs.contribution(
+      all.map((each) => ({ bytes: each.bytes, isOwn: each.writer === writer }))
+    )
+    assert.ok(snapshot, `seed ${seed}`)
+    const others = all.filter((each) => each.writer !== writer)
+    // All the others, none, and logs cut short, as a seal cuts them.
+    for (const cut of [others.length, 0, random.below(others.length + 1)]) {
+      const rest = others.slice(0, cut).map(({ bytes }) => bytes)
+      assert.equal(shown([snapshot, ...rest]), shown([...own, ...rest]), `seed ${seed}, cut ${cut}`)
+    }
+  }
+})
+
+test('yjs: what somebody else deleted is still in a snapshot, what its writer deleted is not', () => {
+  const ann = new Y.Doc()
+  const updates: Uint8Array[] = []
+  ann.on('update', (update: Uint8Array, origin: unknown) => {
+    if (origin === null) updates.push(update)
+  })
+  ann.getText('t').insert(0, `${'kept '.repeat(20)}${'gone '.repeat(20)}`)
+  const bob = new Y.Doc()
+  Y.applyUpdate(bob, Y.encodeStateAsUpdate(ann))
+  const before = Y.encodeStateVector(bob)
+  bob.getText('t').delete(0, 100)
+  const deletion = Y.encodeStateAsUpdate(bob, before)
+  Y.applyUpdate(ann, deletion, 'bob')
+  ann.getText('t').delete(0, 100)
+  const snapshot = yjs.contribution([
+    ...updates.map((update) => ({ bytes: yjs.pack([update]), isOwn: true })),
+    { bytes: yjs.pack([deletion]), isOwn: false }
+  ])
+  assert.ok(snapshot)
+  assert.equal(shown([snapshot]), ['kept '.repeat(20), {}])
+  assert.ok(!b4a.toString(snapshot, 'latin1').includes('gone'))
+})
+
+test('yjs: no snapshot is made while something that its updates stand on is not here', () => {
+  const ann = new Y.Doc()
+  ann.getText('t').insert(0, 'ann')
+  const bob = new Y.Doc()
+  Y.applyUpdate(bob, Y.encodeStateAsUpdate(ann))
+  const before = Y.encodeStateVector(bob)
+  bob.getText('t').insert(1, 'bob')
+  const bytes = yjs.pack([Y.encodeStateAsUpdate(bob, before)])
+  assert.is(yjs.contribution([{ bytes, isOwn: true }]), null)
+})
+
+test('yjs: a burst is packed smaller than its keystrokes, and says the same', () => {
+  const doc = new Y.Doc()
+  const updates: Uint8Array[] = []
+  doc.on('update', (update: Uint8Array) => updates.push(update))
+  for (let i = 0; i < 500; i++) doc.getText('t').insert(i, 'x')
+  const bytes = yjs.pack(updates)
+  assert.ok(bytes.byteLength < updates.length * 4, `${bytes.byteLength}`)
+  assert.equal(shown([bytes]), ['x'.repeat(500), {}])
+})
+
+test('document update: what is large goes into several payloads, and reads back', () => {
+  const bytes = b4a.alloc(2 * 1024 * 1024 + 1, 7)
+  const pieces = encodeUpdate(1, 'snapshot', bytes).map((payload) => decodeUpdate(payload))
+  assert.equal(
+    pieces.map((piece) => [piece?.engine, piece?.kind, piece?.isContinued]),
+    [
+      [1, 'snapshot', true],
+      [1, 'snapshot', true],
+      [1, 'snapshot', false]
+    ]
+  )
+  assert.equal(b4a.concat(pieces.map((piece) => piece?.bytes ?? b4a.alloc(0))), bytes)
+  assert.equal(encodeUpdate(1, 'update', b4a.from([5, 6])), [b4a.from([1, 0, 5, 6])]) // golden
+  assert.equal([b4a.from([]), b4a.from([1]), b4a.from([1, 4, 0])].map(decodeUpdate), [
+    null,
+    null,
+    null
+  ])
+})
+
+test.run()
