@@ -3,7 +3,7 @@
  * other, lost its tail (a power cut, a restored backup), and appending to it would fork it: peers may hold what it has forgotten.
  */
 import b4a from 'b4a'
-import type Hypercore from 'hypercore'
+import Hypercore from 'hypercore'
 import { ManyhandsError } from '../../errors.ts'
 import { isRanges, type BlockRange } from '../tree/ranges.ts'
 import { readFileIfAny, writeFileAtomic } from './files.ts'
@@ -52,7 +52,8 @@ export class HighWater {
     if (core.length < mark.length) {
       return `a log of this device has ${core.length} blocks, but had ${mark.length}`
     }
-    const treeHash = b4a.toString(await core.treeHash(mark.length), 'hex')
+    const treeHash = await hashOf(core, mark.length).catch(() => null)
+    if (treeHash === null) return 'a log of this device lacks what its contents are checked by'
     return treeHash === mark.treeHash ? null : 'a log of this device has other contents than it had'
   }
 
@@ -105,7 +106,7 @@ export class HighWater {
     const marks = new Map(this.#marks)
     for (const core of cores) {
       const { length } = core
-      const treeHash = b4a.toString(await core.treeHash(length), 'hex')
+      const treeHash = await hashOf(core, length)
       const ranges = cleared ?? marks.get(idOf(core))?.cleared ?? []
       marks.set(idOf(core), { length, treeHash, ...(ranges.length > 0 ? { cleared: ranges } : {}) })
     }
@@ -120,6 +121,11 @@ export class HighWater {
 
 function idOf(core: Hypercore): string {
   return b4a.toString(core.key, 'hex')
+}
+
+/** In hex. The stack's own `treeHash` first fetches the last block: for one that was cleared it would wait for ever. */
+async function hashOf(core: Hypercore, length: number): Promise<string> {
+  return b4a.toString(await Hypercore.treeHashFromStorage(core, length), 'hex')
 }
 
 function parseMarks(text: string): [string, Mark][] {

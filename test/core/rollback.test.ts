@@ -223,6 +223,26 @@ inFolder(
   }
 )
 
+inFolder('high water: a last block that is missing keeps no close waiting', async (path) => {
+  await withStore(path, async (store) => {
+    const log = await store.ownLog('data', SALT)
+    for (let i = 0; i < 3; i++) await log.append(numbered(i, 1))
+    await log.core.clear(log.core.length - 1, log.core.length)
+  })
+  assert.match((await suspicion(path)) ?? '', 'lacks blocks')
+})
+
+inFolder('high water: a last block that was cleared keeps no opening waiting', async (path) => {
+  await withStore(path, async (store) => {
+    const log = await store.ownLog('data', SALT)
+    for (let i = 0; i < 3; i++) await log.append(numbered(i, 1))
+    const { length } = log.core
+    await log.beforeClear([{ start: length - 1, end: length }])
+    await log.core.clear(length - 1, length)
+  })
+  assert.is(await suspicion(path), null)
+})
+
 inFolder('a copied store is only read, and the original writes on', async (path) => {
   await appendTo(path, 0, 3)
   const copy = `${path}-copy`
