@@ -19,7 +19,7 @@ export type { DocumentSupport } from './documents/parts.ts'
 export type { DocumentStatus } from './documents/replica.ts'
 
 export type { RestoreReport, RevertOptions, RevertReport, UndoOptions } from './undo.ts'
-export type { Checkout } from './versions.ts'
+export type { AtOptions, Checkout } from './versions.ts'
 export type { LinkOptions, LinkPlace, OpenLinkOptions } from './open-link.ts'
 
 export { MultiBee } from './multibee.ts'

@@ -65,7 +65,14 @@ import {
 } from './undo.ts'
 import { Union } from './union.ts'
 import type { View } from './view.ts'
-import { checkoutSpace, versionAt, versionIn, versionNow, type Checkout } from './versions.ts'
+import {
+  checkoutSpace,
+  versionAt,
+  versionIn,
+  versionNow,
+  type AtOptions,
+  type Checkout
+} from './versions.ts'
 import { WriteQueue } from './write-queue.ts'
 import { WriterList } from './writers.ts'
 
@@ -390,9 +397,12 @@ export class Space extends EventEmitter<SpaceEvents> {
    * The version at a time: of each log, everything before the first batch that was stamped later. Reads through every log.
    * @param time a Date, or milliseconds since 1970
    */
-  async at(time: Date | number, options: ReadOptions = {}): Promise<string> {
+  async at(time: Date | number, options: AtOptions = {}): Promise<string> {
     this.#checkOpen()
-    return versionAt(this.#engine, time, checkReadOptions('at', options))
+    checkOptions('at', options, [...READ_OPTIONS, ...WORK_OPTIONS])
+    checkRead(options)
+    checkWork(options)
+    return versionAt(this.#engine, time, options)
   }
 
   /**

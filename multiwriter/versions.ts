@@ -9,7 +9,7 @@
 import z32 from 'z32'
 import { MAX_MS, type CoreLength, type Version } from '../clock/index.ts'
 import { decodeEntry } from '../crdt/index.ts'
-import { TreeRefusal, type LogReader, type ReadOptions } from '../core/index.ts'
+import { TreeRefusal, type LogReader, type ReadOptions, type Work } from '../core/index.ts'
 import { invalid, ManyhandsError } from '../errors.ts'
 import { checkoutOf, readVersion, versionOf } from './checkout.ts'
 import type { Engine } from './engine.ts'
@@ -45,17 +45,28 @@ export function checkoutSpace(engine: Engine, text: unknown): Checkout {
   return { version: String(text), db: jsonDatabase(checkoutOf(engine, version)) }
 }
 
+/** How `space.at` reads, and how it says how far it is. */
+export interface AtOptions extends ReadOptions, Work {}
+
 /** @param time a Date, or milliseconds since 1970 */
 export async function versionAt(
   engine: Engine,
   time: unknown,
-  options: ReadOptions = {}
+  { signal, onprogress, ...options }: AtOptions = {}
 ): Promise<string> {
   const ms = msOf(time)
   const view = await engine.view(options)
+  const total = view.parts.reduce((sum, { tree }) => sum + tree.length, 0)
+  let done = 0
+  const onblocks = (count: number) => {
+    signal?.throwIfAborted()
+    done += count
+    onprogress?.({ task: 'reading logs', done, total, unit: 'blocks' })
+  }
   const lengths = view.parts.map(async ({ core, tree }) => {
     const log = engine.union.log(core)
-    return { core, length: log === null ? 0 : await lengthAt(log, tree.length, ms, options) }
+    if (log === null) return { core, length: 0 }
+    return { core, length: await lengthAt(log, tree.length, ms, options, onblocks) }
   })
   return versionOf(
     await engine.union.at(withBlocks(await Promise.all(lengths)), options),
@@ -73,19 +84,27 @@ export function notHere({ core, length }: CoreLength): ManyhandsError {
   return new ManyhandsError('VERSION_UNAVAILABLE', message)
 }
 
-/** How long the log was before the first batch that was stamped after `ms`. */
+/**
+ * How long the log was before the first batch that was stamped after `ms`.
+ * @param onblocks told how many more were read; what it throws ends the search
+ */
 async function lengthAt(
   log: LogReader,
   end: number,
   ms: number,
-  options: ReadOptions
+  options: ReadOptions,
+  onblocks: (count: number) => void
 ): Promise<number> {
   for (let from = 0; from < end; from += BLOCKS_AT_ONCE) {
-    const blocks = await log.written(from, Math.min(from + BLOCKS_AT_ONCE, end), options)
+    const to = Math.min(from + BLOCKS_AT_ONCE, end)
+    const blocks = await log.written(from, to, options)
+    onblocks(to - from)
     const later = blocks.find(({ entries }) =>
       entries.some(({ value }) => isLater(value, log.key, ms))
     )
-    if (later !== undefined) return wholeLength(log, later.batch, options)
+    if (later === undefined) continue
+    onblocks(end - to) // need not be read
+    return wholeLength(log, later.batch, options)
   }
   return end
 }

@@ -25,10 +25,8 @@ export function historyCommands(define: Define, execute: Execute): void {
         const time = at === undefined ? undefined : timeOf(at)
         const port = await run.open()
         const space = await run.space(port)
-        const version = await port.call('space/version', {
-          space,
-          ...(time === undefined ? {} : { at: time })
-        })
+        const params = { space, ...(time === undefined ? {} : { at: time }) }
+        const version = await run.long((work) => port.call('space/version', params, work))
         await run.output.result({ version }, () => [version])
       })
     )

@@ -258,6 +258,38 @@ test('at: in a sparse space that is alone, says what it lacks within the time gi
 const textOf = (entry: { readonly value: unknown } | null) =>
   entry === null ? '-' : JSON.stringify(entry.value)
 
+test('at: says how far it is, and ends with the reason of its signal', async () => {
+  const two = await openTwoDevices()
+  const puts = Array.from({ length: 300 }, (_, i) => () => two.spaceA.db.put(`k${i}`, i))
+  for (const put of puts) await put()
+  const [log] = two.spaceA.writers()
+  const seen: number[] = []
+  const onprogress = ({ done, total }: { readonly done: number; readonly total?: number }) => {
+    assert.is(total, log?.length)
+    seen.push(done)
+  }
+  const version = await two.spaceA.at(Date.now(), { onprogress })
+  assert.is(version, await two.spaceA.version())
+  assert.is(seen.at(-1), log?.length)
+  assert.ok(seen.length > 2 && seen.every((done, i) => done > (seen[i - 1] ?? 0)), seen.join())
+  await two.spaceA.at(0, { onprogress })
+  assert.is(seen.at(-1), log?.length, 'what need not be read counts as read')
+
+  const abort = new AbortController()
+  const reason = new Error('enough')
+  let calls = 0
+  const stop = () => {
+    calls++
+    abort.abort(reason)
+  }
+  const ended = two.spaceA.at(Date.now(), { signal: abort.signal, onprogress: stop })
+  assert.is(await ended.catch((error: unknown) => error), reason)
+  assert.is(calls, 1)
+  const given = { signal: 1 } as unknown as { signal: AbortSignal }
+  await rejectsWith('INVALID_ARGUMENT', () => two.spaceA.at(0, given), /"signal"/)
+  await two.close()
+})
+
 test('diff: what differs between two versions, in key order, either way round, within a range', async () => {
   const two = await openTwoDevices()
   const { db } = two.spaceA
