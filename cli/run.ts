@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Work } from '../core/index.ts'
+import { isManyhandsError } from '../errors.ts'
 import type { DevicePort, Where } from '../multiwriter/index.ts'
 import { CliError, EXIT, usage } from './exit.ts'
 import type { Host } from './host.ts'
@@ -123,12 +124,30 @@ export class Run {
     return sub === undefined ? { space } : { space, sub }
   }
 
-  /** Lets the commands that work through this one finish, then closes. */
+  /**
+   * What goes on until Ctrl-C outlives the owner of the store: it begins again, as the owner, or through the next one.
+   * @param ontakeover called each time
+   */
+  async lasting<T>(task: () => Promise<T>, ontakeover: () => void = () => {}): Promise<T> {
+    for (;;) {
+      try {
+        return await task()
+      } catch (error) {
+        if (!isManyhandsError(error, 'DEVICE_CLOSED') || this.isInterrupted) throw error
+        await this.finish()
+        ontakeover()
+      }
+    }
+  }
+
+  /** Lets the commands that work through this one finish, then closes. Those that go on for ever find the next owner. */
   async finish(): Promise<void> {
     const session = this.#session
-    if (session !== null && session.guests > 0 && !this.isInterrupted) {
+    const passing = session?.guests.passing ?? 0
+    if (session !== null && passing > 0 && !this.isInterrupted) {
+      const them = passing === 1 ? 'it' : 'them'
       this.output.note(
-        `Waiting for ${counted(session.guests, 'other command')} to finish; Ctrl-C ends ${session.guests === 1 ? 'it' : 'them'}.`
+        `Waiting for ${counted(passing, 'other command')} to finish; Ctrl-C ends ${them}.`
       )
       await session.drain()
     }

@@ -30,9 +30,9 @@ export interface SessionOptions {
 
 export interface Session {
   readonly port: DevicePort
-  /** Other commands that work through this one now. */
-  readonly guests: number
-  /** Waits for them to finish. */
+  /** Other commands that work through this one now: those that end by themselves, and those that do not. */
+  readonly guests: { readonly passing: number; readonly lasting: number }
+  /** Waits for the first kind to finish. */
   drain(): Promise<void>
   /** Ends everything. Idempotent. */
   close(): Promise<void>
@@ -96,13 +96,15 @@ async function ownSession(options: SessionOptions): Promise<Session> {
   }
 }
 
+const NO_GUESTS = { passing: 0, lasting: 0 }
+
 /** Null when the owner serves nobody, or ends just now. */
 async function guestSession(storage: string): Promise<Session | null> {
   const wire = await connectPort(storage)
   if (wire === null) return null
   try {
     const port = await remotePort(wire)
-    return { port, guests: 0, drain: () => Promise.resolve(), close: () => port.close() }
+    return { port, guests: NO_GUESTS, drain: () => Promise.resolve(), close: () => port.close() }
   } catch (error) {
     if (isManyhandsError(error, 'DEVICE_CLOSED')) return null
     throw error

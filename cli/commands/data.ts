@@ -8,6 +8,7 @@ import type {
   DevicePort,
   PlainChange,
   PlainEntry,
+  PlainRange,
   PlainWrite,
   Where
 } from '../../multiwriter/index.ts'
@@ -15,6 +16,7 @@ import type { Define, Execute } from '../define.ts'
 import { CliError, EXIT, usage } from '../exit.ts'
 import { rangeOf, readOf, withPaging, withRange, type RangeOptions } from '../options.ts'
 import { clipped, shown, type Output } from '../output.ts'
+import type { Run } from '../run.ts'
 import { parseValue, valueToJson, valueToText } from '../values.ts'
 
 interface ValueOptions {
@@ -109,14 +111,24 @@ export function dataCommands(define: Define, execute: Execute): void {
       'manyhands watch --json | while read -r change; do echo "$change"; done'
     ])
   ).action((prefix: string | undefined, options: RangeOptions, command) =>
-    execute(command, async (run) => {
-      const port = await run.open({ serve: true })
-      const where = await run.where(port)
-      const changes = port.stream('db/watch', { ...where, ...rangeOf(prefix, options) })
-      if (run.output.isTerminal) run.output.note('Watching; Ctrl-C ends.')
-      for await (const change of changes) await showChange(run.output, change)
-    })
+    execute(command, (run) =>
+      run.lasting(
+        () => watch(run, rangeOf(prefix, options)),
+        () => run.output.note(TAKEN_OVER)
+      )
+    )
   )
+}
+
+/** A change between the two could not be seen by anybody who watches. */
+const TAKEN_OVER =
+  'The command that owned the store has ended. Watching again, from now on; changes between are not shown.'
+
+async function watch(run: Run, range: PlainRange): Promise<void> {
+  const port = await run.open({ serve: true })
+  const changes = port.stream('db/watch', { ...(await run.where(port)), ...range })
+  if (run.output.isTerminal) run.output.note('Watching; Ctrl-C ends.')
+  for await (const change of changes) await showChange(run.output, change)
 }
 
 interface ListOptions extends RangeOptions {

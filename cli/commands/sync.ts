@@ -1,7 +1,6 @@
 /** `sync`: meet other devices, show how far each space is, until Ctrl-C or until everybody is in step. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Option } from 'commander'
-import { isManyhandsError } from '../../errors.ts'
 import type { DevicePort, NetworkOptions, SyncState } from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
 import { CliError, EXIT, usage } from '../exit.ts'
@@ -48,15 +47,7 @@ export function syncCommand(define: Define, execute: Execute): void {
     .action((options: SyncOptions, command) =>
       execute(command, async (run) => {
         const network = networkOf(options)
-        for (;;) {
-          try {
-            return await sync(run, options, network)
-          } catch (error) {
-            // The owner of the store ended: from now on it is us, or whoever comes.
-            if (!isManyhandsError(error, 'DEVICE_CLOSED') || run.isInterrupted) throw error
-            await run.finish()
-          }
-        }
+        return run.lasting(() => sync(run, options, network))
       })
     )
 }

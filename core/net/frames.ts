@@ -117,7 +117,7 @@ function isAsking(message: Message): boolean {
 export class FrameWriter extends AbstractMessageWriter {
   readonly #write: (frame: Uint8Array) => Promise<void>
   readonly #end: () => void
-  /** Called when the stream has taken a message that asks for nothing. */
+  /** Called when the stream has taken an answer. */
   onanswer: () => void = () => {}
 
   constructor(write: (frame: Uint8Array) => Promise<void>, end: () => void) {
@@ -132,7 +132,7 @@ export class FrameWriter extends AbstractMessageWriter {
     const header = new Uint8Array(HEADER_BYTES)
     new DataView(header.buffer).setUint32(0, body.byteLength)
     await this.#write(b4a.concat([header, body])).catch(() => {})
-    if (!isAsking(message)) this.onanswer()
+    if (!('method' in message)) this.onanswer()
   }
 
   end(): void {

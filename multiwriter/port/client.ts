@@ -8,6 +8,7 @@ import {
 import type { Work } from '../../core/index.ts'
 import { ManyhandsError } from '../../errors.ts'
 import {
+  isLive,
   requests,
   streams,
   type ItemOf,
@@ -27,9 +28,7 @@ import {
   type Welcome
 } from './wire.ts'
 
-/** Streams of which each item is wanted as soon as it comes; of others a whole batch is. */
-const LIVE: ReadonlySet<keyof Streams> = new Set(['db/watch', 'network'])
-
+/** Of a live stream each item is wanted as soon as it comes; of others a whole batch is. */
 const BATCH_ITEMS = 256
 
 /** One device, to work through; which process it lives in is not seen. */
@@ -117,8 +116,7 @@ class RemotePort implements DevicePort {
   }
 
   stream<N extends keyof Streams>(name: N, params: ParamsOf<Streams[N]>) {
-    const isLive = LIVE.has(name) || ('live' in params && params.live === true)
-    const max = isLive ? 1 : BATCH_ITEMS
+    const max = isLive(name, params) ? 1 : BATCH_ITEMS
     return new RemoteStream<ItemOf<Streams[N]>>(this, { name, params }, max)
   }
 

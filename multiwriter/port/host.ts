@@ -10,7 +10,7 @@ import {
 } from 'vscode-jsonrpc'
 import type { Work } from '../../core/index.ts'
 import { invalid, ManyhandsError } from '../../errors.ts'
-import { streams, requests, type PortContext } from './operations.ts'
+import { isLive, streams, requests, type PortContext } from './operations.ts'
 import { seldom } from './seldom.ts'
 import {
   closedPort,
@@ -39,14 +39,17 @@ export class PortHost {
   readonly #clients = new Set<PortClientSession>()
   #listener: PortListener | null = null
   #closing: Promise<void> | null = null
+  #onchange: () => void = () => {}
 
   constructor(context: PortContext) {
     this.#context = context
   }
 
   /** How many processes work through this one now. */
-  get clients(): number {
-    return this.#clients.size
+  get clients(): Clients {
+    const welcome = [...this.#clients].filter((client) => client.isWelcome)
+    const lasting = welcome.filter((client) => client.isLasting).length
+    return { lasting, passing: welcome.length - lasting }
   }
 
   /** Serves the door's connections, until the host is closed. */
@@ -57,14 +60,20 @@ export class PortHost {
   /** A process has connected. */
   accept(wire: PortWire): void {
     if (this.#closing !== null) return wire.close()
-    const client = new PortClientSession(wire, this.#context, () => this.#clients.delete(client))
+    const client = new PortClientSession(wire, this.#context, () => {
+      if (client.hasLeft) this.#clients.delete(client)
+      this.#onchange()
+    })
     this.#clients.add(client)
   }
 
-  /** Lets no more in, and resolves when the last client has left by itself. */
+  /** Lets no more in, and resolves when all have left by themselves but those that would stay for ever. */
   async drain(): Promise<void> {
-    await this.#listener?.close()
-    await Promise.all([...this.#clients].map((client) => client.left))
+    // Gone for good only when the last connection is: `close` awaits that, and says what went wrong.
+    this.#listener?.close().catch(() => {})
+    while (this.clients.passing > 0) {
+      await new Promise<void>((resolve) => (this.#onchange = resolve))
+    }
   }
 
   /** Ends everything: what is under way is answered, what is asked from now on fails with DEVICE_CLOSED. Idempotent. */
@@ -81,30 +90,45 @@ export class PortHost {
   }
 }
 
+/** Processes that work through ours. */
+interface Clients {
+  /** Have a live stream open. They end only when somebody ends them, and can go on with the next owner. */
+  readonly lasting: number
+  /** All others: they end when they are done. */
+  readonly passing: number
+}
+
 /** One connected process. */
 class PortClientSession {
-  readonly left: Promise<void>
+  hasLeft = false
+  readonly #left: Promise<void>
+  readonly #onchange: () => void
   readonly #wire: PortWire
   readonly #context: PortContext
   readonly #connection: MessageConnection
   readonly #streams = new Map<number, AsyncIterator<unknown>>()
+  readonly #live = new Set<number>()
   readonly #running = new Set<Promise<unknown>>()
   /** Each ends one request that takes long. */
   readonly #enders = new Set<AbortController>()
-  #isWelcome = false
+  /** It has said hello. */
+  isWelcome = false
   #isClosing = false
   #lastStream = 0
 
-  constructor(wire: PortWire, context: PortContext, onleave: () => void) {
+  /** @param onchange called when it has left, or `isLasting` may have changed */
+  constructor(wire: PortWire, context: PortContext, onchange: () => void) {
+    this.#onchange = onchange
     this.#wire = wire
     this.#context = context
     this.#connection = createMessageConnection(wire.reader, wire.writer)
-    this.left = new Promise((resolve) => {
+    this.#left = new Promise((resolve) => {
       this.#connection.onClose(() => {
         this.#endWork()
         void this.#release()
         this.#connection.dispose()
-        onleave()
+        this.hasLeft = true
+        onchange()
         resolve()
       })
     })
@@ -114,12 +138,17 @@ class PortClientSession {
     this.#connection.listen()
   }
 
+  /** Whether it would stay for ever. */
+  get isLasting(): boolean {
+    return this.#live.size > 0
+  }
+
   async close(): Promise<void> {
     this.#endWork()
     await this.#release()
     await Promise.allSettled(this.#running)
     this.#wire.close()
-    await this.left
+    await this.#left
   }
 
   /** Of a client that has gone, or that we leave. */
@@ -170,8 +199,7 @@ class PortClientSession {
 
   #call(method: string, params: Params, work: Work): Promise<unknown> {
     if (method === 'hello') return this.#hello(params)
-    if (!this.#isWelcome)
-      throw new ManyhandsError('PORT_VERSION', 'The other process said no hello')
+    if (!this.isWelcome) throw new ManyhandsError('PORT_VERSION', 'The other process said no hello')
     if (method === 'stream/open') return this.#open(params)
     if (method === 'stream/next') return this.#next(params)
     if (method === 'stream/close') return this.#closeStream(params)
@@ -187,7 +215,7 @@ class PortClientSession {
       const message = `The store is in use by a manyhands that speaks version ${PORT_VERSION}, not ${String(version)}`
       throw new ManyhandsError('PORT_VERSION', message)
     }
-    this.#isWelcome = true
+    this.isWelcome = true
     this.#wire.trust()
     return Promise.resolve({ version: PORT_VERSION, device: this.#context.device.id })
   }
@@ -200,7 +228,10 @@ class PortClientSession {
       name
     )
     const id = ++this.#lastStream
-    this.#streams.set(id, open(this.#context, paramsIn([params])))
+    const given = paramsIn([params])
+    this.#streams.set(id, open(this.#context, given))
+    if (isLive(name, given)) this.#live.add(id)
+    this.#onchange()
     return Promise.resolve(id)
   }
 
@@ -223,14 +254,20 @@ class PortClientSession {
   #ended(id: number, items: readonly unknown[]): StreamItems {
     // Left because we close, not because it is over.
     if (this.#isClosing) throw closedPort()
-    this.#streams.delete(id)
+    this.#forget(id)
     return { items, done: true }
   }
 
   async #closeStream({ id }: Params): Promise<void> {
     const stream = this.#streams.get(Number(id))
-    this.#streams.delete(Number(id))
+    this.#forget(Number(id))
     await stream?.return?.()
+  }
+
+  #forget(id: number): void {
+    this.#streams.delete(id)
+    this.#live.delete(id)
+    this.#onchange()
   }
 }
 

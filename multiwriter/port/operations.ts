@@ -123,10 +123,11 @@ export const requests = {
   /** The version now, or at a time in ms. */
   'space/version': async (
     context: PortContext,
-    { at, ...where }: Where & { readonly at?: number }
+    { at, ...where }: Where & { readonly at?: number },
+    work: Work = {}
   ): Promise<string> => {
     const space = await spaceOf(context, where)
-    return at === undefined ? space.version() : space.at(at)
+    return at === undefined ? space.version() : space.at(at, work)
   },
 
   'space/restore': async (
@@ -269,6 +270,13 @@ export const streams = {
       },
       (item) => item
     )
+}
+
+/** Of these streams nobody knows when the next item comes, and they end only when they are left. */
+const LIVE: ReadonlySet<string> = new Set<keyof typeof streams>(['db/watch', 'network'])
+
+export function isLive(name: string, params: object): boolean {
+  return LIVE.has(name) || ('live' in params && params.live === true)
 }
 
 export type Requests = typeof requests

@@ -188,11 +188,11 @@ test('the protocol runs over any messages; a client that dies releases what it h
   for (const hold of holds) await hold.next()
   assert.ok(device.isNetworked)
   one.wire.close()
-  await until(() => host.clients === 1)
+  await until(() => host.clients.lasting === 1)
   assert.ok(device.isNetworked, 'the other still holds it')
   other.wire.close()
   await until(() => !device.isNetworked)
-  assert.is(host.clients, 0)
+  assert.equal(host.clients, { lasting: 0, passing: 0 })
   await close()
 })
 
@@ -307,6 +307,33 @@ test('draining lets clients finish, and nobody new in', async () => {
   assert.not(isDrained)
   wire.close()
   await within(2000, drained)
+  await close()
+})
+
+test('draining waits for nobody who would stay for ever, as long as it does not stop watching', async () => {
+  const { device, host, connect, close } = await memoryHost()
+  const { address: space } = await device.createSpace()
+  const { port } = await connect()
+  const [silent, theirs] = memoryWires()
+  host.accept(theirs)
+  const changes = port.stream('db/watch', { space })
+  const history = port.stream('db/history', { space, live: true })
+  const [change, entry] = [changes.next(), history.next()]
+  await until(() => host.clients.lasting === 1)
+  await within(2000, host.drain())
+
+  await changes.return?.()
+  assert.ok((await change).done)
+  assert.equal(host.clients, { lasting: 1, passing: 0 }, 'the other stream is open still')
+  await history.return?.()
+  assert.ok((await entry).done)
+  let isDrained = false
+  const drained = host.drain().then(() => (isDrained = true))
+  assert.is(await port.call('db/get', { space, key: 'k' }), null)
+  assert.not(isDrained, 'now it is a command that ends by itself')
+  await port.close()
+  await within(2000, drained)
+  silent.close()
   await close()
 })
 
