@@ -9,7 +9,7 @@ import { until } from '../support/devices.ts'
 const manyhands = await Manyhands.make()
 const store = manyhands.path('store')
 const run = (...args: readonly string[]) => manyhands.run('--store', store, ...args)
-const KEYS = 3000
+const KEYS = 2000
 const archive = manyhands.path('sound.tar')
 
 test.before(async () => {
@@ -38,7 +38,7 @@ async function isWhole(): Promise<void> {
 }
 
 /** After so many turns of the event loop: before the store is open, while it opens, in the middle, and perhaps too late. */
-const MOMENTS = [0, 20, 100, 400, 1000, 3000]
+const MOMENTS = [0, 100, 400, 2000]
 
 async function interruptedAtAnyMoment(args: readonly string[]): Promise<readonly number[]> {
   const codes: number[] = []
@@ -53,12 +53,10 @@ async function interruptedAtAnyMoment(args: readonly string[]): Promise<readonly
 }
 
 for (const args of [
-  ['doctor'],
   ['doctor', '--repair'],
   ['stats'],
   ['compact'],
   ['export', '--output', manyhands.path('out.jsonl')],
-  ['list'],
   ['history']
 ]) {
   test(`Ctrl-C ends ${args.slice(0, 2).join(' ')} at any moment`, async () => {

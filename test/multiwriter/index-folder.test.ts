@@ -5,9 +5,9 @@ import { basename, dirname, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openDevice, openIndexStore, openMultiBee } from '../../index.ts'
-import { Child } from '../support/child.ts'
 import { connect, tempFolder, until } from '../support/devices.ts'
 import { exportSpace } from '../support/export.ts'
+import { checkSame, indexedDevice, type Scene } from '../support/indexed.ts'
 import { rejectsWith } from '../support/rejects.ts'
 
 test('an index that stands on cleared blocks reads that one log anew, and keeps the others', async () => {
@@ -55,47 +55,10 @@ test('an index that stands on cleared blocks reads that one log anew, and keeps 
   await folder.remove()
 })
 
-interface Scene {
-  readonly storage: string
-  /** Of the index. */
-  readonly folder: string
-  readonly address: string
-  /** Everything that the database shows. */
-  readonly shown: string
-}
+/** Each test finds its index sound and leaves it so. */
+const scene = await indexedDevice(300)
 
-/** A closed device whose space was indexed. */
-async function withIndex(run: (scene: Scene) => Promise<void>, keys = 600): Promise<void> {
-  const temp = await tempFolder()
-  const storage = join(temp.path, 'a')
-  const device = await openDevice({ storage })
-  const space = await device.createSpace({ mode: 'index' })
-  const puts = Array.from({ length: keys }, (_, i) => space.db.put(`key ${i}`, `value ${i}`))
-  await Promise.all(puts)
-  const shown = await exportSpace(space)
-  const { address } = space
-  await device.close()
-  const [name = ''] = await readdir(join(storage, 'index'))
-  try {
-    await run({ storage, address, shown, folder: join(storage, 'index', name) })
-  } finally {
-    await temp.remove()
-  }
-}
-
-/** Opens it again: the same is shown, and it can be written. @returns its findings */
-async function checkSame({ storage, address, shown }: Scene): Promise<readonly string[]> {
-  const device = await openDevice({ storage })
-  const space = await device.openSpace(address, { mode: 'index' })
-  assert.is(await exportSpace(space), shown)
-  const findings = (await space.check()).map(({ code }) => code)
-  assert.equal(findings.length > 0, space.mode === 'stream' || findings.includes('index-differs'))
-  const probe = space.db.sub('probe') // is no part of what is shown
-  await probe.put('key', findings)
-  assert.equal((await probe.get('key'))?.value, findings)
-  await device.close()
-  return findings
-}
+test.after(() => scene.remove())
 
 const filesOf = async (folder: string) => (await readdir(folder)).map((name) => join(folder, name))
 
@@ -129,34 +92,31 @@ const harms: Record<string, (scene: Scene) => Promise<void>> = {
 }
 
 for (const [what, harm] of Object.entries(harms)) {
-  test(`an index folder that ${what} is made anew`, () =>
-    withIndex(async (scene) => {
-      await harm(scene)
-      assert.equal(await checkSame(scene), [])
-    }))
+  test(`an index folder that ${what} is made anew`, async () => {
+    await harm(scene)
+    assert.equal(await checkSame(scene), [])
+  })
 }
 
-test('where no index can be made, everything is read from the logs, and check says why', () =>
-  withIndex(async (scene) => {
-    await rm(dirname(scene.folder), { recursive: true })
-    await writeFile(dirname(scene.folder), 'somebody put a file here')
-    assert.equal(await checkSame(scene), ['index-differs'])
-    await rm(dirname(scene.folder))
-    assert.equal(await checkSame(scene), [])
-  }))
+test('where no index can be made, everything is read from the logs, and check says why', async () => {
+  await rm(dirname(scene.folder), { recursive: true })
+  await writeFile(dirname(scene.folder), 'somebody put a file here')
+  assert.equal(await checkSame(scene), ['index-differs'])
+  await rm(dirname(scene.folder))
+  assert.equal(await checkSame(scene), [])
+})
 
-test('an index on a full disk of its own is left alone', () =>
-  withIndex(async (scene) => {
-    await rm(scene.folder, { recursive: true })
-    await mkdir(scene.folder)
-    if (!mountSmall(scene.folder)) return
-    try {
-      assert.equal(await checkSame(scene), ['index-differs'])
-    } finally {
-      spawnSync('umount', ['-l', scene.folder])
-    }
-    assert.equal(await checkSame(scene), [])
-  }))
+test('an index on a full disk of its own is left alone', async () => {
+  await rm(scene.folder, { recursive: true })
+  await mkdir(scene.folder)
+  if (!mountSmall(scene.folder)) return
+  try {
+    assert.equal(await checkSame(scene), ['index-differs'])
+  } finally {
+    spawnSync('umount', ['-l', scene.folder])
+  }
+  assert.equal(await checkSame(scene), [])
+})
 
 /** False without the right to. */
 function mountSmall(folder: string): boolean {
@@ -164,31 +124,17 @@ function mountSmall(folder: string): boolean {
   return made.status === 0
 }
 
-test('an index that is deleted while it is open: the same is shown', () =>
-  withIndex(async (scene) => {
-    const device = await openDevice({ storage: scene.storage })
-    const space = await device.openSpace(scene.address, { mode: 'index' })
-    await space.db.get('key 1')
-    await rm(scene.folder, { recursive: true })
-    assert.is(await exportSpace(space), scene.shown)
-    await space.db.sub('probe').put('key', 1)
-    assert.is(await exportSpace(space), scene.shown)
-    await device.close()
-    assert.equal(await checkSame(scene), [])
-  }))
-
-test('kill -9 while the index is built: what is read is the same', () =>
-  withIndex(async (scene) => {
-    for (const acks of [0, 1, 2]) {
-      await rm(scene.folder, { recursive: true })
-      const { storage, address } = scene
-      const child = new Child('index-process.ts', { storage, address })
-      await until(() => child.lines.includes('open') || child.isOver, { timeout: 30_000 })
-      await until(() => child.acks >= acks || child.lines.includes('done') || child.isOver)
-      await child.kill()
-      assert.equal(await checkSame(scene), [])
-    }
-  }, 12_000))
+test('an index that is deleted while it is open: the same is shown', async () => {
+  const device = await openDevice({ storage: scene.storage })
+  const space = await device.openSpace(scene.address, { mode: 'index' })
+  await space.db.get('key 1')
+  await rm(scene.folder, { recursive: true })
+  assert.is(await exportSpace(space), scene.shown)
+  await space.db.sub('probe').put('key', 1)
+  assert.is(await exportSpace(space), scene.shown)
+  await device.close()
+  assert.equal(await checkSame(scene), [])
+})
 
 test('two databases cannot have one index store, nor one folder', async () => {
   const temp = await tempFolder()
