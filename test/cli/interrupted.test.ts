@@ -57,7 +57,8 @@ for (const args of [
   ['stats'],
   ['compact'],
   ['export', '--output', manyhands.path('out.jsonl')],
-  ['history']
+  ['history'],
+  ['version', '--at', '2999-01-01']
 ]) {
   test(`Ctrl-C ends ${args.slice(0, 2).join(' ')} at any moment`, async () => {
     await interruptedAtAnyMoment(args)
@@ -98,6 +99,7 @@ test('a restore of old values that was cut short is finished by the same command
   const old = ok(await run('export'))
   writeFileSync(manyhands.path('new.jsonl'), numbered(KEYS))
   ok(await run('import', manyhands.path('new.jsonl')))
+  await interruptedAtAnyMoment(['diff', before])
   await interruptedAtAnyMoment(['restore', before])
   ok(await run('restore', before))
   assert.ok(ok(await run('export')) === old)

@@ -8,6 +8,7 @@ import { encode } from 'cborg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { connectPort } from '../../core/native/index.ts'
+import { FrameWriter } from '../../core/net/frames.ts'
 import { openDevice } from '../../index.ts'
 import { tempFolder, until } from '../support/devices.ts'
 import { serveDevice } from '../support/port.ts'
@@ -133,6 +134,56 @@ test('port: a client that asks without end and reads nothing is held up, and oth
   await until(() => bytes > 3000 * 100_000, { timeout: 30_000 })
   socket.destroy()
   await close()
+})
+
+const FLOODS: Record<string, (id: number) => object> = {
+  requests: (id) => ({ id, method: 'device/info', params: [{}] }),
+  'requests with one id': () => ({ id: 2, method: 'device/info', params: [{}] }),
+  'requests for what is not there': (id) => ({ id, method: 'constructor', params: [{}] }),
+  streams: (id) => ({ id, method: 'stream/open', params: [{ name: 'network', params: {} }] }),
+  cancellations: (id) => ({ method: '$/cancelRequest', params: { id } }),
+  'progress of nothing': (token) => ({ method: '$/progress', params: { token, value: {} } })
+}
+
+test('port: whatever comes 100,000 times from one client, others are answered in between', async () => {
+  const { device, folder, connect, close } = await serveDevice()
+  const port = await connect()
+  for (const [what, make] of Object.entries(FLOODS)) {
+    const socket = net.connect(join(folder, 'port'))
+    socket.on('error', () => {})
+    socket.resume()
+    const flood = Array.from({ length: 100_000 }, (_, i) =>
+      frame({ jsonrpc: '2.0', ...make(i + 2) })
+    )
+    socket.write(Buffer.concat([HELLO, ...flood]))
+    await once(socket, 'data')
+    const before = process.memoryUsage.rss()
+    for (let round = 0; round < 20; round++) {
+      assert.is((await within(2000, port.call('device/info', {}))).id, device.id, what)
+    }
+    const more = process.memoryUsage.rss() - before
+    assert.ok(more < 300 * 1024 * 1024, `${what}: ${more} bytes more`)
+    socket.destroy()
+  }
+  await close()
+})
+
+test('port: a request is answered by its answer, not by what is said of its progress', async () => {
+  const sent: Uint8Array[] = []
+  const writer = new FrameWriter(
+    (bytes) => Promise.resolve(void sent.push(bytes)),
+    () => {}
+  )
+  let answers = 0
+  writer.onanswer = () => answers++
+  const write = (message: object) => writer.write({ jsonrpc: '2.0', ...message })
+  await write({ method: '$/progress', params: { token: 1, value: {} } })
+  await write({ method: '$/cancelRequest', params: { id: 1 } })
+  await write({ id: 1, method: 'hello', params: [] })
+  assert.is(answers, 0)
+  await write({ id: 1, result: null })
+  await write({ id: 2, error: { code: 1, message: 'no' } })
+  assert.equal([answers, sent.length], [2, 5])
 })
 
 test('port: frames cut anywhere are put together again', async () => {

@@ -482,6 +482,44 @@ test('purge: where a log has really cleared what it stands on, only that log is 
     assert.is((await spaceA.db.get('mine'))?.value, 2)
   }))
 
+test('purge: who announces that others have cleared their logs changes nothing, however often', () =>
+  withTwo(async (two) => {
+    const { spaceA, spaceB } = two
+    await putMany(spaceA, 50)
+    await spaceB.db.put('theirs', 1)
+    two.connect()
+    await until(async () => (await spaceA.db.get('theirs')) !== null)
+    const liar = b4a.alloc(32, 9)
+    const started = performance.now()
+    for (let round = 1; round <= 2000; round++) {
+      const since = round % 2 === 0 ? Number.MAX_SAFE_INTEGER : round
+      const logs = [coreOf(spaceA).key, coreOf(spaceA, spaceB.writer).key, liar]
+      spaceA.wire.oncleared(logs.map((core) => ({ core, since })))
+    }
+    await spaceB.db.put('theirs', 2)
+    await until(async () => (await spaceA.db.get('theirs'))?.value === 2)
+    assert.ok(performance.now() - started < 10_000, 'they cost little')
+    await spaceB.db.put('theirs', 1)
+    await until(async () => (await spaceA.db.get('theirs'))?.value === 1)
+    assert.equal(spaceA.refusals(), [])
+    assert.equal(await spaceA.check(), [])
+    for (const space of [spaceA, spaceB]) {
+      for (const { writer } of spaceA.writers()) {
+        const core = coreOf(space, writer)
+        assert.ok(await core.has(0, core.length))
+      }
+    }
+    assert.is(await exportSpace(spaceA), await exportSpace(spaceB))
+    assert.is((await collect(spaceA.db.createReadStream())).length, 51)
+    // What is true is believed after all.
+    await spaceB.db.put('theirs', SECRET)
+    await spaceB.db.put('theirs', 3)
+    await until(async () => (await spaceA.db.get('theirs'))?.value === 3)
+    const report = await spaceB.db.purge('theirs', { until: AbortSignal.timeout(5000) })
+    assert.ok(report.peers.every(({ confirmed }) => confirmed))
+    assert.not.ok(await holds(spaceA, spaceB.writer, SECRET))
+  }))
+
 test('purge: bad input is an error at once, and nothing is written', () =>
   withTwo(async ({ spaceA }) => {
     await spaceA.db.put('k', 1)

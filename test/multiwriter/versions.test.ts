@@ -3,7 +3,7 @@ import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import z32 from 'z32'
-import { decodeVersion, encodeVersion, type Version } from '../../clock/index.ts'
+import { compareStamps, decodeVersion, encodeVersion, type Version } from '../../clock/index.ts'
 import type { Hypercore } from '../../core/index.ts'
 import { TreeWriter } from '../../core/tree/writer.ts'
 import { collect, collectKeys } from '../support/collect.ts'
@@ -228,6 +228,43 @@ test('at: equals the slow search through every batch, with values of all sizes a
   peer.close()
   await theirs.close()
   await two.close()
+})
+
+test('a clock that jumps between writes: cas sees the last write, history keeps the order, at() shows no hole', async () => {
+  const clock = wall()
+  const { spaceA, close } = await openTwoDevices({ device: { now: clock.now } })
+  const walls = [5000, 1000, 9000, 0, 9001, 86_400_000, 2000, 2000, 100_000, 1]
+  for (const [i, ms] of walls.entries()) {
+    clock.ms = 1_000_000 + ms
+    const cas = (previous: { readonly value: unknown } | null) =>
+      i === 0 ? previous === null : previous?.value === i - 1
+    assert.is(await spaceA.db.put('n', i, { cas }), true, `write ${i}`)
+    await spaceA.db.put(`write ${i}`, i)
+  }
+  assert.is(await spaceA.db.put('n', 'lost', { cas: (p) => p?.value !== walls.length - 1 }), false)
+
+  const history = await collect(spaceA.db.createHistoryStream({ gte: 'n', lt: 'o' }))
+  assert.equal(
+    history.map(({ value }) => value),
+    walls.map((_, i) => i)
+  )
+  const newest = await collect(spaceA.db.createHistoryStream({ gte: 'n', lt: 'o', reverse: true }))
+  assert.equal(newest.reverse(), history)
+  const stamps = history.map(({ stamp }) => stamp)
+  assert.ok(stamps.every((stamp, i) => i === 0 || compareStamps(stamp, stamps[i - 1] ?? stamp) > 0))
+
+  // What is shown at a time is a beginning of what was written, and the longer the later.
+  let most = 0
+  for (const ms of [0, 1000, 4999, 5000, 8999, 9000, 9001, 86_399_999, 86_400_000]) {
+    const { db } = spaceA.checkout(await spaceA.at(1_000_000 + ms))
+    const count = (await collectKeys(db.createReadStream({ gte: 'write', lt: 'writf' }))).length
+    const value = (await db.get('n'))?.value
+    assert.is(value, count === 0 ? undefined : count - 1, `at ${ms}`)
+    assert.ok(count >= most, `at ${ms}`)
+    most = count
+  }
+  assert.is(most, walls.length)
+  await close()
 })
 
 test('at: INVALID_ARGUMENT for what is no time', async () => {
