@@ -221,16 +221,6 @@ test('a command that is done waits for commands that end, and leaves the store t
   assert.is(ok(await run('list', '--keys', '--sub', 'short')).split('\n').length, 502)
 })
 
-test('ten commands at once, some writing and some reading, all succeed', async () => {
-  const start = (...args: readonly string[]) =>
-    manyhands.start(['--store', store, '--wait', '60', ...args]).ended
-  const puts = [0, 1, 2, 3, 4].map((i) => start('put', `ten/${i}`, String(i)))
-  const lists = [0, 1, 2, 3, 4].map(() => start('list', 'together/', '--keys'))
-  for (const put of await Promise.all(puts)) ok(put)
-  for (const list of await Promise.all(lists)) assert.is(ok(list).split('\n').length, 5)
-  assert.is(ok(await run('list', 'ten/', '--keys')).split('\n').length, 6)
-})
-
 test('an owner that is killed leaves a store that works, and a guest that watches takes it over', async () => {
   const owner = manyhands.start(['--store', store, 'watch'])
   await until(() => existsSync(join(store, 'port')), PATIENCE)
