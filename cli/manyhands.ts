@@ -1,11 +1,13 @@
 /** From arguments to an exit code: what `manyhands` does, in this process or any other. */
 import { CommanderError, type Command } from 'commander'
 import type { Action } from './define.ts'
-import { EXIT, failureOf, PipeClosed, type Failure } from './exit.ts'
+import { EXIT, failureOf, PipeClosed, usage, type Failure } from './exit.ts'
 import type { Host } from './host.ts'
 import { Output } from './output.ts'
 import { makeProgram } from './program.ts'
 import { Run, type GlobalOptions } from './run.ts'
+
+const HELP = 'Help: manyhands --help, or manyhands help COMMAND'
 
 /** Runs one command. @returns its exit code (docs/CLI.md, "Exit codes") */
 export async function manyhands(args: readonly string[], host: Host): Promise<number> {
@@ -17,10 +19,19 @@ export async function manyhands(args: readonly string[], host: Host): Promise<nu
     await program.parseAsync([...args], { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
-    // Commander has said what was wrong, or shown the help that was asked for.
-    return error.exitCode === 0 || error.code === 'commander.help' ? EXIT.ok : EXIT.usage
+    // Commander has shown the help that was asked for.
+    if (error.exitCode === 0 || error.code === 'commander.help') return EXIT.ok
+    const failure = usage(error.message.replace(/^error: /, ''), HELP)
+    tell(new Output(wantsJson(args), host), failure)
+    return failure.exit
   }
   return exit
+}
+
+/** As far as can be told of arguments that could not be parsed. */
+function wantsJson(args: readonly string[]): boolean {
+  const end = args.indexOf('--')
+  return args.slice(0, end < 0 ? args.length : end).includes('--json')
 }
 
 async function execute(command: Command, action: Action, host: Host): Promise<number> {
@@ -60,9 +71,11 @@ function tell(output: Output, { code, message, next }: Failure): void {
     output.note(JSON.stringify({ error: { code, message, next } }))
     return
   }
+  const [first, ...more] = message.split('\n')
   output.note(
-    `${output.noteStyle('red', 'manyhands:')} ${message} ${output.noteStyle('dim', `(${code})`)}`
+    `${output.noteStyle('red', 'manyhands:')} ${first} ${output.noteStyle('dim', `(${code})`)}`
   )
+  for (const line of more) output.note(line)
   if (next !== null) output.note(next)
 }
 

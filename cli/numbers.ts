@@ -1,5 +1,6 @@
 /** Numbers: as arguments, and as people read them. */
 import { InvalidArgumentError } from 'commander'
+import { textToStamp } from '../clock/index.ts'
 
 export function seconds(text: string): number {
   const number = Number(text)
@@ -26,6 +27,16 @@ export function counted(number: number, noun: string): string {
 /** `1 was`, `2 were`. */
 export function verb(number: number): string {
   return number === 1 ? 'was' : 'were'
+}
+
+/** The local time of a stamp's text, in a form that `--at` takes back. */
+export function localTime(stamp: string): string {
+  const { ms } = textToStamp(stamp)
+  const two = (number: number) => String(number).padStart(2, '0')
+  const date = new Date(ms)
+  const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join('-')
+  const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':')
+  return `${day} ${time}.${String(ms % 1000).padStart(3, '0')}`
 }
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB']

@@ -21,7 +21,7 @@ Start:  manyhands init --name Laptop
         manyhands put contacts/ann '{"phone":"1"}'
         manyhands sync                       meets your other devices
 There:  manyhands init --name Phone
-        manyhands join TICKET
+        manyhands join TICKET --name Family
         manyhands sync`
 
 /** Where nobody says how wide the reader is. */
@@ -35,10 +35,11 @@ export function makeProgram(execute: Execute, { stdout, stderr }: Host): Command
     .configureOutput({
       writeOut: (text) => stdout.write(text),
       writeErr: (text) => stderr.write(text),
+      // What was called wrongly is told like every other failure, in JSON too.
+      outputError: () => {},
       getOutHelpWidth: () => stdout.columns ?? HELP_WIDTH,
       getErrHelpWidth: () => stderr.columns ?? HELP_WIDTH
     })
-    .showHelpAfterError('Help: manyhands --help, or manyhands help COMMAND')
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .option('--store <dir>', 'the folder of the store (default: $MANYHANDS_STORE or ~/.manyhands)')
     .option('--space <name>', 'name or address of the space (default: the only one)')

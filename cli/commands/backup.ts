@@ -65,7 +65,7 @@ async function restoreValues(
   prefix: string | undefined,
   options: RestoreOptions
 ): Promise<number> {
-  if (options.from !== undefined) throw usage('Either a version, or --from.')
+  if (options.from !== undefined) throw usage('Give a version or --from, not both.')
   const port = await run.open()
   const where = await run.where(port)
   const params = { ...where, version, ...rangeOf(prefix, options) }
@@ -147,7 +147,8 @@ async function toFile(run: Run, file: string, chunks: AsyncIterable<Uint8Array>)
 }
 
 async function restore(run: Run, { from, keyFile }: RestoreOptions): Promise<number> {
-  if (from === undefined) throw usage('A version, or --from FILE of a backup (- for stdin).')
+  if (from === undefined)
+    throw usage('Give a version, or the FILE of a backup: --from FILE (- for stdin).')
   const passphrase = await run.passphrase()
   const size = from === '-' ? {} : { total: (await stat(from)).size }
   const bar = run.output.progress()

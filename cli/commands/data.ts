@@ -173,7 +173,7 @@ async function readWhole(stream: Readable, most: number): Promise<Buffer> {
 /** Before anything is read or opened. */
 function checkCondition({ if: expected, ifAbsent = false }: Condition): void {
   if (expected === undefined) return
-  if (ifAbsent) throw usage('Either --if, or --if-absent.')
+  if (ifAbsent) throw usage('Give --if or --if-absent, not both.')
   parseValue(expected)
 }
 

@@ -3,7 +3,7 @@ import { Option } from 'commander'
 import type { PlainDifference, PlainHistory } from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
 import { EXIT, usage } from '../exit.ts'
-import { counted, verb } from '../numbers.ts'
+import { counted, localTime, verb } from '../numbers.ts'
 import { rangeOf, readOf, withPaging, withRange, type RangeOptions } from '../options.ts'
 import { clipped, shown, type Output } from '../output.ts'
 import { valueToJson, valueToText } from '../values.ts'
@@ -17,9 +17,11 @@ interface HistoryOptions extends RangeOptions {
 export function historyCommands(define: Define, execute: Execute): void {
   define('version', 'the text that names what is there now, or was at a time', [
     'BEFORE=$(manyhands version)',
+    'manyhands version --at 2026-11-20',
+    'manyhands version --at "2026-11-20 14:30"',
     'manyhands version --at 2026-11-20T12:00:00Z'
   ])
-    .option('--at <time>', 'a date and time')
+    .option('--at <time>', 'a date and time, of this machine unless it names a zone')
     .action(({ at }: { readonly at?: string }, command) =>
       execute(command, async (run) => {
         const time = at === undefined ? undefined : timeOf(at)
@@ -164,17 +166,20 @@ export function undone(report: {
   return `${counted(written, 'key')} got ${written === 1 ? 'its' : 'their'} old value, ${deleted} ${verb(deleted)} deleted${left}.`
 }
 
+/** Without a zone it is local time, of a date alone as well, which `Date.parse` takes for UTC. */
 function timeOf(text: string): number {
-  const time = Date.parse(text)
-  if (Number.isNaN(time)) throw usage(`--at expects a date and time, got ${JSON.stringify(text)}`)
-  return time
+  const local = /^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00` : text
+  const time = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(local) : NaN
+  if (!Number.isNaN(time)) return time
+  const next = 'Such as 2026-11-20, "2026-11-20 14:30", or 2026-11-20T12:00:00Z.'
+  throw usage(`--at expects a date and time, got ${JSON.stringify(text)}`, next)
 }
 
 async function showHistory(output: Output, entry: PlainHistory): Promise<void> {
   const { type, key, value, writer, stamp } = entry
   if (output.json)
     return output.data({ ...entry, value: type === 'del' ? null : valueToJson(value) })
-  const time = stamp.slice(1, 24)
+  const time = localTime(stamp)
   const text = type === 'del' ? '(deleted)' : valueToText(value)
   const room = Math.max(output.width - 36 - shown(key).length, 20)
   const by = output.style('dim', writer.slice(0, 8))

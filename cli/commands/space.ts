@@ -1,5 +1,6 @@
 /** Spaces: making, joining, listing, leaving, and whose logs they read. */
 import type { Command } from 'commander'
+import { ManyhandsError } from '../../errors.ts'
 import type { SpaceInfo } from '../../multiwriter/index.ts'
 import { definer, type Execute } from '../define.ts'
 import { EXIT, usage } from '../exit.ts'
@@ -19,6 +20,7 @@ export function spaceCommands(program: Command, execute: Execute): void {
     .option('--sparse', 'fetch data when it is read, not ahead')
     .action((ticket: string, options: JoinOptions, command) =>
       execute(command, async (run) => {
+        if (!ticket.startsWith('mh1')) throw new ManyhandsError('TICKET_INVALID', NO_TICKET)
         const port = await run.open()
         const info = await port.call('spaces/join', { ticket, ...options })
         await run.output.result(info, () => [
@@ -40,6 +42,9 @@ export function spaceCommands(program: Command, execute: Execute): void {
     })
   )
 }
+
+/** Where an address or a name could stand as well, a ticket is meant here: say so, and not "no such space". */
+const NO_TICKET = 'This is no ticket: one begins with mh1'
 
 interface JoinOptions {
   readonly name?: string
@@ -63,7 +68,7 @@ function defineSpace(space: Command, execute: Execute): void {
           'Its ticket lets in whoever has it. Keep it secret:',
           info.ticket,
           '',
-          'On another device: manyhands join TICKET'
+          'On another device: manyhands join TICKET --name NAME'
         ])
       })
     )

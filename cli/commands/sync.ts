@@ -81,8 +81,10 @@ async function sync(run: Run, options: SyncOptions, network: NetworkOptions): Pr
     for (;;) {
       const states = await statesOf(port, spaces)
       await view.show(states)
-      inStep = isInStep(states) ? inStep + 1 : 0
-      if (options.once === true && inStep >= LOOKS) return await view.done(states)
+      // Who was in step and has left ended its own `--once` before ours: it took all that we have.
+      const isDone = isInStep(states) || (inStep > 0 && states.every(hasEnded))
+      inStep = isDone ? inStep + 1 : 0
+      if (options.once === true && inStep >= LOOKS) return await view.done()
       if (run.isInterrupted) return EXIT.interrupted
       if (performance.now() > deadline) throw notInStep(states)
       await sleep(LOOK_EVERY)
@@ -119,6 +121,11 @@ function isInStep(states: readonly SpaceState[]): boolean {
   )
 }
 
+/** Nobody is there who is not in step, and nothing is still to come. */
+function hasEnded({ peers, logs }: SpaceState): boolean {
+  return peers.every((peer) => peer.inStep) && logs.every(({ here, known }) => here === known)
+}
+
 function notInStep(states: readonly SpaceState[]): CliError {
   const lines = states
     .filter((state) => !isInStep([state]))
@@ -143,6 +150,8 @@ function whyNot({ peers, logs }: SpaceState): string {
 class View {
   readonly #run: Run
   readonly #last = new Map<string, string>()
+  /** Devices that were in step, though they may have left since. */
+  readonly #met = new Set<string>()
   #bar: Progress | null = null
 
   constructor(run: Run) {
@@ -153,6 +162,7 @@ class View {
   async show(states: readonly SpaceState[]): Promise<void> {
     this.#showProgress(states)
     for (const state of states) {
+      for (const { peer, inStep } of state.peers) if (inStep) this.#met.add(peer)
       const line = this.#run.output.json ? JSON.stringify(state) : lineOf(state)
       if (this.#last.get(state.space) === line) continue
       this.#last.set(state.space, line)
@@ -160,10 +170,9 @@ class View {
     }
   }
 
-  async done(states: readonly SpaceState[]): Promise<number> {
-    const peers = new Set(states.flatMap((state) => state.peers.map(({ peer }) => peer)))
+  async done(): Promise<number> {
     if (!this.#run.output.json)
-      await this.#run.output.line(`In step with ${counted(peers.size, 'device')}.`)
+      await this.#run.output.line(`In step with ${counted(this.#met.size, 'device')}.`)
     return EXIT.ok
   }
 

@@ -77,7 +77,7 @@ function formatOf(file: string | undefined, format: Format | undefined): Format 
 
 async function importFile(run: Run, file: string, options: ImportOptions): Promise<number> {
   const { skipBad = false, atomic = false, key } = options
-  if (skipBad && atomic) throw usage('Either --skip-bad or --atomic.')
+  if (skipBad && atomic) throw usage('Give --skip-bad or --atomic, not both.')
   if (atomic && file === '-') throw usage('--atomic reads the file twice: stdin cannot be.')
   const format = formatOf(file, options.format)
   const { stdin } = run.host
