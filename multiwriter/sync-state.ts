@@ -12,7 +12,7 @@ export interface SyncState {
 export interface LogState {
   readonly writer: string
   readonly isOwn: boolean
-  /** Blocks on this device, without a gap. */
+  /** Blocks on this device, without a gap; what its writer has cleared is none. */
   readonly here: number
   /** Blocks that there are, as far as anybody has told. */
   readonly known: number
@@ -53,9 +53,8 @@ export function syncState({ logs, peers, own, isOpen, isComplete }: SyncParts): 
   }
 }
 
-function logState({ id, core }: LogReader, own: string): LogState {
-  const isOwn = id === own
-  return { writer: id, isOwn, here: core.contiguousLength, known: core.length }
+function logState({ id, core, lengthHere }: LogReader, own: string): LogState {
+  return { writer: id, isOwn: id === own, here: lengthHere, known: core.length }
 }
 
 /** The stack's record of what a peer has of a log; undefined while the two have not met on it. */
@@ -65,8 +64,8 @@ function replicaOf({ core }: LogReader, peer: SpacePeer) {
 
 function isInStep(log: LogReader, peer: SpacePeer): boolean {
   const replica = replicaOf(log, peer)
-  const { length, contiguousLength } = log.core
+  const { length } = log.core
   if (replica === undefined || !replica.remoteSynced) return false
-  if (contiguousLength < length || length < replica.remoteLength) return false
+  if (log.lengthHere < length || length < replica.remoteLength) return false
   return replica.remoteContiguousLength >= length
 }

@@ -144,6 +144,11 @@ export class LogReader {
     return this.#cleared
   }
 
+  /** Blocks that are here without a gap, cleared ones apart. */
+  get lengthHere(): number {
+    return this.#cleared?.firstMissing() ?? this.#core.contiguousLength
+  }
+
   /** Whether the writer has cleared a block. */
   isCleared(seq: number): boolean {
     return isIn(this.#cleared?.cleared?.ranges ?? [], seq)

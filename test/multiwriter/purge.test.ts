@@ -534,4 +534,25 @@ test('purge: bad input is an error at once, and nothing is written', () =>
     await rejectsWith('BEE_CLOSED', () => spaceA.db.purge('k'))
   }))
 
+test('purge: what is cleared does not count as still to come', () =>
+  withTwo(async (two) => {
+    const { spaceA, spaceB } = two
+    const haveAll = () =>
+      [spaceA, spaceB].every((space) =>
+        space.syncState().logs.every(({ here, known }) => here === known)
+      )
+    const areInStep = () =>
+      [spaceA, spaceB].every((space) => {
+        const { peers } = space.syncState()
+        return peers.length === 1 && peers.every(({ inStep }) => inStep)
+      })
+    await putMany(spaceA, 60)
+    await spaceA.db.put('0001', 'new')
+    two.connect()
+    await until(areInStep)
+    const { blocks } = await spaceA.db.purge('0001', { until: AbortSignal.timeout(5000) })
+    assert.ok(blocks > 0)
+    await until(haveAll)
+  }))
+
 test.run()
