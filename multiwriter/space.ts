@@ -194,9 +194,10 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.clockRepair = clock.repaired
     this.#refusals = new Refusals()
     this.#refusals.events.on('refused', (refusal) => this.emit('refused', refusal))
-    this.#clearing = clearingHooks(this.#refusals, () => {
+    const tellCleared = () => {
       for (const peer of this.#peers) peer.tellCleared()
-    })
+    }
+    this.#clearing = clearingHooks(this.#refusals, tellCleared)
     this.#writers = new WriterList([own.core.key, ...parts.record.writers])
     this.#presence = new PresenceHub({
       membershipKey: parts.secrets.membershipKey,
@@ -219,6 +220,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       openLog: (core, onchange) => this.#openLog(own, core, onchange),
       observe: observeWith(clock, (skew) => this.emit('clock-skew', skew))
     })
+    this.#union.events.on('change', tellCleared)
     this.#reads = this.#union
     this.#queue = new WriteQueue(own, this.#union, clock)
     this.#engine = {
@@ -576,9 +578,9 @@ export class Space extends EventEmitter<SpaceEvents> {
         this.#addLogs(unknown.slice(0, room)).catch(() => {})
       },
       cleared: () =>
-        this.#union.logs().flatMap(({ key, clearing }): ClearedUpTo[] => {
+        this.#union.logs().flatMap(({ key, clearing, lengthHere }): ClearedUpTo[] => {
           const since = clearing?.doneSince ?? 0
-          return since === 0 ? [] : [{ core: key, since }]
+          return since === 0 ? [] : [{ core: key, since, here: lengthHere }]
         }),
       oncleared: (logs) => {
         for (const { core, since } of logs) this.#union.log(core)?.clearing?.hint(since)

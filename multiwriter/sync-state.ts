@@ -67,5 +67,5 @@ function isInStep(log: LogReader, peer: SpacePeer): boolean {
   const { length } = log.core
   if (replica === undefined || !replica.remoteSynced) return false
   if (log.lengthHere < length || length < replica.remoteLength) return false
-  return replica.remoteContiguousLength >= length
+  return Math.max(replica.remoteContiguousLength, peer.lengthThere(log.key)) >= length
 }

@@ -80,23 +80,32 @@ const helloEncoding: Encoder<Hello> = {
 
 const logsEncoding = c.array(c.fixed32)
 
-/** A log, and the length from which on its newest declaration counts. */
+/** A log with cleared blocks. */
 export interface ClearedUpTo {
   readonly core: Uint8Array
+  /** The length from which on its newest declaration counts. */
   readonly since: number
+  /** Blocks without a gap, what is cleared apart: Hypercore's own word ends at the first cleared block. */
+  readonly here: number
 }
 
 const clearedEncoding: Encoder<ClearedUpTo[]> = c.array({
-  preencode(state, { since }: ClearedUpTo) {
+  preencode(state, { since, here }: ClearedUpTo) {
     state.end += 32
     c.uint.preencode(state, since)
+    c.uint.preencode(state, here)
   },
-  encode(state, { core, since }: ClearedUpTo) {
+  encode(state, { core, since, here }: ClearedUpTo) {
     c.fixed32.encode(state, core)
     c.uint.encode(state, since)
+    c.uint.encode(state, here)
   },
   decode(state): ClearedUpTo {
-    return { core: c.fixed32.decode(state), since: c.uint.decode(state) }
+    return {
+      core: c.fixed32.decode(state),
+      since: c.uint.decode(state),
+      here: c.uint.decode(state)
+    }
   }
 })
 
@@ -171,6 +180,14 @@ function isCut(error: Error): boolean {
   return /stream (was )?(closed|destroyed)|premature|reset by peer|timed out/i.test(error.message)
 }
 
+function isSameCleared(a: readonly ClearedUpTo[], b: readonly ClearedUpTo[]): boolean {
+  if (a.length !== b.length) return false
+  return a.every(({ core, since, here }, i) => {
+    const other = b[i]
+    return other?.since === since && other.here === here && b4a.equals(other.core, core)
+  })
+}
+
 /** One space on one connection. */
 export class SpacePeer {
   readonly #stream: NoiseSecretStream
@@ -182,7 +199,9 @@ export class SpacePeer {
   #cleared: Message<ClearedUpTo[]> | null = null
   #presence: Message<Uint8Array> | null = null
   /** What the peer has said to have cleared, by log in hex. */
-  readonly #clearedThere = new Map<string, number>()
+  readonly #clearedThere = new Map<string, ClearedUpTo>()
+  /** What it was told of ours. */
+  #clearedTold: readonly ClearedUpTo[] = []
   #isProven = false
   #isRefused = false
   #hasToldLogs = false
@@ -224,10 +243,12 @@ export class SpacePeer {
     for (const core of this.#link.cores()) this.#attach(core)
   }
 
-  /** Tells the peer what is cleared here. */
+  /** Tells the peer what is cleared here, and how far these logs are here, if that is news. */
   tellCleared(): void {
     const logs = this.#link.cleared()
-    if (this.#isProven && logs.length > 0) this.#cleared?.send([...logs])
+    if (!this.#isProven || isSameCleared(logs, this.#clearedTold)) return
+    this.#clearedTold = logs
+    this.#cleared?.send([...logs])
   }
 
   /** @returns false when the connection is full: wait for `ondrain`, as what is sent now is only kept in memory */
@@ -237,7 +258,12 @@ export class SpacePeer {
 
   /** Whether the peer has said to have cleared its copies of a log, up to this declaration. */
   hasCleared(core: Uint8Array, since: number): boolean {
-    return (this.#clearedThere.get(b4a.toString(core, 'hex')) ?? 0) >= since
+    return (this.#clearedThere.get(b4a.toString(core, 'hex'))?.since ?? 0) >= since
+  }
+
+  /** How far the peer says to have a log with cleared blocks; 0 for others. */
+  lengthThere(core: Uint8Array): number {
+    return this.#clearedThere.get(b4a.toString(core, 'hex'))?.here ?? 0
   }
 
   attachAsked(discoveryKey: Uint8Array): void {
@@ -280,6 +306,7 @@ export class SpacePeer {
     if (version !== VERSION) return this.#refuse('version')
     if (!b4a.equals(proof, this.#proof(!this.#stream.isInitiator))) return this.#refuse('proof')
     this.#isProven = true
+    this.#clearedTold = []
     // The logs first: of what is said of presence, only what is of known writers is heard.
     this.update()
     this.tellCleared()
@@ -302,7 +329,7 @@ export class SpacePeer {
     if (!this.#isProven || logs.length > MAX_LOGS) return
     const ours = new Set(this.#link.cores().map(({ key }) => b4a.toString(key, 'hex')))
     const known = logs.filter(({ core }) => ours.has(b4a.toString(core, 'hex')))
-    for (const { core, since } of known) this.#clearedThere.set(b4a.toString(core, 'hex'), since)
+    for (const each of known) this.#clearedThere.set(b4a.toString(each.core, 'hex'), each)
     this.#link.oncleared(known)
   }
 

@@ -450,7 +450,7 @@ test('purge: a log that declares what it stands on is not cleared, and loses nob
       const { length } = core
       await core.append(forgeDeclaration(length, lie))
       await until(() => readable(spaceA, spaceB.writer) === length + 1)
-      spaceA.wire.oncleared([{ core: core.key, since: length + 1 }])
+      spaceA.wire.oncleared([{ core: core.key, since: length + 1, here: 0 }])
       await until(() =>
         spaceA
           .refusals()
@@ -494,7 +494,7 @@ test('purge: who announces that others have cleared their logs changes nothing, 
     for (let round = 1; round <= 2000; round++) {
       const since = round % 2 === 0 ? Number.MAX_SAFE_INTEGER : round
       const logs = [coreOf(spaceA).key, coreOf(spaceA, spaceB.writer).key, liar]
-      spaceA.wire.oncleared(logs.map((core) => ({ core, since })))
+      spaceA.wire.oncleared(logs.map((core) => ({ core, since, here: 0 })))
     }
     await spaceB.db.put('theirs', 2)
     await until(async () => (await spaceA.db.get('theirs'))?.value === 2)
@@ -548,11 +548,20 @@ test('purge: what is cleared does not count as still to come', () =>
       })
     await putMany(spaceA, 60)
     await spaceA.db.put('0001', 'new')
-    two.connect()
+    const cut = two.connect()
     await until(areInStep)
     const { blocks } = await spaceA.db.purge('0001', { until: AbortSignal.timeout(5000) })
     assert.ok(blocks > 0)
     await until(haveAll)
+    await until(areInStep)
+    await spaceA.db.put('0002', 'newer')
+    await until(areInStep)
+    cut()
+    await spaceA.db.put('0003', 'newer still')
+    two.connect()
+    await until(() => spaceB.syncState().peers.length === 1)
+    await until(areInStep)
+    assert.is((await spaceB.db.get('0003'))?.value, 'newer still')
   }))
 
 test.run()
