@@ -1,0 +1,94 @@
+/**
+ * One device of the demo: its store, its editor page, and its end of the cable. A process of its own, so that it can be killed.
+ * Started by remote-device.ts, which tells it what to be, and ends with it.
+ */
+import net from 'node:net'
+import { isManyhandsError, openDevice, type Device, type Space } from '../index.ts'
+import { StandIn } from './stand-in.ts'
+import { PageServer } from './page-server.ts'
+import { servePage } from './page-session.ts'
+import type { DeviceTask, FromDevice } from './remote-device.ts'
+
+const SPACE_NAME = 'Notebook'
+
+/** Between attempts to dial the cable, in ms: doubling, as long as nobody answers. */
+const REDIAL = { first: 50, last: 1000 }
+
+async function main(task: DeviceTask): Promise<void> {
+  const device = await openDevice({ storage: task.storage, name: task.name })
+  // A connection that breaks is what this demo is about: it is dialled again.
+  device.on('connection-error', () => {})
+  const space = await openNotebook(device, task)
+  const notebook = new StandIn(space)
+  const { name, hue, files, token, port, framedBy } = task
+  const server = await PageServer.listen({
+    files,
+    token,
+    port,
+    framedBy,
+    onpage: (socket) => servePage(socket, notebook, { name, hue })
+  })
+  const hangUp = keepDialling(device, task)
+  say({ type: 'ready', ticket: space.ticket, port: server.port, url: server.url })
+
+  // The parent closes us by a message, or by being gone.
+  await new Promise<void>((resolve) => {
+    process.once('message', () => resolve())
+    process.once('disconnect', resolve)
+  })
+  hangUp()
+  await server.close()
+  await notebook.close()
+  await device.close()
+  if (process.connected) process.disconnect()
+}
+
+/** The notebook of this store, or the one that the ticket leads to, or a new one. */
+async function openNotebook(device: Device, { ticket }: DeviceTask): Promise<Space> {
+  const [known] = device.spaces()
+  if (known !== undefined) return device.openSpace(known.address)
+  if (ticket !== null) return device.openSpace(ticket, { name: SPACE_NAME })
+  return device.createSpace({ name: SPACE_NAME, open: true })
+}
+
+/** Keeps this end of the cable plugged in. @returns how to pull it out */
+function keepDialling(device: Device, { cable, initiator }: DeviceTask): () => void {
+  let socket: net.Socket
+  let timer: NodeJS.Timeout
+  let wait = REDIAL.first
+  const dial = () => {
+    socket = net.connect(cable, '127.0.0.1')
+    socket.setNoDelay(true)
+    socket.on('data', () => (wait = REDIAL.first))
+    socket.on('error', () => {}) // 'close' follows
+    socket.on('close', () => {
+      timer = setTimeout(dial, wait)
+      wait = Math.min(wait * 2, REDIAL.last)
+    })
+    device.replicate(socket, { initiator })
+  }
+  dial()
+  return () => {
+    socket.removeAllListeners('close')
+    socket.destroy()
+    clearTimeout(timer)
+  }
+}
+
+function say(message: FromDevice): void {
+  process.send?.(message)
+}
+
+/** Ctrl-C reaches the whole group; the parent decides when a device closes. */
+process.on('SIGINT', () => {})
+process.on('SIGTERM', () => {})
+process.on('SIGHUP', () => {})
+
+process.once('message', (task: DeviceTask) => {
+  main(task).catch((error: unknown) => {
+    const text = error instanceof Error ? error.message : String(error)
+    say({ type: 'failed', message: isManyhandsError(error) ? `${error.code}: ${text}` : text })
+    process.exitCode = 1
+    if (process.connected) process.disconnect()
+  })
+})

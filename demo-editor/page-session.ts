@@ -1,0 +1,239 @@
+/**
+ * One page on its device: answers its requests, tells it what changes, and keeps the documents that it has open in step with the
+ * device's own. Ends with the page's connection.
+ */
+import * as decoding from 'lib0/decoding'
+import * as encoding from 'lib0/encoding'
+import type { WebSocket } from 'ws'
+import {
+  applyAwarenessUpdate,
+  encodeAwarenessUpdate,
+  removeAwarenessStates
+} from 'y-protocols/awareness'
+import { readSyncMessage, writeSyncStep1, writeUpdate } from 'y-protocols/sync'
+import type { LiveDocument, Notebook } from './notebook.ts'
+import {
+  CLOSE,
+  frame,
+  KIND,
+  parseFrame,
+  parseRequest,
+  type Notice,
+  type Request
+} from './protocol.ts'
+
+/** Who the device is, for its pages. */
+export interface Owner {
+  readonly name: string
+  readonly hue: number
+}
+
+/** What y-protocols tells of an awareness that changed. */
+interface AwarenessChange {
+  readonly added: readonly number[]
+  readonly updated: readonly number[]
+  readonly removed: readonly number[]
+}
+
+export function servePage(socket: WebSocket, notebook: Notebook, owner: Owner): void {
+  const session = new PageSession(socket, notebook)
+  session.tell({ type: 'hello', ...owner })
+  session.start()
+}
+
+class PageSession {
+  readonly #socket: WebSocket
+  readonly #notebook: Notebook
+  readonly #channels = new Map<number, Channel>()
+  /** Requests are met one after the other: a document is created before it is opened. */
+  #line: Promise<void> = Promise.resolve()
+  /** A listing is under way, and whether another one is due after it. */
+  #listing: 'no' | 'yes' | 'again' = 'no'
+
+  constructor(socket: WebSocket, notebook: Notebook) {
+    this.#socket = socket
+    this.#notebook = notebook
+  }
+
+  start(): void {
+    const stop = this.#notebook.onchange((what) => {
+      if (what === 'documents') this.#list()
+      else this.#tellSync()
+    })
+    this.#socket.on('message', (data: Buffer, isBinary) => {
+      try {
+        if (isBinary) this.#hear(data)
+        else this.#enqueue(parseRequest(data.toString()))
+      } catch (error) {
+        this.#socket.close(CLOSE.badMessage, messageOf(error).slice(0, 100))
+      }
+    })
+    this.#socket.on('close', () => {
+      stop()
+      this.#line = this.#line.then(() => this.#releaseAll())
+    })
+    this.#tellSync()
+    this.#list()
+  }
+
+  tell(notice: Notice): void {
+    this.#socket.send(JSON.stringify(notice))
+  }
+
+  #tellSync(): void {
+    this.tell({ type: 'sync', sync: this.#notebook.sync() })
+  }
+
+  /** Many changes in a row make one listing more, not one each. */
+  #list(): void {
+    if (this.#listing !== 'no') {
+      this.#listing = 'again'
+      return
+    }
+    this.#listing = 'yes'
+    void this.#listNow()
+  }
+
+  async #listNow(): Promise<void> {
+    try {
+      this.tell({ type: 'documents', documents: await this.#notebook.list() })
+    } catch (error) {
+      this.#socket.close(1011, messageOf(error).slice(0, 100)) // the page connects anew, and asks again
+    }
+    const isDue = this.#listing === 'again'
+    this.#listing = 'no'
+    if (isDue) this.#list()
+  }
+
+  #enqueue(request: Request): void {
+    this.#line = this.#line
+      .then(() => this.#meet(request))
+      .catch((error: unknown) =>
+        this.tell({ type: 'failed', request: request.type, message: messageOf(error) })
+      )
+  }
+
+  async #meet(request: Request): Promise<void> {
+    switch (request.type) {
+      case 'create':
+        return this.#notebook.create(request.id, request.title)
+      case 'rename':
+        return this.#notebook.rename(request.id, request.title)
+      case 'delete':
+        return this.#notebook.delete(request.id)
+      case 'open':
+        return this.#open(request.id, request.channel)
+      case 'release':
+        return this.#release(request.channel)
+      default:
+        throw new TypeError(`unknown request ${String(request satisfies never)}`)
+    }
+  }
+
+  async #open(id: string, number: number): Promise<void> {
+    if (this.#socket.readyState !== this.#socket.OPEN) return
+    await this.#release(number)
+    const live = await this.#notebook.open(id)
+    this.#channels.set(number, new Channel(number, live, (bytes) => this.#socket.send(bytes)))
+  }
+
+  async #release(number: number): Promise<void> {
+    const channel = this.#channels.get(number)
+    this.#channels.delete(number)
+    await channel?.close()
+  }
+
+  async #releaseAll(): Promise<void> {
+    await Promise.allSettled([...this.#channels.keys()].map((number) => this.#release(number)))
+  }
+
+  #hear(bytes: Uint8Array): void {
+    const { channel, kind, decoder } = parseFrame(bytes)
+    // A message for a channel that was just released is late, not wrong.
+    this.#channels.get(channel)?.hear(kind, decoder)
+  }
+}
+
+/** A document that a page has open. It is the origin of what the page writes. */
+class Channel {
+  readonly #number: number
+  readonly #live: LiveDocument
+  readonly #send: (bytes: Uint8Array) => void
+  /** Awareness states that came from this page: they leave with it. */
+  readonly #clients = new Set<number>()
+
+  constructor(number: number, live: LiveDocument, send: (bytes: Uint8Array) => void) {
+    this.#number = number
+    this.#live = live
+    this.#send = send
+    live.doc.on('update', this.#onupdate)
+    live.awareness.on('update', this.#onawareness)
+    this.#say(KIND.sync, (encoder) => writeSyncStep1(encoder, live.doc))
+    this.#sayAwareness([...live.awareness.getStates().keys()])
+  }
+
+  /** @throws Error for what is no message; the document stays as it is */
+  hear(kind: number, decoder: decoding.Decoder): void {
+    if (kind === KIND.sync) return this.#hearSync(decoder)
+    if (kind !== KIND.awareness) throw new TypeError(`unknown kind ${kind}`)
+    applyAwarenessUpdate(this.#live.awareness, decoding.readVarUint8Array(decoder), this)
+  }
+
+  async close(): Promise<void> {
+    const { doc, awareness } = this.#live
+    doc.off('update', this.#onupdate)
+    awareness.off('update', this.#onawareness)
+    removeAwarenessStates(awareness, [...this.#clients], this)
+    await this.#live.close()
+  }
+
+  #hearSync(decoder: decoding.Decoder): void {
+    const number = decoding.readVarUint(decoder)
+    const reply = encoding.createEncoder()
+    readSyncMessage(decoder, reply, this.#live.doc, this, (error) => {
+      throw error
+    })
+    if (encoding.hasContent(reply)) {
+      const bytes = encoding.toUint8Array(reply)
+      this.#say(KIND.sync, (encoder) => encoding.writeUint8Array(encoder, bytes))
+    }
+    void this.#acknowledge(number)
+  }
+
+  async #acknowledge(number: number): Promise<void> {
+    try {
+      await this.#live.whenDurable()
+    } catch {
+      return // the page goes on saying that it is not saved, which is true
+    }
+    this.#say(KIND.ack, (encoder) => encoding.writeVarUint(encoder, number))
+  }
+
+  readonly #onupdate = (update: Uint8Array, origin: unknown): void => {
+    if (origin !== this) this.#say(KIND.sync, (encoder) => writeUpdate(encoder, update))
+  }
+
+  readonly #onawareness = (change: AwarenessChange, origin: unknown): void => {
+    if (origin === this) this.#remember(change)
+    else this.#sayAwareness([...change.added, ...change.updated, ...change.removed])
+  }
+
+  #remember({ added, removed }: AwarenessChange): void {
+    for (const client of added) this.#clients.add(client)
+    for (const client of removed) this.#clients.delete(client)
+  }
+
+  #sayAwareness(clients: number[]): void {
+    if (clients.length === 0) return
+    const update = encodeAwarenessUpdate(this.#live.awareness, clients)
+    this.#say(KIND.awareness, (encoder) => encoding.writeVarUint8Array(encoder, update))
+  }
+
+  #say(kind: (typeof KIND)[keyof typeof KIND], write: (encoder: encoding.Encoder) => void): void {
+    this.#send(frame(this.#number, kind, write))
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,305 @@
+/** The editor: one device's documents, in a page. */
+import { css, html, LitElement, nothing } from 'lit'
+import { query, state } from 'lit/decorators.js'
+import type { DocumentRow } from '../protocol.ts'
+import { DeviceLink } from './device-link.ts'
+import { DocumentList } from './document-list.ts'
+import { LinkController } from './link-controller.ts'
+import { StatusLine } from './status-line.ts'
+import { TextEditor } from './text-editor.ts'
+import { hues, shared } from './theme.ts'
+import { TitleBar } from './title-bar.ts'
+
+/** What stands behind # in the address: the token, and the document that is shown. */
+const address = new URLSearchParams(location.hash.slice(1))
+
+/** A failure is told for so long. */
+const FAILURE_MS = 6000
+
+class EditorPage extends LitElement {
+  static override readonly styles = [
+    shared,
+    ...hues,
+    css`
+      :host {
+        display: grid;
+        grid-template: 'header header' auto 'list main' 1fr / 15rem 1fr;
+        height: 100dvh;
+      }
+
+      header {
+        grid-area: header;
+        display: flex;
+        flex-wrap: wrap;
+        gap: 0.25rem 1rem;
+        align-items: center;
+        padding: 0.5rem 1rem;
+        border-bottom: 1px solid var(--line);
+      }
+
+      h1 {
+        display: flex;
+        gap: 0.5rem;
+        align-items: center;
+        margin: 0;
+        font-size: 1rem;
+      }
+
+      h1::before {
+        content: '';
+        width: 0.9rem;
+        height: 0.9rem;
+        border-radius: 50%;
+        background: var(--hue);
+      }
+
+      status-line {
+        margin-left: auto;
+      }
+
+      .menu {
+        display: none;
+      }
+
+      document-list {
+        grid-area: list;
+        padding: 1rem 0.75rem;
+        border-right: 1px solid var(--line);
+      }
+
+      main {
+        grid-area: main;
+        display: grid;
+        grid-template: auto 1fr / minmax(0, 1fr);
+        min-width: 0;
+        min-height: 0;
+        background: var(--paper);
+      }
+
+      .note {
+        align-self: center;
+        grid-row: 2;
+        max-width: 26rem;
+        margin: 0 auto;
+        padding: 1rem;
+        text-align: center;
+        color: var(--faint);
+      }
+
+      .failure {
+        position: fixed;
+        bottom: 1rem;
+        left: 50%;
+        translate: -50%;
+        max-width: calc(100% - 2rem);
+        padding: 0.5rem 1rem;
+        border-radius: 0.5rem;
+        background: var(--bad);
+        color: var(--paper);
+      }
+
+      @media (max-width: 44rem) {
+        :host {
+          grid-template: 'header' auto 'list' auto 'main' 1fr / 1fr;
+        }
+
+        .menu {
+          display: block;
+        }
+
+        document-list {
+          border-right: none;
+          border-bottom: 1px solid var(--line);
+          max-height: 50dvh;
+        }
+
+        :host(:not([listing])) document-list {
+          display: none;
+        }
+      }
+    `
+  ]
+
+  readonly #link = new DeviceLink(address.get('token') ?? '')
+  @state() accessor listing = false
+  @state() accessor failure = ''
+  @query('document-list') private accessor list!: DocumentList
+  @query('text-editor') private accessor editor!: TextEditor | null
+  @query('title-bar') private accessor titleBar!: TitleBar
+
+  constructor() {
+    super()
+    new LinkController(this, this.#link)
+    this.#link.on('failed', (message) => this.#fail(message))
+    addEventListener('beforeunload', (event) => {
+      if (this.#link.unsaved > 0) event.preventDefault()
+    })
+    addEventListener('keydown', this.#onkey)
+  }
+
+  protected override willUpdate(): void {
+    this.toggleAttribute('listing', this.listing)
+    this.#showSomething()
+  }
+
+  protected override render() {
+    const { name, hue, state, shown, documents, sync, unsaved } = this.#link
+    if (state === 'refused') return refused()
+    const isAway = state !== 'open'
+    return html`
+      <header>
+        <button
+          class="menu"
+          aria-expanded=${this.listing ? 'true' : 'false'}
+          @click=${() => (this.listing = !this.listing)}
+        >
+          Documents
+        </button>
+        <h1 class=${`hue-${hue}`}>${name}</h1>
+        <status-line
+          .device=${name}
+          .state=${state}
+          .sync=${sync}
+          .unsaved=${unsaved}
+          .hasDocument=${shown !== null}
+        ></status-line>
+      </header>
+      <document-list
+        .documents=${documents}
+        .chosen=${shown?.id ?? null}
+        ?disabled=${isAway}
+        @choose=${(event: CustomEvent<string>) => this.#choose(event.detail)}
+        @create=${() => void this.#create()}
+      ></document-list>
+      <main>
+        <title-bar
+          .row=${this.#row}
+          ?disabled=${isAway}
+          @rename=${(event: CustomEvent<string>) => this.#rename(event.detail)}
+          @delete=${() => this.#delete()}
+          @done=${() => this.editor?.focus()}
+        ></title-bar>
+        ${this.#body()}
+      </main>
+      ${this.failure ? html`<div class="failure" role="alert">${this.failure}</div>` : nothing}
+    `
+  }
+
+  #body() {
+    const { shown, documents } = this.#link
+    if (shown?.isLoaded) return html`<text-editor .document=${shown}></text-editor>`
+    if (shown !== null || documents === null)
+      return html`<p class="note" role="status">Opening…</p>`
+    return html`<p class="note">
+      Nothing here yet. Make a new document: it appears on the other device as soon as the two are
+      connected.
+    </p>`
+  }
+
+  get #row(): DocumentRow | null {
+    const id = this.#link.shown?.id
+    return this.#link.documents?.find((row) => row.id === id) ?? null
+  }
+
+  /** The document of the address, or the first one; another one when it was deleted. */
+  #showSomething(): void {
+    const { shown, documents } = this.#link
+    if (documents === null) return
+    const has = (id: string | null | undefined) => documents.some((row) => row.id === id)
+    if (shown !== null && (has(shown.id) || shown.id === this.#created)) {
+      if (has(this.#created)) this.#created = null
+      return
+    }
+    const wanted = address.get('document')
+    this.#show(has(wanted) ? wanted : (documents[0]?.id ?? null))
+  }
+
+  /** Made here, and perhaps not in the list yet. */
+  #created: string | null = null
+
+  #show(id: string | null): void {
+    if (id === (this.#link.shown?.id ?? null)) return
+    if (id === null) address.delete('document')
+    else address.set('document', id)
+    history.replaceState(null, '', `#${address}`)
+    this.#link.show(id)
+  }
+
+  #choose(id: string): void {
+    this.listing = false
+    this.#show(id)
+    void this.#focusText()
+  }
+
+  async #create(): Promise<void> {
+    this.listing = false
+    this.#created = this.#link.create('Untitled')
+    this.#show(this.#created)
+    await this.#until(() => this.#row !== null)
+    this.titleBar.focus()
+  }
+
+  #rename(title: string): void {
+    const id = this.#link.shown?.id
+    if (id !== undefined) this.#link.rename(id, title)
+  }
+
+  #delete(): void {
+    const id = this.#link.shown?.id
+    this.#created = null
+    if (id !== undefined) this.#link.delete(id)
+  }
+
+  async #focusText(): Promise<void> {
+    await this.#until(() => this.#link.shown?.isLoaded ?? false)
+    await this.editor?.updateComplete
+    this.editor?.focus()
+  }
+
+  /** Waits until something is shown; the device may be slow, or away. */
+  async #until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.#link.once('change', resolve))
+    await this.updateComplete
+  }
+
+  readonly #onkey = (event: KeyboardEvent): void => {
+    const isCommand = event.ctrlKey || event.metaKey
+    if (event.key === 'F2') this.titleBar.focus()
+    else if (event.key === 'F6') this.#switchPane()
+    else if (!(isCommand && event.key === 's')) return // there is nothing to save by hand
+    event.preventDefault()
+  }
+
+  #switchPane(): void {
+    const isInList =
+      this.renderRoot instanceof ShadowRoot && this.renderRoot.activeElement === this.list
+    if (isInList) {
+      this.editor?.focus()
+      return
+    }
+    this.listing = true
+    void this.updateComplete.then(() => this.list.focus())
+  }
+
+  #fail(message: string): void {
+    this.failure = message
+    setTimeout(() => (this.failure = ''), FAILURE_MS)
+  }
+}
+
+function refused() {
+  return html`<main>
+    <p class="note" role="alert">
+      This address is not valid (any more): each start makes new ones. Open an address that
+      <code>npm start</code> has printed.
+    </p>
+  </main>`
+}
+
+// Here and not beside each class: a bundler may drop modules that are imported for their effects alone.
+customElements.define('document-list', DocumentList)
+customElements.define('status-line', StatusLine)
+customElements.define('text-editor', TextEditor)
+customElements.define('title-bar', TitleBar)
+customElements.define('editor-page', EditorPage)
+document.body.append(document.createElement('editor-page'))

@@ -1,0 +1,143 @@
+/**
+ * A document as this page has it. What is typed lives here until the device has said that it is durable there, however often the
+ * connection breaks meanwhile: at each new one the two exchange what the other lacks.
+ */
+import * as decoding from 'lib0/decoding'
+import * as encoding from 'lib0/encoding'
+import { EventEmitter } from 'eventemitter3'
+import {
+  applyAwarenessUpdate,
+  Awareness,
+  encodeAwarenessUpdate,
+  removeAwarenessStates
+} from 'y-protocols/awareness'
+import { readSyncMessage, writeSyncStep1, writeUpdate } from 'y-protocols/sync'
+import * as Y from 'yjs'
+import { frame, KIND, TEXT } from '../protocol.ts'
+
+interface DocumentEvents {
+  /** What `isLoaded`, `unsaved` say has changed. */
+  change: []
+}
+
+interface AwarenessChange {
+  readonly added: readonly number[]
+  readonly updated: readonly number[]
+  readonly removed: readonly number[]
+}
+
+export class PageDocument extends EventEmitter<DocumentEvents> {
+  readonly id: string
+  readonly channel: number
+  readonly doc = new Y.Doc()
+  readonly text = this.doc.getText(TEXT)
+  readonly awareness = new Awareness(this.doc)
+  readonly #send: (bytes: Uint8Array<ArrayBuffer>) => void
+  #isLoaded = false
+  /** Messages on this connection, and how many of them the device has acknowledged. */
+  #sent = 0
+  #acknowledged = 0
+  /** Edits since everything was last durable. */
+  #unsaved = 0
+
+  constructor(id: string, channel: number, send: (bytes: Uint8Array<ArrayBuffer>) => void) {
+    super()
+    this.id = id
+    this.channel = channel
+    this.#send = send
+    this.doc.on('update', this.#onupdate)
+    this.awareness.on('update', this.#onawareness)
+  }
+
+  /** What the device has is here. Before that nobody should type. */
+  get isLoaded(): boolean {
+    return this.#isLoaded
+  }
+
+  /** Edits that the device has not yet called durable. */
+  get unsaved(): number {
+    return this.#unsaved
+  }
+
+  /** A new connection: nothing that was sent on the old one counts. */
+  reconnected(): void {
+    this.#sent = 0
+    this.#acknowledged = 0
+  }
+
+  disconnected(): void {
+    const others = [...this.awareness.getStates().keys()].filter((id) => id !== this.doc.clientID)
+    removeAwarenessStates(this.awareness, others, this)
+  }
+
+  hear(kind: number, decoder: decoding.Decoder): void {
+    if (kind === KIND.sync) this.#hearSync(decoder)
+    else if (kind === KIND.ack) this.#hearAck(decoding.readVarUint(decoder))
+    else applyAwarenessUpdate(this.awareness, decoding.readVarUint8Array(decoder), this)
+  }
+
+  destroy(): void {
+    this.removeAllListeners()
+    this.awareness.destroy()
+    this.doc.destroy()
+  }
+
+  #hearSync(decoder: decoding.Decoder): void {
+    const isFirst = this.#sent === 0
+    const reply = encoding.createEncoder()
+    const type = readSyncMessage(decoder, reply, this.doc, this)
+    if (encoding.hasContent(reply)) {
+      const bytes = encoding.toUint8Array(reply)
+      this.#say((encoder) => encoding.writeUint8Array(encoder, bytes))
+    }
+    if (isFirst) this.#ask()
+    if (type === 1 && !this.#isLoaded) {
+      this.#isLoaded = true
+      this.emit('change')
+    }
+  }
+
+  /** For what the device has and we lack; and tell who is here. */
+  #ask(): void {
+    this.#say((encoder) => writeSyncStep1(encoder, this.doc))
+    this.#sayAwareness([this.doc.clientID])
+  }
+
+  #hearAck(number: number): void {
+    this.#acknowledged = Math.max(this.#acknowledged, number)
+    if (this.#acknowledged < this.#sent || this.#unsaved === 0) return
+    this.#unsaved = 0
+    this.emit('change')
+  }
+
+  readonly #onupdate = (update: Uint8Array, origin: unknown): void => {
+    if (origin === this) return
+    this.#unsaved++
+    // Before the device has spoken on this connection it is told by the exchange of what is lacking.
+    if (this.#sent > 0) this.#say((encoder) => writeUpdate(encoder, update))
+    this.emit('change')
+  }
+
+  readonly #onawareness = (change: AwarenessChange, origin: unknown): void => {
+    if (origin === this || this.#sent === 0) return
+    this.#sayAwareness([...change.added, ...change.updated, ...change.removed])
+  }
+
+  #say(write: (encoder: encoding.Encoder) => void): void {
+    const number = ++this.#sent
+    this.#send(
+      frame(this.channel, KIND.sync, (encoder) => {
+        encoding.writeVarUint(encoder, number)
+        write(encoder)
+      })
+    )
+  }
+
+  #sayAwareness(clients: number[]): void {
+    if (this.awareness.getLocalState() === null) return
+    const update = encodeAwarenessUpdate(this.awareness, clients)
+    this.#send(
+      frame(this.channel, KIND.awareness, (encoder) => encoding.writeVarUint8Array(encoder, update))
+    )
+  }
+}

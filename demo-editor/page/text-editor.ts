@@ -1,0 +1,169 @@
+/** The text of one document: CodeMirror, bound to a Y.Text, with the others' cursors. */
+import { defaultKeymap } from '@codemirror/commands'
+import { search, searchKeymap } from '@codemirror/search'
+import { EditorState, type Extension } from '@codemirror/state'
+import { drawSelection, EditorView, keymap, placeholder } from '@codemirror/view'
+import { css, html, LitElement, type PropertyValues } from 'lit'
+import { property } from 'lit/decorators.js'
+import { yCollab, yUndoManagerKeymap } from 'y-codemirror.next'
+import { UndoManager } from 'yjs'
+import type { PageDocument } from './page-document.ts'
+import { remoteCursors } from './remote-cursors.ts'
+import { hues, shared } from './theme.ts'
+
+export class TextEditor extends LitElement {
+  static override readonly styles = [
+    shared,
+    ...hues,
+    css`
+      :host {
+        display: block;
+        min-height: 0;
+        overflow: hidden;
+        background: var(--paper);
+      }
+
+      .cm-editor {
+        height: 100%;
+      }
+
+      .cm-editor.cm-focused {
+        outline: none;
+      }
+
+      /* Doubled, to weigh more than CodeMirror's own. */
+      .cm-editor.cm-editor .cm-scroller {
+        padding: 1.25rem max(1.25rem, calc(50% - 22rem)) 30vh;
+        font: 1.1rem/1.85 var(--text);
+      }
+
+      .cm-editor.cm-editor .cm-content,
+      .cm-editor.cm-editor .cm-line {
+        padding: 0;
+      }
+
+      .cm-editor.cm-editor .cm-content {
+        caret-color: var(--ink);
+      }
+
+      .cm-editor .cm-cursor {
+        border-left: 2px solid var(--ink);
+      }
+
+      .cm-editor .cm-placeholder {
+        color: var(--faint);
+      }
+
+      .cm-editor.cm-editor .cm-selectionBackground {
+        background: color-mix(in srgb, var(--accent) 25%, transparent);
+      }
+
+      .cm-panels.cm-panels {
+        background: var(--desk);
+        color: var(--ink);
+        border-color: var(--line);
+        font-family: var(--ui);
+      }
+
+      .cm-panels .cm-textfield,
+      .cm-panels .cm-button {
+        border: 1px solid var(--line);
+        border-radius: 0.4rem;
+        background: var(--raised);
+        color: inherit;
+      }
+
+      .remote-selection {
+        background: color-mix(in srgb, var(--hue) 25%, transparent);
+      }
+
+      .remote-caret {
+        position: relative;
+        margin: 0 -1px;
+        border-left: 2px solid var(--hue);
+      }
+
+      .remote-name {
+        position: absolute;
+        top: -1.3em;
+        left: -2px;
+        padding: 0 0.4em;
+        border-radius: 0.25em 0.25em 0.25em 0;
+        background: var(--hue);
+        color: var(--paper);
+        font: 600 0.6rem/1.3 var(--ui);
+        white-space: nowrap;
+        pointer-events: none;
+        user-select: none;
+        z-index: 1;
+      }
+
+      /* Above the first line there is no room. */
+      .cm-line:first-child .remote-name {
+        top: auto;
+        bottom: -1.1em;
+        border-radius: 0 0.25em 0.25em 0.25em;
+      }
+    `
+  ]
+
+  @property({ attribute: false }) accessor document: PageDocument | null = null
+  #view: EditorView | null = null
+  #undo: UndoManager | null = null
+
+  /** The whole text as it is shown. */
+  get text(): string {
+    return this.#view?.state.doc.toString() ?? ''
+  }
+
+  override focus(): void {
+    this.#view?.focus()
+  }
+
+  protected override render() {
+    return html`<div></div>`
+  }
+
+  protected override updated(changed: PropertyValues<this>): void {
+    if (changed.has('document')) this.#show(this.document)
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback()
+    this.#show(null)
+  }
+
+  #show(document: PageDocument | null): void {
+    this.#view?.destroy()
+    this.#undo?.destroy()
+    this.#view = null
+    this.#undo = null
+    if (document === null) return
+    this.#undo = new UndoManager(document.text)
+    this.#view = new EditorView({
+      parent: this.renderRoot as ShadowRoot,
+      root: this.renderRoot as ShadowRoot,
+      state: EditorState.create({
+        doc: document.text.toJSON(),
+        extensions: extensionsFor(document, this.#undo)
+      })
+    })
+  }
+}
+
+function extensionsFor(document: PageDocument, undoManager: UndoManager): Extension[] {
+  return [
+    // A text from elsewhere may hold other line ends: positions must stay those of the Y.Text.
+    EditorState.lineSeparator.of('\n'),
+    EditorView.clipboardInputFilter.of((text) => text.replace(/\r\n?/g, '\n')),
+    EditorView.lineWrapping,
+    EditorView.contentAttributes.of({ 'aria-label': 'Text', spellcheck: 'true' }),
+    drawSelection(),
+    search({ top: true }),
+    placeholder('Write something…'),
+    // Tab is not bound: it leads out of the text, as keyboard users need.
+    keymap.of([...yUndoManagerKeymap, ...searchKeymap, ...defaultKeymap]),
+    yCollab(document.text, null, { undoManager }),
+    remoteCursors(document)
+  ]
+}

@@ -1,0 +1,149 @@
+/** The title of the document that is shown: rename, delete, and settle what two devices called it at once. */
+import { css, html, LitElement, nothing } from 'lit'
+import { property, query } from 'lit/decorators.js'
+import { MAX_TITLE, type DocumentRow } from '../protocol.ts'
+import { shared } from './theme.ts'
+
+/** Emits `rename` with a title, `delete`, and `done` when the person goes on to the text. */
+export class TitleBar extends LitElement {
+  static override readonly styles = [
+    shared,
+    css`
+      :host {
+        display: block;
+        padding: 0.6rem 1.25rem 0;
+        background: var(--paper);
+      }
+
+      .row {
+        display: flex;
+        gap: 0.5rem;
+        align-items: center;
+        max-width: 44rem;
+        margin: 0 auto;
+      }
+
+      input {
+        flex: 1;
+        min-width: 0;
+        margin-left: -0.5rem;
+        padding: 0.2rem 0.5rem;
+        border: 1px solid transparent;
+        border-radius: 0.5rem;
+        background: none;
+        font: 600 1.5rem/1.3 var(--text);
+      }
+
+      input:hover:not(:disabled) {
+        border-color: var(--line);
+      }
+
+      .titles {
+        flex-wrap: wrap;
+        padding: 0.5rem 0.75rem;
+        margin-top: 0.35rem;
+        border-radius: 0.5rem;
+        background: var(--warn-soft);
+        color: var(--warn);
+      }
+
+      .titles button {
+        max-width: 100%;
+        overflow: hidden;
+        text-overflow: ellipsis;
+        color: var(--ink);
+      }
+
+      dialog {
+        max-width: 22rem;
+        border: 1px solid var(--line);
+        border-radius: 0.75rem;
+        background: var(--raised);
+        color: var(--ink);
+      }
+
+      dialog::backdrop {
+        background: rgb(0 0 0 / 35%);
+      }
+
+      form {
+        display: flex;
+        gap: 0.5rem;
+        justify-content: flex-end;
+      }
+    `
+  ]
+
+  @property({ attribute: false }) accessor row: DocumentRow | null = null
+  @property({ type: Boolean }) accessor disabled = false
+  @query('input') private accessor input!: HTMLInputElement
+  @query('dialog') private accessor dialog!: HTMLDialogElement
+
+  override focus(): void {
+    this.input.focus()
+    this.input.select()
+  }
+
+  protected override render() {
+    if (this.row === null) return nothing
+    const { title, otherTitles } = this.row
+    return html`
+      <div class="row">
+        <input
+          aria-label="Title"
+          title="Rename (F2)"
+          maxlength=${MAX_TITLE}
+          .value=${title}
+          ?disabled=${this.disabled}
+          @keydown=${this.#onkey}
+          @change=${this.#onrename}
+        />
+        <button class="plain" ?disabled=${this.disabled} @click=${() => this.dialog.showModal()}>
+          Delete
+        </button>
+      </div>
+      ${otherTitles.length > 0 ? this.#titles([title, ...otherTitles]) : nothing}
+      <dialog aria-label="Delete the document" @close=${this.#onanswer}>
+        <p>Delete “${title}” on all devices?</p>
+        <form method="dialog">
+          <button value="">Keep</button>
+          <button value="delete" class="primary">Delete</button>
+        </form>
+      </dialog>
+    `
+  }
+
+  #titles(titles: readonly string[]) {
+    return html`<div class="row titles" role="group" aria-label="Titles given at the same time">
+      Named on two devices at once. Which one stays?
+      ${titles.map(
+        (title) =>
+          html`<button ?disabled=${this.disabled} @click=${() => this.#emit('rename', title)}>
+            ${title}
+          </button>`
+      )}
+    </div>`
+  }
+
+  readonly #onkey = (event: KeyboardEvent): void => {
+    if (event.key !== 'Escape' && event.key !== 'Enter') return
+    event.preventDefault() // or the text, focused meanwhile, would get the Enter
+    if (event.key === 'Escape') this.input.value = this.row?.title ?? ''
+    this.#emit('done')
+  }
+
+  readonly #onrename = (): void => {
+    const title = this.input.value.trim()
+    if (title === '') this.input.value = this.row?.title ?? ''
+    else if (title !== this.row?.title) this.#emit('rename', title)
+  }
+
+  readonly #onanswer = (): void => {
+    if (this.dialog.returnValue === 'delete') this.#emit('delete')
+    this.dialog.returnValue = ''
+  }
+
+  #emit(type: string, detail?: string): void {
+    this.dispatchEvent(new CustomEvent(type, { detail }))
+  }
+}
