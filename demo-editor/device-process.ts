@@ -4,7 +4,7 @@
  */
 import net from 'node:net'
 import { isManyhandsError, openDevice, type Device, type Space } from '../index.ts'
-import { StandIn } from './stand-in.ts'
+import { Notebook } from './notebook.ts'
 import { PageServer } from './page-server.ts'
 import { servePage } from './page-session.ts'
 import type { DeviceTask, FromDevice } from './remote-device.ts'
@@ -19,7 +19,7 @@ async function main(task: DeviceTask): Promise<void> {
   // A connection that breaks is what this demo is about: it is dialled again.
   device.on('connection-error', () => {})
   const space = await openNotebook(device, task)
-  const notebook = new StandIn(space)
+  const notebook = new Notebook(space)
   const { name, hue, files, token, port, framedBy } = task
   const server = await PageServer.listen({
     files,

@@ -11,7 +11,7 @@ import {
   removeAwarenessStates
 } from 'y-protocols/awareness'
 import { readSyncMessage, writeSyncStep1, writeUpdate } from 'y-protocols/sync'
-import type { LiveDocument, Notebook } from './notebook.ts'
+import type { Notebook, OpenDocument } from './notebook.ts'
 import {
   CLOSE,
   frame,
@@ -56,10 +56,9 @@ class PageSession {
   }
 
   start(): void {
-    const stop = this.#notebook.onchange((what) => {
-      if (what === 'documents') this.#list()
-      else this.#tellSync()
-    })
+    const notebook = this.#notebook
+    notebook.on('documents', this.#list, this)
+    notebook.on('sync', this.#tellSync, this)
     this.#socket.on('message', (data: Buffer, isBinary) => {
       try {
         if (isBinary) this.#hear(data)
@@ -69,7 +68,8 @@ class PageSession {
       }
     })
     this.#socket.on('close', () => {
-      stop()
+      notebook.off('documents', this.#list, this)
+      notebook.off('sync', this.#tellSync, this)
       this.#line = this.#line.then(() => this.#releaseAll())
     })
     this.#tellSync()
@@ -81,7 +81,7 @@ class PageSession {
   }
 
   #tellSync(): void {
-    this.tell({ type: 'sync', sync: this.#notebook.sync() })
+    this.tell({ type: 'sync', sync: this.#notebook.sync })
   }
 
   /** Many changes in a row make one listing more, not one each. */
@@ -115,10 +115,8 @@ class PageSession {
 
   async #meet(request: Request): Promise<void> {
     switch (request.type) {
-      case 'create':
-        return this.#notebook.create(request.id, request.title)
-      case 'rename':
-        return this.#notebook.rename(request.id, request.title)
+      case 'name':
+        return this.#notebook.name(request.id, request.title)
       case 'delete':
         return this.#notebook.delete(request.id)
       case 'open':
@@ -157,12 +155,12 @@ class PageSession {
 /** A document that a page has open. It is the origin of what the page writes. */
 class Channel {
   readonly #number: number
-  readonly #live: LiveDocument
+  readonly #live: OpenDocument
   readonly #send: (bytes: Uint8Array) => void
   /** Awareness states that came from this page: they leave with it. */
   readonly #clients = new Set<number>()
 
-  constructor(number: number, live: LiveDocument, send: (bytes: Uint8Array) => void) {
+  constructor(number: number, live: OpenDocument, send: (bytes: Uint8Array) => void) {
     this.#number = number
     this.#live = live
     this.#send = send
@@ -202,7 +200,7 @@ class Channel {
 
   async #acknowledge(number: number): Promise<void> {
     try {
-      await this.#live.whenDurable()
+      await this.#live.flush()
     } catch {
       return // the page goes on saying that it is not saved, which is true
     }

@@ -25,8 +25,8 @@ export const MAX_TITLE = 200
 export const CLOSE = { wrongToken: 4401, badMessage: 4400 } as const
 
 export type Request =
-  | { readonly type: 'create'; readonly id: string; readonly title: string }
-  | { readonly type: 'rename'; readonly id: string; readonly title: string }
+  /** Gives a document a title: a new one with its first, another one anew. */
+  | { readonly type: 'name'; readonly id: string; readonly title: string }
   | { readonly type: 'delete'; readonly id: string }
   | { readonly type: 'open'; readonly id: string; readonly channel: number }
   | { readonly type: 'release'; readonly channel: number }
@@ -67,8 +67,7 @@ export function parseRequest(text: string): Request {
   if (typeof value !== 'object' || value === null) throw new TypeError('expected an object')
   const { type, id, title, channel } = value as Record<string, unknown>
   switch (type) {
-    case 'create':
-    case 'rename':
+    case 'name':
       return { type, id: parseId(id), title: parseTitle(title) }
     case 'delete':
       return { type, id: parseId(id) }

@@ -16,6 +16,8 @@ export interface LogState {
   readonly here: number
   /** Blocks that there are, as far as anybody has told. */
   readonly known: number
+  /** Blocks that some other device has said it holds, without a gap; remembered when it is gone. */
+  readonly elsewhere: number
 }
 
 /** A connected device. */
@@ -54,7 +56,13 @@ export function syncState({ logs, peers, own, isOpen, isComplete }: SyncParts): 
 }
 
 function logState({ id, core, lengthHere }: LogReader, own: string): LogState {
-  return { writer: id, isOwn: id === own, here: lengthHere, known: core.length }
+  return {
+    writer: id,
+    isOwn: id === own,
+    here: lengthHere,
+    known: core.length,
+    elsewhere: core.remoteContiguousLength
+  }
 }
 
 /** The stack's record of what a peer has of a log; undefined while the two have not met on it. */

@@ -66,12 +66,12 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
 
   create(title: string): string {
     const id = crypto.randomUUID()
-    this.#ask({ type: 'create', id, title })
+    this.#ask({ type: 'name', id, title })
     return id
   }
 
   rename(id: string, title: string): void {
-    this.#ask({ type: 'rename', id, title })
+    this.#ask({ type: 'name', id, title })
   }
 
   delete(id: string): void {
