@@ -4,11 +4,20 @@
  */
 import { EventEmitter } from 'eventemitter3'
 import { Awareness } from 'y-protocols/awareness'
+import { bindAwareness } from '../adapters/yjs/index.ts'
 import type { Entry, Space, Value } from '../index.ts'
 import type { DocumentRow, SyncNotice } from './protocol.ts'
 
 /** How often a person's eye would notice: the stack tells of no change in what others hold. */
 const SYNC_MS = 200
+
+/** The people at a document. */
+interface Present {
+  readonly awareness: Awareness
+  readonly topic: ReturnType<Space['presence']['topic']>
+  /** How many pages have it open. */
+  count: number
+}
 
 interface NotebookEvents {
   documents: []
@@ -29,8 +38,8 @@ export class Notebook extends EventEmitter<NotebookEvents> {
   readonly #changes: AsyncIterator<unknown>
   readonly #timer: NodeJS.Timeout
   #sync: SyncNotice
-  /** By document: one awareness for all pages, and how many have it open. */
-  readonly #present = new Map<string, { readonly awareness: Awareness; count: number }>()
+  /** By document: one awareness for all its pages. */
+  readonly #present = new Map<string, Present>()
 
   constructor(space: Space) {
     super()
@@ -75,7 +84,11 @@ export class Notebook extends EventEmitter<NotebookEvents> {
   async close(): Promise<void> {
     clearInterval(this.#timer)
     this.removeAllListeners()
-    for (const { awareness } of this.#present.values()) awareness.destroy()
+    for (const { awareness, topic } of this.#present.values()) {
+      awareness.destroy()
+      topic.close()
+    }
+    this.#present.clear()
     await this.#changes.return?.()
   }
 
@@ -95,7 +108,9 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     }
     const awareness = new Awareness(doc)
     awareness.setLocalState(null) // people are at pages
-    this.#present.set(id, { awareness, count: 1 })
+    const topic = this.#space.presence.topic(`documents/${id}`)
+    bindAwareness(awareness, topic)
+    this.#present.set(id, { awareness, topic, count: 1 })
     return awareness
   }
 
@@ -104,6 +119,7 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     if (present === undefined || --present.count > 0) return
     this.#present.delete(id)
     present.awareness.destroy()
+    present.topic.close()
   }
 
   #tellSync(): void {
