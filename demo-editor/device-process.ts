@@ -15,6 +15,7 @@ const SPACE_NAME = 'Notebook'
 const REDIAL = { first: 50, last: 1000 }
 
 async function main(task: DeviceTask): Promise<void> {
+  const ended = untilEnded() // it may come while we are still opening
   const device = await openDevice({ storage: task.storage, name: task.name })
   // A connection that breaks is what this demo is about: it is dialled again.
   device.on('connection-error', () => {})
@@ -31,16 +32,20 @@ async function main(task: DeviceTask): Promise<void> {
   const hangUp = keepDialling(device, task)
   say({ type: 'ready', ticket: space.ticket, port: server.port, url: server.url })
 
-  // The parent closes us by a message, or by being gone.
-  await new Promise<void>((resolve) => {
-    process.once('message', () => resolve())
-    process.once('disconnect', resolve)
-  })
+  await ended
   hangUp()
   await server.close()
   await notebook.close()
   await device.close()
   if (process.connected) process.disconnect()
+}
+
+/** The parent closes us by a message, or by being gone. */
+function untilEnded(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('message', () => resolve())
+    process.once('disconnect', resolve)
+  })
 }
 
 /** The notebook of this store, or the one that the ticket leads to, or a new one. */

@@ -39,8 +39,9 @@ async function main(): Promise<void> {
     const editor = await Promise.race([opening, ending.reached])
     if (editor === undefined) return
     tell(editor, performance.now() - begin, options.storage)
-    if (options.open && canOpenBrowser()) await openBrowser(editor.url)
+    const forget = options.open && canOpenBrowser() ? await openBrowser(editor.url) : null
     await ending.reached
+    await forget?.()
   } catch (error) {
     console.error(`\n${error instanceof Error ? error.message : String(error)}`)
     process.exitCode = 1

@@ -1,6 +1,6 @@
 /** Opens a page in the person's own browser, where there is a person, a desktop, and a browser of theirs. */
 import { spawn } from 'node:child_process'
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -14,8 +14,9 @@ export function canOpenBrowser(): boolean {
 /**
  * Arguments of a process can be seen by every user of the machine, and the address holds a token: so the browser is given a file
  * of ours that leads there, which only this user can read. Whoever has no browser has read the address on the screen.
+ * @returns how to remove the file
  */
-export async function openBrowser(url: string): Promise<void> {
+export async function openBrowser(url: string): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'manyhands-open-'))
   const file = join(folder, 'manyhands.html')
   const page = `<!doctype html><meta http-equiv="refresh" content="0;url=${url}" /><a href="${url}">manyhands</a>\n`
@@ -24,6 +25,7 @@ export async function openBrowser(url: string): Promise<void> {
   const child = spawn(command, [...args, file], { detached: true, stdio: 'ignore' })
   child.on('error', () => {})
   child.unref()
+  return () => rm(folder, { recursive: true, force: true })
 }
 
 function opener(): [string, ...string[]] {

@@ -91,15 +91,20 @@ export class PageServer {
     return headers.host === this.#host
   }
 
-  #admit(page: WebSocket, { url = '' }: http.IncomingMessage): void {
+  #admit(page: WebSocket, { url }: http.IncomingMessage): void {
     page.on('error', () => {}) // 'close' follows
-    const token = new URL(url, this.origin).searchParams.get('token') ?? ''
+    const token = this.#parse(url)?.searchParams.get('token') ?? ''
     if (isSame(token, this.#options.token)) this.#options.onpage(page)
     else page.close(CLOSE.wrongToken, 'wrong token')
   }
 
+  /** Null for a request line that is no address. */
+  #parse(url = ''): URL | null {
+    return URL.canParse(url, this.origin) ? new URL(url, this.origin) : null
+  }
+
   #serve(request: http.IncomingMessage, response: http.ServerResponse): void {
-    const { pathname } = new URL(request.url ?? '/', this.origin)
+    const pathname = this.#parse(request.url)?.pathname ?? ''
     const path = pathname === '/' ? '/index.html' : pathname
     const file = Object.hasOwn(this.#options.files, path) ? this.#options.files[path] : undefined
     const isRead = request.method === 'GET' || request.method === 'HEAD'

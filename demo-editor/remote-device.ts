@@ -41,11 +41,12 @@ export type FromDevice =
   | { readonly type: 'ready'; readonly ticket: string; readonly port: number; readonly url: string }
   | { readonly type: 'failed'; readonly message: string }
 
-export type DeviceOptions = Omit<DeviceTask, 'port' | 'token'>
+/** What of it is told from outside, and may take a while: the process starts meanwhile. */
+export type TaskGiven = Omit<DeviceTask, 'name' | 'port' | 'token'>
 
 export class RemoteDevice {
   readonly name: string
-  readonly #options: DeviceOptions
+  readonly #given: Promise<TaskGiven>
   readonly #token = randomBytes(24).toString('base64url')
   readonly #ongone: (error: Error) => void
   #child: ChildProcess | null = null
@@ -57,17 +58,18 @@ export class RemoteDevice {
 
   /** @param ongone the device died and cannot be started again */
   static async start(
-    options: DeviceOptions,
+    name: string,
+    given: Promise<TaskGiven>,
     ongone: (error: Error) => void
   ): Promise<RemoteDevice> {
-    const device = new RemoteDevice(options, ongone)
+    const device = new RemoteDevice(name, given, ongone)
     await device.#start()
     return device
   }
 
-  private constructor(options: DeviceOptions, ongone: (error: Error) => void) {
-    this.name = options.name
-    this.#options = options
+  private constructor(name: string, given: Promise<TaskGiven>, ongone: (error: Error) => void) {
+    this.name = name
+    this.#given = given
     this.#ongone = ongone
   }
 
@@ -106,9 +108,19 @@ export class RemoteDevice {
       this.#child = null
       if (!this.#isClosing && this.url !== '') this.#died(born, `${signal ?? `exit code ${code}`}`)
     })
-    const task: DeviceTask = { ...this.#options, port: this.#port, token: this.#token }
-    child.send(task)
-    await started
+    try {
+      await Promise.race([this.#tell(child), started])
+      await started
+    } catch (error) {
+      child.kill('SIGKILL')
+      throw error
+    }
+  }
+
+  async #tell(child: ChildProcess): Promise<void> {
+    const given = await this.#given
+    const task: DeviceTask = { ...given, name: this.name, port: this.#port, token: this.#token }
+    if (child.connected) child.send(task)
   }
 
   #hear(child: ChildProcess): Promise<void> {

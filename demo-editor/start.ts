@@ -36,7 +36,8 @@ export async function startEditor({
 }: EditorOptions = {}): Promise<Editor> {
   const closers: (() => Promise<unknown>)[] = []
   const close = async () => {
-    for (const closer of closers.splice(0).reverse()) await closer()
+    // One that did not start has nothing to close; why it did not is thrown below.
+    for (const closer of closers.splice(0).reverse()) await closer().catch(() => {})
   }
   try {
     const folder = storage ?? (await mkdtemp(join(tmpdir(), 'manyhands-editor-')))
@@ -45,35 +46,41 @@ export async function startEditor({
     else await mkdir(folder, { recursive: true })
     const stores = [join(folder, 'ann'), join(folder, 'ben')] as const
 
-    const [pages, cable] = await Promise.all([bundlePages(), Cable.open()])
+    const cable = await Cable.open()
     closers.push(() => cable.close())
     const desk = new CableDesk(cable)
-    const both = await PageServer.listen({
-      files: pages.cable,
-      token: randomBytes(24).toString('base64url'),
-      port: 0,
-      frames: () => desk.origins,
-      onpage: (socket) => desk.serve(socket)
-    })
-    closers.push(() => both.close())
+    const bundled = bundlePages()
+    const shown = bundled.then((pages) =>
+      PageServer.listen({
+        files: pages.cable,
+        token: randomBytes(24).toString('base64url'),
+        port: 0,
+        frames: () => desk.origins,
+        onpage: (socket) => desk.serve(socket)
+      })
+    )
+    closers.push(() => shown.then((server) => server.close()))
 
-    const start = async (which: 0 | 1, ticket: string | null) => {
-      const options = {
-        name: NAMES[which],
+    const start = (which: 0 | 1, ticket: Promise<string | null>) => {
+      const given = async () => ({
         hue: which,
         storage: stores[which],
-        ticket,
+        ticket: await ticket,
         cable: cable.ports[which],
         initiator: which === 0,
-        framedBy: [both.origin],
-        files: pages.editor
-      }
-      const device = await RemoteDevice.start(options, ongone)
-      closers.push(() => device.close())
+        framedBy: [(await shown).origin],
+        files: (await bundled).editor
+      })
+      const device = RemoteDevice.start(NAMES[which], given(), ongone)
+      closers.push(() => device.then((started) => started.close()))
       return device
     }
-    const ann = await start(0, null)
-    const ben = await start(1, ann.ticket)
+    const first = start(0, Promise.resolve(null))
+    const second = start(
+      1,
+      first.then(({ ticket }) => ticket)
+    )
+    const [both, ann, ben] = await Promise.all([shown, first, second])
     desk.pages = [ann, ben].map(({ name, url }) => ({ name, url }))
     return { devices: [ann, ben], cable, url: both.url, stores, close }
   } catch (error) {

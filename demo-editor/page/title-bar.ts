@@ -115,7 +115,7 @@ export class TitleBar extends LitElement {
 
   #titles(titles: readonly string[]) {
     return html`<div class="row titles" role="group" aria-label="Titles given at the same time">
-      Named on two devices at once. Which one stays?
+      Two titles at once. Keep:
       ${titles.map(
         (title) =>
           html`<button ?disabled=${this.disabled} @click=${() => this.#emit('rename', title)}>

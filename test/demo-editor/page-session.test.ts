@@ -1,0 +1,212 @@
+/** A page and its device, message by message: what is acknowledged is durable, and what is no message harms nobody. */
+import { once } from 'node:events'
+import * as decoding from 'lib0/decoding'
+import * as encoding from 'lib0/encoding'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { WebSocket } from 'ws'
+import { writeSyncStep1, writeUpdate } from 'y-protocols/sync'
+import * as Y from 'yjs'
+import { Notebook } from '../../demo-editor/notebook.ts'
+import { PageServer } from '../../demo-editor/page-server.ts'
+import { servePage } from '../../demo-editor/page-session.ts'
+import { frame, KIND, parseFrame, type Notice, type Request } from '../../demo-editor/protocol.ts'
+import { openTwoDevices, until, type TwoDevices } from '../support/devices.ts'
+
+interface Setting {
+  readonly two: TwoDevices
+  readonly notebook: Notebook
+  page(): Promise<FakePage>
+}
+
+async function withDevice(body: (setting: Setting) => Promise<void>): Promise<void> {
+  const two = await openTwoDevices()
+  const notebook = new Notebook(two.spaceA)
+  const server = await PageServer.listen({
+    files: {},
+    token: 't',
+    port: 0,
+    onpage: (socket) => servePage(socket, notebook, { name: 'Ann', hue: 0 })
+  })
+  try {
+    await body({ two, notebook, page: () => FakePage.open(server) })
+  } finally {
+    await server.close()
+    await notebook.close()
+    await two.close()
+  }
+}
+
+/** Says what a page could say, and keeps what it hears. */
+class FakePage {
+  readonly socket: WebSocket
+  readonly notices: Notice[] = []
+  /** What was heard on channels. */
+  readonly frames: { readonly channel: number; readonly kind: number }[] = []
+  acknowledged = 0
+  closed: number | null = null
+
+  static async open(server: PageServer): Promise<FakePage> {
+    const socket = new WebSocket(`ws://127.0.0.1:${server.port}/?token=t`, {
+      origin: server.origin
+    })
+    const page = new FakePage(socket)
+    await once(socket, 'open')
+    return page
+  }
+
+  private constructor(socket: WebSocket) {
+    this.socket = socket
+    socket.on('close', (code) => (this.closed = code))
+    socket.on('message', (data: Buffer, isBinary) => {
+      if (!isBinary) {
+        this.notices.push(JSON.parse(data.toString()))
+        return
+      }
+      const { channel, kind, decoder } = parseFrame(data)
+      this.frames.push({ channel, kind })
+      if (kind === KIND.ack) this.acknowledged = decoding.readVarUint(decoder)
+    })
+  }
+
+  ask(request: Request): void {
+    this.socket.send(JSON.stringify(request))
+  }
+
+  async open(id: string, channel: number): Promise<void> {
+    this.ask({ type: 'open', id, channel })
+    await until(() => this.frames.some((each) => each.channel === channel))
+  }
+
+  sync(channel: number, number: number, write: (encoder: encoding.Encoder) => void): void {
+    this.socket.send(
+      frame(channel, KIND.sync, (encoder) => {
+        encoding.writeVarUint(encoder, number)
+        write(encoder)
+      })
+    )
+  }
+
+  edit(channel: number, number: number, text: string): void {
+    const doc = new Y.Doc()
+    doc.getText('text').insert(0, text)
+    this.sync(channel, number, (encoder) => writeUpdate(encoder, Y.encodeStateAsUpdate(doc)))
+  }
+}
+
+test('page session: an edit is acknowledged once it is on the log', () =>
+  withDevice(async ({ two, page }) => {
+    const ann = await page()
+    await ann.open('a', 5)
+    const before = two.spaceA.writers().find(({ isOwn }) => isOwn)?.length ?? 0
+    ann.edit(5, 1, 'kept')
+    await until(() => ann.acknowledged === 1)
+    const after = two.spaceA.writers().find(({ isOwn }) => isOwn)?.length ?? 0
+    assert.ok(after > before)
+    const { doc } = await two.spaceA.documents.open('a')
+    assert.is(doc.getText('text').toJSON(), 'kept')
+  }))
+
+test('page session: two pages of one device see each other at once, and what was before them', () =>
+  withDevice(async ({ page }) => {
+    const [one, other] = [await page(), await page()]
+    await one.open('a', 0)
+    one.edit(0, 1, 'x')
+    await until(() => one.acknowledged === 1)
+    await other.open('a', 7)
+    const heard = other.frames.length
+    one.edit(0, 2, 'y')
+    await until(() => other.frames.length > heard)
+    other.sync(7, 1, (encoder) => writeSyncStep1(encoder, new Y.Doc()))
+    await until(() => other.acknowledged === 1)
+  }))
+
+test('page session: what is no message closes this page, and leaves the device and its texts alone', () =>
+  withDevice(async ({ two, page }) => {
+    const bystander = await page()
+    await bystander.open('a', 1)
+    bystander.edit(1, 1, 'safe')
+    await until(() => bystander.acknowledged === 1)
+    const hostile: ((page: FakePage) => void)[] = [
+      ({ socket }) => socket.send('no json'),
+      ({ socket }) => socket.send('null'),
+      ({ socket }) => socket.send('{"type":"format the disk"}'),
+      ({ socket }) => socket.send('{"type":"open","id":"../../x","channel":1}'),
+      ({ socket }) => socket.send('{"type":"open","id":"a","channel":-1}'),
+      ({ socket }) => socket.send('{"type":"name","id":"a","title":"  "}'),
+      ({ socket }) => socket.send(`{"type":"name","id":"a","title":"${'x'.repeat(201)}"}`),
+      ({ socket }) => socket.send(new Uint8Array()),
+      ({ socket }) => socket.send(new Uint8Array([0xff])),
+      ({ socket }) => socket.send(frame(1, KIND.ack, () => {})),
+      (each) => each.sync(1, 1, (encoder) => encoding.writeVarUint(encoder, 9)),
+      (each) =>
+        each.sync(1, 1, (encoder) => writeUpdate(encoder, new Uint8Array([3, 250, 250, 250]))),
+      ({ socket }) =>
+        socket.send(
+          frame(1, KIND.awareness, (encoder) =>
+            encoding.writeVarUint8Array(encoder, new Uint8Array([9, 9, 9]))
+          )
+        )
+    ]
+    for (const say of hostile) {
+      const each = await page()
+      await each.open('a', 1)
+      say(each)
+      await until(() => each.closed !== null).catch(() => {})
+      assert.is(each.closed, 4400, String(say))
+    }
+    bystander.edit(1, 2, 'still ')
+    await until(() => bystander.acknowledged === 2)
+    const { doc } = await two.spaceA.documents.open('a')
+    assert.is(doc.getText('text').length, 'safe'.length + 'still '.length)
+  }))
+
+test('page session: messages for a channel that is not open are late, not wrong', () =>
+  withDevice(async ({ page }) => {
+    const ann = await page()
+    await ann.open('a', 1)
+    ann.ask({ type: 'release', channel: 1 })
+    ann.edit(1, 1, 'late')
+    ann.edit(99, 1, 'nowhere')
+    await ann.open('b', 2)
+    ann.edit(2, 1, 'here')
+    await until(() => ann.acknowledged === 1)
+    assert.is(ann.closed, null)
+  }))
+
+test('page session: titles given on two devices at once are both shown, and a name settles it', () =>
+  withDevice(async ({ two, page }) => {
+    const other = new Notebook(two.spaceB)
+    const ann = await page()
+    const rows = () =>
+      ann.notices.flatMap((each) => (each.type === 'documents' ? [each.documents] : [])).at(-1)
+    ann.ask({ type: 'name', id: 'a', title: 'By Ann' })
+    await other.name('a', 'By Ben')
+    await until(() => rows()?.length === 1)
+    two.connect()
+    await until(() => rows()?.[0]?.otherTitles.length === 1)
+    const [row] = rows() ?? []
+    assert.equal([row?.title, ...(row?.otherTitles ?? [])].sort(), ['By Ann', 'By Ben'])
+    ann.ask({ type: 'name', id: 'a', title: 'By Ann' })
+    await until(() => rows()?.[0]?.title === 'By Ann' && rows()?.[0]?.otherTitles.length === 0)
+    ann.ask({ type: 'delete', id: 'a' })
+    await until(() => rows()?.length === 0)
+    await other.close()
+  }))
+
+test('page session: the page is told how many changes no other device has', () =>
+  withDevice(async ({ two, notebook, page }) => {
+    const ann = await page()
+    const sync = () =>
+      ann.notices.flatMap((each) => (each.type === 'sync' ? [each.sync] : [])).at(-1)
+    await ann.open('a', 1)
+    ann.edit(1, 1, 'x')
+    await until(() => (sync()?.unsynced ?? 0) > 0 && sync()?.peers === 0)
+    const cut = two.connect()
+    await until(() => sync()?.unsynced === 0 && sync()?.peers === 1)
+    cut()
+    await until(() => sync()?.peers === 0)
+    assert.is(notebook.sync.unsynced, 0, 'what the other has, it has for good')
+  }))
+
+test.run()
