@@ -39,14 +39,18 @@ function install() {
   const why = whyNotInstall()
   if (why !== null) return skip(why)
   console.error('setup: there is no Chromium, installing it with apt-get for the browser tests')
-  for (const args of [['update'], ['install', '--no-install-recommends', '-y', 'chromium']]) {
-    const { status } = spawnSync('apt-get', ['-qq', ...args], {
-      stdio: ['ignore', 2, 2], // what it says is no output of the tests
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      timeout: INSTALL_MS
-    })
-    if (status !== 0) return skip(`apt-get ${args[0]} failed`)
-  }
+  aptGet('update') // if it fails, what is known from before may do
+  const status = aptGet('install', '--no-install-recommends', '-y', 'chromium')
+  if (status !== 0) skip('apt-get could not install it')
+}
+
+function aptGet(...args) {
+  const { status } = spawnSync('/usr/bin/apt-get', ['-qq', ...args], {
+    stdio: ['ignore', 2, 2], // what it says is no output of the tests
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    timeout: INSTALL_MS
+  })
+  return status
 }
 
 /** Null where it can be done. */

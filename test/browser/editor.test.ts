@@ -105,6 +105,29 @@ inBrowser({
     assert.equal(window.complaints, [])
   },
 
+  async 'editor: the page is not blank and fits, wide and narrow, light and dark'(window) {
+    const ann = await EditorView.open(window, editor.current.devices[0].url)
+    await ann.create('A title that is longer than a narrow page is wide, and then some')
+    await ann.type('Some words. '.repeat(20))
+    const blank = await window.page('about:blank')
+    for (const colorScheme of ['light', 'dark'] as const) {
+      for (const width of [1280, 400]) {
+        const size = { width, height: 700 }
+        for (const page of [ann.page, blank]) {
+          await page.emulateMedia({ colorScheme })
+          await page.setViewportSize(size)
+        }
+        for (const part of [ann.title, ann.content, ann.status]) {
+          const box = await part.boundingBox()
+          assert.ok(box !== null && box.x >= 0 && box.x + box.width <= width, `${width}`)
+        }
+        const [shown, empty] = await Promise.all([ann.page.screenshot(), blank.screenshot()])
+        assert.ok(shown.length > 4 * empty.length, `${shown.length} bytes, blank ${empty.length}`)
+      }
+    }
+    assert.equal(window.complaints, [])
+  },
+
   async 'editor: a wrong token shows a clear page, and nothing of the documents'(window) {
     const { devices, url: both } = editor.current
     for (const url of [devices[0].url, both]) {

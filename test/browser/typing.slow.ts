@@ -6,7 +6,7 @@ import { inBrowser } from '../support/browser.ts'
 import { tempFolder } from '../support/devices.ts'
 import { typeAtOnce } from '../support/typing.ts'
 
-const SEEDS = Array.from({ length: 8 }, (_, i) => 1000 + i)
+const SEEDS = Array.from({ length: 4 }, (_, i) => 1000 + i)
 
 inBrowser(
   Object.fromEntries(
@@ -18,7 +18,7 @@ inBrowser(
         try {
           await typeAtOnce(editor, window, {
             seed,
-            steps: 150,
+            steps: 120,
             pause: 60,
             cut: 8,
             reload: 4,
