@@ -5,16 +5,16 @@
 import { EventEmitter } from 'eventemitter3'
 import { Awareness } from 'y-protocols/awareness'
 import { bindAwareness } from '../adapters/yjs/index.ts'
-import type { Entry, Space, Value } from '../index.ts'
+import type { ListedDocument, LiveDocument, PresenceTopic, Space, Value } from '../index.ts'
 import type { DocumentRow, SyncNotice } from './protocol.ts'
 
-/** How often a person's eye would notice: the stack tells of no change in what others hold. */
-const SYNC_MS = 200
+/** What others hold, and which deletions of theirs count, is looked up so often: nothing tells of it. */
+const LOOK_MS = 200
 
 /** The people at a document. */
 interface Present {
   readonly awareness: Awareness
-  readonly topic: ReturnType<Space['presence']['topic']>
+  readonly topic: PresenceTopic
   /** How many pages have it open. */
   count: number
 }
@@ -24,31 +24,29 @@ interface NotebookEvents {
   sync: []
 }
 
-type Live = Awaited<ReturnType<Space['documents']['open']>>
-
 /** One opening of a document: each is closed by itself. */
-export interface OpenDocument extends Pick<Live, 'doc' | 'flush' | 'close'> {
+export interface OpenDocument extends Pick<LiveDocument, 'doc' | 'flush' | 'close'> {
   /** Of everybody who looks at it, on any device. */
   readonly awareness: Awareness
 }
 
 export class Notebook extends EventEmitter<NotebookEvents> {
   readonly #space: Space
-  readonly #titles: Space['documents']['metadata']
   readonly #changes: AsyncIterator<unknown>
   readonly #timer: NodeJS.Timeout
   #sync: SyncNotice
+  /** Of the logs, when the list was last looked at. */
+  #lengths = ''
   /** By document: one awareness for all its pages. */
   readonly #present = new Map<string, Present>()
 
   constructor(space: Space) {
     super()
     this.#space = space
-    this.#titles = space.documents.metadata
     this.#sync = this.#lookAtSync()
-    this.#changes = this.#titles.watch()
+    this.#changes = space.documents.metadata.watch()
     void this.#follow()
-    this.#timer = setInterval(() => this.#tellSync(), SYNC_MS)
+    this.#timer = setInterval(() => this.#look(), LOOK_MS)
   }
 
   get sync(): SyncNotice {
@@ -58,17 +56,17 @@ export class Notebook extends EventEmitter<NotebookEvents> {
   /** In the order of their titles. */
   async list(): Promise<readonly DocumentRow[]> {
     const rows: DocumentRow[] = []
-    for await (const entry of this.#titles.createReadStream()) rows.push(rowOf(entry))
+    for await (const listed of this.#space.documents.list()) rows.push(rowOf(listed))
     return rows.sort((a, b) => a.title.localeCompare(b.title) || (a.id < b.id ? -1 : 1))
   }
 
   /** Names a document, for the first time or anew. Of titles that were given at the same time, this one stays. */
   async name(id: string, title: string): Promise<void> {
-    await this.#titles.put(id, { title })
+    await this.#space.documents.metadata.put(id, { title })
   }
 
   async delete(id: string): Promise<void> {
-    await this.#titles.del(id)
+    await this.#space.documents.delete(id)
   }
 
   async open(id: string): Promise<OpenDocument> {
@@ -100,7 +98,7 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     }
   }
 
-  #enter(id: string, { doc }: Live): Awareness {
+  #enter(id: string, { doc }: LiveDocument): Awareness {
     const present = this.#present.get(id)
     if (present !== undefined) {
       present.count++
@@ -122,6 +120,15 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     present.topic.close()
   }
 
+  #look(): void {
+    this.#tellSync()
+    // A deletion, or an edit that undoes one, is somewhere in the logs. Pages hear of it only if the list is another one.
+    const lengths = this.#space.writers().map(({ length }) => length)
+    if (lengths.join() === this.#lengths) return
+    this.#lengths = lengths.join()
+    this.emit('documents')
+  }
+
   #tellSync(): void {
     const { peers, unsynced } = this.#lookAtSync()
     if (peers === this.#sync.peers && unsynced === this.#sync.unsynced) return
@@ -136,10 +143,10 @@ export class Notebook extends EventEmitter<NotebookEvents> {
   }
 }
 
-function rowOf({ key, value, conflicts }: Entry<string, Value>): DocumentRow {
-  const title = titleOf(value)
-  const others = conflicts.flatMap(({ value }) => (value === null ? [] : [titleOf(value)]))
-  return { id: key, title, otherTitles: [...new Set(others)].filter((other) => other !== title) }
+function rowOf({ id, metadata, conflicts }: ListedDocument): DocumentRow {
+  const title = titleOf(metadata)
+  const others = conflicts.flatMap((value) => (value === null ? [] : [titleOf(value)]))
+  return { id, title, otherTitles: [...new Set(others)].filter((other) => other !== title) }
 }
 
 /** Another program may have put there what it liked. */

@@ -18,6 +18,7 @@ import {
   KIND,
   parseFrame,
   parseRequest,
+  type DocumentRow,
   type Notice,
   type Request
 } from './protocol.ts'
@@ -49,6 +50,9 @@ class PageSession {
   #line: Promise<void> = Promise.resolve()
   /** A listing is under way, and whether another one is due after it. */
   #listing: 'no' | 'yes' | 'again' = 'no'
+
+  /** What the page was last told of the documents. */
+  #listed = ''
 
   constructor(socket: WebSocket, notebook: Notebook) {
     this.#socket = socket
@@ -96,13 +100,19 @@ class PageSession {
 
   async #listNow(): Promise<void> {
     try {
-      this.tell({ type: 'documents', documents: await this.#notebook.list() })
+      this.#tellDocuments(await this.#notebook.list())
     } catch (error) {
       this.#socket.close(1011, messageOf(error).slice(0, 100)) // the page connects anew, and asks again
     }
     const isDue = this.#listing === 'again'
     this.#listing = 'no'
     if (isDue) this.#list()
+  }
+
+  #tellDocuments(documents: readonly DocumentRow[]): void {
+    const notice = JSON.stringify({ type: 'documents', documents } satisfies Notice)
+    if (notice !== this.#listed) this.#socket.send(notice)
+    this.#listed = notice
   }
 
   #enqueue(request: Request): void {

@@ -14,6 +14,7 @@ export type { LogState, PeerState, SyncState } from './sync-state.ts'
 export type { SpaceEvents, WriterInfo } from './space.ts'
 
 export type { Documents } from './documents/documents.ts'
+export type { ListedDocument } from './documents/documents.ts'
 export type { LiveDocument } from './documents/live-document.ts'
 export type { DocumentSupport } from './documents/parts.ts'
 export type { DocumentStatus } from './documents/replica.ts'
