@@ -161,7 +161,7 @@ class EditorPage extends LitElement {
           .state=${state}
           .sync=${sync}
           .unsaved=${unsaved}
-          .hasDocument=${shown !== null}
+          .hasDocument=${shown?.isLoaded ?? false}
         ></status-line>
       </header>
       <document-list
@@ -177,7 +177,7 @@ class EditorPage extends LitElement {
           ?disabled=${isAway}
           @rename=${(event: CustomEvent<string>) => this.#rename(event.detail)}
           @delete=${() => this.#delete()}
-          @done=${() => this.editor?.focus()}
+          @done=${() => void this.#focusText()}
         ></title-bar>
         ${this.#body()}
       </main>

@@ -129,6 +129,7 @@ export class TitleBar extends LitElement {
     if (event.key !== 'Escape' && event.key !== 'Enter') return
     event.preventDefault() // or the text, focused meanwhile, would get the Enter
     if (event.key === 'Escape') this.input.value = this.row?.title ?? ''
+    this.input.blur() // which makes it a 'change', if it is one
     this.#emit('done')
   }
 

@@ -79,7 +79,7 @@ class Session {
     const roll = this.#random.below(100)
     if (roll < cut) this.#toggleCable()
     else if (roll < cut + reload) await this.#reload()
-    else if (roll < cut + reload + kill) this.#kill()
+    else if (roll < cut + reload + kill) await this.#kill()
     else await Promise.all([this.#type(0, this.#burst(0)), this.#type(1, this.#burst(1))])
   }
 
@@ -108,16 +108,20 @@ class Session {
   /** A page that is left keeps nothing: what it calls saved must be. */
   async #reload(): Promise<void> {
     const view = this.#views[this.#random.below(2) === 0 ? 0 : 1]
-    await view.until(/Saved/, PATIENCE)
+    // Its device may be starting again: until it is there, there is nothing to load.
+    await view.until(/(Offline|step|Sending).*Saved/s, PATIENCE)
     const before = await view.text()
     await view.page.reload()
     await view.content.waitFor()
     if (this.#editor.cable.isCut) assert.is(await view.text(), before, 'what was saved is there')
   }
 
-  #kill(): void {
-    const { pid } = this.#editor.devices[this.#random.below(2) === 0 ? 0 : 1]
-    if (pid !== null) process.kill(pid, 'SIGKILL')
+  async #kill(): Promise<void> {
+    const side = this.#random.below(2) === 0 ? 0 : 1
+    const { pid } = this.#editor.devices[side]
+    if (pid === null) return
+    process.kill(pid, 'SIGKILL')
+    await this.#views[side].until(/is not running/, PATIENCE)
   }
 
   /** What is pressed next; drawn before it is pressed, because both sides press at once. */
