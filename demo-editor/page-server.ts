@@ -106,7 +106,7 @@ export class PageServer {
   #serve(request: http.IncomingMessage, response: http.ServerResponse): void {
     const pathname = this.#parse(request.url)?.pathname ?? ''
     const path = pathname === '/' ? '/index.html' : pathname
-    const file = Object.hasOwn(this.#options.files, path) ? this.#options.files[path] : undefined
+    const file = this.#options.files[path]
     const isRead = request.method === 'GET' || request.method === 'HEAD'
     if (!this.#isOurs(request) || !isRead) return answer(response, 403, 'Forbidden\n')
     if (file === undefined) return answer(response, 404, 'Not found\n')

@@ -11,6 +11,11 @@ function dial(port: number): net.Socket {
   return socket
 }
 
+/** However it ended. */
+function closed(socket: net.Socket): Promise<void> {
+  return new Promise((resolve) => socket.on('close', () => resolve()))
+}
+
 async function heard(socket: net.Socket): Promise<string> {
   const [bytes] = await once(socket, 'data')
   return String(bytes)
@@ -42,16 +47,22 @@ test('cable: cutting it ends both connections; ends dialled meanwhile hear each 
     await heard(before[1])
     cable.cut()
     before[0].resume()
-    await Promise.all([once(before[0], 'close'), once(before[1], 'close')])
+    await Promise.all([closed(before[0]), closed(before[1])])
 
-    const a = dial(cable.ports[0])
     const b = dial(cable.ports[1])
-    a.write('again')
     let early = ''
     b.on('data', (bytes: Buffer) => (early += bytes.toString()))
-    // Both ends are known to the cable: a further dialling of one of them is served after it.
-    await Promise.all([once(a, 'connect'), once(b, 'connect')])
+    await once(b, 'connect')
+    const first = dial(cable.ports[0])
+    first.resume()
+    first.write('too early')
+    await once(first, 'connect')
+    // Replaced by the next, and so known to the cable by then: had it joined them, this would be heard.
+    const a = dial(cable.ports[0])
+    await closed(first)
     assert.is(early, '')
+    assert.is(b.destroyed, false)
+    a.write('again')
     cable.heal()
     await once(b, 'data')
     assert.is(early, 'again')
@@ -62,9 +73,9 @@ test('cable: when one end is gone the other is told, and two new ones are joined
     const [a, b] = [dial(cable.ports[0]), dial(cable.ports[1])]
     a.write('x')
     await heard(b)
-    a.destroy()
+    a.resetAndDestroy() // as the system does for a process that was killed with unread bytes
     b.resume()
-    await once(b, 'close')
+    await closed(b)
     const [again, other] = [dial(cable.ports[0]), dial(cable.ports[1])]
     again.write('y')
     assert.is(await heard(other), 'y')
@@ -78,7 +89,7 @@ test('cable: an end that is dialled anew replaces the one before, for both', () 
     a.resume()
     b.resume()
     const again = dial(cable.ports[0])
-    await Promise.all([once(a, 'close'), once(b, 'close')])
+    await Promise.all([closed(a), closed(b)])
     const other = dial(cable.ports[1])
     again.write('z')
     assert.is(await heard(other), 'z')
