@@ -24,7 +24,7 @@ export interface Editor {
   readonly url: string
   /** The folder of each device's store. */
   readonly stores: readonly [string, string]
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 const NAMES = ['Ann', 'Ben'] as const
