@@ -61,8 +61,10 @@ class PageSession {
 
   start(): void {
     const notebook = this.#notebook
-    notebook.on('documents', this.#list, this)
-    notebook.on('sync', this.#tellSync, this)
+    const onlist = () => this.#list()
+    const onsync = () => this.#tellSync()
+    notebook.on('documents', onlist)
+    notebook.on('sync', onsync)
     this.#socket.on('message', (data: Buffer, isBinary) => {
       try {
         if (isBinary) this.#hear(data)
@@ -72,8 +74,8 @@ class PageSession {
       }
     })
     this.#socket.on('close', () => {
-      notebook.off('documents', this.#list, this)
-      notebook.off('sync', this.#tellSync, this)
+      notebook.off('documents', onlist)
+      notebook.off('sync', onsync)
       this.#line = this.#line.then(() => this.#releaseAll())
     })
     this.#tellSync()

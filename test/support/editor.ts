@@ -3,7 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { FrameLocator, Page } from 'playwright-core'
 import { startEditor, type Editor } from '../../demo-editor/start.ts'
-import { openDevice, type Value } from '../../index.ts'
+import { openDevice } from '../../index.ts'
 import { tempFolder, until, type TempFolder } from './devices.ts'
 import type { TestWindow } from './browser.ts'
 
@@ -112,10 +112,6 @@ export class EditorView {
   }
 }
 
-function titleOf(value: Value): string {
-  return typeof value === 'object' && value !== null && 'title' in value ? String(value.title) : ''
-}
-
 /** What a store says of every document, by its title. The editor must be closed. */
 export async function textsIn(storage: string): Promise<Record<string, string>> {
   await using device = await openDevice({ storage })
@@ -123,9 +119,11 @@ export async function textsIn(storage: string): Promise<Record<string, string>> 
   if (known === undefined) throw new Error('The store has no space')
   const { documents } = await device.openSpace(known.address)
   const texts: Record<string, string> = {}
-  for await (const { key, value } of documents.metadata.createReadStream()) {
-    await using document = await documents.open(key)
-    texts[titleOf(value)] = document.doc.getText('text').toJSON()
+  for await (const { id, metadata } of documents.list()) {
+    await using document = await documents.open(id)
+    texts[typeof metadata['title'] === 'string' ? metadata['title'] : ''] = document.doc
+      .getText('text')
+      .toJSON()
   }
   return texts
 }
