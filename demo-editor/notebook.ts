@@ -139,7 +139,7 @@ export class Notebook extends EventEmitter<NotebookEvents> {
   #lookAtSync(): SyncNotice {
     const { peers, logs } = this.#space.syncState()
     const own = logs.find(({ isOwn }) => isOwn)
-    return { peers: peers.length, unsynced: own === undefined ? 0 : own.here - own.elsewhere }
+    return { peers: peers.length, unsynced: own === undefined ? 0 : own.known - own.elsewhere }
   }
 }
 
