@@ -7,6 +7,7 @@ import { isManyhandsError, openDevice, type Device, type Space } from '../index.
 import { Notebook } from './notebook.ts'
 import { PageServer } from './page-server.ts'
 import { servePage } from './page-session.ts'
+import { TEXT } from './protocol.ts'
 import type { DeviceTask, FromDevice } from './remote-device.ts'
 
 const SPACE_NAME = 'Notebook'
@@ -19,8 +20,9 @@ async function main(task: DeviceTask): Promise<void> {
   const device = await openDevice({ storage: task.storage, name: task.name })
   // A connection that breaks is what this demo is about: it is dialled again.
   device.on('connection-error', () => {})
-  const space = await openNotebook(device, task)
+  const { space, isNew } = await openNotebook(device, task)
   const notebook = new Notebook(space)
+  if (isNew && task.greets) await greet(notebook)
   const { name, hue, files, token, port, framedBy } = task
   const server = await PageServer.listen({
     files,
@@ -49,12 +51,33 @@ function untilEnded(): Promise<void> {
 }
 
 /** The notebook of this store, or the one that the ticket leads to, or a new one. */
-async function openNotebook(device: Device, { ticket }: DeviceTask): Promise<Space> {
+async function openNotebook(
+  device: Device,
+  { ticket }: DeviceTask
+): Promise<{ space: Space; isNew: boolean }> {
   const [known] = device.spaces()
-  if (known !== undefined) return device.openSpace(known.address)
-  if (ticket !== null) return device.openSpace(ticket, { name: SPACE_NAME })
-  return device.createSpace({ name: SPACE_NAME, open: true })
+  const isNew = known === undefined && ticket === null
+  if (isNew) return { space: await device.createSpace({ name: SPACE_NAME, open: true }), isNew }
+  const place = known?.address ?? ticket ?? ''
+  return { space: await device.openSpace(place, { name: SPACE_NAME }), isNew }
 }
+
+/** Something to type into at once. */
+async function greet(notebook: Notebook): Promise<void> {
+  const id = 'welcome'
+  await notebook.name(id, 'Welcome')
+  const { doc, flush, close } = await notebook.open(id)
+  doc.getText(TEXT).insert(0, GREETING)
+  await flush()
+  await close()
+}
+
+const GREETING = `This text is on two devices. Each keeps it in a log of its own, and nobody is in charge.
+
+1. Type here, and watch it appear on the other side.
+2. Cut the cable and type on both sides, in the same line if you like.
+3. Heal the cable: both have the same text again, and nothing is lost.
+`
 
 /** Keeps this end of the cable plugged in. @returns how to pull it out */
 function keepDialling(device: Device, { cable, initiator }: DeviceTask): () => void {

@@ -33,6 +33,7 @@ async function main(): Promise<void> {
   const ending = untilEnd()
   const opening = startEditor({
     ...(options.storage === undefined ? {} : { storage: options.storage }),
+    greets: true,
     ongone: ending.fail
   })
   try {

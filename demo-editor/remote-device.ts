@@ -27,6 +27,8 @@ export interface DeviceTask {
   readonly storage: string
   /** Null: this device makes the notebook, unless its store has one. */
   readonly ticket: string | null
+  /** Whether a notebook that it makes begins with a page of greeting. */
+  readonly greets: boolean
   /** The port of its end of the cable, and which side of the handshake it takes. */
   readonly cable: number
   readonly initiator: boolean

@@ -13,6 +13,8 @@ import { RemoteDevice } from './remote-device.ts'
 export interface EditorOptions {
   /** Where the stores are kept, a folder for each device. Default: temporary, removed at the end. */
   readonly storage?: string
+  /** Whether a new notebook begins with a page of greeting. Default false. */
+  readonly greets?: boolean
   /** A device died and cannot be started again. */
   readonly ongone?: (error: Error) => void
 }
@@ -32,6 +34,7 @@ const NAMES = ['Ann', 'Ben'] as const
 /** Starts everything. What was started is closed again if something cannot be. */
 export async function startEditor({
   storage,
+  greets = false,
   ongone = () => {}
 }: EditorOptions = {}): Promise<Editor> {
   const closers: (() => Promise<unknown>)[] = []
@@ -66,6 +69,7 @@ export async function startEditor({
         hue: which,
         storage: stores[which],
         ticket: await ticket,
+        greets,
         cable: cable.ports[which],
         initiator: which === 0,
         framedBy: [(await shown).origin],

@@ -190,10 +190,12 @@ class EditorPage extends LitElement {
     if (shown?.isLoaded) return html`<text-editor .document=${shown}></text-editor>`
     if (shown !== null || documents === null)
       return html`<p class="note" role="status">Opening…</p>`
-    return html`<p class="note">
-      Nothing here yet. Make a new document: it appears on the other device as soon as the two are
-      connected.
-    </p>`
+    return html`<div class="note">
+      <p>
+        Nothing here yet. A new document appears on the other device as soon as both are connected.
+      </p>
+      <button class="primary" @click=${() => void this.#create()}>New document</button>
+    </div>`
   }
 
   get #row(): DocumentRow | null {

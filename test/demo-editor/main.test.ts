@@ -7,6 +7,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openDevice } from '../../index.ts'
 import { tempFolder, until, type TempFolder } from '../support/devices.ts'
+import { textsIn } from '../support/editor.ts'
 
 interface Run {
   readonly process: ChildProcess
@@ -91,6 +92,8 @@ test('npm start: two at once do not clash, Ctrl-C leaves no process, and nothing
   const spaces = await Promise.all(['ann', 'ben'].map((name) => spacesIn(storage, name)))
   assert.is(spaces[0]?.length, 1)
   assert.equal(spaces[0], spaces[1], 'both are in one space')
+  const { Welcome: greeting = '' } = await textsIn(join(storage.path, 'ann'))
+  assert.match(greeting, 'Cut the cable', 'there is something to type into')
   await Promise.all([...runs, late].map(({ temp }) => temp.remove()))
   await storage.remove()
 })
