@@ -16,11 +16,19 @@ export type {
   PlacedRegister
 } from './register.ts'
 
-export { decodeValue, encodeValue, MAX_VALUE_BYTES, MAX_VALUE_DEPTH } from './value.ts'
+export {
+  copyValue,
+  decodeValue,
+  encodeValue,
+  isSameValue,
+  MAX_VALUE_BYTES,
+  MAX_VALUE_DEPTH
+} from './value.ts'
 export type { Value } from './value.ts'
 
 export { foldEntries } from './fold.ts'
 export type { Conflict, FoldedEntry, FoldOptions, Shown } from './fold.ts'
+export { foldFields } from './fields.ts'
 export type { PlacedEntry } from './fields.ts'
 
 export { defineMergeType, MergeTypes } from './merge-type.ts'
@@ -31,6 +39,7 @@ export type { TypedEntry, UnpackedEntry, UnpackRefusal } from './typed-entry.ts'
 
 export { writeEntry } from './write.ts'
 export type { WriteContext, WriteOperation } from './write.ts'
+export { copyPatch } from './patch.ts'
 export type { Patch } from './patch.ts'
 
 export { pruneEntry } from './prune.ts'
@@ -41,3 +50,8 @@ export { decodeUpdate, encodeUpdate, TYPE_DOCUMENT_UPDATE } from './document/upd
 export type { DocumentUpdate, UpdateKind } from './document/update.ts'
 export { loadYjs } from './document/load.ts'
 export type { Binding, DocumentEngine, EngineDoc } from './document/engine.ts'
+
+export { isReadable, lastWritten, readValue, valueAlone } from './alone.ts'
+export type { WrittenValue } from './alone.ts'
+export { isFields } from './paths.ts'
+export type { Path } from './paths.ts'

@@ -1,6 +1,7 @@
 /** Patches: some fields of an object, to be set or deleted, whatever the others are. */
+import { ManyhandsError } from '../errors.ts'
 import { isFields, type Path } from './paths.ts'
-import { MAX_VALUE_DEPTH, normalizeValue, type Value } from './value.ts'
+import { copyValue, encodeValue, MAX_VALUE_DEPTH, normalizeValue, type Value } from './value.ts'
 
 /** Fields to set; undefined deletes a field, a nested object patches nested fields. */
 export interface Patch {
@@ -35,6 +36,27 @@ function withoutDeletions(patch: unknown, depth: number): unknown {
     Object.entries(patch)
       .filter(([, field]: [string, unknown]) => field !== undefined)
       .map(([name, field]) => [name, withoutDeletions(field, depth + 1)])
+  )
+}
+
+/**
+ * A checked copy that shares nothing with what was given.
+ * @throws VALUE_INVALID, VALUE_TOO_LARGE
+ */
+export function copyPatch(patch: unknown): Patch {
+  if (!isFields(patch) || !isPlain(patch)) {
+    throw new ManyhandsError('VALUE_INVALID', 'A patch is an object of fields')
+  }
+  encodeValue(withoutDeletions(patch, 0))
+  return copyFields(patch)
+}
+
+function copyFields(patch: Patch): Patch {
+  return Object.fromEntries(
+    Object.entries(patch).map(([name, field]) => {
+      if (field === undefined) return [name, undefined]
+      return [name, isPatch(field) ? copyFields(field) : copyValue(field)]
+    })
   )
 }
 

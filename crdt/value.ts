@@ -3,6 +3,7 @@
  * encoded names, numbers take their shortest form, -0 is 0, and NaN, infinities, undefined and BigInt do not exist. So equal
  * values have equal bytes on every device, and a value can be read without knowing who wrote it.
  */
+import b4a from 'b4a'
 import { decode, encode, rfc8949EncodeOptions, Tokenizer, Type } from 'cborg'
 import { ManyhandsError } from '../errors.ts'
 
@@ -100,6 +101,21 @@ function decodeShort(bytes: Uint8Array): Value | undefined {
   if (first < SHORT) return first
   if (first === NULL) return null
   return first === TRUE || first === FALSE ? first === TRUE : undefined
+}
+
+/**
+ * A checked copy that shares nothing with what was given.
+ * @throws as `encodeValue`
+ */
+export function copyValue(value: unknown): Value {
+  return typeof value === 'object' ? decodeValue(encodeValue(value)) : normalizeValue(value)
+}
+
+/** Of two normalized values. */
+export function isSameValue(a: Value, b: Value): boolean {
+  if (a === b) return true
+  if (typeof a !== 'object' || typeof b !== 'object') return false
+  return b4a.equals(encodeNormalized(a), encodeNormalized(b))
 }
 
 /** @throws VALUE_TOO_LARGE above MAX_VALUE_BYTES */

@@ -29,7 +29,14 @@ import {
 import type { AdmittedLength, Deletes } from './register.ts'
 import { hasSeen, seenBy } from './seen.ts'
 import { hasRoomBelow, MAX_ITEMS, type FieldRegister, type ValueEntry } from './typed-entry.ts'
-import { checkSize, decodeValue, encodeNormalized, normalizeValue, type Value } from './value.ts'
+import {
+  checkSize,
+  decodeValue,
+  encodeNormalized,
+  isSameValue,
+  normalizeValue,
+  type Value
+} from './value.ts'
 
 /** What a value entry is written from. */
 export interface FieldWrite {
@@ -140,12 +147,6 @@ function nodesOf(leaves: readonly Leaf[]): Map<string, Path> {
     }
   }
   return nodes
-}
-
-function isSameValue(a: Value, b: Value): boolean {
-  if (a === b) return true
-  if (typeof a !== 'object' || typeof b !== 'object') return false
-  return b4a.equals(encodeNormalized(a), encodeNormalized(b))
 }
 
 /** What stands at a key, field by field, before a write. */

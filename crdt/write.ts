@@ -10,11 +10,12 @@ import { foldEntries } from './fold.ts'
 import type { Head } from './head.ts'
 import { NO_MERGE_TYPES, type AnyMergeType, type MergeTypes } from './merge-type.ts'
 import type { Patch } from './patch.ts'
+import { isFields, valueToLeaves } from './paths.ts'
 import type { AdmittedLength, Deletes } from './register.ts'
 import { addToRows, deleteRows, raiseInRows, type RowsPayload } from './rows.ts'
 import { knowledgeOf, seenBy } from './seen.ts'
 import type { DotsEntry, NamedEntry, RowsEntry, TypedEntry } from './typed-entry.ts'
-import { encodeValue } from './value.ts'
+import { decodeValue, encodeValue, normalizeValue } from './value.ts'
 import {
   deleteValue,
   patchAtomic,
@@ -23,6 +24,7 @@ import {
   putValue,
   type FieldWrite
 } from './write-fields.ts'
+import { patchAlone, writeFieldsAlone, writeWhole } from './write-alone.ts'
 
 export type WriteOperation =
   /** `base`: what the caller read; by default what stands there. `settles`: conflicts end, at unchanged fields too. */
@@ -32,6 +34,8 @@ export type WriteOperation =
       readonly base?: unknown
       readonly settles?: boolean
     }
+  /** A value of which these are the canonical bytes, as one register whatever it is. */
+  | { readonly do: 'put-whole'; readonly bytes: Uint8Array }
   | { readonly do: 'patch'; readonly fields: Patch }
   /** Whatever type the key is of. */
   | { readonly do: 'del' }
@@ -94,15 +98,25 @@ class Writer {
     switch (operation.do) {
       case 'put': {
         const { value, base, settles = false } = operation
+        const alone = base === undefined ? this.#putAlone(value) : null
+        if (alone !== null) return alone === 'same' ? null : alone
         const write = this.#fieldWrite()
         return this.#context.isAtomic === true
           ? putAtomic(write, value)
           : putValue(write, value, base, settles)
       }
-      case 'patch':
+      case 'put-whole':
+        return (
+          writeWhole(this.#all, operation.bytes, this.#at, this.#context.stamp) ??
+          putAtomic(this.#fieldWrite(), decodeValue(operation.bytes))
+        )
+      case 'patch': {
+        const alone = this.#patchAlone(operation.fields)
+        if (alone !== null) return alone === 'same' ? null : alone
         return this.#context.isAtomic === true
           ? patchAtomic(this.#fieldWrite(), operation.fields)
           : patchValue(this.#fieldWrite(), operation.fields)
+      }
       case 'del':
         return this.#delete()
       case 'add':
@@ -125,6 +139,21 @@ class Writer {
       default:
         return unreachable(operation)
     }
+  }
+
+  /** Null where others, or other types, have a word in it. */
+  #putAlone(value: unknown) {
+    if (this.#context.isAtomic === true || this.#others.length > 0) return null
+    const normal = normalizeValue(value)
+    if (!isFields(normal)) return null
+    const own = this.#own?.entry ?? null
+    return writeFieldsAlone(own, valueToLeaves(normal), this.#at, this.#context.stamp)
+  }
+
+  /** As `#putAlone`. */
+  #patchAlone(fields: Patch) {
+    if (this.#context.isAtomic === true || this.#others.length > 0) return null
+    return patchAlone(this.#own?.entry ?? null, fields, this.#at, this.#context.stamp)
   }
 
   get #at() {

@@ -2,21 +2,22 @@
 import b4a from 'b4a'
 import { ManyhandsError } from '../errors.ts'
 import type { ReadOptions } from '../core/index.ts'
+import type { MergeType, Value } from '../crdt/index.ts'
 import type { Entry } from './entry.ts'
 import type { Operation } from './group.ts'
-import type { CasOptions, StreamOptions } from './options.ts'
+import type { CasOptions, PatchOf, PutOptions, StreamOptions } from './options.ts'
 import { isPromise } from './schema.ts'
-
-/** A schema may answer later. */
-type Later<T> = T | Promise<T>
+import { Counter, Extreme, Flag, TypedValue, ValueSet, type TypedTarget } from './typed-values.ts'
+import type { FoldedKey } from './view.ts'
+import type { Later, Writes } from './writes.ts'
 
 /** Operations waiting, by key (latin1), in their order. */
 export type Waiting = ReadonlyMap<string, readonly [Operation, ...Operation[]]>
 
 /** The database as its batches use it. */
 export interface BatchTarget<K, V, I> {
-  putOf(key: K, value: I, options: CasOptions<K, V>): Later<Operation>
-  deleteOf(key: K, options: CasOptions<K, V>): Operation
+  readonly writes: Writes<K, V, I>
+  folded(key: K, waiting: Waiting): Promise<FoldedKey>
   write(operations: readonly Later<Operation>[]): Promise<boolean>
   get(key: K, options: ReadOptions, waiting: Waiting): Promise<Entry<K, V> | null>
   stream(options: StreamOptions<K>, waiting: Waiting): AsyncIterableIterator<Entry<K, V>>
@@ -43,13 +44,51 @@ export class MultiBeeBatch<K, V, I = V> {
    * @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE at once; `flush` does, for a schema that answers later, and only when it
    * has answered do `get` and the streams of this batch show the value
    */
-  put(key: K, value: I, options: CasOptions<K, V> = {}): this {
-    return this.#add(this.#target.putOf(key, value, options))
+  put(key: K, value: I, options: PutOptions<K, V> = {}): this {
+    return this.#add(this.#target.writes.put(key, value, options))
   }
 
   /** @throws KEY_INVALID at once */
   del(key: K, options: CasOptions<K, V> = {}): this {
-    return this.#add(this.#target.deleteOf(key, options))
+    return this.#add(this.#target.writes.del(key, options))
+  }
+
+  /** @see MultiBee.patch @throws KEY_INVALID, VALUE_INVALID at once; `flush` does, where the merged object does not fit a schema */
+  patch(key: K, fields: PatchOf<V>, options: CasOptions<K, V> = {}): this {
+    return this.#add(this.#target.writes.patch(key, fields, options))
+  }
+
+  /** @see MultiBee.counter */
+  counter(key: K): Counter<void> {
+    return new Counter(this.#typed(key))
+  }
+
+  /** @see MultiBee.set */
+  set<E extends Value = Value>(key: K): ValueSet<E, void> {
+    return new ValueSet(this.#typed(key))
+  }
+
+  /** @see MultiBee.flag */
+  flag(key: K): Flag<void> {
+    return new Flag(this.#typed(key))
+  }
+
+  /** @see MultiBee.max */
+  max(key: K): Extreme<void> {
+    return new Extreme(this.#typed(key), 'max')
+  }
+
+  /** @see MultiBee.min */
+  min(key: K): Extreme<void> {
+    return new Extreme(this.#typed(key), 'min')
+  }
+
+  /** @see MultiBee.typed */
+  typed<Operation, Result extends Value, State>(
+    key: K,
+    type: MergeType<Operation, Result, State>
+  ): TypedValue<Operation, Result, void> {
+    return new TypedValue(this.#typed(key), type)
   }
 
   /** The entry as the batch would leave it now; an operation whose `cas` would say no is passed over. */
@@ -81,6 +120,13 @@ export class MultiBeeBatch<K, V, I = V> {
   close(): void {
     this.#operations = null
     this.#waiting.clear()
+  }
+
+  #typed(key: K): TypedTarget<void> {
+    return {
+      write: (operation) => void this.#add(this.#target.writes.typed(key, operation)),
+      read: () => this.#target.folded(key, this.#waiting)
+    }
   }
 
   #add(operation: Later<Operation>): this {

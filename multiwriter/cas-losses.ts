@@ -1,6 +1,6 @@
 /**
  * Tells who wrote by compare-and-set when that write loses after all: another device wrote the key without having seen it, and
- * the fold lets the other win. Told once; not told when a later write that had seen ours takes its place, for that one knew.
+ * the fold lets the other win, be it at one field of an object. Told once; not told when a later write that had seen ours takes its place, for that one knew.
  *
  * The latest 10,000 such writes of this run are watched. A change of the union costs as much as it changed (changed.ts), and
  * nothing while no write is watched.
@@ -8,18 +8,19 @@
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import { compareStamps } from '../clock/index.ts'
+import type { Conflict, Shown } from '../crdt/index.ts'
 import { changedKeys } from './changed.ts'
 import { iterate } from './cursor.ts'
 import type { CasWrite } from './group.ts'
 import type { Union } from './union.ts'
-import type { FoldedKey, FoldedValue, View } from './view.ts'
+import type { FoldedKey, Said, View } from './view.ts'
 
 /** Beyond, the oldest are forgotten. */
 export const MAX_WATCHED_WRITES = 10_000
 
 export interface CasLoss {
-  /** What lost: one of the conflicts now. */
-  readonly lost: FoldedValue
+  /** What lost: one of the conflicts now. Of an object, the first of its fields that lost. */
+  readonly lost: Conflict<Said>
   /** What stands there now. */
   readonly folded: FoldedKey
 }
@@ -115,11 +116,12 @@ export class CasLosses {
   }
 
   #outcome(write: CasWrite, folded: FoldedKey): CasLoss | 'stands' | 'replaced' {
-    const isOurs = ({ said }: FoldedValue) =>
-      said.writer === this.#writer && compareStamps(said.stamp, write.stamp) === 0
-    if (folded.winner !== null && isOurs(folded.winner)) return 'stands'
-    const lost = folded.conflicts.find(isOurs)
-    return lost === undefined ? 'replaced' : { lost, folded }
+    const isOurs = ({ said, stamp }: Shown<Said>) =>
+      said.writer === this.#writer && compareStamps(stamp, write.stamp) === 0
+    const lost = folded.conflicts.find(({ of }) => isOurs(of))
+    if (lost !== undefined) return { lost, folded }
+    const isThere = folded.shown.some(isOurs) || (folded.winner !== null && isOurs(folded.winner))
+    return isThere ? 'stands' : 'replaced'
   }
 }
 

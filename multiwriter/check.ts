@@ -3,7 +3,6 @@
  * anew; our own logs against the high-water; what was refused so far; what is announced and not here; the index against the
  * logs. It only looks: nothing is repaired, refused or cut by it. A sound space gives no finding.
  */
-import b4a from 'b4a'
 import { isManyhandsError } from '../errors.ts'
 import {
   TreeRefusal,
@@ -13,7 +12,7 @@ import {
   type ReadOptions,
   type Work
 } from '../core/index.ts'
-import { decodeEntry, decodeValue, TYPE_DOCUMENT_UPDATE, type Position } from '../crdt/index.ts'
+import { isReadable, TYPE_DOCUMENT_UPDATE, unpackEntry } from '../crdt/index.ts'
 import { iterate } from './cursor.ts'
 import type { Refusals } from './refusals.ts'
 import type { Union } from './union.ts'
@@ -179,16 +178,13 @@ class Tally {
 
   add(value: Uint8Array, seq: number): void {
     const { core } = this.#part
-    const decoded = decodeEntry(value, core)
-    if (!decoded.ok) {
-      const list = decoded.reason === 'entry-unsupported' ? this.#unsupported : this.#unreadable
+    const unpacked = unpackEntry(value, core, seq)
+    if (!unpacked.ok) {
+      const list = unpacked.reason === 'entry-unsupported' ? this.#unsupported : this.#unreadable
       list.push(seq)
-    } else if (decoded.entry.kind === 'unknownType') {
-      if (decoded.entry.type !== TYPE_DOCUMENT_UPDATE) this.#unsupported.push(seq)
-    } else {
-      const { position, value } = decoded.entry.register
-      if (!isPlace(position, core, seq) || !isValue(value)) this.#unreadable.push(seq)
-    }
+    } else if (unpacked.entry.type === 'unknown') {
+      if (unpacked.entry.number !== TYPE_DOCUMENT_UPDATE) this.#unsupported.push(seq)
+    } else if (!isReadable(unpacked.entry)) this.#unreadable.push(seq)
   }
 
   findings(): readonly Finding[] {
@@ -202,23 +198,6 @@ class Tally {
     if (blocks.length === 0) return []
     const message = `${blocks.length} ${blocks.length === 1 ? 'entry' : 'entries'}, the first in block ${Math.min(...blocks)}`
     return [finding(code, this.#part.writer, message)]
-  }
-}
-
-/** Given only for this very log, at or below the entry's own block. */
-function isPlace(position: Position | null, core: Uint8Array, seq: number): boolean {
-  if (position === null) return true
-  const isOwnCore = position.core.byteLength === 0 || b4a.equals(position.core, core)
-  return isOwnCore && position.seq <= seq
-}
-
-function isValue(bytes: Uint8Array | null): boolean {
-  if (bytes === null) return true
-  try {
-    decodeValue(bytes)
-    return true
-  } catch {
-    return false
   }
 }
 

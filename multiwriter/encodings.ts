@@ -95,6 +95,11 @@ export function valueEncodingOf<V>(
   return invalid('valueEncoding', "'json', 'utf-8', 'binary' or { encode, decode }", encoding)
 }
 
+/** Whether values are stored as they are. */
+export function isPlainEncoding(encoding: unknown): boolean {
+  return encoding === jsonValues
+}
+
 function isCodec(encoding: unknown): boolean {
   return (
     typeof encoding === 'object' &&

@@ -1,31 +1,32 @@
 /** One key, kept up to date: `node` is its entry, `update` tells that it is another one now. */
 import { EventEmitter } from 'eventemitter3'
+import { isSameShown } from './entry.ts'
 import type { Union } from './union.ts'
+import type { FoldedKey } from './view.ts'
 
 export interface EntryWatcherEvents {
   /** `node` has changed. */
   update: []
 }
 
-/** What is asked of an entry here. */
-interface Place {
-  readonly seq: number
-  readonly writer: string
-  readonly conflicts: readonly { readonly seq: number; readonly writer: string }[]
+/** An entry, and what it was made of. */
+interface Reading<E> {
+  readonly entry: E | null
+  readonly folded: FoldedKey
 }
 
 /** Ends with the database. Changes that come at once are seen as one. */
-export class EntryWatcher<E extends Place> extends EventEmitter<EntryWatcherEvents> {
+export class EntryWatcher<E> extends EventEmitter<EntryWatcherEvents> {
   readonly #union: Union
-  readonly #read: () => Promise<E | null>
-  #node: E | null = null
+  readonly #read: () => Promise<Reading<E>>
+  #last: Reading<E> | null = null
   #reading: Promise<void> | null = null
   #isOpen = false
   #isStale = false
   #isClosed = false
 
   /** @see MultiBee.getAndWatch */
-  constructor(union: Union, read: () => Promise<E | null>) {
+  constructor(union: Union, read: () => Promise<Reading<E>>) {
     super()
     this.#union = union
     this.#read = read
@@ -35,7 +36,7 @@ export class EntryWatcher<E extends Place> extends EventEmitter<EntryWatcherEven
 
   /** The entry now, or null. */
   get node(): E | null {
-    return this.#node
+    return this.#last?.entry ?? null
   }
 
   get closed(): boolean {
@@ -45,7 +46,7 @@ export class EntryWatcher<E extends Place> extends EventEmitter<EntryWatcherEven
   /** Reads the entry for the first time. */
   async open(): Promise<this> {
     try {
-      this.#node = await this.#read()
+      this.#last = await this.#read()
       this.#isOpen = true
       if (this.#isStale) this.#onchange()
       return this
@@ -76,9 +77,9 @@ export class EntryWatcher<E extends Place> extends EventEmitter<EntryWatcherEven
     while (this.#isStale && !this.#isClosed) {
       this.#isStale = false
       // What cannot be read now is tried again with the next change; until then what is known stands.
-      const node = await this.#read().catch(() => this.#node)
-      if (isSame(node, this.#node)) continue
-      this.#node = node
+      const last = await this.#read().catch(() => this.#last)
+      if (isSame(last, this.#last)) continue
+      this.#last = last
       this.emit('update')
     }
   }
@@ -90,11 +91,8 @@ export class EntryWatcher<E extends Place> extends EventEmitter<EntryWatcherEven
   }
 }
 
-/** Conflicts come and go, each with its place; their values follow. */
-function isSame(a: Place | null, b: Place | null): boolean {
-  return a === b || (a !== null && b !== null && placeOf(a) === placeOf(b))
-}
-
-function placeOf({ writer, seq, conflicts }: Place): string {
-  return JSON.stringify([writer, seq, conflicts.map((each) => [each.writer, each.seq])])
+/** What is not shown, to whoever could not read it, has not changed. */
+function isSame<E>(a: Reading<E> | null, b: Reading<E> | null): boolean {
+  if (a === null || b === null) return a === b
+  return (a.entry === null && b.entry === null) || isSameShown(a.folded, b.folded)
 }

@@ -3,10 +3,24 @@
  * the way back, from a caller's keys and values to bytes. What cannot be decoded is refused: counted, and left out.
  */
 import type { Stamp } from '../clock/index.ts'
-import { encodeValue, type Value } from '../crdt/index.ts'
+import {
+  decodeValue,
+  encodeValue,
+  isFields,
+  isSameValue,
+  type Conflict as FoldedConflict,
+  type Shown,
+  type Value,
+  type WrittenValue
+} from '../crdt/index.ts'
 import type { TreeRange } from '../core/index.ts'
 import { isManyhandsError, ManyhandsError } from '../errors.ts'
-import { inheritEncoding, type KeyEncoding, type ValueEncoding } from './encodings.ts'
+import {
+  inheritEncoding,
+  isPlainEncoding,
+  type KeyEncoding,
+  type ValueEncoding
+} from './encodings.ts'
 import type { Keyspace, Range } from './keyspace.ts'
 import type { Refusals } from './refusals.ts'
 import {
@@ -16,25 +30,27 @@ import {
   type SchemaIssue,
   type Validated
 } from './schema.ts'
-import type { FoldedKey, FoldedValue } from './view.ts'
+import type { FoldedKey, Said } from './view.ts'
 
 /** One key and its value. */
 export interface Entry<K, V> {
   readonly key: K
   readonly value: V
-  /** The block of the writer's log in which the value stands. */
+  /** The block of the writer's log that was written last, of those that make the value. */
   readonly seq: number
-  /** Who wrote it: the key of the writer's log, in text form. */
+  /** Who wrote that: the key of the writer's log, in text form. */
   readonly writer: string
   readonly stamp: Stamp
-  /** What other devices wrote at the same time, greatest stamp first. Settled by the next put or del of this key. */
+  /** What other devices wrote at the same time: rising by path, greatest stamp first. Settled by `resolve`, and by writing there. */
   readonly conflicts: readonly Conflict<V>[]
 }
 
-/** A value that was written without knowledge of the one that won. */
+/** What was written without knowledge of what shows in its place. */
 export interface Conflict<V> {
-  /** Null if it is a deletion. */
-  readonly value: V | null
+  /** Where in the value: field names from the outside in, none for the whole. */
+  readonly path: readonly string[]
+  /** Null if it is a deletion; of a field, what is stored. */
+  readonly value: V | Value | null
   readonly deleted: boolean
   readonly seq: number
   readonly writer: string
@@ -54,10 +70,13 @@ export interface Change<K, V> {
 
 /** One write of the past. */
 export interface HistoryEntry<K, V> {
+  /** 'del' where it only deleted, be it one field. */
   readonly type: 'put' | 'del'
   readonly key: K
-  /** Null for a deletion. */
-  readonly value: V | null
+  /** Null for a deletion. Of an object the fields that were written then; of a counter and the like, its writer's part by then. */
+  readonly value: V | Value | null
+  /** The fields that were set or deleted then, as paths; `[[]]` for a value without fields. */
+  readonly paths: readonly (readonly string[])[]
   readonly seq: number
   readonly writer: string
   readonly stamp: Stamp
@@ -81,9 +100,17 @@ export interface Misfit<K> {
   readonly stamp: Stamp
 }
 
+/** One write of the past, before it is decoded. */
+export interface Written {
+  readonly key: Uint8Array
+  readonly said: Said
+  readonly written: WrittenValue
+}
+
 /** A value on its way to the log. */
 export interface Storable<V> {
-  /** Canonical bytes. */
+  /** A copy of what will be stored, and its canonical bytes. */
+  readonly stored: Value
   readonly bytes: Uint8Array
   /** What a reader will get: what the schema made of it, if there is one. */
   readonly value: V
@@ -103,6 +130,12 @@ export class EntryCodec<K, V, I = V> {
     this.#refusals = refusals
   }
 
+  /** Whether values are stored as they are put. */
+  get isPlain(): boolean {
+    const { values } = this
+    return isPlainEncoding(values instanceof SchemaEncoding ? values.base : values)
+  }
+
   /** The whole key of the bee. @throws KEY_INVALID */
   encodeKey(key: K): Uint8Array {
     return this.space.encode(encodeWith(this.keys, key, 'KEY_INVALID'))
@@ -114,21 +147,15 @@ export class EntryCodec<K, V, I = V> {
     if (values instanceof SchemaEncoding) return this.#validated(values, value)
     // Without a schema there is one type: I = V.
     const given = inheritEncoding<I, V>(value)
-    const storable = { encode: (one: V) => encodeValue(values.encode(one)) }
-    return { bytes: encodeWith(storable, given, 'VALUE_INVALID'), value: given }
+    const storable = { encode: (one: V) => storableOf(values.encode(one), given) }
+    return encodeWith(storable, given, 'VALUE_INVALID')
   }
 
   #validated(values: SchemaEncoding<V, I>, value: I): Storable<V> | Promise<Storable<V>> {
-    const storableOf = ({ stored, shown }: Validated<V>) => ({
-      bytes: encodeValue(stored),
-      value: shown
-    })
-    const validated = encodeWith(
-      { encode: (one: I) => values.validate(one) },
-      value,
-      'VALUE_INVALID'
-    )
-    return isPromise(validated) ? validated.then(storableOf) : storableOf(validated)
+    const validate = { encode: (one: I) => values.validate(one) }
+    const validated = encodeWith(validate, value, 'VALUE_INVALID')
+    const ready = ({ stored, shown }: Validated<V>) => storableOf(stored, shown)
+    return isPromise(validated) ? validated.then(ready) : ready(validated)
   }
 
   range(range: Range<K>): TreeRange {
@@ -138,15 +165,16 @@ export class EntryCodec<K, V, I = V> {
   /** Null for what is not there, and (counted) for what cannot be read here. */
   entryOf(folded: FoldedKey): Entry<K, V> | null {
     const { winner } = folded
-    if (winner === null || winner.said.value === null || winner.said.isUnknownType) return null
+    if (winner === null || !folded.exists || folded.isUnknownType) return null
     // The hot path of every scan: no closure, no spread.
     try {
       const key = this.keys.decode(this.space.decode(folded.key))
-      const value = this.values.decode(winner.value)
-      const { position, writer, stamp } = winner.said
-      return { key, value, seq: position.seq, writer, stamp, conflicts: this.#conflictsOf(folded) }
+      const value = this.values.decode(folded.value)
+      const { position, stamp } = winner
+      const { writer } = winner.said
+      return { key, value, seq: position.seq, writer, stamp, conflicts: this.conflictsOf(folded) }
     } catch (error) {
-      this.#refuse(winner, error)
+      this.#refuse(winner.said, error)
       return null
     }
   }
@@ -159,10 +187,10 @@ export class EntryCodec<K, V, I = V> {
 
   /** Null when nothing visible changed. */
   changeOf(bytes: Uint8Array, before: FoldedKey, after: FoldedKey): Change<K, V> | null {
-    if (isSameWinner(before, after)) return null
+    if (isSameShown(before, after)) return null
     const last = after.winner ?? before.winner
     if (last === null) return null
-    const key = this.#keyOf(last, bytes)
+    const key = this.#keyOf(last.said, bytes)
     if (key === REFUSED) return null
     const current = this.entryOf(after)
     const previous = this.entryOf(before)
@@ -179,12 +207,18 @@ export class EntryCodec<K, V, I = V> {
   }
 
   /** Null (counted) for what cannot be read here. */
-  historyOf(bytes: Uint8Array, written: FoldedValue): HistoryEntry<K, V> | null {
-    const key = this.#keyOf(written, bytes)
+  historyOf({ key: bytes, said, written }: Written): HistoryEntry<K, V> | null {
+    const key = this.#keyOf(said, bytes)
     if (key === REFUSED) return null
-    if (written.said.value === null) return { type: 'del', ...placeOf(written), key, value: null }
-    const value = this.#decode(written, () => this.values.decode(written.value))
-    return value === REFUSED ? null : { type: 'put', ...placeOf(written), key, value }
+    const { position, stamp } = said.entry.head
+    const { isDeletion, paths } = written
+    const place = { paths, seq: position.seq, writer: said.writer, stamp }
+    if (isDeletion) return { type: 'del', key, value: null, ...place }
+    const isPart = paths.some((path) => path.length > 0)
+    const value = isPart
+      ? (this.shownValue(written.value) ?? written.value)
+      : this.#decode(said, () => this.values.decode(written.value))
+    return value === REFUSED ? null : { type: 'put', key, value, ...place }
   }
 
   /** Null for what is of another encoding: shown, unlike in entries, because somebody asks why. */
@@ -198,84 +232,115 @@ export class EntryCodec<K, V, I = V> {
 
   /** An entry that the schema refuses. */
   misfitOf(folded: FoldedKey): Misfit<K> | null {
-    const { winner } = folded
-    if (winner === null || winner.said.value === null || winner.said.isUnknownType) return null
-    const key = this.#keyOf(winner, folded.key)
+    const { winner, value } = folded
+    if (winner === null || !folded.exists || folded.isUnknownType) return null
+    const key = this.#keyOf(winner.said, folded.key)
     if (key === REFUSED) return null
     try {
-      this.values.decode(winner.value)
+      this.values.decode(value)
     } catch (error) {
       if (!(error instanceof SchemaMismatch)) return null
-      return { ...placeOf(winner), key, value: winner.value, issues: error.issues }
+      return { ...placeOf(winner), key, value, issues: error.issues }
     }
     return null
   }
 
+  /** Null (counted) for what cannot be read here. */
+  keyOf({ key, winner }: FoldedKey): K | null {
+    const decoded = winner === null ? REFUSED : this.#keyOf(winner.said, key)
+    return decoded === REFUSED ? null : decoded
+  }
+
+  /** As entries have them. */
+  conflictsOf({ conflicts }: FoldedKey): readonly Conflict<V>[] {
+    if (conflicts.length === 0) return NONE
+    return conflicts.flatMap((conflict) => this.conflict(conflict) ?? [])
+  }
+
+  /** Null (counted) for what cannot be read here. */
+  conflict({ path, value, isDeleted, of }: FoldedConflict<Said>): Conflict<V> | null {
+    const place = { path, ...placeOf(of) }
+    if (isDeleted) return { ...place, value: null, deleted: true }
+    if (value === null && of.said.entry.type !== 'value') return null
+    if (path.length > 0) return { ...place, value, deleted: false }
+    const decoded = this.#decode(of.said, () => this.values.decode(value))
+    return decoded === REFUSED ? null : { ...place, value: decoded, deleted: false }
+  }
+
   #tombstoneOf(folded: FoldedKey): Entry<K, V | null> | null {
     const { winner } = folded
-    if (winner === null || winner.said.value !== null) return null
-    const key = this.#keyOf(winner, folded.key)
+    if (winner === null || folded.exists) return null
+    const key = this.#keyOf(winner.said, folded.key)
     if (key === REFUSED) return null
-    return { ...placeOf(winner), key, value: null, conflicts: this.#conflictsOf(folded) }
+    return { ...placeOf(winner), key, value: null, conflicts: this.conflictsOf(folded) }
   }
 
-  #conflictsOf({ conflicts }: FoldedKey): readonly Conflict<V>[] {
-    if (conflicts.length === 0) return NONE
-    return conflicts.flatMap((conflict): Conflict<V>[] => {
-      if (conflict.said.isUnknownType) return []
-      if (conflict.said.value === null)
-        return [{ ...placeOf(conflict), value: null, deleted: true }]
-      const value = this.#decode(conflict, () => this.values.decode(conflict.value))
-      return value === REFUSED ? [] : [{ ...placeOf(conflict), value, deleted: false }]
-    })
+  #keyOf(said: Said, bytes: Uint8Array): K | typeof REFUSED {
+    return this.#decode(said, () => this.keys.decode(this.space.decode(bytes)))
   }
 
-  #keyOf(of: FoldedValue, bytes: Uint8Array): K | typeof REFUSED {
-    return this.#decode(of, () => this.keys.decode(this.space.decode(bytes)))
-  }
-
-  #decode<T>(folded: FoldedValue, decode: () => T): T | typeof REFUSED {
+  #decode<T>(said: Said, decode: () => T): T | typeof REFUSED {
     try {
       return decode()
     } catch (error) {
-      this.#refuse(folded, error)
+      this.#refuse(said, error)
       return REFUSED
     }
   }
 
-  #refuse({ said }: FoldedValue, error: unknown): void {
+  #refuse({ writer, seq }: Said, error: unknown): void {
     const reason = error instanceof SchemaMismatch ? 'schema-mismatch' : 'encoding-mismatch'
-    this.#refusals.add(said.writer, reason, said.seq)
+    this.#refusals.add(writer, reason, seq)
   }
 }
 
 const REFUSED = Symbol('refused')
 const NONE: readonly never[] = []
 
-/** Whether only a newer version can tell what stands at the key. */
-export function isUnreadable({ winner, unsupported }: FoldedKey): boolean {
-  return winner === null ? unsupported.length > 0 : winner.said.isUnknownType
+/** A copy, so that what the caller changes later is not written. */
+function storableOf<V>(given: Value, value: V): Storable<V> {
+  const bytes = encodeValue(given)
+  return { stored: isFields(given) ? decodeValue(bytes) : null, bytes, value }
 }
 
-function placeOf({ said }: FoldedValue) {
-  return { seq: said.position.seq, writer: said.writer, stamp: said.stamp }
+/** Whether nobody here can tell what stands at the key: a newer version, or a merge type that is not declared. */
+export function isUnreadable({ winner, unsupported, isUnknownType }: FoldedKey): boolean {
+  return winner === null ? unsupported.length > 0 : isUnknownType
 }
 
-/** The same write, seen with the same conflicts. */
-function isSameWinner(a: FoldedKey, b: FoldedKey): boolean {
-  if (a.winner === null || b.winner === null) return a.winner === b.winner
-  if (a.conflicts.length !== b.conflicts.length) return false
-  return (
-    isSamePlace(a.winner, b.winner) &&
-    a.conflicts.every((each, i) => isSamePlace(each, b.conflicts[i]))
-  )
+function placeOf({ said, position, stamp }: Shown<Said>) {
+  return { seq: position.seq, writer: said.writer, stamp }
 }
 
-function isSamePlace(a: FoldedValue, b: FoldedValue | undefined): boolean {
+/** The same writes, with the same outcome and the same conflicts. */
+export function isSameShown(a: FoldedKey, b: FoldedKey): boolean {
+  if (a.type !== b.type || a.exists !== b.exists) return false
+  const areSame = isSameList(shownOf(a), shownOf(b)) && isSameList(conflicting(a), conflicting(b))
+  // Of values, the writes that show are all there is; what others took away from a counter is not among them.
+  return areSame && (a.type === 'value' || isSameValue(a.value, b.value))
+}
+
+/** What shows; where the key is gone, the deletion. */
+function shownOf({ shown, winner }: FoldedKey): readonly Shown<Said>[] {
+  return shown.length > 0 || winner === null ? shown : [winner]
+}
+
+function conflicting({ conflicts }: FoldedKey): readonly Shown<Said>[] {
+  return conflicts.map(({ of }) => of)
+}
+
+function isSameList(a: readonly Shown<Said>[], b: readonly Shown<Said>[]): boolean {
+  return a.length === b.length && a.every((each, i) => isSameWrite(each, b[i]))
+}
+
+/** Whether two are one write of one device at one place. */
+function isSameWrite(a: Shown<Said>, b: Shown<Said> | undefined): boolean {
   return (
     b !== undefined &&
-    a.said.position.seq === b.said.position.seq &&
-    a.said.writer === b.said.writer
+    a.position.seq === b.position.seq &&
+    a.said.writer === b.said.writer &&
+    a.path.length === b.path.length &&
+    a.path.every((name, i) => name === b.path[i])
   )
 }
 

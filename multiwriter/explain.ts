@@ -1,15 +1,21 @@
 /**
  * Why a key has the value that it has: what every core says there, what each of them had seen of the others, which rule of the
- * fold decided, and what came out. Made of the fold's own decision (crdt/register.ts, judgeRegisters), not of a second fold:
+ * fold decided, and what came out. Made of the fold's own decisions (crdt/register.ts, judgeRegisters), not of a second fold:
  * winner and conflicts are the view's, and each rule's sentence is true by its own words (test/multiwriter/explain.test.ts
- * checks both over random histories).
+ * checks both over random histories). Of an object, each field is explained by itself.
  */
 import z32 from 'z32'
 import { stampToText, type Stamp } from '../clock/index.ts'
 import {
-  decodeValue,
+  foldEntries,
+  foldFields,
   judgeRegisters,
+  lastWritten,
+  readValue,
   type AdmittedLength,
+  type Deletes,
+  type FoldedEntry,
+  type FoldOptions,
   type Judgement,
   type PlacedRegister,
   type Position,
@@ -28,7 +34,16 @@ export const RULES = {
   'greatest-stamp':
     'These were written without knowledge of each other: the greatest stamp wins, the others are conflicts.',
   'edit-beats-deletion':
-    'An edit beats a deletion that had not seen it, even a later one; among several edits the greatest stamp wins.'
+    'An edit beats a deletion that had not seen it, even a later one; among several edits the greatest stamp wins.',
+  'deletion-beats-edit':
+    'A deletion beats an edit that had not seen it, even a later one, as this sub-database has chosen.',
+  'all-deletions': 'These are deletions that did not know of each other: they agree.',
+  'no-room':
+    'A value was written above or below it meanwhile, with a greater stamp: there is no room for both.',
+  'field-by-field': 'An object is decided field by field.',
+  'all-count': 'What every log says is folded together: nobody overwrites another.',
+  'type-of-the-greatest':
+    'The entries are of different types: the greatest that was not seen by others decides the type, the others are conflicts.'
 } as const
 
 export type Rule = keyof typeof RULES
@@ -47,8 +62,12 @@ export type Note = keyof typeof NOTES
 /** What came of one entry. */
 export type Outcome =
   | 'winner'
+  /** Takes part in what shows, together with others. */
+  | 'counts'
   | 'conflict'
-  /** Seen and overwritten. */
+  /** A deletion beside the one that wins. */
+  | 'agrees'
+  /** Seen and overwritten; of a counter and the like: taken away again. */
   | 'covered'
   /** Of a format that only a newer version can read. */
   | 'unsupported'
@@ -79,8 +98,8 @@ export interface ExplainedEntry<V> {
   /** The block it was first written in; null where it could not be read. */
   readonly seq: number | null
   readonly stamp: Stamp | null
-  /** Null for a deletion, and where it could not be read. */
-  readonly value: V | null
+  /** Null for a deletion, and where it could not be read; of a field, what is stored. */
+  readonly value: V | Value | null
   readonly deleted: boolean
   readonly refusal: RefusalReason | null
   readonly seen: readonly ExplainedSeen[]
@@ -88,14 +107,45 @@ export interface ExplainedEntry<V> {
   readonly coveredBy: readonly string[]
 }
 
+/** Why one field of an object has the value that it has. */
+export interface ExplainedField<V> {
+  /** Field names from the outside in; none for the whole value. */
+  readonly path: readonly string[]
+  readonly rule: Rule
+  readonly because: string
+  /** The winner first, then the conflicts, then the rest. */
+  readonly entries: readonly ExplainedEntry<V>[]
+}
+
 export interface Explanation<K, V> {
   readonly key: K
+  /** 'value', 'counter', ..., or the name of a merge type; null when nothing is said. */
+  readonly type: string | null
   readonly rule: Rule
   /** The rule in words. */
   readonly because: string
   readonly notes: readonly Note[]
-  /** The winner first, then the conflicts as `Entry.conflicts` has them, then the rest. */
+  /** The winner first, then the conflicts as `Entry.conflicts` has them, then the rest. Of an object, only what was left out. */
   readonly entries: readonly ExplainedEntry<V>[]
+  /** Of an object that is decided field by field: rising by path. */
+  readonly fields: readonly ExplainedField<V>[]
+}
+
+type Show<V> = (value: Value) => V | null
+
+/** A write at one place, and what is to be shown of it. */
+interface Item extends PlacedRegister {
+  readonly said: Said
+  readonly content: Value
+  readonly refusal: RefusalReason | null
+}
+
+/** What was found out about readable entries. */
+interface Found<V> {
+  readonly rule: Rule
+  readonly entries: readonly ExplainedEntry<V>[]
+  readonly fields: readonly ExplainedField<V>[]
+  readonly hasCircle: boolean
 }
 
 /** Explains what all cores say at a key. @param show the caller's value, or null where it is of another encoding */
@@ -103,142 +153,233 @@ export function explainKey<K, V>(
   key: K,
   said: SaidByAll,
   admitted: AdmittedLength,
-  show: (value: Value) => V | null
+  show: Show<V>,
+  options: FoldOptions = {}
 ): Explanation<K, V> {
-  const { judgement, leftOut } = judge(said.registers, admitted)
-  const rule = ruleOf(judgement)
-  const entries = [
-    ...(judgement === null ? [] : judgedEntries(judgement, show)),
-    ...said.unsupported.map((writer) => unreadable<V>(writer, said, 'unsupported', null)),
-    ...leftOut.map((each) => refused<V>(each, 'value-malformed')),
-    ...said.refused.map((each) => refused<V>({ ...each, stamp: null }, each.reason))
+  const folded = foldEntries(said.entries, admitted, options)
+  const readable = said.entries.filter((each) => !folded.refused.includes(each))
+  const { rule, entries, fields, hasCircle } = new Explainer(admitted, options, show).explain(
+    readable,
+    folded
+  )
+  const leftOut = [
+    ...said.unsupported.map((writer) => unreadable<V>(writer, said)),
+    ...folded.refused.map((each) => refused<V>(each, each.entry.head.stamp, 'value-malformed')),
+    ...said.refused.map((each) => refused<V>(each, null, each.reason))
   ]
-  return { key, rule, because: RULES[rule], notes: notesOf(judgement, entries), entries }
+  const notes: Note[] = []
+  if (hasCircle) notes.push('circle-does-not-count')
+  if (said.unsupported.length > 0 || readable.some(isUnknown)) notes.push('unsupported-kept')
+  if (leftOut.some(({ outcome }) => outcome === 'refused')) notes.push('refused-left-out')
+  const all = [...entries, ...leftOut]
+  return { key, type: folded.type, rule, because: RULES[rule], notes, entries: all, fields }
 }
 
-/** As the view does: a winner whose value cannot be read is left out, and the rest folded again. */
-function judge(registers: readonly Said[], admitted: AdmittedLength) {
-  const leftOut: Said[] = []
-  let rest = registers
-  while (rest.length > 0) {
-    const judgement = judgeRegisters(rest, admitted)
-    const { winner } = judgement
-    if (valueOf(winner) !== MALFORMED) return { judgement, leftOut }
-    leftOut.push(winner)
-    rest = rest.filter((each) => each !== winner)
+class Explainer<V> {
+  readonly #admitted: AdmittedLength
+  readonly #options: FoldOptions
+  readonly #deletes: Deletes
+  readonly #show: Show<V>
+
+  constructor(admitted: AdmittedLength, options: FoldOptions, show: Show<V>) {
+    this.#admitted = admitted
+    this.#options = options
+    this.#deletes = options.deletes ?? 'add-wins'
+    this.#show = show
   }
-  return { judgement: null, leftOut }
-}
 
-const MALFORMED = Symbol('malformed')
+  explain(said: readonly Said[], folded: FoldedEntry<Said>): Found<V> {
+    if (said.length === 0) return { rule: 'nothing', ...NO_ENTRIES }
+    const [first] = said
+    if (said.some(({ entry }) => entry.type !== first?.entry.type)) return this.#mixed(said, folded)
+    if (first?.entry.type === 'value') return this.#value(said)
+    return folded.isUnknownType ? this.#mixed(said, folded) : this.#together(said, folded)
+  }
 
-function valueOf({ value, isUnknownType }: Said): Value | typeof MALFORMED {
-  if (value === null || isUnknownType) return null
-  try {
-    return decodeValue(value)
-  } catch {
-    return MALFORMED
+  #value(said: readonly Said[]): Found<V> {
+    const { places, shown } = foldFields(said, this.#admitted, this.#deletes)
+    const fields = places.map(({ path, marks, winner }) => {
+      const items = marks.map((mark): Item => {
+        const content = mark.value === null ? null : readValue(mark.value, path.length)
+        const refusal = content === undefined ? 'value-malformed' : null
+        return { ...mark, content: content ?? null, refusal }
+      })
+      const judgement = judgeRegisters(items, this.#admitted, this.#deletes)
+      const hasRoom = winner.value === null || shown.includes(winner)
+      const rule = hasRoom ? ruleOf(judgement, this.#deletes) : 'no-room'
+      const entries = this.#judged(judgement, path.length > 0, hasRoom)
+      return { path, rule, because: RULES[rule], entries, hasCircle: hasCircle(judgement) }
+    })
+    const circles = fields.some((field) => field.hasCircle)
+    const [only] = fields
+    if (only?.path.length === 0 && fields.length === 1) {
+      return { rule: only.rule, entries: only.entries, fields: [], hasCircle: circles }
+    }
+    const explained = fields.map(({ path, rule, because, entries }) => ({
+      path,
+      rule,
+      because,
+      entries
+    }))
+    return { rule: 'field-by-field', entries: [], fields: explained, hasCircle: circles }
+  }
+
+  /** Entries of different types, or of one that nobody here knows: judged as wholes. */
+  #mixed(said: readonly Said[], folded: FoldedEntry<Said>): Found<V> {
+    const items = said.map((each) => this.#whole(each))
+    const judgement = judgeRegisters(items, this.#admitted, this.#deletes)
+    const shown = new Set(folded.shown.map((each) => each.said))
+    const listed = new Set(folded.conflicts.map(({ of }) => of.said))
+    const outcome = ({ said: of }: Item): Outcome =>
+      of === folded.winner?.said
+        ? 'winner'
+        : shown.has(of)
+          ? 'counts'
+          : listed.has(of)
+            ? 'conflict'
+            : 'covered'
+    const entries = items.map((item) =>
+      explained(item, outcome(item), judgement, this.#shown(item))
+    )
+    const rule = said.length === 1 ? 'only-entry' : 'type-of-the-greatest'
+    return { rule, entries: entries.sort(byOutcome), fields: [], hasCircle: hasCircle(judgement) }
+  }
+
+  /** Counters, sets and the like. */
+  #together(said: readonly Said[], folded: FoldedEntry<Said>): Found<V> {
+    const items = said.map((each) => this.#whole(each))
+    const judgement = judgeRegisters(items, this.#admitted, this.#deletes)
+    const shown = new Set(folded.shown.map((each) => each.said))
+    const entries = items.map((item) => {
+      const outcome = shown.has(item.said) ? 'counts' : 'covered'
+      return { ...explained(item, outcome, judgement, this.#shown(item)), coveredBy: [] }
+    })
+    return { rule: 'all-count', entries: entries.sort(byOutcome), fields: [], hasCircle: false }
+  }
+
+  #whole(said: Said): Item {
+    const { position, stamp, seen } = said.entry.head
+    const written = isUnknown(said) ? null : lastWritten(said, this.#options)
+    const value = written?.isDeletion === true ? null : SOMETHING
+    const refusal = written === null ? 'entry-unsupported' : null
+    return { position, stamp, seen, value, said, content: written?.value ?? null, refusal }
+  }
+
+  #shown({ content, refusal }: Item): V | Value | null {
+    return refusal !== null || content === null ? null : (this.#show(content) ?? content)
+  }
+
+  #judged(judgement: Judgement<Item>, isField: boolean, hasRoom: boolean): ExplainedEntry<V>[] {
+    const { winner, conflicts, registers } = judgement
+    const covered = registers.filter((each) => each !== winner && !conflicts.includes(each))
+    const show = (item: Item, outcome: Outcome) => {
+      const { content, refusal, value } = item
+      const isShown = value !== null && refusal === null
+      const shown = !isShown ? null : isField ? content : this.#show(content)
+      return explained(item, refusal === null ? outcome : 'refused', judgement, shown)
+    }
+    return [
+      show(winner, hasRoom ? 'winner' : 'conflict'),
+      // One whose value cannot be read is not shown by the view; what it had seen counts all the same.
+      ...conflicts.map((each) =>
+        show(each, each.value === null && winner.value === null ? 'agrees' : 'conflict')
+      ),
+      ...covered.map((each) =>
+        explained(each, 'covered', judgement, isField ? each.content : this.#show(each.content))
+      )
+    ]
   }
 }
 
-function ruleOf(judgement: Judgement<Said> | null): Rule {
-  if (judgement === null) return 'nothing'
+const NO_ENTRIES = { entries: [], fields: [], hasCircle: false }
+
+/** Stands for any value where only its being there matters. */
+const SOMETHING = new Uint8Array(1)
+
+const ORDER: readonly Outcome[] = ['winner', 'counts', 'conflict', 'covered']
+
+function byOutcome(a: ExplainedEntry<unknown>, b: ExplainedEntry<unknown>): number {
+  return ORDER.indexOf(a.outcome) - ORDER.indexOf(b.outcome)
+}
+
+function isUnknown({ entry }: Said): boolean {
+  return entry.type === 'unknown'
+}
+
+function ruleOf(judgement: Judgement<Item>, deletes: Deletes): Rule {
   const { winner, conflicts, candidates, registers } = judgement
   if (registers.length === 1) return 'only-entry'
   if (conflicts.length === 0) return 'seen-all-others'
+  if ([winner, ...conflicts].every(({ value }) => value === null)) return 'all-deletions'
   if (candidates.length === 1) return 'others-covered-weakly'
-  const hasDeletion = candidates.some(({ value }) => value === null)
-  return winner.value !== null && hasDeletion ? 'edit-beats-deletion' : 'greatest-stamp'
+  const isMixed = candidates.some(({ value }) => (value === null) !== (winner.value === null))
+  if (!isMixed) return 'greatest-stamp'
+  return deletes === 'add-wins' ? 'edit-beats-deletion' : 'deletion-beats-edit'
 }
 
-function notesOf(
-  judgement: Judgement<Said> | null,
-  entries: readonly ExplainedEntry<unknown>[]
-): readonly Note[] {
-  const has = (outcome: Outcome) => entries.some((entry) => entry.outcome === outcome)
-  const notes: Note[] = []
-  if (judgement?.covers.some(({ kind }) => kind === 'circle') === true)
-    notes.push('circle-does-not-count')
-  const isUnknown = judgement?.registers.some(({ isUnknownType }) => isUnknownType) === true
-  if (isUnknown || has('unsupported')) notes.push('unsupported-kept')
-  if (has('refused')) notes.push('refused-left-out')
-  return notes
-}
-
-function judgedEntries<V>(
-  judgement: Judgement<Said>,
-  show: (value: Value) => V | null
-): ExplainedEntry<V>[] {
-  const { winner, conflicts, registers } = judgement
-  const covered = registers.filter((each) => each !== winner && !conflicts.includes(each))
-  return [
-    explained(winner, 'winner', judgement, show),
-    // One whose value cannot be read is not shown by the view; what it had seen counts all the same.
-    ...conflicts.map((each) =>
-      explained(each, valueOf(each) === MALFORMED ? 'refused' : 'conflict', judgement, show)
-    ),
-    ...covered.map((each) => explained(each, 'covered', judgement, show))
-  ]
+function hasCircle({ covers }: Judgement<Item>): boolean {
+  return covers.some(({ kind }) => kind === 'circle')
 }
 
 function explained<V>(
-  said: Said,
+  { said, position, stamp, seen, value, refusal }: Item,
   outcome: Outcome,
-  judgement: Judgement<Said>,
-  show: (value: Value) => V | null
+  judgement: Judgement<Item>,
+  shown: V | Value | null
 ): ExplainedEntry<V> {
-  const { writer, isOwn, position, stamp, isUnknownType } = said
-  const value = valueOf(said)
+  const { writer, isOwn } = said
   return {
     writer,
     isOwn,
     outcome,
     seq: position.seq,
     stamp,
-    value: said.value === null || isUnknownType || value === MALFORMED ? null : show(value),
-    deleted: said.value === null,
-    refusal: isUnknownType ? 'entry-unsupported' : value === MALFORMED ? 'value-malformed' : null,
-    seen: said.seen.map((item) => explainSeen(said, item, judgement)),
+    value: shown,
+    deleted: value === null,
+    refusal,
+    seen: seen.map((item) => explainSeen(said, item, judgement)),
     coveredBy: judgement.covers
-      .filter(({ to, kind }) => to === said && kind === 'ordinary')
-      .map(({ from }) => from.writer)
+      .filter(({ to, kind }) => to.said === said && kind === 'ordinary')
+      .map(({ from }) => from.said.writer)
   }
 }
 
 const MEANS = { ordinary: 'covers', weak: 'covers-weakly', circle: 'circle' } as const
 
 function explainSeen(
-  from: PlacedRegister,
+  from: Said,
   item: Position,
-  { registers, covers }: Judgement<Said>
+  { registers, covers }: Judgement<Item>
 ): ExplainedSeen {
   const writer = z32.encode(item.core)
   const { seq } = item
-  const cover = covers.find((each) => each.from === from && each.to.writer === writer)
+  const cover = covers.find((each) => each.from.said === from && each.to.said.writer === writer)
   if (cover !== undefined) return { writer, seq, means: MEANS[cover.kind] }
-  const isHere = registers.some((each) => each.writer === writer)
+  const isHere = registers.some((each) => each.said.writer === writer)
   return { writer, seq, means: isHere ? 'earlier' : 'nothing-here' }
 }
 
-function unreadable<V>(
-  writer: string,
-  { isOwnUnsupported }: SaidByAll,
-  outcome: Outcome,
-  seq: number | null
-): ExplainedEntry<V> {
+function unreadable<V>(writer: string, { isOwnUnsupported }: SaidByAll): ExplainedEntry<V> {
   const refusal = 'entry-unsupported'
-  return { ...NOTHING_READ, writer, isOwn: isOwnUnsupported, outcome, seq, refusal }
+  return { ...NOTHING_READ, writer, isOwn: isOwnUnsupported, outcome: 'unsupported', refusal }
 }
 
 function refused<V>(
-  entry: Pick<Said, 'writer' | 'isOwn' | 'seq'> & { readonly stamp: Stamp | null },
+  { writer, isOwn, seq }: Pick<Said, 'writer' | 'isOwn' | 'seq'>,
+  stamp: Stamp | null,
   refusal: RefusalReason
 ): ExplainedEntry<V> {
-  const { writer, isOwn, seq, stamp } = entry
   return { ...NOTHING_READ, writer, isOwn, outcome: 'refused', seq, stamp, refusal }
 }
 
-const NOTHING_READ = { stamp: null, value: null, deleted: false, seen: [], coveredBy: [] }
+const NOTHING_READ = {
+  seq: null,
+  stamp: null,
+  value: null,
+  deleted: false,
+  seen: [],
+  coveredBy: []
+}
 
 /** Options of `explanationToText`. */
 export interface ExplanationTextOptions {
@@ -253,20 +394,31 @@ export function explanationToText(
   explanation: Explanation<unknown, unknown>,
   options: ExplanationTextOptions = {}
 ): string {
-  const own = explanation.entries.find(({ isOwn }) => isOwn)?.writer
+  const { key, because, notes, entries, fields } = explanation
+  const everything = [...entries, ...fields.flatMap((field) => field.entries)]
+  const own = everything.find(({ isOwn }) => isOwn)?.writer
   const {
     showTime = localTime,
     showWriter = (writer: string) => (writer === own ? 'you' : writer.slice(0, SHORT))
   } = options
-  const { key, because, notes, entries } = explanation
   return [
     `${showValue(key)}: ${because}`,
     ...notes.map((note) => `  Note: ${NOTES[note]}`),
+    ...fields.flatMap((field) => [
+      `  ${pathToText(field.path)}: ${field.because}`,
+      ...field.entries.flatMap((entry) => entryLines(entry, showTime, showWriter))
+    ]),
     ...entries.flatMap((entry) => entryLines(entry, showTime, showWriter))
   ].join('\n')
 }
 
 const SHORT = 8
+
+/** With the names that a person would write: `address.city`. */
+function pathToText(path: readonly string[]): string {
+  if (path.length === 0) return '(the whole)'
+  return path.map((name) => (/^[\w-]+$/.test(name) ? name : JSON.stringify(name))).join('.')
+}
 
 function entryLines(
   entry: ExplainedEntry<unknown>,
@@ -289,7 +441,9 @@ function entryLines(
 
 const OUTCOMES: Record<Outcome, string> = {
   winner: 'wins     ',
+  counts: 'counts   ',
   conflict: 'conflict ',
+  agrees: 'agrees   ',
   covered: 'was      ',
   unsupported: 'newer    ',
   refused: 'refused  '

@@ -1,27 +1,56 @@
 /**
- * A group of calls that will become one batch: what stands last at each key, and the decision of each compare-and-set. A `cas`
- * is asked about what its key will hold when its turn comes: what this device sees there, changed by the calls before it in the
- * same group and by the operations before it in its own batch.
+ * A group of calls that will become one batch. What each key holds is followed operation by operation: each is applied to what
+ * the one before it left, so a batch says one thing per key, with one stamp. Who asks about a key (`cas`, `update`) is told what
+ * it will hold when its turn comes: what this device sees there, changed by the calls before it in the same group and by the
+ * operations before it in its own batch.
  */
 import b4a from 'b4a'
 import z32 from 'z32'
 import type { Stamp } from '../clock/index.ts'
-import { decodeValue, type Position } from '../crdt/index.ts'
-import type { Hypercore } from '../core/index.ts'
-import type { FoldedKey, View } from './view.ts'
+import {
+  encodeOpaque,
+  packEntry,
+  writeEntry,
+  type FoldOptions,
+  type Position,
+  type TypedEntry,
+  type WriteOperation
+} from '../crdt/index.ts'
+import type { Hypercore, TreePut, TreeWrite } from '../core/index.ts'
+import { ManyhandsError } from '../errors.ts'
+import type { FoldedKey, Said, SaidByAll, View } from './view.ts'
+
+/**
+ * What to write next, given what the key holds now; asked again after each write, until null. Not waited for; what it throws is
+ * its caller's. May be asked more than once for one write.
+ */
+export type NextWrite = (now: FoldedKey, step: number) => WriteOperation | null
 
 /** One change of one key, with the whole key of the bee. */
 export interface Operation {
   readonly key: Uint8Array
-  /** Canonical bytes, or null to delete. */
-  readonly value: Uint8Array | null
-  /**
-   * Written as an entry of another type, which has seen nothing: `value` is its payload, null takes the key out of our tree. Its
-   * position is this batch, or where what it carries on was written first.
-   */
-  readonly opaque?: { readonly type: number; readonly position: Position | null }
+  readonly write: WriteOperation | NextWrite
+  /** An object is one register: its fields do not merge. */
+  readonly isAtomic?: boolean
+  /** Bytes, roughly. */
+  readonly size: number
   /** Whether to write it over what is there. Not waited for; what it throws is its caller's. */
-  readonly cas?: (previous: FoldedKey) => boolean
+  readonly cas?: (previous: FoldedKey, next: () => FoldedKey) => boolean
+}
+
+/**
+ * Written as an entry of a type that no fold looks at, which has seen nothing. Its position is this batch, or where what it carries
+ * on was written first.
+ */
+export interface OpaqueWrite {
+  readonly key: Uint8Array
+  /** The payload; null takes the key out of our tree. */
+  readonly value: Uint8Array | null
+  readonly opaque: { readonly type: number; readonly position: Position | null }
+}
+
+export function isOpaque(write: Operation | OpaqueWrite): write is OpaqueWrite {
+  return 'opaque' in write
 }
 
 /** A compare-and-set that is written. */
@@ -30,98 +59,206 @@ export interface CasWrite {
   readonly stamp: Stamp
 }
 
+/** What is said at a key once the operations so far are written. */
+interface Held {
+  readonly said: SaidByAll
+  /** Whether that is something else than what is said now. */
+  readonly isChanged: boolean
+  /** Whether nobody says anything there now. */
+  readonly isNew: boolean
+}
+
+/** What a group is composed on. */
+export interface GroupParts {
+  readonly view: View
+  readonly core: Hypercore
+  /** One for the whole group: a batch has one stamp. */
+  readonly now: () => Stamp
+  readonly foldOptions: (key: Uint8Array) => FoldOptions
+}
+
 export class Group {
-  /** By key (latin1), what will be written there. */
-  readonly last = new Map<string, Operation>()
-  readonly #view: View
-  readonly #core: Hypercore
-  readonly #now: () => Stamp
+  readonly #parts: GroupParts
+  /** What is known at each key, by key (latin1). */
+  readonly #held: Map<string, Held>
+  /** Keys of which the last whole write was decided by a `cas`. */
+  readonly #decided = new Set<string>()
+  readonly #opaque = new Map<string, OpaqueWrite>()
   #stamp: Stamp | null = null
 
-  constructor(view: View, core: Hypercore, now: () => Stamp) {
-    this.#view = view
-    this.#core = core
-    this.#now = now
+  /** @param known what is said at the keys of all operations that will come, in the order in which to write them */
+  constructor(known: ReadonlyMap<string, SaidByAll>, parts: GroupParts) {
+    this.#parts = parts
+    this.#held = new Map([...known].map(([id, said]) => [id, heldOf(said)]))
   }
 
-  /** One for the whole group: a batch has one stamp. */
   get stamp(): Stamp {
-    return (this.#stamp ??= this.#now())
+    return (this.#stamp ??= this.#parts.now())
   }
 
   /**
-   * Takes the operations of one call, all or none. Synchronous without a `cas`: most have none, and a turn per put is what
-   * group commit saves.
+   * Takes the operations of one call, all or none. Synchronous where nobody asks what is there: most do not, and a turn per put
+   * is what group commit saves.
    * @returns false when a `cas` said no
-   * @throws what a `cas` throws; BLOCK_UNAVAILABLE when what it asks about is not on this device
+   * @throws what a `cas` throws; BLOCK_UNAVAILABLE when what it asks about is not on this device; ENTRY_UNSUPPORTED,
+   * VALUE_TOO_LARGE, INVALID_ARGUMENT for what cannot be written
    */
   add(operations: readonly Operation[]): boolean | Promise<boolean> {
-    return operations.some(({ cas }) => cas !== undefined)
-      ? this.#decide(operations)
-      : this.#take(operations)
-  }
-
-  async #decide(operations: readonly Operation[]): Promise<boolean> {
-    const own = new Map<string, Operation>()
+    const isAsking = operations.some(
+      ({ cas, write }) => cas !== undefined || typeof write === 'function'
+    )
+    if (isAsking) return this.#decide(operations)
+    const taken = new Map<string, Held>()
     for (const operation of operations) {
       const id = idOf(operation.key)
-      const { cas } = operation
-      if (cas !== undefined && !cas(await this.#previous(operation.key, own.get(id)))) return false
-      own.set(id, operation)
+      taken.set(id, this.#written(operation, taken.get(id) ?? this.#heldAt(id)))
     }
-    return this.#take([...own.values()])
+    return this.#take(operations, taken)
   }
 
-  #take(operations: readonly Operation[]): true {
-    for (const operation of operations) this.last.set(idOf(operation.key), operation)
-    return true
+  /** Takes writes that nobody asks about: of several at one key the last stands. */
+  addOpaque(writes: readonly OpaqueWrite[]): void {
+    for (const write of writes) this.#opaque.set(idOf(write.key), write)
+  }
+
+  /** One put for each key that says something else now. */
+  puts(): readonly TreeWrite[] {
+    const opaque = [...this.#opaque.values()].map(({ key, value, opaque: { type, position } }) =>
+      value === null
+        ? { key, value }
+        : { key, value: encodeOpaque(type, { position, stamp: this.stamp }, value) }
+    )
+    return [...this.#changed(), ...opaque]
+  }
+
+  #changed(): readonly TreePut[] {
+    const { core } = this.#parts
+    return [...this.#held.values()].flatMap(({ said, isChanged, isNew }) => {
+      const own = isChanged ? ownOf(said) : undefined
+      // What was put and deleted in one go has nothing to delete.
+      if (own === undefined || (said.entries.length === 1 && isNew && isNothing(own.entry)))
+        return []
+      return [{ key: said.key, value: packEntry(own.entry, core.key, core.length) }]
+    })
   }
 
   /** What was decided by `cas` and still stands. */
   casWrites(): readonly CasWrite[] {
-    return [...this.last.values()].flatMap(({ key, cas }) =>
-      cas === undefined ? [] : [{ key, stamp: this.stamp }]
-    )
+    return [...this.#decided].flatMap((id) => {
+      const held = this.#held.get(id)
+      return held?.isChanged === true ? [{ key: held.said.key, stamp: this.stamp }] : []
+    })
   }
 
-  async #previous(key: Uint8Array, own: Operation | undefined): Promise<FoldedKey> {
-    const waiting = own ?? this.last.get(idOf(key))
-    if (waiting !== undefined) return foldedOf(waiting, this.#core, this.stamp)
-    return this.#view.get(key, LOCAL)
+  /** What operations on one key make of it; one whose `cas` says no is passed over. */
+  preview(key: Uint8Array, operations: readonly Operation[]): FoldedKey {
+    let held = this.#heldAt(idOf(key))
+    for (const operation of operations) {
+      held = this.#after(operation, held, this.#fold(held)) ?? held
+    }
+    return this.#fold(held)
+  }
+
+  async #decide(operations: readonly Operation[]): Promise<boolean> {
+    const taken = new Map<string, Held>()
+    for (const operation of operations) {
+      const id = idOf(operation.key)
+      const before = taken.get(id) ?? this.#heldAt(id)
+      // What is not here cannot be asked about, even where it is known what is to be written.
+      const here = await this.#parts.view.get(operation.key, LOCAL)
+      const after = this.#after(operation, before, before.isChanged ? this.#fold(before) : here)
+      if (after === null) return false
+      taken.set(id, after)
+    }
+    return this.#take(operations, taken)
+  }
+
+  /** Null when its `cas` says no. */
+  #after(operation: Operation, before: Held, previous: FoldedKey): Held | null {
+    let after: Held | null = null
+    const written = () => (after ??= this.#written(operation, before, previous))
+    const isWanted = operation.cas?.(previous, () => this.#fold(written())) ?? true
+    return isWanted ? written() : null
+  }
+
+  #take(operations: readonly Operation[], taken: ReadonlyMap<string, Held>): true {
+    for (const [id, held] of taken) this.#held.set(id, held)
+    for (const { key, cas, write } of operations) {
+      if (cas !== undefined) this.#decided.add(idOf(key))
+      else if (typeof write !== 'function' && isWhole(write)) this.#decided.delete(idOf(key))
+    }
+    return true
+  }
+
+  #written(operation: Operation, before: Held, previous?: FoldedKey): Held {
+    const { write } = operation
+    if (typeof write !== 'function') return this.#write(before, write, operation)
+    let held = before
+    for (let step = 0; ; step++) {
+      const now = step === 0 && previous !== undefined ? previous : this.#fold(held)
+      const next = write(now, step)
+      if (next === null) return held
+      held = this.#write(held, next, operation)
+    }
+  }
+
+  #write(held: Held, write: WriteOperation, { isAtomic = false }: Operation): Held {
+    const { said } = held
+    if (said.isOwnUnsupported) {
+      throw new ManyhandsError(
+        'ENTRY_UNSUPPORTED',
+        'A newer version wrote this key from this device'
+      )
+    }
+    const { core, view, foldOptions } = this.#parts
+    const own = ownOf(said) ?? null
+    const others = said.entries.filter((each) => each !== own)
+    // The block is a placeholder: none is written, and so a reader takes the one that the entry comes to stand in.
+    const context = { core: core.key, seq: core.length, stamp: this.stamp, isAtomic }
+    const { admitted } = view
+    const entry = writeEntry(own, others, write, { ...context, admitted, ...foldOptions(said.key) })
+    if (entry === null) return held
+    const writer = own?.writer ?? z32.encode(core.key)
+    const next: Said = { core: core.key, entry, writer, isOwn: true, seq: core.length }
+    const entries = [...others, next]
+    return { said: { ...said, entries }, isChanged: true, isNew: held.isNew }
+  }
+
+  #heldAt(id: string): Held {
+    const held = this.#held.get(id)
+    if (held === undefined) throw new TypeError('An operation on a key that was not learned')
+    return held
+  }
+
+  #fold({ said: { key, entries, unsupported } }: Held): FoldedKey {
+    return this.#parts.view.foldSaid(key, entries, unsupported)
   }
 }
 
 /** Never waits for the network. */
 const LOCAL = { wait: false }
 
-/** What operations on one key make of what stands there; one whose `cas` says no is passed over. */
-export function previewOf(
-  folded: FoldedKey,
-  operations: readonly Operation[],
-  core: Hypercore,
-  stamp: Stamp
-): FoldedKey {
-  return operations.reduce(
-    (now, operation) => (operation.cas?.(now) === false ? now : foldedOf(operation, core, stamp)),
-    folded
-  )
+function heldOf(said: SaidByAll): Held {
+  return { said, isChanged: false, isNew: said.entries.length === 0 }
 }
 
-/** What will stand at a key once the operation is written: it has seen, and settles, all that is there now. */
-function foldedOf({ key, value }: Operation, core: Hypercore, stamp: Stamp): FoldedKey {
-  const seq = core.length
-  const said = {
-    position: { core: core.key, seq },
-    stamp,
-    seen: [],
-    value,
-    writer: z32.encode(core.key),
-    isOwn: true,
-    seq,
-    isUnknownType: false
+function isNothing(entry: TypedEntry): boolean {
+  switch (entry.type) {
+    case 'value':
+      return entry.registers.every(({ value }) => value === null)
+    case 'named':
+      return entry.state === null
+    default:
+      return false
   }
-  const winner = { said, value: value === null ? null : decodeValue(value) }
-  return { key, winner, conflicts: [], unsupported: [] }
+}
+
+function isWhole(write: WriteOperation): boolean {
+  return write.do === 'put' || write.do === 'del'
+}
+
+function ownOf({ entries }: SaidByAll): Said | undefined {
+  return entries.find(({ isOwn }) => isOwn)
 }
 
 function idOf(key: Uint8Array): string {

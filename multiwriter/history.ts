@@ -25,10 +25,11 @@ import {
 } from '../core/index.ts'
 import { isManyhandsError } from '../errors.ts'
 import type { Cursor } from './cursor.ts'
+import type { Written } from './entry.ts'
 import { mergeSorted, type Group } from './merge.ts'
 import type { Refusals } from './refusals.ts'
 import type { Union } from './union.ts'
-import type { FoldedValue, Part, Said, View } from './view.ts'
+import type { Part, Said, View } from './view.ts'
 
 export interface HistoryOptions {
   /** Its `reverse` says newest first. */
@@ -40,12 +41,6 @@ export interface HistoryOptions {
   /** A hint: so many entries will be asked for, at most. */
   readonly limit: number
   readonly read: ReadOptions
-}
-
-/** One write. */
-export interface Written {
-  readonly key: Uint8Array
-  readonly written: FoldedValue
 }
 
 /** The readable writes of one batch that lie in the range, in key order; at least one. */
@@ -269,7 +264,7 @@ class LogHistory implements Cursor<WrittenBatch> {
   async #batchOf(blocks: readonly WrittenBlock[]): Promise<WrittenBatch | null> {
     const linked = await this.#linkedKeys(blocks)
     const items = blocks.flatMap((block) => this.#itemsOf(block, linked))
-    const [first, ...others] = items.map(({ written }) => written.said.stamp)
+    const [first, ...others] = items.map(({ said }) => said.entry.head.stamp)
     if (first === undefined) return null
     const direction = this.#range.reverse === true ? -1 : 1
     // An honest batch has one stamp.
@@ -290,9 +285,9 @@ class LogHistory implements Cursor<WrittenBatch> {
         return []
       }
       const said = this.#view.read(this.#part, entry)
-      if (typeof said === 'string' || said.isUnknownType || this.#isCarried(said)) return []
-      const written = this.#view.decode(said)
-      return written === null ? [] : [{ key: entry.key, written }]
+      if (typeof said === 'string' || this.#isCarried(said)) return []
+      const written = this.#view.lastWritten(entry.key, said)
+      return written === null ? [] : [{ key: entry.key, said, written }]
     })
   }
 
@@ -316,7 +311,8 @@ class LogHistory implements Cursor<WrittenBatch> {
   }
 
   /** Written earlier, and only carried on since: told where it was written, unless that is gone. */
-  #isCarried({ position, seq }: Said): boolean {
+  #isCarried({ entry, seq }: Said): boolean {
+    const { position } = entry.head
     return position.seq !== seq && !this.#log.isCleared(position.seq)
   }
 }

@@ -36,11 +36,15 @@ export type {
   HistoryStreamOptions,
   Misfit,
   MultiBeeEvents,
+  PatchOf,
   Proposal,
+  PutOptions,
   SchemaOptions,
   StreamOptions,
-  SubOptions
+  SubOptions,
+  Update
 } from './multibee.ts'
+export type { Counter, Extreme, Flag, TypedValue, ValueSet } from './typed-values.ts'
 export type { EntryWatcher } from './entry-watcher.ts'
 
 export type { Finding, FindingCode } from './check.ts'
@@ -52,6 +56,7 @@ export type { LogStats, SpaceStats } from './stats.ts'
 export { explanationToText } from './explain.ts'
 export type {
   ExplainedEntry,
+  ExplainedField,
   ExplainedSeen,
   Explanation,
   ExplanationTextOptions,

@@ -172,3 +172,15 @@ function checkBytes(key: unknown): Uint8Array {
 function keyInvalid(problem: string): never {
   throw new ManyhandsError('KEY_INVALID', `The key ${problem}`)
 }
+
+/** Of a key that a Keyspace made, or of a prefix: the prefixes of its sub-database and of those around it, the outermost first. */
+export function outerPrefixes(key: Uint8Array): readonly Uint8Array[] {
+  const prefixes: Uint8Array[] = []
+  let at = 1 // behind the section
+  for (;;) {
+    prefixes.push(b4a.concat([key.subarray(0, at), b4a.from([0])]))
+    const length = key[at] ?? 0
+    if (length === 0) return prefixes
+    at += 1 + length
+  }
+}

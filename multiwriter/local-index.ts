@@ -51,7 +51,8 @@ import {
 } from './stored-indexes.ts'
 import type { Part } from './view.ts'
 
-const VERSION = 1
+/** 2: index rows of entries that hold fields. */
+const VERSION = 2
 const HEADER_KEY = b4a.from([0x00])
 const CURSOR = b4a.from([0x01])
 const ROW = b4a.from([0x02])

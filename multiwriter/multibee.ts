@@ -4,8 +4,8 @@
  */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import b4a from 'b4a'
-import { EventEmitter } from 'eventemitter3'
-import type { Value } from '../crdt/index.ts'
+import type { EventEmitter } from 'eventemitter3'
+import type { AnyMergeType, Deletes, MergeType, Value } from '../crdt/index.ts'
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { isInRange, type ReadOptions, type TreeRange } from '../core/index.ts'
 import { MultiBeeBatch, type Waiting } from './batch.ts'
@@ -31,13 +31,14 @@ import {
   type Entry,
   type HistoryEntry,
   type Misfit,
-  type Storable
+  type Written
 } from './entry.ts'
 import { EntryCursor, lateCursor } from './entry-cursor.ts'
 import { EntryWatcher } from './entry-watcher.ts'
 import type { Operation } from './group.ts'
 import { explainKey, type Explanation } from './explain.ts'
-import { History, type Written } from './history.ts'
+import { ConflictWatch } from './conflict-watch.ts'
+import { History } from './history.ts'
 import { findIndexPath, parseIndexPaths, type IndexPath } from './index-path.ts'
 import { Keyspace, type Range } from './keyspace.ts'
 import {
@@ -53,20 +54,33 @@ import {
   WORK_OPTIONS,
   type CasOptions,
   type HistoryStreamOptions,
-  type Proposal,
-  type StreamOptions
+  type PatchOf,
+  type PutOptions,
+  type StreamOptions,
+  type Update
 } from './options.ts'
 import { overlay } from './overlay.ts'
 import type { PurgeOptions, PurgeReport } from './purge.ts'
-import { isPromise, Line, SchemaEncoding, schemaOf } from './schema.ts'
+import { Line, SchemaEncoding, schemaOf } from './schema.ts'
 import { SecondaryIndex } from './secondary.ts'
+import { Counter, Extreme, Flag, TypedValue, ValueSet, type TypedTarget } from './typed-values.ts'
 import type { FoldedKey, View } from './view.ts'
 import { Watcher } from './watch.ts'
 import type { WriteQueue } from './write-queue.ts'
+import { Writes } from './writes.ts'
 
 export type { Engine } from './engine.ts'
 export type { Change, Conflict, Difference, Entry, HistoryEntry, Misfit } from './entry.ts'
-export type { Cas, CasOptions, HistoryStreamOptions, Proposal, StreamOptions } from './options.ts'
+export type {
+  Cas,
+  CasOptions,
+  HistoryStreamOptions,
+  PatchOf,
+  Proposal,
+  PutOptions,
+  StreamOptions,
+  Update
+} from './options.ts'
 
 export interface Encodings<K, V> {
   /** Default 'utf-8'. */
@@ -82,6 +96,18 @@ export interface SubOptions<K, V> extends Encodings<K, V> {
    * bracket in their name cannot be indexed.
    */
   readonly index?: readonly string[]
+  /**
+   * 'value' (default): objects merge field by field. 'register': an object is one whole, the last write wins. So it is with a value
+   * encoding other than 'json', too.
+   */
+  readonly type?: 'value' | 'register'
+  /**
+   * Who wins where one device deletes what another writes meanwhile: 'add-wins' (default) or 'delete-wins'. It is no data: let
+   * every device use the same. Declared once: the same again, or nothing, when this sub-database is asked for another time.
+   */
+  readonly deletes?: Deletes
+  /** Merge types of your own for `typed()`: the same on every device. Declared once, as `deletes`. */
+  readonly types?: readonly AnyMergeType[]
 }
 
 export interface SchemaOptions<S extends StandardSchemaV1, E> extends Omit<
@@ -97,7 +123,7 @@ export interface SchemaOptions<S extends StandardSchemaV1, E> extends Omit<
   readonly schema: S
 }
 
-const SUB_OPTIONS = ['keyEncoding', 'valueEncoding', 'schema', 'index']
+const SUB_OPTIONS = ['keyEncoding', 'valueEncoding', 'schema', 'index', 'type', 'deletes', 'types']
 
 export interface MultiBeeEvents<K, V> {
   /**
@@ -107,12 +133,19 @@ export interface MultiBeeEvents<K, V> {
   'cas-lost': [
     {
       readonly key: K
+      /** What lost: none for the whole value, or the first field that did. */
+      readonly path: readonly string[]
       /** What lost; null for a deletion. */
-      readonly value: V | null
+      readonly value: V | Value | null
       /** Null when a deletion won. */
       readonly winner: Entry<K, V> | null
     }
   ]
+  /**
+   * A key shows a conflict that it did not show before: once per conflict, from the first listener on. `conflicts()` gives those
+   * that stand already. The value of the entry is null where a deletion won.
+   */
+  conflict: [{ readonly key: K; readonly entry: Entry<K, V | null> }]
 }
 
 /** Keys `K`, values `V`; `I` is what may be put, where a schema makes a `V` of it. */
@@ -120,9 +153,12 @@ export class MultiBee<K = string, V = Value, I = V> {
   readonly #engine: Engine
   readonly #codec: EntryCodec<K, V, I>
   readonly #indexes: readonly IndexPath[]
+  /** Objects are one register each. */
+  readonly #isAtomic: boolean
+  readonly #writes: Writes<K, V, I>
   /** Writes whose schema answers later keep their order. */
   readonly #line = new Line()
-  #events: EventEmitter<MultiBeeEvents<K, V>> | null = null
+  #events: ConflictWatch<K, V> | null = null
 
   /** @see openMultiBee, Space.db */
   constructor(
@@ -130,11 +166,14 @@ export class MultiBee<K = string, V = Value, I = V> {
     space: Keyspace,
     keys: KeyEncoding<K>,
     values: ValueEncoding<V>,
-    indexes: readonly IndexPath[] = []
+    indexes: readonly IndexPath[] = [],
+    isAtomic = false
   ) {
     this.#engine = engine
     this.#indexes = indexes
+    this.#isAtomic = isAtomic
     this.#codec = new EntryCodec(space, keys, values, engine.refusals)
+    this.#writes = new Writes(this.#codec, isAtomic, (folded) => this.#readable(folded))
   }
 
   /** Whether this device writes to this database. */
@@ -145,7 +184,7 @@ export class MultiBee<K = string, V = Value, I = V> {
   /** Of the keys of this database, in its encodings. Nothing for a sub-database's, or its parent's. */
   get events(): EventEmitter<MultiBeeEvents<K, V>> {
     if (this.#events === null) {
-      this.#events = new EventEmitter<MultiBeeEvents<K, V>>()
+      this.#events = new ConflictWatch(this.#engine.union, this.#codec)
       this.#engine.queue?.losses.events.on('lost', (loss) => this.#emitLoss(loss))
     }
     return this.#events
@@ -167,15 +206,82 @@ export class MultiBee<K = string, V = Value, I = V> {
   }
 
   /**
-   * Sets the value of a key, over everything that this device has seen there. Resolves when it is durable. Puts issued
-   * together are appended together.
+   * Sets the value of a key, over everything that this device has seen there. Of an object only the fields that differ are written:
+   * what other devices write to other fields meanwhile stays beside it. Resolves when it is durable. Puts issued together are
+   * appended together.
    * @returns false when `cas` said no: nothing was written
    * @throws KEY_INVALID, VALUE_INVALID, VALUE_TOO_LARGE (nothing was written), STORE_ codes, READ_ONLY, what `cas` throws;
    * with `cas`, ENTRY_UNSUPPORTED and BLOCK_UNAVAILABLE as from `get` with `wait: false`
    */
-  async put(key: K, value: I, options: CasOptions<K, V> = {}): Promise<boolean> {
+  async put(key: K, value: I, options: PutOptions<K, V> = {}): Promise<boolean> {
     this.#queue()
-    return this.#write([this.#putOf(key, value, options)])
+    return this.#write([this.#writes.put(key, value, options)])
+  }
+
+  /**
+   * Sets some fields of an object, whatever the others are; undefined deletes a field, a nested object patches nested fields.
+   * @example await db.patch('contacts/ann', { phone: '2', fax: undefined, address: { city: 'Rome' } })
+   * @throws as `put`; with a schema, VALUE_INVALID when the merged object does not fit
+   */
+  async patch(key: K, fields: PatchOf<V>, options: CasOptions<K, V> = {}): Promise<boolean> {
+    this.#queue()
+    return this.#write([this.#writes.patch(key, fields, options)])
+  }
+
+  /**
+   * Reads, changes and writes a value in one go: nothing is written in between on this device, and what other devices write
+   * meanwhile is merged as ever.
+   * @returns false when `update` gave undefined: nothing was written
+   * @throws as `put` with `cas`
+   * @example await db.update('todo', (list) => [...(list ?? []), 'milk'])
+   */
+  async update(key: K, update: Update<K, V, I>): Promise<boolean> {
+    this.#queue()
+    let isWanted = false
+    await this.#write([this.#writes.update(key, update, () => (isWanted = true))])
+    return isWanted
+  }
+
+  /** Sets the value of a key and ends all its conflicts, also at fields that stay as they are. @throws as `put` */
+  async resolve(key: K, value: I): Promise<void> {
+    this.#queue()
+    await this.#write([this.#writes.put(key, value, {}, true)])
+  }
+
+  /** A number that everybody adds to. @example await db.counter('visits').add(3) */
+  counter(key: K): Counter<Promise<void>> {
+    return new Counter(this.#target(key))
+  }
+
+  /** A set of values. @example await db.set<string>('tags').add('blue') */
+  set<E extends Value = Value>(key: K): ValueSet<E, Promise<void>> {
+    return new ValueSet(this.#target(key))
+  }
+
+  /** Something that is on or off. @example await db.flag('done').enable() */
+  flag(key: K): Flag<Promise<void>> {
+    return new Flag(this.#target(key))
+  }
+
+  /** The greatest number that anybody gave. @example await db.max('record').add(17) */
+  max(key: K): Extreme<Promise<void>> {
+    return new Extreme(this.#target(key), 'max')
+  }
+
+  /** The least number that anybody gave. */
+  min(key: K): Extreme<Promise<void>> {
+    return new Extreme(this.#target(key), 'min')
+  }
+
+  /**
+   * A value of a merge type of your own, which this sub-database was declared with (`types`).
+   * @example await db.sub('polls', { types: [votes] }).typed('lunch', votes).apply('pizza')
+   */
+  typed<Operation, Result extends Value, State>(
+    key: K,
+    type: MergeType<Operation, Result, State>
+  ): TypedValue<Operation, Result, Promise<void>> {
+    return new TypedValue(this.#target(key), type)
   }
 
   /**
@@ -184,15 +290,18 @@ export class MultiBee<K = string, V = Value, I = V> {
    */
   async del(key: K, options: CasOptions<K, V> = {}): Promise<boolean> {
     this.#queue()
-    return this.#write([this.#deleteOf(key, options)])
+    return this.#write([this.#writes.del(key, options)])
   }
 
   /** Puts and deletions that are written together, or not at all. */
   batch(): MultiBeeBatch<K, V, I> {
     this.#queue()
     return new MultiBeeBatch<K, V, I>({
-      putOf: (key, value, options) => this.#putOf(key, value, options),
-      deleteOf: (key, options) => this.#deleteOf(key, options),
+      writes: this.#writes,
+      folded: async (key, waiting) => {
+        this.#checkOpen()
+        return this.#after(this.#codec.encodeKey(key), {}, waiting)
+      },
       write: (operations) => this.#write(operations),
       get: (key, options, waiting) => this.#get(key, options, waiting),
       stream: (options, waiting) => this.#entries(options, waiting),
@@ -234,7 +343,7 @@ export class MultiBee<K = string, V = Value, I = V> {
     const bounds = { ...this.#codec.range(range), reverse }
     const open = (view: View) =>
       new History(union, refusals, view, { range: bounds, since: start, live, limit, read })
-    const shown = ({ key, written }: Written) => this.#codec.historyOf(key, written)
+    const shown = (written: Written) => this.#codec.historyOf(written)
     // What fails because the database closed is the end of a live one; that it was closed before is a caller's mistake.
     const endsWithDatabase = live && !this.#engine.isClosed()
     return this.#iterate(read, open, limit, shown, endsWithDatabase)
@@ -284,7 +393,14 @@ export class MultiBee<K = string, V = Value, I = V> {
   async getAndWatch(key: K, options: ReadOptions = {}): Promise<EntryWatcher<Entry<K, V>>> {
     this.#checkOpen()
     this.#checkLive('getAndWatch')
-    const watcher = new EntryWatcher(this.#engine.union, () => this.#get(key, options))
+    checkOptions('getAndWatch', options, READ_OPTIONS)
+    checkRead(options)
+    const bytes = this.#codec.encodeKey(key)
+    const watcher = new EntryWatcher(this.#engine.union, async () => {
+      this.#checkOpen()
+      const folded = await this.#fold(bytes, options)
+      return { entry: this.#readable(folded), folded }
+    })
     await watcher.open()
     if (!this.#engine.isClosed()) return watcher
     await watcher.close()
@@ -357,13 +473,16 @@ export class MultiBee<K = string, V = Value, I = V> {
   ): MultiBee<unknown, unknown> {
     checkOptions('sub', options, SUB_OPTIONS)
     const { keyEncoding, schema, index = [] } = options
+    const space = this.#codec.space.sub(name)
+    this.#engine.union.policies.declare(space.prefix, options)
     const values = this.#subValues(options)
     return new MultiBee<unknown, unknown>(
       { ...this.#engine, close: () => Promise.resolve() },
-      this.#codec.space.sub(name),
+      space,
       keyEncoding === undefined ? inheritEncoding(this.#codec.keys) : keyEncodingOf(keyEncoding),
       schema === undefined ? values : new SchemaEncoding(schemaOf(schema), values),
-      parseIndexPaths(index)
+      parseIndexPaths(index),
+      this.#isSubAtomic(options)
     )
   }
 
@@ -379,7 +498,8 @@ export class MultiBee<K = string, V = Value, I = V> {
     try {
       const view = await this.#engine.view(options)
       const said = await view.said(bytes, options)
-      return explainKey(key, said, view.admitted, (value) => this.#codec.shownValue(value))
+      const show = (value: Value) => this.#codec.shownValue(value)
+      return explainKey(key, said, view.admitted, show, this.#engine.union.policies.of(bytes))
     } catch (error) {
       throw this.#explain(error)
     }
@@ -421,7 +541,7 @@ export class MultiBee<K = string, V = Value, I = V> {
 
   #with(engine: Engine): MultiBee<K, V, I> {
     const { space, keys, values } = this.#codec
-    return new MultiBee<K, V, I>(engine, space, keys, values, this.#indexes)
+    return new MultiBee<K, V, I>(engine, space, keys, values, this.#indexes, this.#isAtomic)
   }
 
   #checkOpen(): void {
@@ -465,9 +585,34 @@ export class MultiBee<K = string, V = Value, I = V> {
     checkOptions('get', options, READ_OPTIONS)
     checkRead(options)
     const bytes = this.#codec.encodeKey(key)
-    const folded = this.#fold(bytes, options)
-    const said = folded instanceof Promise ? await folded : folded
-    return this.#readable(this.#after(said, waiting))
+    const folded =
+      waiting === undefined ? this.#fold(bytes, options) : this.#after(bytes, options, waiting)
+    return this.#readable(folded instanceof Promise ? await folded : folded)
+  }
+
+  /** What is stored in an encoding of the caller's is nobody else's to take apart. */
+  #isSubAtomic({ type, valueEncoding }: SubOptions<unknown, unknown>): boolean {
+    const isOther = valueEncoding !== undefined && valueEncoding !== 'json'
+    if (type === undefined) return isOther || (valueEncoding === undefined && this.#isAtomic)
+    if (type !== 'value' && type !== 'register') invalid('type', "'value' or 'register'", type)
+    const isForeign = isOther || (valueEncoding === undefined && !this.#codec.isPlain)
+    if (type === 'value' && isForeign) {
+      invalid('type', "'register' with a valueEncoding other than 'json'", type)
+    }
+    return type === 'register'
+  }
+
+  #target(key: K): TypedTarget<Promise<void>> {
+    return {
+      write: async (operation) => {
+        this.#queue()
+        await this.#write([this.#writes.typed(key, operation)])
+      },
+      read: async () => {
+        this.#checkOpen()
+        return this.#fold(this.#codec.encodeKey(key), {})
+      }
+    }
   }
 
   /** A schema of its own stands over the encoding, not over our schema. */
@@ -520,9 +665,17 @@ export class MultiBee<K = string, V = Value, I = V> {
     throw new ManyhandsError('ENTRY_UNSUPPORTED', 'A newer version wrote this key')
   }
 
-  #after(folded: FoldedKey, waiting: Waiting | undefined): FoldedKey {
-    const operations = waiting?.get(b4a.toString(folded.key, 'latin1'))
-    return operations === undefined ? folded : this.#queue().preview(folded, operations)
+  /** What a key holds, or would hold after what waits for it. */
+  async #after(key: Uint8Array, options: ReadOptions, waiting: Waiting): Promise<FoldedKey> {
+    const operations = waiting.get(b4a.toString(key, 'latin1'))
+    if (operations === undefined) return this.#fold(key, options)
+    try {
+      const view = await this.#engine.view(options)
+      const said = await view.said(key, options)
+      return this.#queue().preview(view, said, operations)
+    } catch (error) {
+      throw this.#explain(error)
+    }
   }
 
   #entries(options: StreamOptions<K>, waiting?: Waiting): AsyncIterableIterator<Entry<K, V>> {
@@ -562,7 +715,9 @@ export class MultiBee<K = string, V = Value, I = V> {
   ): Promise<readonly FoldedKey[]> {
     const over: FoldedKey[] = []
     for (const [{ key }] of waiting.values()) {
-      if (isInRange(key, range)) over.push(this.#after(await view.get(key, read), waiting))
+      if (!isInRange(key, range)) continue
+      const operations = waiting.get(b4a.toString(key, 'latin1')) ?? []
+      over.push(this.#queue().preview(view, await view.said(key, read), operations))
     }
     const direction = range.reverse === true ? -1 : 1
     return over.sort((a, b) => direction * b4a.compare(a.key, b.key))
@@ -588,45 +743,14 @@ export class MultiBee<K = string, V = Value, I = V> {
     return iterate(new EntryCursor(cursor, limit, entryOf))
   }
 
-  /** A promise when there is a schema that answers later. */
-  #putOf(key: K, given: I, options: CasOptions<K, V>): Operation | Promise<Operation> {
-    const bytes = this.#codec.encodeKey(key)
-    const operationOf = ({ bytes: value, value: shown }: Storable<V>) => ({
-      key: bytes,
-      value,
-      ...this.#casOf({ type: 'put', key, value: shown }, options)
-    })
-    const storable = this.#codec.storableOf(given)
-    return isPromise(storable) ? storable.then(operationOf) : operationOf(storable)
-  }
-
-  #deleteOf(key: K, options: CasOptions<K, V>): Operation {
-    const operation = { key: this.#codec.encodeKey(key), value: null }
-    return { ...operation, ...this.#casOf({ type: 'del', key, value: null }, options) }
-  }
-
-  #casOf(next: Proposal<K, V>, options: CasOptions<K, V>): Pick<Operation, 'cas'> {
-    checkOptions(next.type, options, ['cas'])
-    const { cas } = options
-    if (cas === undefined) return {}
-    if (typeof cas !== 'function') invalid('cas', 'a function (previous, next) => boolean', cas)
-    return {
-      cas: (folded) => {
-        const isWanted: unknown = cas(this.#readable(folded), next)
-        // A promise, which is always true, would let every write through.
-        if (typeof isWanted !== 'boolean')
-          invalid('cas', 'a function that gives true or false', isWanted)
-        return isWanted
-      }
-    }
-  }
-
   #emitLoss({ lost, folded }: CasLoss): void {
     if (!this.#codec.space.has(folded.key)) return
-    const write = this.#codec.historyOf(folded.key, lost)
-    if (write === null) return
-    const { key, value } = write
-    this.#events?.emit('cas-lost', { key, value, winner: this.#codec.entryOf(folded) })
+    const conflict = this.#codec.conflict(lost)
+    const key = this.#codec.keyOf(folded)
+    if (conflict === null || key === null) return
+    const { path, value } = conflict
+    const winner = this.#codec.entryOf(folded)
+    this.#events?.emit('cas-lost', { key, path, value, winner })
   }
 }
 

@@ -1,5 +1,6 @@
 /** The options of reading and writing a database, and what is wrong with given ones. */
 import { checkOptions, invalid } from '../errors.ts'
+import type { Patch, Value } from '../crdt/index.ts'
 import type { ReadOptions, Work } from '../core/index.ts'
 import type { Entry } from './entry.ts'
 import type { Range } from './keyspace.ts'
@@ -29,6 +30,27 @@ export type Cas<K, V> = (previous: Entry<K, V> | null, next: Proposal<K, V>) => 
 export interface CasOptions<K, V> {
   readonly cas?: Cas<K, V>
 }
+
+export interface PutOptions<K, V> extends CasOptions<K, V> {
+  /**
+   * What the caller has read and changed, null for nothing: of an object, only the fields that differ from it are written. By
+   * default what this device sees at the moment of writing.
+   */
+  readonly base?: V | null
+}
+
+/**
+ * Makes the next value of the present one (null where nothing is there), in one go: nothing is written in between on this device.
+ * Gives undefined to leave it. May be called more than once; not waited for.
+ */
+export type Update<K, V, I = V> = (value: V | null, entry: Entry<K, V> | null) => I | undefined
+
+/** Fields to set; undefined deletes one, a nested object patches nested fields. */
+export type PatchOf<V> = Value extends V
+  ? Patch
+  : V extends null | boolean | number | string | Uint8Array | readonly unknown[]
+    ? V
+    : { readonly [F in keyof V]?: PatchOf<V[F]> | undefined }
 
 export interface HistoryStreamOptions<K> extends StreamOptions<K> {
   /** Begins behind this version: a text of `version()`. */

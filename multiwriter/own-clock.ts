@@ -1,7 +1,7 @@
 /** This device's clock for one log: where it starts, and what moves it. */
 import { compareStamps, HybridLogicalClock, tagOf, type Stamp } from '../clock/index.ts'
 import type { OwnLog } from '../core/index.ts'
-import { decodeEntry } from '../crdt/index.ts'
+import { unpackEntry } from '../crdt/index.ts'
 import { isManyhandsError } from '../errors.ts'
 import { CLEARED_KEY } from './cleared.ts'
 import type { Said } from './view.ts'
@@ -37,8 +37,8 @@ async function newestStamp(own: OwnLog): Promise<Stamp | null> {
 
 async function stampAt(own: OwnLog, key: Uint8Array | undefined): Promise<Stamp | null> {
   const entry = key === undefined ? null : await own.tree.snapshot().get(key, { wait: false })
-  const decoded = entry === null ? null : decodeEntry(entry.value, own.core.key)
-  return decoded?.ok === true ? decoded.entry.register.stamp : null
+  const unpacked = entry === null ? null : unpackEntry(entry.value, own.core.key, entry.seq)
+  return unpacked?.ok === true ? unpacked.entry.head.stamp : null
 }
 
 function later(a: Stamp | null, b: Stamp | null): Stamp | null {
@@ -52,7 +52,9 @@ export function observeWith(
   onskew: (skew: { readonly writer: string; readonly aheadMs: number }) => void
 ): (said: Said) => void {
   const skewed = new Set<string>()
-  return ({ stamp, writer }) => {
+  // An entry's head is of its last write; what else stands in it was written before, by the same device.
+  return ({ entry, writer }) => {
+    const { stamp } = entry.head
     const observation = clock.observe(stamp)
     if (observation.ok || skewed.has(writer)) return
     skewed.add(writer)

@@ -5,7 +5,7 @@
  * its copies. What cannot be promised is part of the report.
  */
 import type { HybridLogicalClock } from '../clock/index.ts'
-import { decodeEntry } from '../crdt/index.ts'
+import { unpackEntry } from '../crdt/index.ts'
 import {
   countBlocks,
   isIn,
@@ -115,8 +115,8 @@ async function clearKey({ own, clock }: PurgeParts, log: LogReader, key: Uint8Ar
 /** The block in which what stands there now was first written: what comes later is the same, carried on. */
 function bornAt({ core }: OwnLog, now: TreeEntry | null): number {
   if (now === null) return Infinity
-  const decoded = decodeEntry(now.value, core.key)
-  return (decoded.ok ? decoded.entry.register.position?.seq : null) ?? now.seq
+  const unpacked = unpackEntry(now.value, core.key, now.seq)
+  return unpacked.ok ? unpacked.entry.head.position.seq : now.seq
 }
 
 /** Other logs with any block, here, that wrote the key. */

@@ -13,7 +13,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import b4a from 'b4a'
 import { encodeValue, type Value } from '../crdt/index.ts'
 import { invalid, isManyhandsError, ManyhandsError } from '../errors.ts'
-import type { ValueEncoding } from './encodings.ts'
+import { inheritEncoding, type ValueEncoding } from './encodings.ts'
 
 /** What is wrong with a value, and where: the fields and indexes on the way to it, none for the value as a whole. */
 export interface SchemaIssue {
@@ -60,6 +60,17 @@ export class SchemaEncoding<V, I> implements ValueEncoding<V> {
     const checked = this.#ask(given)
     if (!isPromise(checked)) return this.#stable(this.base.encode(outputOf(checked)))
     return checked.then((later) => this.#unasked(outputOf(later))).catch(refuseThrown)
+  }
+
+  /**
+   * What the schema makes of a stored value, in its storable form.
+   * @throws VALUE_INVALID; INVALID_ARGUMENT for a schema that answers later
+   */
+  recheck(stored: Value): Value {
+    const validated = this.validate(inheritEncoding(this.base.decode(stored)))
+    if (!isPromise(validated)) return validated.stored
+    validated.catch(() => {}) // it was asked in vain
+    return invalid('schema', 'one that answers at once, for patch and the like', 'a promise')
   }
 
   /** Of a value that was validated. */

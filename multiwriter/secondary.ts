@@ -134,9 +134,9 @@ export class SecondaryIndex<K, V> {
   }
 }
 
-/** Of a tombstone, and of an unknown type: none. */
-function valuesOf({ winner }: FoldedKey, path: IndexPath): readonly IndexedValue[] {
-  return winner === null ? [] : indexedValues(winner.value, path)
+/** Of values only: what a counter, a set or a user's type comes to does not stand in any one entry. */
+function valuesOf({ type, value }: FoldedKey, path: IndexPath): readonly IndexedValue[] {
+  return type === 'value' ? indexedValues(value, path) : []
 }
 
 /**

@@ -1,8 +1,9 @@
 /**
  * Secondary indexes kept in the store of the local index (local-index.ts), beside the rows that they stand on.
  *
- * An index row says: at this key some core's entry has this value. It does not say that the entry wins: reading looks the key up
- * and folds it, by the same code as everywhere. So index rows are a pure function of the row of their key, whatever the fold,
+ * An index row says: at this key some core's entry has this value. It does not say that it shows: reading looks the key up and
+ * folds it, by the same code as everywhere. What shows at a path stands in one entry whole (an index orders what has no fields), so
+ * no merge can show what no row names. So index rows are a pure function of the row of their key, whatever the fold,
  * and are written in one batch with it.
  *
  * An index is made when it is first read: from then on every write maintains it, and all rows are gone through once; only then it
@@ -16,7 +17,7 @@
  */
 import b4a from 'b4a'
 import c, { type State } from 'compact-encoding'
-import { decodeEntry, decodeValue, type Value } from '../crdt/index.ts'
+import { unpackEntry, valueAlone, type Value } from '../crdt/index.ts'
 import type { OrderedChange, OrderedRow, OrderedStore, TreeRange } from '../core/index.ts'
 import { SetHash } from './check-index.ts'
 import { iterate, type Cursor } from './cursor.ts'
@@ -254,17 +255,11 @@ function rowsOf(
 
 /** Null, which has no fields, for what cannot be read: then reading does not show it either. */
 function valueOf(entry: Uint8Array): Value {
-  const decoded = decodeEntry(entry, NO_CORE)
-  if (!decoded.ok || decoded.entry.kind !== 'register') return null
-  const { value } = decoded.entry.register
-  try {
-    return value === null ? null : decodeValue(value)
-  } catch {
-    return null
-  }
+  const unpacked = unpackEntry(entry, NO_CORE, Number.MAX_SAFE_INTEGER, () => true)
+  return unpacked.ok ? valueAlone(unpacked.entry) : null
 }
 
-/** Whose entry it is matters to its stamp only. */
+/** Whose entry it is, and where it stands, matters to its heads only. */
 const NO_CORE = new Uint8Array(32)
 
 const EMPTY = new Uint8Array(0)

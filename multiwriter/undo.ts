@@ -4,9 +4,10 @@
  * `restore` gives a range the values it had at a version. Each key goes back at one moment: what was written to it before that
  * moment goes, what is written after it stays.
  *
- * `revert` undoes one writer's later work, and nobody else's. A key is written only where the value that shows is that later
- * work's; it gets the value that shows without it: the fold of the same entries, with that one log at its older length. Where
- * somebody else has written over it since, or wins over it, the key is left alone. So reverting twice is reverting once, and
+ * `revert` undoes one writer's later work, and nobody else's. A key is written only where something that shows is that
+ * later work's; it gets what shows without it: the fold of the same entries, with that one log at its older length. So of an object
+ * only the fields change that this writer wrote. Where somebody else has written over it since, or wins over it, the key is left
+ * alone. So reverting twice is reverting once, and
  * two devices that revert at once write the same. The test's slow twin folds everything from scratch (test/oracle/revert.ts).
  *
  * Both first read all they need, so that what is missing is told before anything is written; then they write in batches that
@@ -15,17 +16,19 @@
 import b4a from 'b4a'
 import { checkOptions, invalid } from '../errors.ts'
 import type { CoreLength } from '../clock/index.ts'
+import { encodeValue } from '../crdt/index.ts'
 import type { ReadOptions, TreeRange, Work } from '../core/index.ts'
 import { changedKeys } from './changed.ts'
 import { lengthsOf } from './checkout.ts'
 import { iterate } from './cursor.ts'
 import { keyEncodingOf } from './encodings.ts'
 import { closedError, type Engine } from './engine.ts'
-import { isUnreadable } from './entry.ts'
+import { isSameShown, isUnreadable } from './entry.ts'
 import type { Operation } from './group.ts'
 import { Keyspace, pathOf, splitKey, type Range, type SubPath } from './keyspace.ts'
 import { placeToText } from './link.ts'
 import { checkRead, checkWork, WORK_OPTIONS } from './options.ts'
+import { isReachable, isSameState, stepsTo } from './steps-to.ts'
 import { versionIn, withBlocks } from './versions.ts'
 import type { FoldedKey, View } from './view.ts'
 import type { WriteQueue } from './write-queue.ts'
@@ -62,13 +65,15 @@ export interface RevertReport extends RestoreReport {
 }
 
 type Verdict =
-  | { readonly kind: 'write'; readonly operation: Operation }
+  | { readonly kind: 'write'; readonly operation: Operation; readonly isDeletion: boolean }
   /** The value is the same already. */
   | { readonly kind: 'same' }
   /** What shows is somebody else's. */
   | { readonly kind: 'kept' }
-  /** Only a newer version can read it. */
+  /** Only a newer version can read it, or a merge type of a user made it. */
   | { readonly kind: 'unreadable' }
+
+type Write = Extract<Verdict, { readonly kind: 'write' }>
 
 /** What to do about a key as things are now. */
 type Judge = (key: Uint8Array) => Promise<Verdict>
@@ -139,9 +144,9 @@ async function judgeRestore(
 ): Promise<Verdict> {
   const current = await foldWritable(now, key, read)
   const old = await then.get(key, read)
-  if (current === null || isUnreadable(old)) return { kind: 'unreadable' }
-  const value = valueOf(old)
-  return isSame(value, valueOf(current)) ? SAME : { kind: 'write', operation: { key, value } }
+  if (current === null || isUnreadable(old)) return UNREADABLE
+  if (isSameState(old, current)) return SAME
+  return isReachable(old) ? writeBack(key, old) : UNREADABLE
 }
 
 async function judgeRevert(
@@ -153,19 +158,29 @@ async function judgeRevert(
 ): Promise<Verdict> {
   const current = await foldWritable(now, key, read)
   const rest = await without.get(key, read)
-  if (current === null || isUnreadable(rest)) return { kind: 'unreadable' }
-  const said = current.winner?.said
-  if (said === undefined || said.writer !== writer || said.position.seq < length) return KEPT
-  const value = valueOf(rest)
-  if (isSame(value, valueOf(current))) return SAME
+  if (current === null || isUnreadable(rest)) return UNREADABLE
+  if (!isWorkOf(current, writer, length)) return KEPT
+  if (isSameState(rest, current)) return SAME
+  if (!isReachable(rest)) return UNREADABLE
   // What somebody writes there meanwhile is not that writer's work.
-  const cas = ({ winner }: FoldedKey) =>
-    winner?.said.writer === said.writer && winner.said.seq === said.seq
-  return { kind: 'write', operation: { key, value, cas } }
+  return writeBack(key, rest, (previous) => isSameShown(previous, current))
+}
+
+/** Whether anything that shows at a key, its deletion included, is what this writer wrote from a block on. */
+function isWorkOf({ shown, winner }: FoldedKey, writer: string, length: number): boolean {
+  const writes = shown.length > 0 || winner === null ? shown : [winner]
+  return writes.some(({ said, position }) => said.writer === writer && position.seq >= length)
+}
+
+function writeBack(key: Uint8Array, goal: FoldedKey, cas?: Operation['cas']): Verdict {
+  const size = goal.exists ? encodeValue(goal.value).byteLength : 0
+  const operation = { key, write: stepsTo(goal), size, ...(cas === undefined ? {} : { cas }) }
+  return { kind: 'write', operation, isDeletion: !goal.exists }
 }
 
 const SAME = { kind: 'same' } as const
 const KEPT = { kind: 'kept' } as const
+const UNREADABLE = { kind: 'unreadable' } as const
 
 /** What shows at a key; null where only a newer version can read it, or our own entry there, which a write would replace. */
 async function foldWritable(
@@ -174,18 +189,9 @@ async function foldWritable(
   read: ReadOptions
 ): Promise<FoldedKey | null> {
   const folded = await view.get(key, read)
-  const { registers, isOwnUnsupported } = await view.said(key, read)
-  const isOwnUnknown = registers.some(({ isOwn, isUnknownType }) => isOwn && isUnknownType)
+  const { entries, isOwnUnsupported } = await view.said(key, read)
+  const isOwnUnknown = entries.some(({ isOwn, entry }) => isOwn && entry.type === 'unknown')
   return isOwnUnsupported || isOwnUnknown || isUnreadable(folded) ? null : folded
-}
-
-/** Canonical bytes; null for what is not there. */
-function valueOf({ winner }: FoldedKey): Uint8Array | null {
-  return winner?.said.value ?? null
-}
-
-function isSame(a: Uint8Array | null, b: Uint8Array | null): boolean {
-  return a === null || b === null ? a === b : b4a.equals(a, b)
 }
 
 /** One run over keys: judges them all, then writes batch by batch, judging again. */
@@ -240,7 +246,7 @@ class Undo {
   /** @returns how many keys were dealt with */
   async #writeBatch(keys: readonly Uint8Array[], from: number): Promise<number> {
     const judge = await this.#judgeNow()
-    const operations: Operation[] = []
+    const writes: Write[] = []
     let bytes = 0
     let at = from
     for (; at < keys.length && at - from < MAX_BATCH_KEYS && bytes < MAX_BATCH_BYTES; at++) {
@@ -250,11 +256,11 @@ class Undo {
         this.#note(key, verdict)
         continue
       }
-      operations.push(verdict.operation)
-      bytes += key.byteLength + (verdict.operation.value?.byteLength ?? 0)
+      writes.push(verdict)
+      bytes += key.byteLength + verdict.operation.size
     }
-    if (!(await this.#write(operations))) {
-      for (const { key } of operations) await this.#writeAlone(key)
+    if (!(await this.#write(writes))) {
+      for (const { operation } of writes) await this.#writeAlone(operation.key)
     }
     return at - from
   }
@@ -265,18 +271,18 @@ class Undo {
       const judge = await this.#judgeNow()
       const verdict = await judge(key)
       if (verdict.kind !== 'write') return this.#note(key, verdict)
-      if (await this.#write([verdict.operation])) return
+      if (await this.#write([verdict])) return
     }
     this.#note(key, KEPT)
   }
 
-  async #write(operations: readonly Operation[]): Promise<boolean> {
-    if (operations.length === 0) return true
+  async #write(writes: readonly Write[]): Promise<boolean> {
+    if (writes.length === 0) return true
     if (this.#engine.isClosed()) throw closedError()
-    if (!(await queueOf(this.#engine).write(operations))) return false
-    const deleted = operations.filter(({ value }) => value === null).length
+    if (!(await queueOf(this.#engine).write(writes.map(({ operation }) => operation)))) return false
+    const deleted = writes.filter(({ isDeletion }) => isDeletion).length
     this.#deleted += deleted
-    this.#written += operations.length - deleted
+    this.#written += writes.length - deleted
     return true
   }
 

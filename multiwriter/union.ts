@@ -9,6 +9,7 @@ import type { CoreLength } from '../clock/index.ts'
 import { isManyhandsError, ManyhandsError } from '../errors.ts'
 import { TreeRefusal, type LogReader, type ReadOptions, type TreeSnapshot } from '../core/index.ts'
 import type { LocalIndex } from './local-index.ts'
+import { MergePolicies } from './merge-policies.ts'
 import type { Refusals } from './refusals.ts'
 import { View, type Part, type Said, type ViewHooks } from './view.ts'
 import type { Writer, Writers } from './writers.ts'
@@ -20,12 +21,14 @@ export interface UnionOptions {
   readonly refusals: Refusals
   /** The core that this device writes. */
   readonly own?: Uint8Array
-  /** Called with each register of another device that was read: moves the clock. */
+  /** Called with each entry of another device that was read: moves the clock. */
   observe?(said: Said): void
 }
 
 export class Union {
   readonly events = new EventEmitter<{ change: []; close: [] }>()
+  /** How entries are folded. */
+  readonly policies = new MergePolicies()
   readonly #options: UnionOptions
   readonly #hooks: ViewHooks
   readonly #sources = new Map<string, Source>()
@@ -43,6 +46,7 @@ export class Union {
     this.#hooks = {
       refusals: options.refusals,
       observe: (said) => options.observe?.(said),
+      foldOptions: (key) => this.policies.of(key),
       rowsFor: (parts) => this.#index?.rowsFor(parts) ?? null
     }
     this.#unsubscribe = options.writers.subscribe(() => this.#follow())

@@ -8,7 +8,7 @@
  */
 import z32 from 'z32'
 import { MAX_MS, type CoreLength, type Version } from '../clock/index.ts'
-import { decodeEntry } from '../crdt/index.ts'
+import { unpackEntry } from '../crdt/index.ts'
 import { TreeRefusal, type LogReader, type ReadOptions, type Work } from '../core/index.ts'
 import { invalid, ManyhandsError } from '../errors.ts'
 import { checkoutOf, readVersion, versionOf } from './checkout.ts'
@@ -100,7 +100,7 @@ async function lengthAt(
     const blocks = await log.written(from, to, options)
     onblocks(to - from)
     const later = blocks.find(({ entries }) =>
-      entries.some(({ value }) => isLater(value, log.key, ms))
+      entries.some(({ value, seq }) => isLater(value, log.key, seq, ms))
     )
     if (later === undefined) continue
     onblocks(end - to) // need not be read
@@ -109,9 +109,9 @@ async function lengthAt(
   return end
 }
 
-function isLater(value: Uint8Array, core: Uint8Array, ms: number): boolean {
-  const decoded = decodeEntry(value, core)
-  return decoded.ok && decoded.entry.register.stamp.ms > ms
+function isLater(value: Uint8Array, core: Uint8Array, seq: number, ms: number): boolean {
+  const unpacked = unpackEntry(value, core, seq)
+  return unpacked.ok && unpacked.entry.head.stamp.ms > ms
 }
 
 /** Where a batch begins is its writer's word: a length that ends no batch could not be checked out. */

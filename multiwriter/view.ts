@@ -8,12 +8,13 @@
 import b4a from 'b4a'
 import { isManyhandsError, ManyhandsError } from '../errors.ts'
 import {
-  decodeEntry,
-  decodeValue,
-  foldRegisters,
-  type PlacedRegister,
-  type Position,
-  type Value
+  foldEntries,
+  lastWritten,
+  unpackEntry,
+  type FoldedEntry,
+  type FoldOptions,
+  type PlacedEntry,
+  type WrittenValue
 } from '../crdt/index.ts'
 import {
   TreeRefusal,
@@ -44,19 +45,17 @@ export interface Part {
 }
 
 /** What one core says at one key. */
-export interface Said extends PlacedRegister {
+export interface Said extends PlacedEntry {
   readonly writer: string
   readonly isOwn: boolean
   /** The block the entry stands in. */
   readonly seq: number
-  /** A value of a type that only a newer version can read. */
-  readonly isUnknownType: boolean
 }
 
 /** What all cores say at one key. */
 export interface SaidByAll {
   readonly key: Uint8Array
-  readonly registers: readonly Said[]
+  readonly entries: readonly Said[]
   /** Writers whose entry is of a format that only a newer version can read. */
   readonly unsupported: readonly string[]
   readonly isOwnUnsupported: boolean
@@ -77,24 +76,19 @@ export interface RefusedEntry {
   readonly reason: RefusalReason
 }
 
-export interface FoldedValue {
-  readonly said: Said
-  /** Null for a tombstone, and for an unknown type. */
-  readonly value: Value
-}
-
-export interface FoldedKey {
+/** What all cores' entries at one key come to. */
+export interface FoldedKey extends FoldedEntry<Said> {
   readonly key: Uint8Array
-  /** Null when no entry could be read. */
-  readonly winner: FoldedValue | null
-  readonly conflicts: readonly FoldedValue[]
+  /** As in `SaidByAll`. */
   readonly unsupported: readonly string[]
 }
 
 export interface ViewHooks {
   readonly refusals: Refusals
-  /** Called with each register of another device that was read. */
+  /** Called with each entry of another device that was read. */
   observe(said: Said): void
+  /** How entries at a key are folded. */
+  foldOptions(key: Uint8Array): FoldOptions
   /** What the local index can answer for these parts now; null when there is none. */
   rowsFor(parts: readonly Part[]): Rows | null
 }
@@ -291,9 +285,7 @@ export class View {
     const part = this.#parts[source]
     if (entry === undefined || part === undefined) return null
     const said = this.read(part, entry)
-    if (typeof said === 'string') return null
-    const winner = this.decode(said)
-    return winner === null ? null : { key, winner, conflicts: NO_CONFLICTS, unsupported: NOBODY }
+    return typeof said === 'string' ? null : this.foldSaid(key, [said], NOBODY)
   }
 
   /** @param sources the part that each entry is from, if not the one at its index */
@@ -302,22 +294,22 @@ export class View {
     entries: readonly (TreeEntry | null)[],
     sources?: readonly number[]
   ): SaidByAll {
-    const registers: Said[] = []
+    const said: Said[] = []
     let unsupported: string[] = NOBODY
-    let refused: readonly RefusedEntry[] = NO_CONFLICTS
+    let refused: readonly RefusedEntry[] = NONE
     let isOwnUnsupported = false
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] ?? null
       const part = this.#parts[sources?.[i] ?? i]
       if (entry === null || part === undefined) continue
-      const said = this.read(part, entry)
-      if (said === 'unsupported') {
+      const read = this.read(part, entry)
+      if (read === 'unsupported') {
         unsupported = [...unsupported, part.writer]
         isOwnUnsupported ||= part.isOwn
-      } else if (typeof said === 'object') registers.push(said)
-      else refused = [...refused, refusedEntry(part, entry, said)]
+      } else if (typeof read === 'object') said.push(read)
+      else refused = [...refused, refusedEntry(part, entry, read)]
     }
-    return { key, registers, unsupported, isOwnUnsupported, refused }
+    return { key, entries: said, unsupported, isOwnUnsupported, refused }
   }
 
   /**
@@ -325,58 +317,61 @@ export class View {
    * @param type one that the caller can read, though no fold knows it
    */
   read(part: Part, { value, seq }: TreeEntry, type?: number): Said | 'unsupported' | RefusalReason {
-    const decoded = decodeEntry(value, part.core)
-    if (!decoded.ok) {
-      this.#hooks.refusals.add(part.writer, decoded.reason, seq)
-      return decoded.reason === 'entry-unsupported' ? 'unsupported' : decoded.reason
+    const { core, writer, isOwn } = part
+    const unpacked = unpackEntry(value, core, seq)
+    if (!unpacked.ok) {
+      this.#hooks.refusals.add(writer, unpacked.reason, seq)
+      return unpacked.reason === 'entry-unsupported' ? 'unsupported' : unpacked.reason
     }
-    const { entry } = decoded
-    const { register } = entry
-    const position = placeOf(register.position, part.core, seq)
-    if (position === null) {
-      this.#hooks.refusals.add(part.writer, 'position-invalid', seq)
-      return 'position-invalid'
+    const { entry } = unpacked
+    if (entry.type === 'unknown' && entry.number !== type) {
+      this.#hooks.refusals.add(writer, 'entry-unsupported', seq)
     }
-    const { writer, isOwn } = part
-    const isUnknownType = entry.kind === 'unknownType' && entry.type !== type
-    if (isUnknownType) this.#hooks.refusals.add(writer, 'entry-unsupported', seq)
-    const { stamp, seen, value: bytes } = register
-    // Each field by its name, here and above: a spread costs more than all the rest of a lookup.
-    const said = { position, stamp, seen, value: bytes, writer, isOwn, seq, isUnknownType }
+    // Each field by its name, here and below: a spread costs more than all the rest of a lookup.
+    const said = { core, entry, writer, isOwn, seq }
     if (!isOwn) this.#hooks.observe(said)
     return said
   }
 
-  /** Folds what can be read; a value that cannot is refused, and the rest folded again. */
-  #fold(said: SaidByAll): FoldedKey {
-    const { key, registers, unsupported } = said
-    if (registers.length === 0) return { key, winner: null, conflicts: [], unsupported }
-    const folded = foldRegisters(registers, this.admitted)
-    const winner = this.decode(folded.winner)
-    if (winner === null) {
-      const rest = registers.filter((register) => register !== folded.winner)
-      return this.#fold({ ...said, registers: rest })
+  /** Folds what was read at a key; entries with values that cannot be read are left out, and counted. */
+  foldSaid(key: Uint8Array, entries: readonly Said[], unsupported: readonly string[]): FoldedKey {
+    const folded = foldEntries(entries, this.admitted, this.#hooks.foldOptions(key))
+    const { type, exists, value, winner, shown, conflicts, isUnknownType, refused } = folded
+    for (const { writer, seq } of refused) this.#hooks.refusals.add(writer, 'value-malformed', seq)
+    return {
+      key,
+      type,
+      exists,
+      value,
+      winner,
+      shown,
+      conflicts,
+      isUnknownType,
+      refused,
+      unsupported
     }
-    if (folded.conflicts.length === 0) return { key, winner, conflicts: NO_CONFLICTS, unsupported }
-    const conflicts = folded.conflicts
-      .map((said) => this.decode(said))
-      .filter((each) => each !== null)
-    return { key, winner, conflicts, unsupported }
   }
 
-  /** Null (counted) when the value is not one canonical value. */
-  decode(said: Said): FoldedValue | null {
-    if (said.value === null || said.isUnknownType) return { said, value: null }
-    try {
-      return { said, value: decodeValue(said.value) }
-    } catch {
+  /** What the write said that made an entry; null (counted) for what cannot be read here. */
+  lastWritten(key: Uint8Array, said: Said): WrittenValue | null {
+    const written = lastWritten(said, this.#hooks.foldOptions(key))
+    if (written === null && said.entry.type === 'value') {
       this.#hooks.refusals.add(said.writer, 'value-malformed', said.seq)
-      return null
     }
+    return written
+  }
+
+  #fold({ key, entries, unsupported }: SaidByAll): FoldedKey {
+    return this.foldSaid(key, entries, unsupported)
   }
 }
 
 const HERE: ReadOptions = { wait: false }
+
+/** A key of which nobody says anything. */
+export function nothingAt(key: Uint8Array): FoldedKey {
+  return { ...foldEntries<Said>([], () => 0), key, unsupported: NOBODY }
+}
 
 function refusedEntry(
   { writer, isOwn }: Part,
@@ -387,17 +382,10 @@ function refusedEntry(
 }
 
 const NOBODY: string[] = []
-const NO_CONFLICTS: readonly never[] = []
+const NONE: readonly never[] = []
 
 /** A group is never empty. */
 const NO_KEY = new Uint8Array(0)
-
-/** Where a register was first written. It may be given only for this very log, at or below its own block. */
-function placeOf(given: Position | null, core: Uint8Array, seq: number): Position | null {
-  if (given === null) return { core, seq }
-  if (given.core.byteLength > 0 && !b4a.equals(given.core, core)) return null
-  return given.seq <= seq ? { core, seq: given.seq } : null
-}
 
 /** Goes on with a core below the batch that shows its tree to be bad, or above what was cleared; any other error is passed on. */
 async function cutPart(parts: Part[], index: number, error: unknown): Promise<void> {

@@ -7,7 +7,7 @@ import type { TreeRange } from '../core/index.ts'
 import { isManyhandsError } from '../errors.ts'
 import { changedKeys } from './changed.ts'
 import { iterate } from './cursor.ts'
-import type { FoldedKey, View } from './view.ts'
+import { nothingAt, type FoldedKey, type View } from './view.ts'
 import type { Union } from './union.ts'
 
 /** Makes a change out of a key's fold before and after, or null if nothing visible changed. */
@@ -137,7 +137,7 @@ export class Watcher<C> implements AsyncIterableIterator<C, undefined, undefined
  * else nothing that can still be shown.
  */
 function guessed(is: FoldedKey, lengths: ReadonlyMap<string, number>): FoldedKey {
-  const said = is.winner?.said
-  const wasThere = said !== undefined && said.position.seq < (lengths.get(said.writer) ?? 0)
-  return wasThere ? is : { key: is.key, winner: null, conflicts: [], unsupported: [] }
+  const { key, winner } = is
+  const wasThere = winner !== null && winner.position.seq < (lengths.get(winner.said.writer) ?? 0)
+  return wasThere ? is : nothingAt(key)
 }

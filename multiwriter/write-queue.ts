@@ -7,22 +7,13 @@
  */
 import b4a from 'b4a'
 import z32 from 'z32'
-import type { HybridLogicalClock, Stamp } from '../clock/index.ts'
-import {
-  compareRegisters,
-  encodeEntry,
-  encodeOpaque,
-  foldRegisters,
-  MAX_SEEN,
-  type AdmittedLength,
-  type Position
-} from '../crdt/index.ts'
-import { ManyhandsError } from '../errors.ts'
-import type { OwnLog, TreeWrite } from '../core/index.ts'
+import type { HybridLogicalClock } from '../clock/index.ts'
+import type { OwnLog } from '../core/index.ts'
 import { CasLosses } from './cas-losses.ts'
-import { Group, previewOf, type Operation } from './group.ts'
+import { Group, isOpaque, type OpaqueWrite, type Operation } from './group.ts'
+import type { MergePolicies } from './merge-policies.ts'
 import type { Union } from './union.ts'
-import type { FoldedKey, Said, SaidByAll, View } from './view.ts'
+import type { FoldedKey, SaidByAll, View } from './view.ts'
 
 /** A group is appended at this size; one caller's batch is never split. */
 const MAX_GROUP_OPERATIONS = 16384
@@ -30,6 +21,7 @@ const MAX_GROUP_BYTES = 4 * 1024 * 1024
 
 interface Pending {
   readonly operations: readonly Operation[]
+  readonly opaque: readonly OpaqueWrite[]
   readonly resolve: (isWritten: boolean) => void
   readonly reject: (error: unknown) => void
 }
@@ -40,6 +32,7 @@ export class WriteQueue {
   readonly #log: OwnLog
   readonly #union: Union
   readonly #clock: HybridLogicalClock
+  readonly #policies: MergePolicies
   #pending: Pending[] = []
   #draining: Promise<void> | null = null
 
@@ -47,6 +40,7 @@ export class WriteQueue {
     this.#log = log
     this.#union = union
     this.#clock = clock
+    this.#policies = union.policies
     this.losses = new CasLosses(union, z32.encode(log.core.key))
   }
 
@@ -54,16 +48,19 @@ export class WriteQueue {
    * True when the operations are durable, all in one batch; false when a `cas` among them said no. Then, as on a rejection,
    * none of them was written.
    */
-  write(operations: readonly Operation[]): Promise<boolean> {
+  write(writes: readonly (Operation | OpaqueWrite)[]): Promise<boolean> {
+    const opaque = writes.filter(isOpaque)
+    const operations = writes.filter((write): write is Operation => !isOpaque(write))
     return new Promise((resolve, reject) => {
-      this.#pending.push({ operations, resolve, reject })
+      this.#pending.push({ operations, opaque, resolve, reject })
       this.#draining ??= this.#drain()
     })
   }
 
-  /** What operations on one key would make of what stands there. */
-  preview(folded: FoldedKey, operations: readonly Operation[]): FoldedKey {
-    return previewOf(folded, operations, this.#log.core, this.#clock.now())
+  /** What operations on one key would make of what is said there. */
+  preview(view: View, said: SaidByAll, operations: readonly Operation[]): FoldedKey {
+    const known = new Map([[b4a.toString(said.key, 'latin1'), said]])
+    return this.#groupOn(view, known).preview(said.key, operations)
   }
 
   /** Runs a task while nothing is written: after what was issued before, ahead of what is issued meanwhile. */
@@ -96,11 +93,8 @@ export class WriteQueue {
     let bytes = 0
     let count = 0
     for (const pending of this.#pending) {
-      operations += pending.operations.length
-      bytes += pending.operations.reduce(
-        (sum, { key, value }) => sum + key.length + (value?.length ?? 0),
-        0
-      )
+      operations += pending.operations.length + pending.opaque.length
+      bytes += pending.operations.reduce((sum, { key, size }) => sum + key.length + size, 0)
       if (count > 0 && (operations > MAX_GROUP_OPERATIONS || bytes > MAX_GROUP_BYTES)) break
       count++
     }
@@ -112,15 +106,13 @@ export class WriteQueue {
     const verdicts: [Pending, boolean][] = []
     try {
       const view = await this.#union.view(LOCAL)
-      const known = await learn(group, view)
-      const composed = new Group(view, this.#log.core, () => this.#clock.now())
+      const composed = this.#groupOn(view, await learn(group, view))
       for (const pending of group) {
-        if (!isAccepted(pending, known)) continue
-        const taken = composed.add(pending.operations)
+        const taken = add(composed, pending)
         const isTaken = taken instanceof Promise ? await taken.catch(pending.reject) : taken
         if (isTaken !== undefined) verdicts.push([pending, isTaken])
       }
-      const puts = this.#putsOf(composed, known, view.admitted)
+      const puts = composed.puts()
       if (puts.length > 0) await this.#log.append(puts)
       this.losses.watch(composed.casWrites())
       // Not before: who was refused for what another call of this group writes must not hear so if that was not written.
@@ -131,40 +123,25 @@ export class WriteQueue {
     }
   }
 
-  /** One put per key: of several operations on one key the last stands. */
-  #putsOf(
-    composed: Group,
-    known: ReadonlyMap<string, SaidByAll>,
-    admitted: AdmittedLength
-  ): readonly TreeWrite[] {
-    const { last } = composed
-    for (const [id, { value, opaque }] of last) {
-      if (value === null && opaque === undefined && isGone(known.get(id), admitted)) last.delete(id)
-    }
-    if (last.size === 0) return []
-    const stamp = composed.stamp
-    // In key order, for the same reason as in `learn`.
-    const puts = [...known].flatMap(([id, said]) => {
-      const operation = last.get(id)
-      if (operation === undefined) return []
-      const { key, value } = operation
-      const seen = seenBy(said.registers, this.#log.core.key)
-      return [{ key, value: encodeEntry({ position: null, stamp, seen, value }) }]
+  #groupOn(view: View, known: ReadonlyMap<string, SaidByAll>): Group {
+    return new Group(known, {
+      view,
+      core: this.#log.core,
+      now: () => this.#clock.now(),
+      foldOptions: (key) => this.#policies.of(key)
     })
-    return [...puts, ...opaquePuts(last.values(), stamp)]
   }
 }
 
-function opaquePuts(operations: Iterable<Operation>, stamp: Stamp): readonly TreeWrite[] {
-  return [...operations].flatMap(({ key, value, opaque }): TreeWrite[] => {
-    if (opaque === undefined) return []
-    const { type, position } = opaque
-    return [
-      value === null
-        ? { key, value }
-        : { key, value: encodeOpaque(type, { position, stamp }, value) }
-    ]
-  })
+/** Undefined (and a rejection) when one caller's operations cannot be written. */
+function add(composed: Group, { operations, opaque, reject }: Pending) {
+  try {
+    const taken = composed.add(operations)
+    composed.addOpaque(opaque)
+    return taken
+  } catch (error) {
+    return reject(error)
+  }
 }
 
 /**
@@ -174,8 +151,7 @@ function opaquePuts(operations: Iterable<Operation>, stamp: Stamp): readonly Tre
 async function learn(group: readonly Pending[], view: View): Promise<Map<string, SaidByAll>> {
   const keys = new Map<string, Uint8Array>()
   for (const { operations } of group) {
-    for (const { key, opaque } of operations)
-      if (opaque === undefined) keys.set(b4a.toString(key, 'latin1'), key)
+    for (const { key } of operations) keys.set(b4a.toString(key, 'latin1'), key)
   }
   const known = new Map<string, SaidByAll>()
   for (const id of [...keys.keys()].sort()) {
@@ -188,59 +164,5 @@ async function learn(group: readonly Pending[], view: View): Promise<Map<string,
 
 const NO_KEY = new Uint8Array(0)
 
-/** False (and a rejection) when one caller's operations must not be written. */
-function isAccepted(
-  { operations, reject }: Pending,
-  known: ReadonlyMap<string, SaidByAll>
-): boolean {
-  const isFree = operations.every(
-    ({ key }) => !isOwnUnsupported(known.get(b4a.toString(key, 'latin1')))
-  )
-  if (!isFree) {
-    reject(
-      new ManyhandsError('ENTRY_UNSUPPORTED', 'A newer version wrote this key from this device')
-    )
-  }
-  return isFree
-}
-
 /** A put never waits for the network. */
 const LOCAL = { wait: false }
-
-/** Our bee holds one entry per key, so writing would take the place of what we cannot read. */
-function isOwnUnsupported(said: SaidByAll | undefined): boolean {
-  if (said === undefined) return false
-  return said.isOwnUnsupported || said.registers.some((each) => each.isOwn && each.isUnknownType)
-}
-
-/** Nothing left to delete: nobody wrote the key, or all that the fold shows are tombstones. */
-function isGone(said: SaidByAll | undefined, admitted: AdmittedLength): boolean {
-  if (said === undefined || said.registers.length === 0) return true
-  const { winner, conflicts } = foldRegisters(said.registers, admitted)
-  return [winner, ...conflicts].every(({ value }) => value === null)
-}
-
-/**
- * Per core the greatest position that a write knowing these registers has seen, sorted by core. What only a newer version can
- * read was not seen. Beyond MAX_SEEN, what is known at second hand is left out first, then the oldest.
- */
-function seenBy(registers: readonly Said[], own: Uint8Array): readonly Position[] {
-  if (registers.length === 0) return []
-  const first = new Map<string, Position>()
-  const second = new Map<string, Position>()
-  const readable = registers.filter((register) => !register.isUnknownType)
-  for (const { position, isOwn, seen } of readable.sort((a, b) => compareRegisters(b, a))) {
-    if (!isOwn) raise(first, position)
-    for (const item of seen) if (!b4a.equals(item.core, own)) raise(second, item)
-  }
-  for (const [id, item] of second) {
-    if (first.has(id) || first.size < MAX_SEEN) raise(first, item)
-  }
-  return [...first.values()].slice(0, MAX_SEEN).sort((a, b) => b4a.compare(a.core, b.core))
-}
-
-function raise(seen: Map<string, Position>, item: Position): void {
-  const id = b4a.toString(item.core, 'hex')
-  const known = seen.get(id)
-  if (known === undefined || known.seq < item.seq) seen.set(id, item)
-}

@@ -9,7 +9,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import type { Space } from '../../index.ts'
+import type { Conflict, Space } from '../../index.ts'
 import { heading, line, table } from '../shared/print.ts'
 import { tell, type DeviceName, type TwoDevices } from '../shared/two-devices.ts'
 import { CONTACT_INDEXES, contactSchema, type Contact, type ContactInput } from './contact.ts'
@@ -35,7 +35,12 @@ await tell('one address book, two devices, no server', async (two) => {
 })
 
 function contactsOf(space: Space) {
-  return space.db.sub('contacts', { schema: contactSchema, index: CONTACT_INDEXES })
+  // A card is kept as a whole: two that were edited at once are shown side by side, and joined below.
+  return space.db.sub('contacts', {
+    schema: contactSchema,
+    index: CONTACT_INDEXES,
+    type: 'register'
+  })
 }
 
 async function importFiles({ laptop, phone }: TwoDevices): Promise<void> {
@@ -101,24 +106,30 @@ async function showConflicts(two: TwoDevices): Promise<void> {
   const rows: string[][] = []
   for await (const { value, writer, conflicts } of contactsOf(two.phone).conflicts()) {
     for (const lost of conflicts) {
-      rows.push([said(two.nameOf(writer), value), said(two.nameOf(lost.writer), lost.value)])
+      rows.push([said(two.nameOf(writer), value), said(two.nameOf(lost.writer), cardOf(lost))])
     }
   }
   table([['shown', 'the other ([tags] +further fields)'], ...rows])
+}
+
+/** Null for a deletion. */
+function cardOf(conflict: Conflict<unknown> | undefined): Contact | null {
+  if (conflict === undefined || conflict.deleted) return null
+  return contactSchema.parse(conflict.value)
 }
 
 async function settle(two: TwoDevices): Promise<void> {
   heading('5. To settle a conflict, put what both meant')
   const contacts = contactsOf(two.laptop)
   const annika = await contacts.get(ANNIKA)
-  const other = annika?.conflicts[0]?.value ?? null
+  const other = cardOf(annika?.conflicts[0])
   if (annika === null || other === null) throw new Error('There is nothing to settle.')
   const tags = [...new Set([...annika.value.tags, ...other.tags])]
   const name = [annika.value, other].find((each) => !each.name.startsWith('Dr.'))?.name ?? ''
   await contacts.put(ANNIKA, { ...annika.value, name: `Dr. ${name}`, tags })
   const bashir = await contacts.get(BASHIR)
   // Two cards of one person: what stands first has what the other lacks added.
-  if (bashir !== null) await contacts.put(BASHIR, united(bashir.value, bashir.conflicts[0]?.value))
+  if (bashir !== null) await contacts.put(BASHIR, united(bashir.value, cardOf(bashir.conflicts[0])))
   await two.meet()
   for (const key of [ANNIKA, BASHIR]) {
     const entry = await contactsOf(two.phone).get(key)

@@ -10,7 +10,8 @@ import { createHash } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { isManyhandsError, type Space } from '../../index.ts'
+import * as v from 'valibot'
+import { isManyhandsError, type Conflict, type Space } from '../../index.ts'
 import { heading, line, table } from '../shared/print.ts'
 import { tell, type TwoDevices } from '../shared/two-devices.ts'
 import { BOOKMARK_INDEXES, bookmarkSchema, type Bookmark, type BookmarkInput } from './bookmark.ts'
@@ -33,7 +34,12 @@ await tell('bookmarks of two browsers, no server', async (two) => {
 })
 
 function bookmarksOf(space: Space) {
-  return space.db.sub('bookmarks', { schema: bookmarkSchema, index: BOOKMARK_INDEXES })
+  // A page is kept as a whole: what two devices know of it is shown side by side, and joined below.
+  return space.db.sub('bookmarks', {
+    schema: bookmarkSchema,
+    index: BOOKMARK_INDEXES,
+    type: 'register'
+  })
 }
 
 /** One page is one key on all devices: its address, however it was typed. */
@@ -76,20 +82,25 @@ async function meet(two: TwoDevices): Promise<void> {
   await two.meet()
   const rows: string[][] = []
   for await (const { value, writer, conflicts } of bookmarksOf(two.laptop).createReadStream()) {
-    const other = conflicts[0]?.value?.title
+    const [other] = othersOf(conflicts).map(({ title }) => title)
     const note = other === undefined ? '' : `or "${other.slice(0, 14)}"`
     rows.push([value.title, folderOf(value), value.tags.join(', '), two.nameOf(writer), note])
   }
   table([['title', 'folder', 'tags', 'from', ''], ...rows])
 }
 
+function othersOf(conflicts: readonly Conflict<unknown>[]): readonly Bookmark[] {
+  return conflicts.flatMap(({ value, deleted }) =>
+    deleted ? [] : [v.parse(bookmarkSchema, value)]
+  )
+}
+
 async function settle(two: TwoDevices): Promise<void> {
   heading('3. What both had becomes one: the tags of both, the older date')
   const bookmarks = bookmarksOf(two.laptop)
   for await (const { key, value, conflicts } of bookmarks.conflicts()) {
-    const others = conflicts.map((each) => each.value).filter((each) => each !== null)
     if (value === null) continue // deleted by one, and kept by nobody
-    await bookmarks.put(key, united(value, others))
+    await bookmarks.put(key, united(value, othersOf(conflicts)))
   }
   await two.meet()
   let left = 0

@@ -6,6 +6,7 @@ import {
   type Change,
   type Device,
   type Entry,
+  type MultiBee,
   type Space,
   type TransportFactory,
   type Value
@@ -52,7 +53,7 @@ class Session implements DeviceCalls {
   }
 
   async load(): Promise<Load> {
-    const { db } = this.#opened()
+    const db = this.#db()
     const mine = citiesOf(this.#name).map((city) => [keyOf(city), city] as const)
     const begin = performance.now()
     // Puts that are issued together are written together.
@@ -61,7 +62,7 @@ class Session implements DeviceCalls {
   }
 
   async edit({ key, set }: Edit): Promise<void> {
-    const { db } = this.#opened()
+    const db = this.#db()
     if (set === null) {
       await db.del(key)
       return
@@ -72,7 +73,7 @@ class Session implements DeviceCalls {
 
   async status(): Promise<Status> {
     let keys = 0
-    for await (const _ of this.#opened().db.createReadStream()) keys++
+    for await (const _ of this.#db().createReadStream()) keys++
     return { log: this.#log(), keys }
   }
 
@@ -95,8 +96,13 @@ class Session implements DeviceCalls {
     return until(isHere, RECEIVE_MS, 'did not receive what the other device wrote')
   }
 
+  /** A city is kept as a whole: two that differ are shown side by side. */
+  #db(): MultiBee {
+    return this.#opened().db.sub('cities', { type: 'register' })
+  }
+
   async export(): Promise<string> {
-    const { db } = this.#opened()
+    const db = this.#db()
     const lines: string[] = []
     for await (const entry of db.createReadStream()) lines.push(lineOf(entry))
     // Keys that are gone, though not everybody agreed to it, are shown by the conflicts alone.
@@ -106,17 +112,17 @@ class Session implements DeviceCalls {
 
   async conflicts(): Promise<readonly ConflictRow[]> {
     const rows: ConflictRow[] = []
-    for await (const entry of this.#opened().db.conflicts()) rows.push(...this.#rowsOf(entry))
+    for await (const entry of this.#db().conflicts()) rows.push(...this.#rowsOf(entry))
     return rows
   }
 
   async look(key: string) {
-    const entry = await this.#opened().db.get(key)
+    const entry = await this.#db().get(key)
     return { value: entry?.value ?? null, conflicts: entry?.conflicts.length ?? 0 }
   }
 
   startWatching(prefix: string): Promise<void> {
-    this.#changes = this.#opened().db.watch({ gte: prefix, lt: `${prefix}\uffff` })
+    this.#changes = this.#db().watch({ gte: prefix, lt: `${prefix}\uffff` })
     return Promise.resolve()
   }
 
@@ -128,7 +134,7 @@ class Session implements DeviceCalls {
 
   async put(key: string, value: Value) {
     const at = sharedNow()
-    await this.#opened().db.put(key, value)
+    await this.#db().put(key, value)
     return { at }
   }
 

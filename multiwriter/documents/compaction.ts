@@ -5,7 +5,7 @@
  */
 import { encodeUpdate, TYPE_DOCUMENT_UPDATE, type DocumentEngine } from '../../crdt/index.ts'
 import type { OwnShare } from './cache.ts'
-import type { Operation } from '../group.ts'
+import type { OpaqueWrite } from '../group.ts'
 import type { UpdateKeys } from './keys.ts'
 import type { Update } from './updates.ts'
 
@@ -18,7 +18,7 @@ export function isWorthIt({ entries, bytes, snapshot }: OwnShare): boolean {
 }
 
 export interface Compaction {
-  readonly operations: readonly Operation[]
+  readonly operations: readonly OpaqueWrite[]
   /** The number behind the snapshot's last piece. */
   readonly next: number
   readonly share: OwnShare

@@ -6,7 +6,7 @@
  * What a deletion had seen is told by positions: they stay the same when a writer makes its updates into a snapshot.
  */
 import { iterate } from '../cursor.ts'
-import { decodeEntry, type Value } from '../../crdt/index.ts'
+import { unpackEntry, type Value } from '../../crdt/index.ts'
 import type { MultiBee } from '../multibee.ts'
 import type { Part, View } from '../view.ts'
 import { UpdateKeys } from './keys.ts'
@@ -61,8 +61,8 @@ async function lastPosition({ core, tree }: Part, id: string): Promise<number | 
   const cursor = tree.cursor({ ...new UpdateKeys(id).range, reverse: true }, HERE)
   try {
     for await (const { value, seq } of iterate(cursor)) {
-      const decoded = decodeEntry(value, core)
-      return decoded.ok ? Math.min(seq, decoded.entry.register.position?.seq ?? seq) : null
+      const unpacked = unpackEntry(value, core, seq)
+      return unpacked.ok ? unpacked.entry.head.position.seq : null
     }
   } catch {
     // A bad tree, or a block that is not here: who reads the document says so.

@@ -66,7 +66,7 @@ export class Documents {
   constructor(parts: DocumentsParts) {
     this.#parts = parts
     this.metadata = this.#database(SECTION_METADATA)
-    this.#deletions = new Deletions(this.#database(SECTION_DELETIONS))
+    this.#deletions = new Deletions(this.#database(SECTION_DELETIONS, true))
     this.#cache = new DocumentCache(parts.openCache)
     parts.own.core.on('remote-contiguous-length', this.#onsynced)
     this.#feed = new Feed(parts.engine.union, {
@@ -278,14 +278,17 @@ export class Documents {
     })
   }
 
-  #database(section: number): MultiBee {
+  /** @param isAtomic its values are wholes: fields of different writes do not belong together */
+  #database(section: number, isAtomic = false): MultiBee {
     // While the space closes, what is unsaved is still told of.
     const isClosed = () => this.#isGone
     return new MultiBee(
       { ...this.#parts.engine, isClosed, close: () => Promise.resolve() },
       new Keyspace([], section),
       keyEncodingOf('utf-8'),
-      valueEncodingOf('json')
+      valueEncodingOf('json'),
+      [],
+      isAtomic
     )
   }
 

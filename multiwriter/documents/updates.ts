@@ -68,9 +68,11 @@ class Joining {
   add(entry: CoreEntry['entry']): Update | null {
     const { view, engine } = this.#reader
     const said = view.read(this.#part, entry, TYPE_DOCUMENT_UPDATE)
-    if (typeof said === 'string' || said.isUnknownType) return null // counted by the view
+    if (typeof said === 'string') return null // counted by the view
+    const { entry: held } = said
+    if (held.type === 'unknown' && held.number !== TYPE_DOCUMENT_UPDATE) return null // as well
     const number = parseUpdateKey(entry.key)?.number
-    const piece = said.value === null ? null : decodeUpdate(said.value)
+    const piece = held.type === 'unknown' ? decodeUpdate(held.payload) : null
     if (number === undefined || piece === null || piece.engine !== engine) {
       this.#refuse(entry.seq)
       return null
@@ -88,16 +90,16 @@ class Joining {
     this.#pieces = []
   }
 
-  #take({ stamp, position }: Said, kind: UpdateKind, number: number): Update {
+  #take({ entry: { head } }: Said, kind: UpdateKind, number: number): Update {
     const [only = new Uint8Array(0)] = this.#pieces
     const bytes = this.#pieces.length === 1 ? only : b4a.concat(this.#pieces)
     const first = number - this.#pieces.length + 1
     this.#pieces = []
     return {
       part: this.#part,
-      stamp,
+      stamp: head.stamp,
       seq: this.#seq,
-      position: position.seq,
+      position: head.position.seq,
       kind,
       first,
       number,

@@ -14,6 +14,7 @@ export interface PlainEntry {
 }
 
 export interface PlainConflict {
+  readonly path: readonly string[]
   readonly value: Value
   readonly deleted: boolean
   readonly seq: number
@@ -38,6 +39,7 @@ export interface PlainHistory {
   readonly type: 'put' | 'del'
   readonly key: string
   readonly value: Value | null
+  readonly paths: readonly (readonly string[])[]
   readonly seq: number
   readonly writer: string
   readonly stamp: string

@@ -343,7 +343,7 @@ test('cas-lost: told once, with the winner, when a write that had not seen ours 
     await other.db.put('k', 'later')
     one.show(other)
     await until(() => lost.length > 0)
-    assert.equal(lost, [{ key: 'k', value: 'mine', winner: await one.db.get('k') }])
+    assert.equal(lost, [{ key: 'k', path: [], value: 'mine', winner: await one.db.get('k') }])
     assert.is(lost[0]?.winner?.value, 'later')
     await other.db.put('k', 'again')
     await settled(one)

@@ -4,6 +4,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { MultiBee } from '../../multiwriter/index.ts'
 import { EntryWatcher } from '../../multiwriter/entry-watcher.ts'
+import { nothingAt, type FoldedKey } from '../../multiwriter/view.ts'
 import type { Union } from '../../multiwriter/union.ts'
 import { openTwoDevices, until } from '../support/devices.ts'
 import { Peers } from '../support/peers.ts'
@@ -126,9 +127,12 @@ function byHand() {
   const reads: { readonly resolve: (seq: number | null) => void; readonly reject: () => void }[] =
     []
   const read = () =>
-    new Promise<Place | null>((resolve, reject) => {
-      const entryOf = (seq: number | null) =>
-        seq === null ? null : { seq, writer: 'w', conflicts: [] }
+    new Promise<{ entry: Place | null; folded: FoldedKey }>((resolve, reject) => {
+      const entryOf = (seq: number | null) => ({
+        entry: seq === null ? null : { seq },
+        // Of the fold, only whether it is the same is asked.
+        folded: { ...nothingAt(new Uint8Array(1)), type: 'counter', exists: true, value: seq }
+      })
       const fail = () => reject(new Error('not now'))
       reads.push({ resolve: (seq) => resolve(entryOf(seq)), reject: fail })
     })
@@ -149,8 +153,6 @@ function byHand() {
 
 interface Place {
   readonly seq: number
-  readonly writer: string
-  readonly conflicts: readonly never[]
 }
 
 test('watcher: a change during the first reading is looked at after it', async () => {

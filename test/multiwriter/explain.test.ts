@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import z32 from 'z32'
 import { explanationToText, type Space } from '../../index.ts'
 import { compareStamps } from '../../clock/index.ts'
-import { encodeValue } from '../../crdt/index.ts'
+import { encodeValue, type PlacedRegister } from '../../crdt/index.ts'
 import { explainKey, type Explanation } from '../../multiwriter/explain.ts'
 import type { Said } from '../../multiwriter/view.ts'
 import { foldSlowly } from '../oracle/fold.ts'
@@ -24,7 +24,7 @@ const anySaid = (n: number) =>
       seq: fc.nat(3),
       ms: fc.nat(2),
       seen: fc.uniqueArray(fc.tuple(fc.nat(CORES), fc.nat(4)), { selector: ([of]) => of }),
-      content: fc.constantFrom('value', 'value', 'deleted', 'malformed', 'unknown')
+      content: fc.constantFrom('value', 'value', 'deleted', 'malformed')
     })
     .map(({ seq, ms, seen, content }): Said => {
       const position = { core: core(n), seq }
@@ -34,15 +34,17 @@ const anySaid = (n: number) =>
           : content === 'malformed'
             ? b4a.from([0xff])
             : encodeValue(`${n} ${seq}`)
-      return {
+      const head = {
         position,
         stamp: { ms, counter: 0, tag: b4a.alloc(8, n) },
-        seen: seen.map(([of, upTo]) => ({ core: core(of), seq: upTo })),
-        value,
+        seen: seen.map(([of, upTo]) => ({ core: core(of), seq: upTo }))
+      }
+      return {
+        core: core(n),
+        entry: { type: 'value', head, registers: [{ ...head, path: [], value }] },
         writer: z32.encode(core(n)),
         isOwn: n === 0,
-        seq,
-        isUnknownType: content === 'unknown'
+        seq
       }
     })
 
@@ -50,15 +52,26 @@ const anyPlace = fc
   .subarray([0, 1, 2, 3], { minLength: 1 })
   .chain((cores) => fc.tuple(...cores.map(anySaid)))
 
-const isMalformed = ({ value }: Said) => value !== null && value[0] === 0xff
+/** What stands at the one place there is here. */
+type Whole = PlacedRegister & { readonly writer: string }
+
+function wholeOf({ entry, writer }: Said): Whole {
+  const register = entry.type === 'value' ? entry.registers[0] : undefined
+  if (register === undefined) throw new Error('no value')
+  return { ...register, writer }
+}
+
+const isMalformed = ({ value }: Whole) => value !== null && value[0] === 0xff
 
 /** The view's fold, in the words of the slow twin. */
-function foldReadable(registers: readonly Said[], admitted: (core: Uint8Array) => number) {
+function foldReadable(registers: readonly Whole[], admitted: (core: Uint8Array) => number) {
   for (let rest = registers; rest.length > 0;) {
     const { winner, conflicts } = foldSlowly(rest, admitted)
-    if (!isMalformed(winner))
-      return { winner, conflicts: conflicts.filter((each) => !isMalformed(each)), rest }
-    rest = rest.filter((each) => each !== winner)
+    const unreadable = [winner, ...conflicts].filter(isMalformed)
+    // Two deletions agree.
+    const disagreeing = conflicts.filter(({ value }) => value !== null || winner.value !== null)
+    if (unreadable.length === 0) return { winner, conflicts: disagreeing, rest }
+    rest = rest.filter((each) => !unreadable.includes(each))
   }
   return null
 }
@@ -70,11 +83,11 @@ test('why: winner and conflicts are those of the fold, and the rule holds by its
     fc.property(
       anyPlace,
       fc.array(fc.nat(5), { minLength: 5, maxLength: 5 }),
-      (registers, lengths) => {
+      (entries, lengths) => {
         const admitted = (of: Uint8Array) => lengths[of[0] ?? 0] ?? 0
         const said = {
           key: b4a.from('k'),
-          registers,
+          entries,
           unsupported: [],
           isOwnUnsupported: false,
           refused: []
@@ -82,6 +95,7 @@ test('why: winner and conflicts are those of the fold, and the rule holds by its
         const explanation = explainKey('k', said, admitted, (value) => value)
         const outcome = (name: string) =>
           explanation.entries.filter((each) => each.outcome === name)
+        const registers = entries.map(wholeOf)
         const expected = foldReadable(registers, admitted)
         assert.equal(writers(outcome('winner')), expected === null ? [] : [expected.winner.writer])
         assert.equal(writers(outcome('conflict')), writers(expected?.conflicts ?? []))
@@ -96,8 +110,8 @@ test('why: winner and conflicts are those of the fold, and the rule holds by its
 /** Each rule's sentence, said again over the entries. */
 function checkRule(
   explanation: Explanation<string, unknown>,
-  judged: readonly Said[],
-  winner: Said | null
+  judged: readonly Whole[],
+  winner: Whole | null
 ) {
   const { entries, rule } = explanation
   const weakly = new Set(
@@ -106,7 +120,7 @@ function checkRule(
     )
   )
   const others = judged.filter((each) => each !== winner)
-  const isCovered = ({ writer }: Said) =>
+  const isCovered = ({ writer }: Whole) =>
     entries.some((each) =>
       each.seen.some((item) => item.writer === writer && item.means === 'covers')
     )
@@ -123,6 +137,8 @@ function checkRule(
     case 'others-covered-weakly':
       assert.ok(open.length > 0)
       return assert.equal(rivals, [])
+    case 'all-deletions':
+      return assert.ok(open.length > 0 && [winner, ...open].every((each) => each?.value === null))
     case 'edit-beats-deletion': {
       assert.ok(winner !== null && winner.value !== null)
       assert.ok(rivals.some(({ value }) => value === null))
@@ -136,10 +152,12 @@ function checkRule(
       assert.ok(rivals.every(({ value }) => (value === null) === (winner?.value === null)))
       return checkGreatest(winner, rivals)
     }
+    default:
+      throw new Error(`${rule} has no place here`)
   }
 }
 
-function checkGreatest(winner: Said | null, rivals: readonly Said[]): void {
+function checkGreatest(winner: Whole | null, rivals: readonly Whole[]): void {
   for (const rival of rivals)
     assert.ok(winner !== null && compareStamps(winner.stamp, rival.stamp) >= 0)
 }
@@ -251,7 +269,10 @@ test('why: a value in bytes shows as hex, a long one is cut', async () => {
   const two = await openTwoDevices()
   const { spaceA } = two
   await spaceA.db.put('bytes', { photo: new Uint8Array([1, 255]) })
-  assert.match(explanationToText(await spaceA.db.why('bytes')), /\{"photo":"0x01ff"\}/)
+  assert.match(
+    explanationToText(await spaceA.db.why('bytes')),
+    /photo: Only one log has an entry here\.\n\s+wins\s+"0x01ff"/
+  )
   await spaceA.db.put('long', 'x'.repeat(10_000))
   assert.ok(explanationToText(await spaceA.db.why('long')).length < 1000)
   await two.close()

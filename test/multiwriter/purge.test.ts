@@ -288,10 +288,10 @@ test('purge: a version from before lacks what was cleared, at once and with a co
       within(5000, collect(iterate(before.cursor({}))))
     )
     const whole = await union.at([{ core: key, length: after }])
-    assert.is((await whole.get(dbKey('0120'))).winner?.value, 'plain 120')
-    assert.is((await whole.get(dbKey('0100'))).winner?.value, 'now')
+    assert.is((await whole.get(dbKey('0120'))).value, 'plain 120')
+    assert.is((await whole.get(dbKey('0100'))).value, 'now')
     assert.equal(refusals.list(), [], 'the writer is not at fault')
-    assert.is((await (await union.view()).get(dbKey('0100'))).winner?.value, 'later')
+    assert.is((await (await union.view()).get(dbKey('0100'))).value, 'later')
     await union.close()
   }))
 

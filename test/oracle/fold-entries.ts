@@ -15,7 +15,10 @@ import { foldSlowly } from './fold.ts'
 export interface SlowFields {
   /** Rising by path. */
   readonly leaves: readonly FieldRegister[]
+  /** At one path, what has no room before what was beaten. */
   readonly hidden: readonly FieldRegister[]
+  /** Deletions that won at their paths. */
+  readonly gone: readonly FieldRegister[]
   readonly value: Value
 }
 
@@ -46,7 +49,8 @@ export function foldFieldsSlowly(
   leaves.sort((a, b) =>
     JSON.stringify(a.path).replace(/\]$/, '') < JSON.stringify(b.path).replace(/\]$/, '') ? -1 : 1
   )
-  return { leaves, hidden: [...beaten, ...homeless], value: compose(leaves) }
+  const gone = folds.map(({ winner }) => winner).filter(({ value }) => value === null)
+  return { leaves, hidden: [...homeless, ...beaten], gone, value: compose(leaves) }
 }
 
 function isLater(a: FieldRegister, b: FieldRegister): boolean {

@@ -7,7 +7,7 @@ import type Hypercore from 'hypercore'
 import { decodeBlock } from 'hyperbee2/lib/encoding.js'
 import z32 from 'z32'
 import { compareStamps, type Stamp } from '../../clock/index.ts'
-import { decodeEntry, decodeValue, type Value } from '../../crdt/index.ts'
+import { decodeValue, unpackEntry, type Value } from '../../crdt/index.ts'
 
 export interface SlowWrite {
   readonly key: string
@@ -80,9 +80,12 @@ async function blockAt(core: Hypercore, seq: number) {
 }
 
 function readWrite(core: Hypercore, seq: number, key: Uint8Array, bytes: Uint8Array): SlowWrite {
-  const decoded = decodeEntry(bytes, core.key)
-  if (!decoded.ok) throw new Error(decoded.reason)
-  const { stamp, value } = decoded.entry.register
+  const unpacked = unpackEntry(bytes, core.key, seq)
+  if (!unpacked.ok || unpacked.entry.type !== 'value') throw new Error('An entry of no value')
+  const { head, registers } = unpacked.entry
+  // Here only what was written whole is read again.
+  const [whole] = registers.filter(({ position }) => position.seq === head.position.seq)
+  const { stamp, value } = whole ?? { ...head, value: null }
   return {
     key: b4a.toString(key.subarray(2)),
     deleted: value === null,

@@ -4,6 +4,8 @@
  * batches.
  */
 import b4a from 'b4a'
+import z32 from 'z32'
+import { encodeValue } from '../../crdt/index.ts'
 import { viewSlowly, type Sealed, type SlowKey } from './view.ts'
 
 /** By key in hex, what shows: canonical bytes in hex. Keys that show nothing are left out. */
@@ -11,8 +13,8 @@ export type Shown = ReadonlyMap<string, string>
 
 export function shownOf(keys: readonly SlowKey[]): Shown {
   return new Map(
-    keys.flatMap(({ key, winner: { value } }) =>
-      value === null ? [] : [[b4a.toString(key, 'hex'), b4a.toString(value, 'hex')] as const]
+    keys.flatMap(({ key, exists, value }) =>
+      exists ? [[b4a.toString(key, 'hex'), b4a.toString(encodeValue(value), 'hex')] as const] : []
     )
   )
 }
@@ -30,9 +32,10 @@ export async function revertSlowly(
     )
   )
   const shown = new Map(shownOf(now))
-  for (const { key, winner } of now) {
-    const isUndone = b4a.equals(winner.position.core, writer) && winner.position.seq >= length
-    if (!isUndone) continue
+  const log = z32.encode(writer)
+  for (const { key, shown: writes, winner } of now) {
+    const shows = writes.length > 0 ? writes : [winner]
+    if (!shows.some((write) => write.writer === log && write.seq >= length)) continue
     const id = b4a.toString(key, 'hex')
     const value = without.get(id)
     if (value === undefined) shown.delete(id)

@@ -1,6 +1,7 @@
 /**
  * The slow twin of the view: every entry of every core, read by hyperbee2's own read stream (not by our cursors), gathered by
- * key in a map and folded from scratch by the slow fold. It shares the codecs, and nothing else, with the view.
+ * key in a map and folded from scratch by the slow fold. It shares the codecs with the view, and the fold of what is no plain value
+ * (that one has a twin of its own, in test/crdt).
  */
 import b4a from 'b4a'
 import type Hypercore from 'hypercore'
@@ -9,8 +10,16 @@ import NodeCache from 'hyperbee2/lib/cache.js'
 import CoreContext from 'hyperbee2/lib/context.js'
 import { decodeBlock } from 'hyperbee2/lib/encoding.js'
 import z32 from 'z32'
-import { decodeEntry, type PlacedRegister } from '../../crdt/index.ts'
-import { foldSlowly } from './fold.ts'
+import type { Stamp } from '../../clock/index.ts'
+import {
+  decodeValue,
+  foldEntries,
+  unpackEntry,
+  type Deletes,
+  type PlacedEntry,
+  type Value
+} from '../../crdt/index.ts'
+import { foldFieldsSlowly } from './fold-entries.ts'
 
 /** A core and how far it counts: Infinity while not sealed. */
 export interface Sealed {
@@ -18,35 +27,48 @@ export interface Sealed {
   readonly seal: number
 }
 
-export interface SlowRegister extends PlacedRegister {
+/** One write, at one place of a value. */
+export interface SlowWrite {
+  readonly path: readonly string[]
   readonly writer: string
-  /** The block in which the entry was first written. */
+  /** The block in which it was first written. */
   readonly seq: number
+  readonly stamp: Stamp
 }
 
 export interface SlowKey {
   readonly key: Uint8Array
-  readonly winner: SlowRegister
-  readonly conflicts: readonly SlowRegister[]
+  readonly exists: boolean
+  readonly value: Value
+  /** The latest of what shows, or the latest deletion. */
+  readonly winner: SlowWrite
+  readonly shown: readonly SlowWrite[]
+  readonly conflicts: readonly (SlowWrite & {
+    readonly value: Value
+    readonly deleted: boolean
+  })[]
 }
 
 /** Everything that the cores say, folded, in key order; keys won by a tombstone included. */
-export async function viewSlowly(cores: readonly Sealed[]): Promise<readonly SlowKey[]> {
-  const byKey = new Map<string, SlowRegister[]>()
+export async function viewSlowly(
+  cores: readonly Sealed[],
+  deletes: Deletes = 'add-wins'
+): Promise<readonly SlowKey[]> {
+  const byKey = new Map<string, PlacedEntry[]>()
   const lengths = new Map<string, number>()
   for (const { core, seal } of cores) {
     const length = await roundDown(core, Math.min(core.contiguousLength, seal))
     lengths.set(b4a.toString(core.key, 'hex'), length)
     for await (const { key, value, seq } of entriesOf(core, length)) {
       const id = b4a.toString(key, 'hex')
-      byKey.set(id, [...(byKey.get(id) ?? []), readRegister(core, seq, value)])
+      byKey.set(id, [...(byKey.get(id) ?? []), readEntry(core, seq, value)])
     }
   }
   const admitted = (core: Uint8Array) => lengths.get(b4a.toString(core, 'hex')) ?? 0
   // Hex sorts as bytes do.
   return [...byKey.keys()].sort().map((id) => ({
     key: b4a.from(id, 'hex'),
-    ...foldSlowly(byKey.get(id) ?? [], admitted)
+    ...foldSlowly(byKey.get(id) ?? [], admitted, deletes)
   }))
 }
 
@@ -83,10 +105,88 @@ function entriesOf(core: Hypercore, length: number): AsyncIterable<BeeEntry> {
   return bee.checkout({ length }).createReadStream()
 }
 
-function readRegister(core: Hypercore, seq: number, value: Uint8Array): SlowRegister {
-  const decoded = decodeEntry(value, core.key)
-  if (!decoded.ok) throw new Error(`Block ${seq} holds an entry that cannot be read`)
-  const { register } = decoded.entry
-  const position = { core: core.key, seq: register.position?.seq ?? seq }
-  return { ...register, position, writer: z32.encode(core.key), seq: position.seq }
+function readEntry(core: Hypercore, seq: number, value: Uint8Array): PlacedEntry {
+  const unpacked = unpackEntry(value, core.key, seq)
+  if (!unpacked.ok) throw new Error(`Block ${seq} holds an entry that cannot be read`)
+  return { core: core.key, entry: unpacked.entry }
+}
+
+type Admitted = (core: Uint8Array) => number
+
+function foldSlowly(
+  said: readonly PlacedEntry[],
+  admitted: Admitted,
+  deletes: Deletes
+): Omit<SlowKey, 'key'> {
+  if (said.some(({ entry }) => entry.type !== 'value')) return foldTogether(said, admitted, deletes)
+  const { leaves, hidden, gone, value } = foldFieldsSlowly(said, admitted, deletes)
+  const shown = leaves.map(writeOf)
+  return {
+    exists: leaves.length > 0,
+    value,
+    shown,
+    winner: latest(shown.length > 0 ? shown : gone.map(writeOf)),
+    conflicts: hidden
+      .map((register) => ({
+        ...writeOf(register),
+        value: register.value === null ? null : decodeValue(register.value),
+        deleted: register.value === null
+      }))
+      .sort((a, b) => compareText(pathText(a.path), pathText(b.path)))
+  }
+}
+
+function foldTogether(
+  said: readonly PlacedEntry[],
+  admitted: Admitted,
+  deletes: Deletes
+): Omit<SlowKey, 'key'> {
+  const { exists, value, shown, winner, conflicts } = foldEntries(said, admitted, { deletes })
+  if (winner === null) throw new Error('Nobody says anything')
+  return {
+    exists,
+    value,
+    winner: writeOf(winner),
+    shown: shown.map(writeOf),
+    conflicts: conflicts.map(({ of, path, value, isDeleted }) => ({
+      ...writeOf({ ...of, path }),
+      value,
+      deleted: isDeleted
+    }))
+  }
+}
+
+function writeOf({
+  path,
+  position,
+  stamp
+}: {
+  readonly path: readonly string[]
+  readonly position: { readonly core: Uint8Array; readonly seq: number }
+  readonly stamp: Stamp
+}): SlowWrite {
+  return { path, writer: z32.encode(position.core), seq: position.seq, stamp }
+}
+
+function latest(writes: readonly SlowWrite[]): SlowWrite {
+  const [last] = [...writes].sort((a, b) => compareText(rank(b), rank(a)))
+  if (last === undefined) throw new Error('Nobody says anything')
+  return last
+}
+
+/** Its order is that of the writes. */
+function rank({ stamp, writer, seq }: SlowWrite): string {
+  const core = b4a.toString(z32.decode(writer), 'hex')
+  const numbers = [stamp.ms, stamp.counter].map((each) => String(each).padStart(16, '0'))
+  const tag = b4a.toString(stamp.tag, 'hex')
+  return [...numbers, tag, core, String(seq).padStart(16, '0')].join(' ')
+}
+
+/** Its order is that of the paths: a path stands right before those below it. */
+function pathText(path: readonly string[]): string {
+  return path.map((name) => `${name}\u0000`).join('')
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }

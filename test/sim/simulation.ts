@@ -295,8 +295,10 @@ class SimDevice {
       const entries = [db.createReadStream(), db.conflicts()]
       for (const stream of entries) {
         for await (const { key, value, conflicts } of stream) {
-          const values = [value, ...conflicts.map((conflict) => conflict.value)]
-          shown.set(`${sub} ${key}`, values.flatMap(idOf))
+          const others = conflicts.map((each) =>
+            each.path.length === 0 ? each.value : { [each.path.join()]: each.value }
+          )
+          shown.set(`${sub} ${key}`, [value, ...others].flatMap(idOf))
         }
       }
     }

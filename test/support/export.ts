@@ -6,7 +6,7 @@ import b4a from 'b4a'
 import { stampToText, type Stamp } from '../../clock/index.ts'
 import { encodeValue, type Value } from '../../crdt/index.ts'
 import type { MultiBee, Space } from '../../multiwriter/index.ts'
-import type { SlowKey, SlowRegister } from '../oracle/view.ts'
+import type { SlowKey } from '../oracle/view.ts'
 
 /** The sub-databases that are exported beside the database itself. */
 export type Subs = readonly string[]
@@ -55,6 +55,7 @@ function sortedLines(lines: ReadonlyMap<string, string>): string {
 }
 
 interface Visible {
+  readonly path?: readonly string[]
   readonly value: Value
   readonly deleted?: boolean
   readonly writer: string
@@ -66,30 +67,22 @@ function lineOf(
   entry: Visible & { readonly key: string; readonly conflicts: readonly Visible[] }
 ): string {
   // A winning tombstone has conflicts and no value; a value that is null and a tombstone differ in nothing else.
-  const shown = [entry, ...entry.conflicts].map(({ value, deleted, writer, seq, stamp }) =>
-    textOf(deleted === true ? null : encodeValue(value), writer, seq, stamp)
-  )
-  return JSON.stringify([entry.key, ...shown])
+  return JSON.stringify([entry.key, ...[entry, ...entry.conflicts].map(textOf)])
 }
 
 function slowLines(keys: readonly SlowKey[], prefix: readonly number[]): string {
   const start = b4a.from([...prefix])
   return keys
     .filter(({ key }) => b4a.equals(key.subarray(0, start.byteLength), start))
-    .filter(({ winner, conflicts }) => winner.value !== null || conflicts.length > 0)
-    .map(({ key, winner, conflicts }) => {
+    .filter(({ exists, conflicts }) => exists || conflicts.length > 0)
+    .map(({ key, value, winner, conflicts }) => {
       const own = b4a.toString(key.subarray(start.byteLength))
-      const shownWinner = { ...winner, value: winner.value ?? encodeValue(null) }
-      return JSON.stringify([own, ...[shownWinner, ...conflicts].map(slowText)])
+      return JSON.stringify([own, ...[{ ...winner, path: [], value }, ...conflicts].map(textOf)])
     })
     .join('\n')
 }
 
-function slowText({ value, writer, seq, stamp }: SlowRegister): string {
-  return textOf(value, writer, seq, stamp)
-}
-
-function textOf(value: Uint8Array | null, writer: string, seq: number, stamp: Stamp): string {
-  const shown = value === null ? 'deleted' : b4a.toString(value, 'hex')
-  return `${shown} ${writer} ${seq} ${stampToText(stamp)}`
+function textOf({ path = [], value, deleted, writer, seq, stamp }: Visible): string {
+  const shown = deleted === true ? 'deleted' : b4a.toString(encodeValue(value), 'hex')
+  return `${path.join('/')} ${shown} ${writer} ${seq} ${stampToText(stamp)}`
 }

@@ -259,7 +259,7 @@ export class Bee {
       const { type } = entry
       const [key, value] = [
         this.#codecs.decodeKey(entry.key),
-        this.#codecs.decodeValue(entry.value)
+        this.#codecs.decodeValue(entry.value as Stored)
       ]
       return { type, seq, key, value }
     })
