@@ -7,6 +7,7 @@ import { ManyhandsError } from '../../errors.ts'
 import type {
   DevicePort,
   PlainChange,
+  PlainConflict,
   PlainEntry,
   PlainRange,
   PlainWrite,
@@ -51,6 +52,23 @@ export function dataCommands(define: Define, execute: Execute): void {
         const where = await run.where(port)
         const written = await writeOne(port, where, { key, value: given }, options)
         return wrote(run.output, { key, written })
+      })
+    )
+
+  define('patch <key> [fields]', 'set some fields of an object, whatever the others are', [
+    `manyhands patch contacts/ann '{"phone":"2"}'`,
+    'manyhands patch contacts/ann --unset fax --unset address.city'
+  ])
+    .option('--unset <field>', 'delete a field; a dot leads into one; may be repeated', collect)
+    .action((key: string, fields: string | undefined, { unset = [] }: PatchOptions, command) =>
+      execute(command, async (run) => {
+        if (fields === undefined && unset.length === 0) throw usage('Give fields, or --unset.')
+        const given = fields === undefined ? {} : parseValue(fields)
+        const port = await run.open()
+        const where = await run.where(port)
+        const paths = unset.map((path) => path.split('.'))
+        await port.call('db/patch', { ...where, key, fields: given, unset: paths })
+        return wrote(run.output, { key, written: true })
       })
     )
 
@@ -105,6 +123,20 @@ export function dataCommands(define: Define, execute: Execute): void {
       })
     )
 
+  withPaging(
+    define('conflicts [prefix]', 'what was written at the same time, and not chosen', [
+      'manyhands conflicts contacts/',
+      'manyhands conflicts --json'
+    ])
+  ).action((prefix: string | undefined, options: RangeOptions, command) =>
+    execute(command, async (run) => {
+      const port = await run.open()
+      const where = await run.where(port)
+      const entries = port.stream('db/conflicts', { ...where, ...readOf(prefix, options) })
+      for await (const entry of entries) await showConflicts(run.output, entry)
+    })
+  )
+
   withRange(
     define('watch [prefix]', 'show each change as it happens, until Ctrl-C', [
       'manyhands watch contacts/',
@@ -129,6 +161,14 @@ async function watch(run: Run, range: PlainRange): Promise<void> {
   const changes = port.stream('db/watch', { ...(await run.where(port)), ...range })
   if (run.output.isTerminal) run.output.note('Watching; Ctrl-C ends.')
   for await (const change of changes) await showChange(run.output, change)
+}
+
+interface PatchOptions {
+  readonly unset?: readonly string[]
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value]
 }
 
 interface ListOptions extends RangeOptions {
@@ -211,8 +251,8 @@ async function missing(output: Output, key: string): Promise<number> {
 export function entryToJson(entry: PlainEntry): object {
   const { key, value, seq, writer, stamp } = entry
   const conflicts = entry.conflicts.map((each) => {
-    const { deleted, seq, writer, stamp } = each
-    return { value: valueToJson(each.value), deleted, seq, writer, stamp }
+    const { path, deleted, seq, writer, stamp } = each
+    return { path, value: valueToJson(each.value), deleted, seq, writer, stamp }
   })
   return { key, value: valueToJson(value), seq, writer, stamp, conflicts }
 }
@@ -225,9 +265,22 @@ async function showValue(output: Output, entry: PlainEntry, options: ValueOption
   await output.line(valueToText(entry.value))
   if (entry.conflicts.length === 0) return
   output.note(output.noteStyle('yellow', 'Written at the same time, and not chosen:'))
-  for (const { value, deleted, writer } of entry.conflicts) {
-    output.note(`  ${deleted ? '(deleted)' : valueToText(value)}  by ${writer}`)
-  }
+  for (const conflict of entry.conflicts) output.note(`  ${conflictToText(conflict)}`)
+}
+
+function conflictToText({ path, value, deleted, writer }: PlainConflict): string {
+  const place = path.length === 0 ? '' : `${shown(path.join('.'))}: `
+  return `${place}${deleted ? '(deleted)' : valueToText(value)}  by ${writer}`
+}
+
+async function showConflicts(output: Output, entry: PlainEntry): Promise<void> {
+  if (output.json) return output.data(entryToJson(entry))
+  const value = entry.value === null ? '(deleted)' : valueToText(entry.value)
+  const room = Math.max(output.width - shown(entry.key).length - 2, 20)
+  await output.line(
+    `${output.style('cyan', shown(entry.key))}${separator(output)}${clipped(value, room)}`
+  )
+  for (const conflict of entry.conflicts) await output.line(`  ${conflictToText(conflict)}`)
 }
 
 async function writeValue(output: Output, value: Value, file: string): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import b4a from 'b4a'
 import type { Progress, Work } from '../../core/index.ts'
-import { encodeValue, type Value } from '../../crdt/index.ts'
+import { encodeValue, isFields, type Patch, type Value } from '../../crdt/index.ts'
 import { invalid } from '../../errors.ts'
 import type { Finding } from '../check.ts'
 import type { Device } from '../device.ts'
@@ -206,6 +206,20 @@ export const requests = {
     return value === undefined ? db.del(key, { cas }) : db.put(key, value, { cas })
   },
 
+  /** Sets fields of an object; `unset` names those to delete, as paths. */
+  'db/patch': async (
+    context: PortContext,
+    {
+      key,
+      fields,
+      unset = [],
+      ...where
+    }: Where & { readonly key: string; readonly fields: Value; readonly unset?: readonly string[][] }
+  ): Promise<void> => {
+    const patch = unset.reduce((merged, path) => withUnset(merged, path), patchOf(fields))
+    await (await databaseOf(context, where)).patch(key, patch)
+  },
+
   /** All of it or nothing. */
   'db/write': async (
     context: PortContext,
@@ -226,6 +240,12 @@ export const streams = {
     late(async () => {
       const [where, options] = split(params)
       return (await databaseOf(context, where)).createReadStream(options)
+    }, plainEntry),
+
+  'db/conflicts': (context: PortContext, params: ReadParams) =>
+    late(async () => {
+      const [where, options] = split(params)
+      return (await databaseOf(context, where)).conflicts(options)
     }, plainEntry),
 
   /** What a link to a whole database leads to. */
@@ -286,6 +306,18 @@ export type Streams = typeof streams
 export type ParamsOf<O> = O extends (context: PortContext, params: infer P) => unknown ? P : never
 export type ResultOf<O> = O extends (...args: never[]) => Promise<infer R> ? R : never
 export type ItemOf<O> = O extends (...args: never[]) => AsyncIterableIterator<infer I> ? I : never
+
+/** The fields of a patch that came as plain data, in which nothing can be undefined. */
+function patchOf(fields: Value): Patch {
+  return isFields(fields) ? fields : invalid('fields', 'an object', fields)
+}
+
+function withUnset(patch: Patch, [name, ...rest]: readonly string[]): Patch {
+  if (name === undefined) return patch
+  const inner = patch[name]
+  const nested = isFields(inner) ? patchOf(inner) : {}
+  return { ...patch, [name]: rest.length === 0 ? undefined : withUnset(nested, rest) }
+}
 
 async function spaceOf({ device }: PortContext, { space }: Where): Promise<Space> {
   return device.openSpace(space)
