@@ -56,6 +56,7 @@ export function foldFieldsSlowly(
 function isLater(a: FieldRegister, b: FieldRegister): boolean {
   const rank = ({ stamp, position }: FieldRegister) => [
     stamp.ms,
+    stamp.counter,
     stamp.tag[0] ?? 0,
     position.core[0] ?? 0,
     position.seq
