@@ -4,13 +4,7 @@
  */
 import { join } from 'node:path'
 import { openDevice, type MultiBee } from '../index.ts'
-import {
-  race,
-  report,
-  type BenchOptions,
-  type Competitor,
-  type Table
-} from './harness.ts'
+import { race, report, type BenchOptions, type Competitor, type Table } from './harness.ts'
 import { inFolder } from './peers.ts'
 
 const WHOLE = 'one value (type: register)'

@@ -6,7 +6,7 @@
  *
  * `revert` undoes one writer's later work, and nobody else's. A key is written only where something that shows is that
  * later work's; it gets what shows without it: the fold of the same entries, with that one log at its older length. So of an object
- * only the fields change that this writer wrote. Where somebody else has written over it since, or wins over it, the key is left
+ * only the fields change that this writer wrote, and counters are left alone. Where somebody else has written over it since, or wins over it, the key is left
  * alone. So reverting twice is reverting once, and
  * two devices that revert at once write the same. The test's slow twin folds everything from scratch (test/oracle/revert.ts).
  *
@@ -60,7 +60,7 @@ export interface RestoreReport {
 }
 
 export interface RevertReport extends RestoreReport {
-  /** Keys that were left alone, as what shows there is somebody else's: in the form of links' paths, `db:sub/key`. */
+  /** Keys that were left alone, as what shows there is somebody else's, or a counter: in the form of links' paths, `db:sub/key`. */
   readonly kept: readonly string[]
 }
 
@@ -159,7 +159,9 @@ async function judgeRevert(
   const current = await foldWritable(now, key, read)
   const rest = await without.get(key, read)
   if (current === null || isUnreadable(rest)) return UNREADABLE
-  if (!isWorkOf(current, writer, length)) return KEPT
+  // What was made up for by an increment once cannot be told from what was not.
+  const isCounter = current.type === 'counter' || rest.type === 'counter'
+  if (isCounter || !isWorkOf(current, writer, length)) return KEPT
   if (isSameState(rest, current)) return SAME
   if (!isReachable(rest)) return UNREADABLE
   // What somebody writes there meanwhile is not that writer's work.

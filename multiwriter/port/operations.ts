@@ -214,7 +214,11 @@ export const requests = {
       fields,
       unset = [],
       ...where
-    }: Where & { readonly key: string; readonly fields: Value; readonly unset?: readonly string[][] }
+    }: Where & {
+      readonly key: string
+      readonly fields: Value
+      readonly unset?: readonly string[][]
+    }
   ): Promise<void> => {
     const patch = unset.reduce((merged, path) => withUnset(merged, path), patchOf(fields))
     await (await databaseOf(context, where)).patch(key, patch)

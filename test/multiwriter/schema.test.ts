@@ -51,6 +51,30 @@ for (const [library, schema] of [
     assert.equal(entry?.value, { name: 'Ann', email: 'ann@example.org', tags: [] })
   })
 
+  test(`${library}: a patch, and an update, are checked by what they come to`, async () => {
+    const contacts = fresh()
+    await contacts.put('ann', { name: 'Ann', email: 'ann@example.org' })
+    await contacts.patch('ann', { email: 'ANN@example.com', address: { city: 'Ulm' } })
+    assert.equal((await contacts.get('ann'))?.value, {
+      name: 'Ann',
+      email: 'ann@example.com',
+      tags: [],
+      address: { city: 'Ulm' }
+    })
+    const length = ownLength(space)
+    await rejectsWith('VALUE_INVALID', () => contacts.patch('ann', { email: 'nowhere' }), /email/)
+    await rejectsWith('VALUE_INVALID', () => contacts.patch('ann', { name: undefined }), /name/)
+    await rejectsWith('VALUE_INVALID', () => contacts.patch('bob', { name: 'Bob' }), /email/)
+    await rejectsWith('VALUE_INVALID', () => contacts.counter('ann').add(1))
+    const broken = contacts.update('ann', (ann) =>
+      ann === null ? undefined : { ...ann, email: 'nowhere' }
+    )
+    await rejectsWith('VALUE_INVALID', () => broken, /email/)
+    assert.is(ownLength(space), length)
+    await contacts.update('ann', (ann) => (ann === null ? undefined : { ...ann, tags: ['x'] }))
+    assert.equal((await contacts.get('ann'))?.value.tags, ['x'])
+  })
+
   test(`${library}: what does not fit is refused at once, naming each place, and nothing is written`, async () => {
     const contacts = fresh()
     const length = ownLength(space)
