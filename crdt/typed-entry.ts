@@ -430,6 +430,8 @@ export function unpackEntry(
   isOfChain: (position: Position) => boolean = noChain
 ): UnpackedEntry {
   try {
+    const whole = unpackWhole(bytes, core, seq)
+    if (whole !== null) return whole
     const state = { start: 0, end: bytes.byteLength, buffer: bytes }
     return new Unpacker(state, core, seq, isOfChain).unpack()
   } catch (error) {
@@ -437,6 +439,29 @@ export function unpackEntry(
     return error instanceof Misplaced ? MISPLACED : MALFORMED
   }
 }
+
+/** The entry that most scans meet: one short value at the empty path, written by its own batch. Null for every other. */
+function unpackWhole(bytes: Uint8Array, core: Uint8Array, seq: number): UnpackedEntry | null {
+  if (bytes[0] !== FORMAT_VERSION || bytes[1] !== FIRST_TYPE) return null
+  const state = { start: 2, end: bytes.byteLength, buffer: bytes }
+  const head = decodeHead(state, core)
+  if (head === null || head.position !== null) return null
+  // One register, no name, no flag, one byte of length.
+  const { start } = state
+  const length = bytes[start + 3] ?? 0
+  const isShort = bytes[start] === 1 && bytes[start + 1] === 0 && bytes[start + 2] === 0
+  if (!isShort || length === 0 || length > MAX_LENGTH_IN_A_BYTE) return null
+  if (start + 4 + length !== bytes.byteLength) return null
+  const position = { core, seq }
+  const { stamp, seen } = head
+  // Not the Buffer that it may be.
+  const value = new Uint8Array(bytes.buffer, bytes.byteOffset + start + 4, length)
+  const registers = [{ path: ROOT, position, stamp, seen, value }]
+  return { ok: true, entry: { type: 'value', head: { position, stamp, seen }, registers } }
+}
+
+/** What compact-encoding writes as it is. */
+const MAX_LENGTH_IN_A_BYTE = 0xfc
 
 function noChain(): boolean {
   return false

@@ -10,7 +10,13 @@ import { NOTHING_SEEN, type Head, type Position } from './head.ts'
 import type { Patch } from './patch.ts'
 import { comparePaths, isFields, type Leaf, type Path } from './paths.ts'
 import { seenBy } from './seen.ts'
-import { MAX_ITEMS, type FieldRegister, type TypedEntry, type ValueEntry } from './typed-entry.ts'
+import {
+  hasRoomBelow,
+  MAX_ITEMS,
+  type FieldRegister,
+  type TypedEntry,
+  type ValueEntry
+} from './typed-entry.ts'
 import { checkSize, encodeNormalized, normalizeValue } from './value.ts'
 
 const ROOT: readonly string[] = []
@@ -64,7 +70,10 @@ export function patchAlone(
   leaves.sort((a, b) => comparePaths(a.path, b.path))
   let next = 0
   for (const { path, value } of own.registers) {
-    if (value !== null && isAt(leaves[next], path)) next++
+    if (value === null || !isAt(leaves[next], path)) continue
+    // There may be fields below it, which are in the way.
+    if (hasRoomBelow(value)) return null
+    next++
   }
   return next === leaves.length ? overwrite(own, leaves, position, stamp) : null
 }

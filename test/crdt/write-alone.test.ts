@@ -24,6 +24,7 @@ const object = fc.letrec<{ object: Value; field: Value }>((tie) => ({
 const patchField = fc.oneof(leaf, fc.constant(undefined), object)
 const operation = fc.oneof(
   fc.oneof(object, leaf).map((value): WriteOperation => ({ do: 'put', value })),
+  fc.tuple(object, object).map(([value, base]): WriteOperation => ({ do: 'put', value, base })),
   fc
     .dictionary(fc.constantFrom('a', 'b', 'c'), patchField, { maxKeys: 2 })
     .map((fields): WriteOperation => ({ do: 'patch', fields: { ...fields } })),
