@@ -408,7 +408,7 @@ test('an index of another space, or of a newer format, is built again', async ()
   const index = await scene.open()
   await checkEqual(scene, await follow(index, scene.union))
   await scene.store.write([
-    { key: b4a.from([0]), value: b4a.concat([b4a.from([2]), SPACE]) },
+    { key: b4a.from([0]), value: b4a.concat([b4a.from([3]), SPACE]) },
     { key: ROW('key/newer'), value: b4a.from([0, 0, 1, 1]) }
   ])
   const again = await scene.open()
