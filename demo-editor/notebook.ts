@@ -145,7 +145,12 @@ export class Notebook extends EventEmitter<NotebookEvents> {
 
 function rowOf({ id, metadata, conflicts }: ListedDocument): DocumentRow {
   const title = titleOf(metadata)
-  const others = conflicts.flatMap((value) => (value === null ? [] : [titleOf(value)]))
+  const others = conflicts.flatMap(({ path, value }) => {
+    if (value === null) return []
+    // Of the title alone, or of all that is told of the document.
+    if (path.length === 0) return [titleOf(value)]
+    return path.length === 1 && path[0] === 'title' ? [titleOf({ title: value })] : []
+  })
   return { id, title, otherTitles: [...new Set(others)].filter((other) => other !== title) }
 }
 

@@ -138,7 +138,8 @@ class EditorPage extends LitElement {
   }
 
   protected override willUpdate(): void {
-    this.toggleAttribute('listing', this.listing)
+    // Where there is nothing to read yet, the way to make something is shown.
+    this.toggleAttribute('listing', this.listing || this.#link.documents?.length === 0)
     this.#showSomething()
   }
 
@@ -190,12 +191,10 @@ class EditorPage extends LitElement {
     if (shown?.isLoaded) return html`<text-editor .document=${shown}></text-editor>`
     if (shown !== null || documents === null)
       return html`<p class="note" role="status">Opening…</p>`
-    return html`<div class="note">
-      <p>
-        Nothing here yet. A new document appears on the other device as soon as both are connected.
-      </p>
-      <button class="primary" @click=${() => void this.#create()}>New document</button>
-    </div>`
+    return html`<p class="note">
+      Nothing here yet. Make a new document: it appears on the other device as soon as the two are
+      connected.
+    </p>`
   }
 
   get #row(): DocumentRow | null {

@@ -9,7 +9,7 @@ import { checkoutOf, readVersion } from '../checkout.ts'
 import type { Engine } from '../engine.ts'
 import { keyEncodingOf, valueEncodingOf } from '../encodings.ts'
 import { Keyspace, SECTION_DELETIONS, SECTION_METADATA, type Range } from '../keyspace.ts'
-import { MultiBee } from '../multibee.ts'
+import { MultiBee, type Conflict } from '../multibee.ts'
 import { checkRead, RANGE_OPTIONS, READ_OPTIONS } from '../options.ts'
 import type { WriteQueue } from '../write-queue.ts'
 import { DocumentCache } from './cache.ts'
@@ -38,8 +38,8 @@ export type Metadata = { readonly [field: string]: Value }
 export interface ListedDocument {
   readonly id: string
   readonly metadata: Metadata
-  /** What others wrote of it at the same time. `documents.metadata.put` settles them. */
-  readonly conflicts: readonly Value[]
+  /** What others wrote of it at the same time, field by field. `documents.metadata.put` settles them. */
+  readonly conflicts: readonly Conflict<Value>[]
 }
 
 /** An open document, and who holds it. */
@@ -128,7 +128,7 @@ export class Documents {
       const lengths = deleted.get(key)
       if (lengths !== undefined && (await isGone(key, lengths, view))) continue
       const metadata = isObject(value) ? value : {}
-      yield { id: key, metadata, conflicts: conflicts.map((each) => each.value) }
+      yield { id: key, metadata, conflicts }
     }
   }
 

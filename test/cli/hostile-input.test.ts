@@ -157,7 +157,7 @@ async function interruptible({ process: { pid } }: Started): Promise<void> {
 
 /** Null when it does not end. */
 async function endOf({ process, ended }: Started): Promise<number | null> {
-  const timer = setTimeout(() => process.kill('SIGKILL'), 5000)
+  const timer = setTimeout(() => process.kill('SIGKILL'), 20_000)
   const { code } = await ended
   clearTimeout(timer)
   return code
