@@ -62,7 +62,7 @@ export class Notebook extends EventEmitter<NotebookEvents> {
 
   /** Names a document, for the first time or anew. Of titles that were given at the same time, this one stays. */
   async name(id: string, title: string): Promise<void> {
-    await this.#space.documents.metadata.put(id, { title })
+    await this.#space.documents.metadata.resolve(id, { title })
   }
 
   async delete(id: string): Promise<void> {

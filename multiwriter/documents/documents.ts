@@ -38,7 +38,7 @@ export type Metadata = { readonly [field: string]: Value }
 export interface ListedDocument {
   readonly id: string
   readonly metadata: Metadata
-  /** What others wrote of it at the same time, field by field. `documents.metadata.put` settles them. */
+  /** What others wrote of it at the same time, field by field. `documents.metadata.resolve` settles them. */
   readonly conflicts: readonly Conflict<Value>[]
 }
 
