@@ -11,7 +11,7 @@ const NEXT_STEPS = {
   ENTRY_UNSUPPORTED:
     'A newer manyhands wrote this key from this device; upgrade before writing to it.',
   PRESENCE_TOO_LARGE:
-    'Say at most 16 KiB in a topic of presence, and 128 KiB in all; what should last belongs into the database.',
+    'Say at most 16 KiB in a topic of presence, 128 KiB in 64 topics; what should last belongs into the database.',
   STORE_LOCKED: 'Close the other process, or work through it.',
   STORE_FOREIGN: 'Choose an empty folder, or one that manyhands made.',
   STORE_UNSUPPORTED: 'A newer manyhands made this store; upgrade to open it.',

@@ -10,6 +10,7 @@ import { Awareness, removeAwarenessStates } from 'y-protocols/awareness'
 import type { Doc } from 'yjs'
 import type { LiveDocument, Space } from '../../multiwriter/index.ts'
 import { bindAwareness } from './awareness.ts'
+import { holdTopic, releaseTopic } from './topics.ts'
 
 export interface SpaceProviderOptions {
   /** Cursors and names, shown to everybody who has the document open by a provider. Default: one of its own. */
@@ -115,13 +116,14 @@ export class SpaceProvider extends ObservableV2<SpaceProviderEvents> {
     if (!this.shouldConnect) return live.close()
     this.#live = live
     const unbind = live.bind(this.doc, this)
-    const topic = this.#space.presence.topic(`documents/${this.id}`)
+    const topic = holdTopic(this.#space.presence, this.id)
     const cursors = bindAwareness(this.awareness, topic)
     const onclose = () => this.disconnect() // the space closes
     live.doc.on('destroy', onclose)
     this.#stop = () => {
       unbind()
       cursors.destroy()
+      releaseTopic(topic)
       live.doc.off('destroy', onclose)
     }
     this.#setSynced(true)

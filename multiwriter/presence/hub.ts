@@ -21,7 +21,7 @@ import {
   type Signer
 } from './message.ts'
 import { Outbox, type PresencePeer, type SlotSource } from './outbox.ts'
-import { MAX_TOPICS, Roster, type Shown } from './roster.ts'
+import { Roster, type Shown } from './roster.ts'
 import { TokenBucket, type Allowance } from './token-bucket.ts'
 import { PresenceTopic, type PresenceChange } from './topic.ts'
 import { Voice } from './voice.ts'
@@ -30,7 +30,7 @@ import { Voice } from './voice.ts'
 export interface Presence {
   /**
    * A matter to say something about, and to hear of; the same object for the same name until it is closed.
-   * @param name 1 to 256 bytes, for instance 'documents/notes/todo'; at most 64 are open at a time
+   * @param name 1 to 512 bytes, for instance 'documents/notes/todo'
    * @throws INVALID_ARGUMENT, SPACE_CLOSED
    */
   topic(name: string): PresenceTopic
@@ -123,8 +123,6 @@ export class PresenceHub implements Presence {
     checkName(name)
     const known = this.#topics.get(name)
     if (known !== undefined) return known
-    if (this.#topics.size === MAX_TOPICS)
-      invalid('name', `no more than ${MAX_TOPICS} topics at a time`, name)
     const topic = new PresenceTopic({
       name,
       states: () => this.#roster.states(name),

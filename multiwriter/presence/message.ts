@@ -23,8 +23,8 @@ const SIGNATURE_BYTES = 64
 /** A cursor and a name take 100 bytes; this leaves room for a selection of many ranges, and bounds what a relay keeps. */
 export const MAX_PAYLOAD_BYTES = 16 * 1024
 
-/** In UTF-8. */
-export const MAX_TOPIC_BYTES = 256
+/** In UTF-8. Twice what a name in the database takes: a document's id with any prefix is a topic. */
+export const MAX_TOPIC_BYTES = 512
 
 /** Milliseconds and a tie-break: a later start of a device is greater. */
 export const SESSION_BYTES = 8

@@ -140,11 +140,12 @@ export class Voice {
     return [...this.#topics.values()].some(({ payload }) => payload !== null)
   }
 
-  /** What was taken back is still told to those who come back, as long as there is room. */
+  /** What was taken back is still told to those who come back, as long as there is room; to those who are here, always. */
   #dropWithdrawn(): void {
-    for (const [topic, { payload }] of this.#topics) {
+    for (const [topic, { payload, current }] of this.#topics) {
       if (this.#topics.size <= MAX_TOPICS) return
-      if (payload !== null) continue
+      const isToBeTold = current !== null && this.#unsaid.has(topic)
+      if (payload !== null || isToBeTold) continue
       this.#topics.delete(topic)
       this.#unsaid.delete(topic)
     }
@@ -153,11 +154,15 @@ export class Voice {
   #checkSize(topic: string, payload: Uint8Array | null): void {
     const bytes = payload?.byteLength ?? 0
     let all = bytes + topic.length
+    let count = 1
     for (const [name, own] of this.#topics) {
-      if (name !== topic) all += name.length + (own.payload?.byteLength ?? 0)
+      if (name === topic || own.payload === null) continue
+      all += name.length + own.payload.byteLength
+      count += 1
     }
-    if (bytes <= MAX_PAYLOAD_BYTES && all <= MAX_DEVICE_BYTES) return
-    const what = `${bytes} bytes in "${topic}", ${all} in all topics`
+    const fits = bytes <= MAX_PAYLOAD_BYTES && all <= MAX_DEVICE_BYTES && count <= MAX_TOPICS
+    if (fits || payload === null) return
+    const what = `${bytes} bytes in "${topic}", ${all} in all ${count} topics`
     throw new ManyhandsError('PRESENCE_TOO_LARGE', `Too much to say: ${what}`)
   }
 }

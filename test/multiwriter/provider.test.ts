@@ -125,6 +125,37 @@ test('provider: who has the document open sees the others, until they leave', as
   await two.close()
 })
 
+test('provider: thousands of documents, opened and closed, with ids of any length, leave nothing behind', async () => {
+  const two = await openTwoDevices()
+  two.connect()
+  const { presence } = two.spaceA
+  let closed = 0
+  for (let i = 0; i < 5000; i += 100) {
+    const ids = Array.from({ length: 100 }, (_, k) => `${i + k}`.padEnd(255, 'x'))
+    const providers = ids.map((id) => new SpaceProvider(two.spaceA, id, new Y.Doc()))
+    await Promise.all(providers.map(({ whenSynced }) => whenSynced))
+    for (const id of ids) presence.topic(`documents/${id}`).on('close', () => closed++)
+    for (const provider of providers) provider.destroy()
+  }
+  assert.is(closed, 5000)
+  await two.close()
+})
+
+test('provider: the topic of a document is open as long as one of its providers is', async () => {
+  const two = await openTwoDevices()
+  const [one, other] = [new Y.Doc(), new Y.Doc()].map((doc) => {
+    return new SpaceProvider(two.spaceA, 'd', doc)
+  })
+  await Promise.all([one?.whenSynced, other?.whenSynced])
+  let isClosed = false
+  two.spaceA.presence.topic('documents/d').on('close', () => (isClosed = true))
+  one?.destroy()
+  assert.not(isClosed)
+  other?.destroy()
+  assert.ok(isClosed)
+  await two.close()
+})
+
 test('provider: a space that closes disconnects it, and what cannot open is told', async () => {
   const two = await openTwoDevices()
   const provider = new SpaceProvider(two.spaceA, 'd', new Y.Doc())
