@@ -18,6 +18,20 @@ class DeviceDoc extends TestYInstance {
   override disconnect(): void {}
 }
 
+/**
+ * What the tester compares: each document as its next reader loads it, with all updates that it ever told. Of documents that are
+ * open Yjs may hold a deleted range in two pieces or in one, as its transactions happened to come.
+ */
+export function reloaded(users: readonly User[]): TestYInstance[] {
+  const connector = new TestConnector(prng.create(0))
+  return users.map(({ doc }, i) => {
+    const copy = new DeviceDoc(connector, i)
+    Y.applyUpdate(copy, Y.encodeStateAsUpdate(doc))
+    copy.updates = doc.updates
+    return copy
+  })
+}
+
 export interface User {
   readonly doc: TestYInstance
   readonly provider: SpaceProvider

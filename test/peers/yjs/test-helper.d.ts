@@ -9,6 +9,8 @@ declare module 'yjs/testHelper' {
 
   export class TestYInstance extends Doc {
     constructor(connector: TestConnector, id: number)
+    /** All that it told, in order. */
+    updates: Uint8Array[]
     connect(): void
     disconnect(): void
   }

@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert'
 import { compare } from 'yjs/testHelper'
 import { seededRandom } from '../../support/random.ts'
-import { openUsers, untilSame, Wires } from './connector.ts'
+import { openUsers, reloaded, untilSame, Wires } from './connector.ts'
 import { editAtRandom } from './random-edits.ts'
 
 const USERS = 5
@@ -26,7 +26,7 @@ export async function runTester(seed: number, edits: number): Promise<void> {
   for (const { provider } of users) provider.connect()
   await untilSame(users)
   for (const { space } of users) assert.equal(space.refusals(), [])
-  compare(users.map(({ doc }) => doc))
+  compare(reloaded(users))
   wires.cutAll()
   await close()
 }
