@@ -22,6 +22,8 @@ export type RefusalReason =
   | 'document-malformed'
   /** A document's update that its engine cannot bring in. */
   | 'document-update-refused'
+  /** A document's update stands on what is not here, as more do than are kept: read again when that comes. */
+  | 'document-update-held'
   /** An open space has as many logs as it takes. */
   | 'too-many-logs'
   /** A peer knew the space's topic, but could not prove to hold its key, or speaks another version. */

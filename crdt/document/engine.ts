@@ -13,6 +13,20 @@ export interface OneOfAll {
   readonly isOwn: boolean
 }
 
+/** Of each of the engine's own sources, the first place that a document does not have. */
+export type Missing = ReadonlyMap<number, number>
+
+/** How updates were brought in, by their indices. */
+export interface Applied {
+  readonly refused: readonly number[]
+  /** They stand on what is not here, and more than a document keeps of such is here already: nothing of them is in. */
+  readonly held: readonly number[]
+  /** What those stand on. */
+  readonly missing: Missing
+  /** What an observer of the application threw; undefined for nothing. Everything was applied by then. */
+  readonly thrown: unknown
+}
+
 /** What a document of the application's is bound with. */
 export interface Binding {
   readonly origin: unknown
@@ -41,10 +55,10 @@ export interface DocumentEngine {
   pack(updates: readonly Uint8Array[]): Uint8Array
   /**
    * Brings packed updates into a document, in one step, marked with `origin`. What cannot be read changes nothing.
-   * @returns the indices of those that were refused
-   * @throws what an observer of the application throws; everything is applied by then
    */
-  apply(doc: EngineDoc, updates: readonly Uint8Array[], origin: unknown): readonly number[]
+  apply(doc: EngineDoc, updates: readonly Uint8Array[], origin: unknown): Applied
+  /** Whether a document has any of what something was held back for: then it is to be applied again. */
+  isDue(doc: EngineDoc, missing: Missing): boolean
   /** Everything in a document, as one packed update. */
   state(doc: EngineDoc): Uint8Array
   /**

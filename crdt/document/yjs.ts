@@ -8,13 +8,19 @@
 import b4a from 'b4a'
 import * as encoding from 'lib0/encoding'
 import * as Y from 'yjs'
-import type { DocumentEngine } from './engine.ts'
+import type { DocumentEngine, Missing } from './engine.ts'
 
 const V1 = 1
 const V2 = 2
 
 /** Below, the columns of the second encoding cost more than they save. */
 const MIN_V2_BYTES = 48
+
+/**
+ * 1 MiB of updates wait for what they stand on. Yjs keeps them in one piece that it writes anew with each, so more would cost more
+ * time than reading the logs again.
+ */
+const MAX_PENDING_BYTES = 1024 * 1024
 
 export const yjs: DocumentEngine = {
   name: 'yjs',
@@ -45,14 +51,32 @@ export const yjs: DocumentEngine = {
 
   apply(doc, updates, origin) {
     const refused: number[] = []
-    doc.transact((transaction) => {
-      transaction.local = false
-      updates.forEach((update, i) => {
-        if (!applyOne(doc, update, origin)) refused.push(i)
-      })
-    }, origin)
-    return refused
+    const missing = new Map<number, number>()
+    let held: readonly number[] = []
+    const isHeld = (i: number): boolean => {
+      const outcome = applyOne(doc, updates[i] ?? new Uint8Array(0), origin)
+      if (outcome === 'refused') refused.push(i)
+      if (typeof outcome === 'string') return false
+      for (const [client, clock] of outcome) addMissing(missing, client, clock)
+      return true
+    }
+    const thrown = thrownBy(() =>
+      doc.transact((transaction) => {
+        transaction.local = false
+        let rest = updates.map((_, i) => i)
+        do {
+          held = rest
+          missing.clear()
+          rest = rest.filter(isHeld)
+        } while (rest.length > 0 && rest.length < held.length) // what it stands on may have come behind it
+        held = rest
+      }, origin)
+    )
+    return { refused, held, missing, thrown }
   },
+
+  isDue: (doc, missing) =>
+    [...missing].some(([client, clock]) => Y.getState(doc.store, client) > clock),
 
   state: (doc) => packed(V2, Y.encodeStateAsUpdateV2(doc)),
 
@@ -110,17 +134,65 @@ function packed(version: number, update: Uint8Array): Uint8Array {
   return b4a.concat([b4a.from([version]), update])
 }
 
-/** False when it is no update: then nothing was changed, or as much as every other device changes by it. */
-function applyOne(doc: Y.Doc, update: Uint8Array, origin: unknown): boolean {
+/**
+ * Refused when it is no update: then nothing was changed, or as much as every other device changes by it. What it stands on when
+ * it is held back.
+ */
+function applyOne(doc: Y.Doc, update: Uint8Array, origin: unknown): 'done' | 'refused' | Missing {
   try {
-    decodeOne(update) // before anything is integrated: half an update must not count
+    const decoded = decodeOne(update) // before anything is integrated: half an update must not count
+    if (pendingBytes(doc) > MAX_PENDING_BYTES) {
+      const missing = missingFor(doc, decoded)
+      if (missing.size > 0) return missing
+    }
     const bytes = update.subarray(1)
     if (update[0] === V1) Y.applyUpdate(doc, bytes, origin)
     else Y.applyUpdateV2(doc, bytes, origin)
-    return true
+    return 'done'
   } catch {
-    return false
+    return 'refused'
   }
+}
+
+function thrownBy(task: () => void): unknown {
+  try {
+    return void task()
+  } catch (error) {
+    return error
+  }
+}
+
+/** What Yjs keeps because it stands on something that is not here. */
+function pendingBytes({ store: { pendingStructs, pendingDs } }: Y.Doc): number {
+  return (pendingStructs?.update.byteLength ?? 0) + (pendingDs?.byteLength ?? 0)
+}
+
+/** What an update stands on that neither the document nor the update itself has. */
+function missingFor(doc: Y.Doc, { structs, ds }: Decoded): Missing {
+  const ends = new Map<number, number>()
+  const missing = new Map<number, number>()
+  const endOf = (client: number) => ends.get(client) ?? Y.getState(doc.store, client)
+  const need = (client: number, clock: number) => {
+    if (clock > endOf(client)) addMissing(missing, client, endOf(client))
+  }
+  for (const struct of structs) {
+    const { client, clock } = struct.id
+    if (struct instanceof Y.Skip) continue
+    need(client, clock)
+    if (clock <= endOf(client)) ends.set(client, Math.max(endOf(client), clock + struct.length))
+  }
+  for (const struct of structs) {
+    if (!(struct instanceof Y.Item)) continue
+    for (const place of [struct.origin, struct.rightOrigin, struct.parent])
+      if (place instanceof Y.ID) need(place.client, place.clock + 1)
+  }
+  for (const [client, items] of ds.clients)
+    for (const { clock, len } of items) need(client, clock + len)
+  return missing
+}
+
+function addMissing(missing: Map<number, number>, client: number, clock: number): void {
+  missing.set(client, Math.min(clock, missing.get(client) ?? Infinity))
 }
 
 type Decoded = ReturnType<typeof Y.decodeUpdateV2>

@@ -12,9 +12,11 @@ import {
   type Binding,
   type DocumentEngine,
   type EngineDoc,
+  type Missing,
   type UpdateKind
 } from '../../crdt/index.ts'
 import type { ReadOptions, TreeEntry } from '../../core/index.ts'
+import type { RefusalReason } from '../refusals.ts'
 import type { CoreEntry, View } from '../view.ts'
 import type { CachedDocument, Covered, OwnShare } from './cache.ts'
 import { compactionOf, isWorthIt } from './compaction.ts'
@@ -45,6 +47,9 @@ const CHANGES_PER_SAVE = 512
 
 /** What of earlier sessions nobody has is counted no further. */
 const MAX_COUNTED = 1000
+
+/** Sources whose updates are waited for: an honest document has one per device and session. */
+const MAX_MISSING = 10_000
 
 const NOTHING: OwnShare = { entries: 0, bytes: 0, snapshot: 0 }
 
@@ -77,6 +82,9 @@ export class Replica {
   readonly #writers = new Set<string>()
   /** How far each log is brought in, by writer. */
   readonly #covered = new Map<string, number>()
+  /** What updates stand on that were held back. */
+  #missing = new Map<number, number>()
+  #rereading: Promise<void> | null = null
   /** The document has more than its cached row. */
   #isDirty = false
   /** Since it was saved. */
@@ -120,6 +128,7 @@ export class Replica {
       ({ part, number }) => !part.isOwn || number >= this.#next
     )
     this.#apply(updates)
+    this.#readHeld()
     for (const { part } of updates) this.#writers.add(part.writer)
     this.#changes += updates.length
     this.#isDirty ||= updates.length > 0
@@ -178,7 +187,9 @@ export class Replica {
 
   async #save(): Promise<void> {
     if (isWorthIt(this.#share)) await this.#compact()
-    if (!this.#isDirty) return
+    await this.#rereading
+    // A row would say that it has what was held back.
+    if (!this.#isDirty || this.#missing.size > 0) return
     this.#isDirty = false
     const covered = await this.#coveredLogs()
     const state = this.#engine.state(this.doc)
@@ -287,20 +298,39 @@ export class Replica {
 
   #apply(updates: readonly Update[]): void {
     if (updates.length === 0) return
-    try {
-      const refused = this.#engine.apply(
-        this.doc,
-        updates.map(({ bytes }) => bytes),
-        this
-      )
-      for (const i of refused) {
-        const update = updates[i]
-        if (update === undefined) continue
-        this.#parts.refusals.add(update.part.writer, 'document-update-refused', update.seq)
-      }
-    } catch (error) {
-      this.events.emit('error', error) // an observer's: the updates are in
+    const bytes = updates.map((update) => update.bytes)
+    const { refused, held, missing, thrown } = this.#engine.apply(this.doc, bytes, this)
+    for (const i of refused) this.#count(updates[i], 'document-update-refused')
+    for (const i of held) this.#count(updates[i], 'document-update-held')
+    this.#miss(missing)
+    if (thrown !== undefined) this.events.emit('error', thrown) // an observer's: the updates are in
+  }
+
+  #count(update: Update | undefined, reason: RefusalReason): void {
+    if (update !== undefined) this.#parts.refusals.add(update.part.writer, reason, update.seq)
+  }
+
+  #miss(missing: Missing): void {
+    for (const [source, place] of missing) {
+      if (this.#missing.size >= MAX_MISSING) return
+      this.#missing.set(source, Math.min(place, this.#missing.get(source) ?? Infinity))
     }
+  }
+
+  /** What was held back stands in the logs: it is read again when something that it stands on is here. */
+  #readHeld(): void {
+    if (this.#rereading !== null || !this.#engine.isDue(this.doc, this.#missing)) return
+    this.#rereading = this.#readAgain()
+      .catch(() => {}) // the next arrival tries again
+      .finally(() => (this.#rereading = null))
+  }
+
+  async #readAgain(): Promise<void> {
+    const view = await this.#parts.union.view({ wait: false })
+    const entries = await readAll(view, this.#keys.range, { wait: false })
+    if (this.doc.isDestroyed) return
+    this.#missing.clear()
+    this.#apply(this.#read(view, entries))
   }
 
   #changed(update: Uint8Array): void {

@@ -1,16 +1,13 @@
 /** What must not be: bad ids, updates that are none, huge pastes, clocks that jump, closing in the middle. */
 import { join } from 'node:path'
 import b4a from 'b4a'
-import z32 from 'z32'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as Y from 'yjs'
-import { encodeOpaque, encodeUpdate, TYPE_DOCUMENT_UPDATE } from '../../crdt/index.ts'
-import { TreeWriter } from '../../core/tree/writer.ts'
+import { encodeUpdate } from '../../crdt/index.ts'
 import { openDevice } from '../../index.ts'
-import { UpdateKeys } from '../../multiwriter/documents/keys.ts'
-import type { Space } from '../../multiwriter/index.ts'
 import { openTwoDevices, tempFolder, until } from '../support/devices.ts'
+import { Forger } from '../support/document-forger.ts'
 import { textOf, type } from '../support/documents.ts'
 import { rejectsWith } from '../support/rejects.ts'
 
@@ -153,28 +150,5 @@ const THROWING = [
   'AQ8FAAQBAXQBaIEFAAGBBQEBhAUCAmxvhAUEBgB3b3JsZMYFAQUCBGJvbGQEdHJ1ZcYFBAUFBGJvbGQEbnVsbCEBAW0BYQGoBQ0BdgEBeH0CJwEBbQFuAScABTgBcQIEAAUQAnp6CAEBYQF9AYgFEwJ9An0DyQUTBRQBZ3YAAQUCAQINAQ==',
   'AQ8AAAQBAXQBaIEFAAGBBQEBhAUCAmxvhAUEBiB3b3JsZMYFAQUCBGJvbGQEdHJ1ZcYFBAUFBGJvbGQEbnVsbCEBAW0BYQGoBQ0BdgEBeH0CJwABbQFuAScABQ8BcQIEAAUQAnp6CAEBYQF9AYgFEwJ9An0DyQUTBRQBZ3YAAQUCAQANAQ=='
 ]
-
-/** Writes anything into a device's log, which that device does not write itself meanwhile. */
-class Forger {
-  readonly #tree: TreeWriter
-  #next = 0
-
-  constructor(space: Space) {
-    const core = space.wire.cores().find(({ key }) => z32.encode(key) === space.writer)
-    if (core === undefined) throw new Error('No log')
-    this.#tree = new TreeWriter(core)
-  }
-
-  /** One batch for each, as blocks are what refusals count. The next call leaves out a number. */
-  async write(id: string, payloads: readonly Uint8Array[]): Promise<void> {
-    const keys = new UpdateKeys(id)
-    for (const payload of payloads) {
-      const stamp = { ms: 1, counter: 0, tag: b4a.alloc(8) }
-      const value = encodeOpaque(TYPE_DOCUMENT_UPDATE, { position: null, stamp }, payload)
-      await this.#tree.append([{ key: keys.at(this.#next++), value }])
-    }
-    this.#next++
-  }
-}
 
 test.run()
