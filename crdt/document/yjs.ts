@@ -156,7 +156,8 @@ function applyOne(doc: Y.Doc, update: Uint8Array, origin: unknown): 'done' | 're
 
 function thrownBy(task: () => void): unknown {
   try {
-    return void task()
+    task()
+    return undefined
   } catch (error) {
     return error
   }

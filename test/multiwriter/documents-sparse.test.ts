@@ -26,7 +26,7 @@ async function openSparse() {
   }
   const cut = two.connect()
   await until(async () => (await listed(sparse).catch(() => [])).length === 30)
-  return { ...two, full, sparse, cut }
+  return { full, sparse, cut, connect: () => two.connect(), close: () => two.close() }
 }
 
 test('sparse documents: they are listed and opened as on the device that wrote them', async () => {

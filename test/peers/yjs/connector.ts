@@ -57,7 +57,7 @@ export async function openUsers(count: number) {
   }
   return {
     users,
-    async close() {
+    close: async () => {
       for (const { device } of users) await device.close()
       await folder.remove()
     }
