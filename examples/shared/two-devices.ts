@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MemoryNetwork, openDevice, type Space } from '../../index.ts'
+import { MemoryNetwork, openDevice, type Device, type Space } from '../../index.ts'
 import { heading, ms, title } from './print.ts'
 
 export type DeviceName = 'Laptop' | 'Phone'
@@ -30,17 +30,57 @@ class Interrupted extends Error {
 
 /** One space on two devices. They do not hear of each other before `meet`. */
 export class TwoDevices {
-  readonly laptop: Space
-  readonly phone: Space
+  laptop: Space
+  phone: Space
   /** For files; removed at the end. */
   readonly folder: string
   readonly #network: MemoryNetwork
+  #devices: readonly Device[]
 
-  constructor(laptop: Space, phone: Space, folder: string, network: MemoryNetwork) {
+  private constructor(
+    [laptop, phone]: readonly [Space, Space],
+    devices: readonly Device[],
+    folder: string,
+    network: MemoryNetwork
+  ) {
     this.laptop = laptop
     this.phone = phone
     this.folder = folder
+    this.#devices = devices
     this.#network = network
+  }
+
+  /** @param folder which is there, and empty */
+  static async open(folder: string): Promise<TwoDevices> {
+    const network = new MemoryNetwork()
+    network.cut()
+    const laptop = await openAt(folder, 'Laptop', network)
+    const phone = await openAt(folder, 'Phone', network)
+    const space = await laptop.createSpace({ open: true })
+    const same = await phone.openSpace(space.ticket)
+    return new TwoDevices([space, same], [laptop, phone], folder, network)
+  }
+
+  /** Closes everything and opens the two again, from what their stores hold. */
+  async restart(): Promise<void> {
+    const { ticket } = this.laptop
+    await this.close()
+    const laptop = await openAt(this.folder, 'Laptop', this.#network)
+    const phone = await openAt(this.folder, 'Phone', this.#network)
+    this.#devices = [laptop, phone]
+    this.laptop = await laptop.openSpace(ticket)
+    this.phone = await phone.openSpace(ticket)
+  }
+
+  /** Somebody new, with nothing but the ticket. */
+  async join(name: string): Promise<Space> {
+    const device = await openAt(this.folder, name, this.#network)
+    this.#devices = [...this.#devices, device]
+    return device.openSpace(this.laptop.ticket)
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#devices.map((device) => device.close()))
   }
 
   part(): void {
@@ -76,7 +116,7 @@ export async function tell(name: string, story: (two: TwoDevices) => Promise<voi
   const begin = performance.now()
   try {
     await onTwoDevices(story, interruption())
-    heading(`Done in ${ms(performance.now() - begin)}; both stores are removed again.`)
+    heading(`Done in ${ms(performance.now() - begin)}; all stores are removed again.`)
   } catch (error) {
     console.error(`\n${error instanceof Error ? error.message : String(error)}`)
     process.exitCode = error instanceof Interrupted ? error.exitCode : 1
@@ -88,22 +128,22 @@ async function onTwoDevices(
   interrupted: Promise<never>
 ): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'manyhands-example-'))
-  const network = new MemoryNetwork()
-  const { transport } = network
-  const open = (name: DeviceName) => openDevice({ storage: join(folder, name), name, transport })
-  const laptop = await open('Laptop')
-  const phone = await open('Phone')
   try {
-    network.cut()
-    const space = await laptop.createSpace({ open: true })
-    const same = await phone.openSpace(space.ticket)
-    const told = story(new TwoDevices(space, same, folder, network))
-    told.catch(() => {}) // when it is interrupted, nobody waits for it any more
-    await Promise.race([told, interrupted])
+    const two = await TwoDevices.open(folder)
+    try {
+      const told = story(two)
+      told.catch(() => {}) // when it is interrupted, nobody waits for it any more
+      await Promise.race([told, interrupted])
+    } finally {
+      await two.close()
+    }
   } finally {
-    await Promise.all([laptop.close(), phone.close()])
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+function openAt(folder: string, name: string, { transport }: MemoryNetwork): Promise<Device> {
+  return openDevice({ storage: join(folder, name), name, transport })
 }
 
 /** Rejects at a Ctrl-C or when nobody reads our output any more, so that both come to the same clean end. */

@@ -11,11 +11,20 @@ export interface ExampleRun {
   readonly left: readonly string[]
 }
 
-/** @param stopAt a text in the output at which it gets a Ctrl-C */
-export async function runExample(name: string, stopAt?: string): Promise<ExampleRun> {
+/**
+ * @param stopAt a text in the output at which it gets a Ctrl-C
+ * @param args of the example
+ */
+export async function runExample(
+  name: string,
+  stopAt?: string,
+  args: readonly string[] = []
+): Promise<ExampleRun> {
   const temp = await tempFolder()
   const env = { ...process.env, TMPDIR: temp.path }
-  const child = spawn(process.execPath, ['--import', 'tsx', 'examples/run.ts', name], { env })
+  const child = spawn(process.execPath, ['--import', 'tsx', 'examples/run.ts', name, ...args], {
+    env
+  })
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()))
