@@ -21,6 +21,8 @@ export interface BenchOptions {
   readonly command: string
   /** Of a benchmark with rows (`Rows`): the one row to run. */
   readonly only?: string
+  /** Of a benchmark that replays an editing trace: its file. */
+  readonly trace?: string
 }
 
 /** The default export of `bench/<name>.ts`. */

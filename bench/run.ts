@@ -1,11 +1,11 @@
-/** `npm run bench -- <name> [--quick] [--only <row>]` runs `bench/<name>.ts`; without a name it lists them. */
+/** `npm run bench -- <name> [--quick] [--only <row>] [--trace <file>]` runs `bench/<name>.ts`; without a name it lists them. */
 import { readdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { Bench, Rows } from './harness.ts'
 
 const NOT_BENCHMARKS = ['bases.ts', 'harness.ts', 'peers.ts', 'plot.ts', 'run.ts']
 
-const USAGE = 'npm run bench -- <name> [--quick] [--only <row>]'
+const USAGE = 'npm run bench -- <name> [--quick] [--only <row>] [--trace <file>]'
 
 process.exitCode = await main()
 
@@ -14,7 +14,7 @@ async function main(): Promise<number> {
   const request = parseRequest()
   if (typeof request === 'string') return refuse(request, names)
 
-  const { name, quick, only } = request
+  const { name, quick, only, trace } = request
   if (name === undefined) {
     console.log(`${USAGE}\n\n${list(names)}`)
     return 0
@@ -28,7 +28,12 @@ async function main(): Promise<number> {
   }
   const flags = `${quick ? ' --quick' : ''}${only === undefined ? '' : ` --only ${only}`}`
   const command = `npm run bench -- ${name}${flags}`
-  await module.default({ quick, command, ...(only === undefined ? {} : { only }) })
+  await module.default({
+    quick,
+    command,
+    ...(only === undefined ? {} : { only }),
+    ...(trace === undefined ? {} : { trace })
+  })
   return 0
 }
 
@@ -40,16 +45,27 @@ async function listNames(): Promise<string[]> {
     .sort()
 }
 
+interface Request {
+  readonly name: string | undefined
+  readonly quick: boolean
+  readonly only: string | undefined
+  readonly trace: string | undefined
+}
+
 /** The request, or what is wrong with it. */
-function parseRequest():
-  { name: string | undefined; quick: boolean; only: string | undefined } | string {
+function parseRequest(): Request | string {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } }
+      options: {
+        quick: { type: 'boolean', default: false },
+        only: { type: 'string' },
+        trace: { type: 'string' }
+      }
     })
     if (positionals.length > 1) return `One benchmark at a time: ${positionals.join(', ')}.`
-    return { name: positionals[0], quick: values.quick, only: values.only }
+    const { quick, only, trace } = values
+    return { name: positionals[0], quick, only, trace }
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }

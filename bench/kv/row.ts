@@ -16,6 +16,8 @@ export interface RowContext {
   /** For this row alone. */
   readonly folder: string
   readonly quick: boolean
+  /** An editing trace, where one was given. */
+  readonly trace?: string
 }
 
 export interface RowResult {

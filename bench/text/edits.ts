@@ -1,0 +1,108 @@
+/**
+ * Edits of one text until they are stored: one by one, each awaited, and 100 under way at a time. y-leveldb writes what Yjs made of
+ * an edit into LevelDB; ours signs it into the device's log as well, and keeps the local index.
+ */
+import { join } from 'node:path'
+import { LeveldbPersistence } from 'y-leveldb'
+import * as Y from 'yjs'
+import { openDevice } from '../../index.ts'
+import { race, rateOf, type Competitor, type Goal, type Table } from '../harness.ts'
+import { atLeast, times, type Row, type RowContext } from '../kv/row.ts'
+
+const OURS = 'manyhands'
+const Y_LEVELDB = 'y-leveldb'
+const IN_FLIGHT = 100
+
+/** A text whose every edit is stored. */
+interface Stored {
+  readonly name: string
+  /** One letter; resolves when it is stored. */
+  type(): Promise<unknown>
+  close(): Promise<void>
+}
+
+export const edits: Row = async (context) => {
+  const kinds = [await openOurs(context.folder), openLeveldb(context.folder)]
+  try {
+    const awaited = await raceAwaited(kinds, context)
+    const together = await racePipelined(kinds, context)
+    return {
+      tables: [awaited, together],
+      goals: [
+        goalOf(awaited, 'edit stored, awaited, against y-leveldb', 0.6),
+        goalOf(together, `edits stored, ${IN_FLIGHT} under way, against y-leveldb`, 5)
+      ]
+    }
+  } finally {
+    for (const kind of kinds) await kind.close()
+  }
+}
+
+async function openOurs(folder: string): Promise<Stored> {
+  const device = await openDevice({ storage: join(folder, 'ours') })
+  const space = await device.createSpace()
+  const live = await space.documents.open('text')
+  const text = live.doc.getText('text')
+  return {
+    name: OURS,
+    type() {
+      text.insert(text.length, 'a')
+      return live.flush()
+    },
+    close: () => device.close()
+  }
+}
+
+function openLeveldb(folder: string): Stored {
+  const store = new LeveldbPersistence(join(folder, 'leveldb'))
+  const doc = new Y.Doc()
+  const text = doc.getText('text')
+  let last: Promise<unknown> = Promise.resolve()
+  doc.on('update', (update: Uint8Array) => (last = store.storeUpdate('text', update)))
+  return {
+    name: Y_LEVELDB,
+    type() {
+      text.insert(text.length, 'a')
+      return last
+    },
+    close: () => store.destroy()
+  }
+}
+
+function raceAwaited(kinds: readonly Stored[], { quick }: RowContext): Promise<Table> {
+  const units = quick ? 50 : 500
+  const competitors = kinds.map(({ name, type }): Competitor => ({
+    name,
+    async run() {
+      for (let i = 0; i < units; i++) await type()
+    }
+  }))
+  return race('edits stored, awaited one by one', competitors, {
+    baseline: Y_LEVELDB,
+    units,
+    unit: 'edits',
+    rounds: quick ? 3 : 7
+  })
+}
+
+function racePipelined(kinds: readonly Stored[], { quick }: RowContext): Promise<Table> {
+  const units = quick ? 500 : 5000
+  const competitors = kinds.map(({ name, type }): Competitor => ({
+    name,
+    async run() {
+      for (let i = 0; i < units; i += IN_FLIGHT) {
+        await Promise.all(Array.from({ length: IN_FLIGHT }, type))
+      }
+    }
+  }))
+  return race(`edits stored, ${IN_FLIGHT} under way`, competitors, {
+    baseline: Y_LEVELDB,
+    units,
+    unit: 'edits',
+    rounds: quick ? 3 : 7
+  })
+}
+
+function goalOf(table: Table, what: string, goal: number): Goal {
+  return atLeast(what, rateOf(table, OURS) / rateOf(table, Y_LEVELDB), goal, times)
+}
