@@ -13,7 +13,7 @@ import {
 } from '@automerge/automerge-repo-network-websocket'
 import { HocuspocusProvider, HocuspocusProviderWebsocket } from '@hocuspocus/provider'
 import { Server as HocuspocusServer } from '@hocuspocus/server'
-import { setupWSConnection } from '@y/websocket-server/utils'
+import { docs as rooms, setupWSConnection } from '@y/websocket-server/utils'
 import { WebSocket, WebSocketServer } from 'ws'
 import { WebsocketProvider } from 'y-websocket'
 import * as Y from 'yjs'
@@ -79,6 +79,7 @@ export const yWebsocket: RigKind = {
     )
     return yjsRig(docs, () => {
       for (const provider of providers) provider.destroy()
+      for (const doc of [...docs, rooms.get(room)]) doc?.destroy() // with the timer of its awareness
       return closeWs(server)
     })
   }
@@ -105,6 +106,7 @@ export const hocuspocus: RigKind = {
         provider.destroy()
         websocketProvider.destroy()
       }
+      for (const doc of docs) doc.destroy()
       await server.destroy()
     })
   }
@@ -134,7 +136,7 @@ export const automerge: RigKind = {
       shown: (reader) => handles[reader]!.doc().text.length,
       onshown: () => {},
       async close() {
-        for (const repo of repos) await repo.shutdown()
+        for (const repo of repos) repo.networkSubsystem.disconnect() // `shutdown` would leave timers behind
         await closeWs(server)
       }
     }

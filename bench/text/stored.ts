@@ -16,7 +16,7 @@ import { applyEdit, openTrace, type Trace } from './trace.ts'
 /** Fewer than a device writes before it makes a snapshot by itself. */
 const MOST_BURSTS = 500
 
-/** Letters that come together when somebody types into an editor that sends what was typed twice in a second or so. */
+/** So many edits in one entry is what automatic edits make; a person's keystrokes are mostly an entry each. */
 const SMALL_BURST = 10
 
 const CACHE = 'manyhands, from its cache'
@@ -55,18 +55,18 @@ export const stored: Row = async (context) => {
       atMost('reopening a big document, from the snapshot', openedIn(SNAPSHOT), 150, ms),
       atMost('reopening a big document, from the bare log', openedIn(BARE), 2500, ms),
       atMost('stored bytes, log, against Yjs v2', sizes.bare / bytes, 8, times),
-      atMost('stored bytes, snapshot, against Yjs v2', sizes.snapshot / bytes, 1, twoDigits)
+      atMost('stored bytes, snapshot, against Yjs v2', sizes.snapshot / bytes, 1, exactly)
     ],
     notes: [
       `Yjs v2 state of ${trace.name}: ${kilobytes(bytes)}`,
-      ...shares.map(([what, size]) => `${what}: ${kilobytes(size)}, ${twoDigits(size / bytes)}`)
+      ...shares.map(([what, size]) => `${what}: ${kilobytes(size)}, ${exactly(size / bytes)}`)
     ]
   }
 }
 
 const ms = (value: number): string => `${value.toFixed(0)} ms`
 const kilobytes = (size: number): string => `${(size / 1000).toFixed(1)} KB`
-const twoDigits = (value: number): string => `${value.toFixed(2)}x`
+const exactly = (value: number): string => `${value.toFixed(3)}x`
 
 /** @returns how many bytes */
 async function writeYjs(file: string, { edits, endContent }: Trace): Promise<number> {

@@ -39,7 +39,10 @@ export interface ReplicaEvents {
   error: [unknown]
 }
 
-/** Typing makes one entry per burst; nobody sees a delay this short. */
+/**
+ * What is typed after a rest is written at once, as somebody may be watching. What comes within so many milliseconds of a write
+ * gathers, so that a burst is few entries.
+ */
 const GATHER_MS = 5
 
 /** A process that is killed reads so many again at most. */
@@ -70,7 +73,11 @@ export class Replica {
   readonly #unobserve: () => void
   #pending: Uint8Array[] = []
   #inFlight = 0
+  /** Ends the rest after a write. */
   #cancel: (() => void) | null = null
+  /** A write begins as soon as what runs now is done. */
+  #isDue = false
+  #isClosed = false
   #writing: Promise<void> | null = null
   /** The number of our next update. */
   #next = 0
@@ -161,8 +168,7 @@ export class Replica {
 
   /** Writes what was changed until now, and resolves when it is as durable as the store promises. @throws STORE_ codes */
   async flush(): Promise<void> {
-    this.#cancel?.()
-    this.#cancel = null
+    await Promise.resolve() // so that edits which are each flushed, and not awaited, go together
     // What is under way may have begun before the last change.
     while (this.#writing !== null || this.#pending.length > 0) await this.#write()
   }
@@ -179,6 +185,7 @@ export class Replica {
 
   /** The document is gone from memory afterwards. What is unsaved must be flushed before. */
   close(): void {
+    this.#isClosed = true
     this.#cancel?.()
     this.#unobserve()
     this.events.removeAllListeners()
@@ -339,18 +346,33 @@ export class Replica {
     this.#tellStatus()
   }
 
+  /** What is changed in one go is one entry, and what is changed during a rest. */
   #gather(): void {
-    this.#cancel ??= this.#timers.after(GATHER_MS, () => {
-      this.#cancel = null
-      this.#write().catch((error: unknown) => this.events.emit('error', error))
+    if (this.#isDue || this.#cancel !== null) return
+    this.#isDue = true
+    queueMicrotask(() => {
+      this.#isDue = false
+      this.#writeGathered()
     })
+  }
+
+  /** Begins when a write is done. */
+  #rest(): void {
+    this.#cancel?.()
+    this.#cancel = this.#timers.after(GATHER_MS, () => {
+      this.#cancel = null
+      this.#writeGathered()
+    })
+  }
+
+  #writeGathered(): void {
+    if (this.#writing !== null || this.#pending.length === 0 || this.#isClosed) return
+    this.#write().catch((error: unknown) => this.events.emit('error', error))
   }
 
   #write(): Promise<void> {
     this.#writing ??= this.#writePending()
-      .then(() => {
-        if (this.#pending.length > 0) this.#gather()
-      })
+      .then(() => this.#rest())
       .finally(() => {
         this.#writing = null
         this.#tellStatus()

@@ -111,6 +111,23 @@ test('yjs: no snapshot is made while something that its updates stand on is not 
   assert.is(yjs.contribution([{ bytes, isOwn: true }]), null)
 })
 
+test('yjs: thousands of updates of several writers, packed together in any order, say what they say one by one', () => {
+  const docs = [new Y.Doc(), new Y.Doc()]
+  const updates: Uint8Array[] = []
+  for (const doc of docs) doc.on('update', (update: Uint8Array) => updates.push(update))
+  for (let i = 0; i < 3000; i++) {
+    const text = docs[i % 2]!.getText('t')
+    if (i % 7 === 6) text.delete((i * 31) % text.length, 1)
+    else text.insert((i * 17) % (text.length + 1), 'a')
+  }
+  const oneByOne = new Y.Doc()
+  for (const update of updates) Y.applyUpdate(oneByOne, update)
+  const packed = new Y.Doc()
+  assert.equal(yjs.apply(packed, [yjs.pack(updates.toReversed())], null), [])
+  assert.is(packed.getText('t').toJSON(), oneByOne.getText('t').toJSON())
+  assert.equal(Y.encodeStateAsUpdate(packed), Y.encodeStateAsUpdate(oneByOne))
+})
+
 test('yjs: a burst is packed smaller than its keystrokes, and says the same', () => {
   const doc = new Y.Doc()
   const updates: Uint8Array[] = []
