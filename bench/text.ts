@@ -2,6 +2,7 @@
  * Live text beside what one would use instead: Yjs with its usual stores and servers, and automerge-repo. Rows run one after the other;
  * `--only <row>` runs one.
  */
+import { basename } from 'node:path'
 import { report, type BenchOptions, type Rows } from './harness.ts'
 import type { Row } from './kv/row.ts'
 import { inFolder } from './peers.ts'
@@ -30,7 +31,8 @@ export default async function bench({ quick, only, trace }: BenchOptions): Promi
     console.log(`${name} ...\n`) // some take minutes
     const context = { quick, ...(trace === undefined ? {} : { trace }) }
     const result = await inFolder((folder) => row({ folder, ...context }))
-    const command = `npm run bench -- text --only ${name}${quick ? ' --quick' : ''}`
+    const on = trace === undefined || name !== 'stored' ? '' : ` --trace ${basename(trace)}`
+    const command = `npm run bench -- text --only ${name}${on}${quick ? ' --quick' : ''}`
     await report(`text-${name}`, { quick, command }, { ...result, packages: PACKAGES })
     console.log()
   }

@@ -17,7 +17,7 @@ const IN_FLIGHT = 100
 interface Stored {
   readonly name: string
   /** One letter; resolves when it is stored. */
-  type(): Promise<unknown>
+  readonly type: () => Promise<unknown>
   close(): Promise<void>
 }
 
@@ -45,7 +45,7 @@ async function openOurs(folder: string): Promise<Stored> {
   const text = live.doc.getText('text')
   return {
     name: OURS,
-    type() {
+    type: () => {
       text.insert(text.length, 'a')
       return live.flush()
     },
@@ -61,7 +61,7 @@ function openLeveldb(folder: string): Stored {
   doc.on('update', (update: Uint8Array) => (last = store.storeUpdate('text', update)))
   return {
     name: Y_LEVELDB,
-    type() {
+    type: () => {
       text.insert(text.length, 'a')
       return last
     },
