@@ -58,7 +58,9 @@ function openLeveldb(folder: string): Stored {
   const doc = new Y.Doc()
   const text = doc.getText('text')
   let last: Promise<unknown> = Promise.resolve()
-  doc.on('update', (update: Uint8Array) => (last = store.storeUpdate('text', update)))
+  doc.on('update', (update: Uint8Array) => {
+    last = store.storeUpdate('text', update)
+  })
   return {
     name: Y_LEVELDB,
     type: () => {
