@@ -18,7 +18,7 @@ fs.writeFileSync(
   text.replace(
     marked,
     (_, begin, goals, name, old, end) =>
-      begin + (goals ? renderGoals(name) : render(name, old)) + end
+      begin + (goals ? renderGoals(name, old) : render(name, old)) + end
   )
 )
 
@@ -37,10 +37,11 @@ function render(name, old) {
   return `\n${head}\n\n${drawn}${tables.map(renderTable).join('\n')}\n${list}\n`
 }
 
-function renderGoals(group) {
+function renderGoals(group, old) {
   const files = fs
     .readdirSync(results)
     .filter((file) => file.startsWith(`${group}-`) && !file.endsWith('.quick.json'))
+  if (files.length === 0) return old
   const all = files.map((file) => JSON.parse(fs.readFileSync(path.join(results, file), 'utf8')))
   const rows = all.flatMap(({ goals }) => goals.map(renderGoal))
   return `\n| what | goal | measured | |\n|---|---|---|---|\n${rows.join('')}\n`
