@@ -34,8 +34,10 @@ export type { PlacedEntry } from './fields.ts'
 export { defineMergeType, MergeTypes } from './merge-type.ts'
 export type { AnyMergeType, Contribution, MergeType, Moment } from './merge-type.ts'
 
-export { packEntry, unpackEntry } from './typed-entry.ts'
-export type { TypedEntry, UnpackedEntry, UnpackRefusal } from './typed-entry.ts'
+export type { TypedEntry } from './typed-entry.ts'
+export { packEntry } from './pack-entry.ts'
+export { unpackEntry } from './unpack-entry.ts'
+export type { UnpackedEntry, UnpackRefusal } from './unpack-entry.ts'
 
 export { writeEntry } from './write.ts'
 export type { WriteContext, WriteOperation } from './write.ts'
