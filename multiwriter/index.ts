@@ -53,13 +53,13 @@ export type { PurgeOptions, PurgePeer, PurgeReport } from './purge.ts'
 export type { RepairReport } from './repair.ts'
 export type { LogStats, SpaceStats } from './stats.ts'
 
-export { explanationToText } from './explain.ts'
+export { explanationToText } from './explain-text.ts'
+export type { ExplanationTextOptions } from './explain-text.ts'
 export type {
   ExplainedEntry,
   ExplainedField,
   ExplainedSeen,
   Explanation,
-  ExplanationTextOptions,
   Note,
   Outcome,
   Rule
