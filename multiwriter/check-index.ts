@@ -126,11 +126,3 @@ export function isLogFailure(error: unknown): boolean {
     isManyhandsError(error, 'VERSION_UNAVAILABLE')
   )
 }
-
-/** The items of a cursor, each made into something else. */
-export function mapCursor<T, U>(cursor: Cursor<T>, map: (item: T) => U): Cursor<U> {
-  return {
-    nextBatch: async (size) => (await cursor.nextBatch(size)).map(map),
-    close: () => cursor.close()
-  }
-}

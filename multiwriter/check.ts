@@ -16,7 +16,7 @@ import { isReadable, TYPE_DOCUMENT_UPDATE, unpackEntry } from '../crdt/index.ts'
 import { iterate } from './cursor.ts'
 import type { Refusals } from './refusals.ts'
 import type { Union } from './union.ts'
-import type { Part } from './view.ts'
+import type { Part } from './part.ts'
 
 /** What was found, in one stable word; what to do about it stands in `FINDINGS`. */
 export const FINDINGS = {

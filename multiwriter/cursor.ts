@@ -22,6 +22,17 @@ export interface Cursor<T> {
   close(): void | Promise<void>
 }
 
+/** The items of a cursor, each made into something else. Synchronous where the cursor is. */
+export function mapCursor<T, U>(cursor: Cursor<T>, map: (item: T) => U): Cursor<U> {
+  return {
+    nextBatch: (size) => {
+      const batch = cursor.nextBatch(size)
+      return batch instanceof Promise ? batch.then((all) => all.map(map)) : batch.map(map)
+    },
+    close: () => cursor.close()
+  }
+}
+
 /**
  * Any cursor as an async iterator, read in batches of 16 growing to 256. Leaving the loop closes
  * the cursor, and so does `return()` before the first item or while one is pending.

@@ -29,7 +29,8 @@ import type { Written } from './entry.ts'
 import { mergeSorted, type Group } from './merge.ts'
 import type { Refusals } from './refusals.ts'
 import type { Union } from './union.ts'
-import type { Part, Said, View } from './view.ts'
+import type { Part } from './part.ts'
+import type { Said, View } from './view.ts'
 
 export interface HistoryOptions {
   /** Its `reverse` says newest first. */

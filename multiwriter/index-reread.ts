@@ -12,8 +12,7 @@ import {
   type TreeEntry,
   type TreeSnapshot
 } from '../core/index.ts'
-import { mapCursor } from './check-index.ts'
-import type { Cursor } from './cursor.ts'
+import { mapCursor, type Cursor } from './cursor.ts'
 import { mergeSorted, type Group } from './merge.ts'
 
 /** Gives the changes from a core's entries in the rows to those in its tree, as a TreeDiff does. */

@@ -13,67 +13,46 @@
  * - A cursor names the tree hash at its greatest length. Another hash, another format, rows that do not parse, a store that does not
  *   read: everything is thrown away and built again.
  *
- *     header   0x00                  format version u8, space 32 B
- *     cursor   0x01, core key 32 B   number uint, length uint, tree hash 32 B, [the length it is moving to, uint; its own: read anew]
- *     row      0x02, key of the bee  per core: number uint, seq uint, length uint, entry
- *     and secondary indexes          stored-indexes.ts
- *
- * Costs one row read and written per key that changed. The slow twin is the streaming view.
+ * Costs one row read and written per key that changed. The slow twin is the streaming view. What stands in the store:
+ * index-rows.ts; what a view reads of it: view-rows.ts.
  */
 import b4a from 'b4a'
-import c, { type State } from 'compact-encoding'
 import z32 from 'z32'
 import {
   TreeDiff,
   TreeRefusal,
   type LogReader,
   type OrderedChange,
-  type OrderedCursor,
   type OrderedStore,
   type TreeChange,
-  type TreeEntry,
-  type TreeRange,
   type TreeSnapshot,
   type Work
 } from '../core/index.ts'
 import { isManyhandsError } from '../errors.ts'
-import { compareRows, isLogFailure, mapCursor, type RowSource } from './check-index.ts'
-import type { Cursor } from './cursor.ts'
+import { compareRows, isLogFailure, type RowSource } from './check-index.ts'
+import { mapCursor } from './cursor.ts'
 import { RowDiff } from './index-reread.ts'
-import { isIndexed } from './keyspace.ts'
-import type { Group } from './merge.ts'
 import {
-  batchesOf,
-  StoredIndexes,
-  type IndexDefinition,
-  type IndexRow,
-  type RowEntries
-} from './stored-indexes.ts'
-import type { Part } from './view.ts'
-
-/** 2: index rows of entries that hold fields. */
-const VERSION = 2
-const HEADER_KEY = b4a.from([0x00])
-const CURSOR = b4a.from([0x01])
-const ROW = b4a.from([0x02])
-const ROW_END = b4a.from([0x03])
+  decodeRow,
+  encodeCursor,
+  encodeRow,
+  entriesOf,
+  entryOf,
+  HEADER_KEY,
+  readPlaces,
+  ROW,
+  rowBatches,
+  rowRange,
+  VERSION,
+  type Place
+} from './index-rows.ts'
+import { isIndexed } from './keyspace.ts'
+import type { Part } from './part.ts'
+import { StoredIndexes, type IndexDefinition } from './stored-indexes.ts'
+import { groupAt, groupsIn, type Rows, type Sources } from './view-rows.ts'
 
 /** Rows in one write: some MB. */
 const ROWS_PER_WRITE = 4096
-
-/** Where a core stands in the rows. */
-interface Place {
-  /** What stands for the core in rows. */
-  readonly number: number
-  readonly length: number
-  /**
-   * Where a move that was cut short was going: rows stand between the two lengths. Its own length: they stand anywhere, and
-   * have to be compared with the tree.
-   */
-  readonly movingTo: number | null
-  /** At the greater of the lengths: it names the blocks up to both. */
-  readonly treeHash: Uint8Array
-}
 
 /** A core that is being read into the index. */
 export interface IndexProgress {
@@ -93,26 +72,6 @@ export type IndexRebuild =
 export interface IndexHooks {
   onprogress(progress: IndexProgress): void
   onrebuild(reason: IndexRebuild): void
-}
-
-/** What the rows say for one view, while `isCurrent`. */
-export interface Rows {
-  isCurrent(): boolean
-  /** Parts of the view whose cores do not stand in the rows at its lengths: what the rows say of these is left out. */
-  readonly stale: readonly number[]
-  /** The entries at a key, and which part of the view each is from; null when the row cannot be read. */
-  get(key: Uint8Array): Group<TreeEntry> | null | Promise<Group<TreeEntry> | null>
-  /** As of now. Rejects when a row cannot be read. */
-  cursor(range: TreeRange): Cursor<RowGroup>
-  /**
-   * Keys by the values that some core's entry has there, in a range of encoded values; as of now. The first time, the index is
-   * built. Null when it cannot be read, or does not stand for all cores of the view.
-   */
-  indexed(definition: IndexDefinition, range: TreeRange): Promise<Cursor<IndexRow> | null>
-}
-
-export interface RowGroup extends Group<TreeEntry> {
-  readonly key: Uint8Array
 }
 
 type LogOf = (core: Uint8Array) => LogReader | null
@@ -480,32 +439,8 @@ export class LocalIndex {
           close: () => cursor.close()
         }
       },
-      get(key) {
-        try {
-          const row = store.get(b4a.concat([ROW, key]))
-          if (!(row instanceof Promise)) return groupOf(key, row, sources)
-          return row.then((bytes) => groupOf(key, bytes, sources)).catch(distrust)
-        } catch {
-          return distrust()
-        }
-      },
-      cursor(range) {
-        const cursor = store.cursor(rowRange(range))
-        return {
-          async nextBatch(size) {
-            for (;;) {
-              const groups = await inStore(async () => {
-                const rows = await cursor.nextBatch(size)
-                return rows.map(([key, value]) => groupOf(key.subarray(1), value, sources))
-              })
-              // Keys that only stale cores have are not the rows' to tell; none at all would mean the end.
-              const told = groups.filter(({ items }) => items.length > 0)
-              if (told.length > 0 || groups.length === 0) return told
-            }
-          },
-          close: () => cursor.close()
-        }
-      }
+      get: (key) => groupAt(store, key, sources, distrust),
+      cursor: (range) => groupsIn(store, range, sources, inStore)
     }
   }
 
@@ -559,157 +494,4 @@ function nullIfGone(error: unknown): null {
     isManyhandsError(error, 'VERSION_UNAVAILABLE') || isManyhandsError(error, 'BLOCK_UNAVAILABLE')
   if (!isGone) throw error
   return null
-}
-
-/** What the rows say of one core. @param inStore what fails in it is the store's damage */
-function entriesOf(
-  cursor: OrderedCursor,
-  number: number,
-  inStore: <T>(task: () => Promise<T>) => Promise<T>
-): Cursor<TreeEntry> {
-  return {
-    nextBatch: (size) =>
-      inStore(async () => {
-        for (;;) {
-          const rows = await cursor.nextBatch(size)
-          const entries = rows.flatMap(([key, bytes]) =>
-            decodeRow(bytes)
-              .filter((item) => item.number === number)
-              .map(({ seq, value }) => ({ key: key.subarray(1), seq, value }))
-          )
-          if (rows.length === 0 || entries.length > 0) return entries
-        }
-      }),
-    close: () => cursor.close()
-  }
-}
-
-/** By number: which part of the view, in a list of its own for groups of one. Cores that are not read by the rows have none. */
-type Sources = readonly (readonly number[] | undefined)[]
-
-/** Null when the store holds no index of this format and space. */
-async function readPlaces(
-  store: OrderedStore,
-  space: Uint8Array
-): Promise<Map<string, Place> | null> {
-  const header = await store.get(HEADER_KEY)
-  if (header?.[0] !== VERSION || !b4a.equals(header.subarray(1), space)) return null
-  const places = new Map<string, Place>()
-  const cursor = store.cursor({ gte: CURSOR, lt: ROW })
-  try {
-    for (;;) {
-      const rows = await cursor.nextBatch(256)
-      if (rows.length === 0) return places
-      for (const [key, value] of rows) places.set(z32.encode(key.subarray(1)), decodePlace(value))
-    }
-  } finally {
-    await cursor.close()
-  }
-}
-
-function encodeCursor(core: Uint8Array, place: Place): OrderedChange {
-  const { number, length, treeHash, movingTo } = place
-  const state: State = { start: 0, end: treeHash.byteLength, buffer: null }
-  const numbers = movingTo === null ? [number, length] : [number, length, movingTo]
-  for (const each of numbers) c.uint.preencode(state, each)
-  state.buffer = b4a.alloc(state.end)
-  c.uint.encode(state, number)
-  c.uint.encode(state, length)
-  c.fixed32.encode(state, treeHash)
-  if (movingTo !== null) c.uint.encode(state, movingTo)
-  return { key: b4a.concat([CURSOR, core]), value: state.buffer }
-}
-
-function decodePlace(bytes: Uint8Array): Place {
-  const state = { start: 0, end: bytes.byteLength, buffer: bytes }
-  const number = c.uint.decode(state)
-  const length = c.uint.decode(state)
-  const treeHash = c.fixed32.decode(state)
-  return {
-    number,
-    length,
-    treeHash,
-    movingTo: state.start < state.end ? c.uint.decode(state) : null
-  }
-}
-
-/** What one core says at a row's key. */
-interface Item {
-  readonly number: number
-  readonly seq: number
-  readonly value: Uint8Array
-}
-
-function encodeRow(items: readonly Item[]): Uint8Array {
-  const state: State = { start: 0, end: 0, buffer: null }
-  for (const { number, seq, value } of items) {
-    c.uint.preencode(state, number)
-    c.uint.preencode(state, seq)
-    c.uint8array.preencode(state, value)
-  }
-  state.buffer = b4a.allocUnsafe(state.end)
-  for (const { number, seq, value } of items) {
-    c.uint.encode(state, number)
-    c.uint.encode(state, seq)
-    c.uint8array.encode(state, value)
-  }
-  return state.buffer
-}
-
-/** @throws Error on bytes that are no row */
-function decodeRow(bytes: Uint8Array | undefined): Item[] {
-  if (bytes === undefined) return []
-  const state = { start: 0, end: bytes.byteLength, buffer: bytes }
-  const items: Item[] = []
-  while (state.start < state.end) {
-    const number = c.uint.decode(state)
-    const seq = c.uint.decode(state)
-    items.push({ number, seq, value: c.buffer.decode(state) ?? EMPTY })
-  }
-  return items
-}
-
-const EMPTY = new Uint8Array(0)
-
-function entryOf({ value }: Item): Uint8Array {
-  return value
-}
-
-/** @throws Error on bytes that are no row */
-async function* rowBatches(
-  store: OrderedStore,
-  range: TreeRange
-): AsyncGenerator<readonly RowEntries[]> {
-  for await (const rows of batchesOf(store, rowRange(range))) {
-    yield rows.map(([key, value]) => ({
-      key: key.subarray(1),
-      entries: decodeRow(value).map(entryOf)
-    }))
-  }
-}
-
-function groupOf(key: Uint8Array, row: Uint8Array | undefined, sources: Sources): RowGroup {
-  const items = row === undefined ? [] : decodeRow(row)
-  const [only] = items
-  if (only !== undefined && items.length === 1) {
-    const { number, seq, value } = only
-    const from = sources[number]
-    if (from !== undefined) return { key, items: [{ key, seq, value }], sources: from }
-  }
-  // In the order of the parts, as a merge of their trees gives them.
-  const known = items
-    .flatMap(({ number, seq, value }) => {
-      const [source] = sources[number] ?? []
-      return source === undefined ? [] : [{ source, item: { key, seq, value } }]
-    })
-    .sort((a, b) => a.source - b.source)
-  return { key, items: known.map(({ item }) => item), sources: known.map(({ source }) => source) }
-}
-
-function rowRange({ gt, gte, lt, lte, reverse = false }: TreeRange): TreeRange {
-  const row = (key: Uint8Array) => b4a.concat([ROW, key])
-  const lower = gt !== undefined ? { gt: row(gt) } : { gte: gte === undefined ? ROW : row(gte) }
-  const upper =
-    lt !== undefined ? { lt: row(lt) } : lte !== undefined ? { lte: row(lte) } : { lt: ROW_END }
-  return { ...lower, ...upper, reverse }
 }

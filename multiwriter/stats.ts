@@ -11,7 +11,7 @@ import {
   type Work
 } from '../core/index.ts'
 import type { Union } from './union.ts'
-import type { Part } from './view.ts'
+import type { Part } from './part.ts'
 
 export interface LogStats {
   /** The log, in text form. */

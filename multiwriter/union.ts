@@ -11,7 +11,8 @@ import { TreeRefusal, type LogReader, type ReadOptions, type TreeSnapshot } from
 import type { LocalIndex } from './local-index.ts'
 import { MergePolicies } from './merge-policies.ts'
 import type { Refusals } from './refusals.ts'
-import { View, type Part, type Said, type ViewHooks } from './view.ts'
+import type { Part } from './part.ts'
+import { View, type Said, type ViewHooks } from './view.ts'
 import type { Writer, Writers } from './writers.ts'
 
 export interface UnionOptions {

@@ -6,7 +6,7 @@
  * The slow twin is test/oracle/view.ts: every entry of every core, folded from scratch.
  */
 import b4a from 'b4a'
-import { isManyhandsError, ManyhandsError } from '../errors.ts'
+import { isManyhandsError } from '../errors.ts'
 import {
   foldEntries,
   lastWritten,
@@ -16,33 +16,13 @@ import {
   type PlacedEntry,
   type WrittenValue
 } from '../crdt/index.ts'
-import {
-  TreeRefusal,
-  type ReadOptions,
-  type TreeCursor,
-  type TreeEntry,
-  type TreeRange,
-  type TreeSnapshot
-} from '../core/index.ts'
-import type { Cursor } from './cursor.ts'
-import type { RowGroup, Rows } from './local-index.ts'
+import type { ReadOptions, TreeEntry, TreeRange } from '../core/index.ts'
+import { mapCursor, type Cursor } from './cursor.ts'
 import { mergeSorted, type Group } from './merge.ts'
+import { cutPart, PartCursor, restOf, type Part } from './part.ts'
 import type { RefusalReason, Refusals } from './refusals.ts'
 import type { IndexDefinition, IndexRow } from './stored-indexes.ts'
-
-/** One core of the union, at the length it is read at. */
-export interface Part {
-  readonly core: Uint8Array
-  /** The core's key in text form. */
-  readonly writer: string
-  readonly isOwn: boolean
-  readonly tree: TreeSnapshot
-  /** Says that this core's tree was found bad, and gives what is left of it. */
-  refuse(refusal: TreeRefusal): Promise<TreeSnapshot>
-  /** The tree now, when blocks of this one were cleared while it was read. Not for a version, which stays what it was. */
-  readonly renew?: () => Promise<TreeSnapshot>
-  readonly isRenewed?: boolean
-}
+import { FallbackCursor, mergeGroups, type RowGroup, type Rows } from './view-rows.ts'
 
 /** What one core says at one key. */
 export interface Said extends PlacedEntry {
@@ -387,169 +367,4 @@ const NONE: readonly never[] = []
 /** A group is never empty. */
 const NO_KEY = new Uint8Array(0)
 
-/** Goes on with a core below the batch that shows its tree to be bad, or above what was cleared; any other error is passed on. */
-async function cutPart(parts: Part[], index: number, error: unknown): Promise<void> {
-  const part = parts[index]
-  if (part === undefined) throw error
-  if (isManyhandsError(error, 'VERSION_UNAVAILABLE')) {
-    if (part.renew === undefined) throw error
-    const tree = await part.renew()
-    // A sparse log whose newest root is not here: with a peer it could be read.
-    if (tree.length <= part.tree.length) throw notHere(part, error)
-    parts[index] = { ...part, tree, isRenewed: true }
-    return
-  }
-  if (!(error instanceof TreeRefusal)) throw error
-  parts[index] = { ...part, tree: await part.refuse(error) }
-}
-
-function notHere({ writer }: Part, cause: unknown): ManyhandsError {
-  const message = `What the log ${writer} says now is not on this device`
-  return new ManyhandsError('BLOCK_UNAVAILABLE', message, { cause })
-}
-
-/** One core's entries in a range. Where its tree proves to be bad, goes on behind the last entry in what is left of it. */
-class PartCursor implements Cursor<TreeEntry> {
-  readonly #parts: Part[]
-  readonly #index: number
-  readonly #range: TreeRange
-  readonly #options: ReadOptions
-  #cursor: TreeCursor | null
-  #last: Uint8Array | null = null
-
-  constructor(parts: Part[], index: number, range: TreeRange, options: ReadOptions) {
-    this.#parts = parts
-    this.#index = index
-    this.#range = range
-    this.#options = options
-    this.#cursor = parts[index]?.tree.cursor(range, options) ?? null
-  }
-
-  nextBatch(size: number): readonly TreeEntry[] | Promise<readonly TreeEntry[]> {
-    const batch = this.#tryBatch(size)
-    return batch instanceof Promise ? this.#nextBatchCold(batch, size) : this.#took(batch)
-  }
-
-  close(): void {
-    this.#cursor?.close()
-    this.#cursor = null
-  }
-
-  #tryBatch(size: number): readonly TreeEntry[] | Promise<readonly TreeEntry[]> {
-    try {
-      return this.#cursor?.nextBatch(size) ?? []
-    } catch (error) {
-      return Promise.reject(error)
-    }
-  }
-
-  async #nextBatchCold(
-    first: Promise<readonly TreeEntry[]>,
-    size: number
-  ): Promise<readonly TreeEntry[]> {
-    let batch = first
-    for (;;) {
-      try {
-        return this.#took(await batch)
-      } catch (error) {
-        if (this.#cursor === null) return []
-        await cutPart(this.#parts, this.#index, error)
-        this.#reopen()
-        batch = Promise.resolve(this.#tryBatch(size))
-      }
-    }
-  }
-
-  #took(batch: readonly TreeEntry[]): readonly TreeEntry[] {
-    this.#last = batch.at(-1)?.key ?? this.#last
-    return batch
-  }
-
-  #reopen(): void {
-    if (this.#cursor === null) return // closed meanwhile
-    this.#cursor.close()
-    this.#cursor = this.#parts[this.#index]?.tree.cursor(this.#rest(), this.#options) ?? null
-  }
-
-  #rest(): TreeRange {
-    return this.#last === null ? this.#range : restOf(this.#range, this.#last)
-  }
-}
-
-/** What is left of a range behind a key. */
-function restOf(range: TreeRange, last: Uint8Array): TreeRange {
-  const { gt, gte, lt, lte, ...rest } = range
-  const above = gt === undefined ? (gte === undefined ? {} : { gte }) : { gt }
-  const below = lt === undefined ? (lte === undefined ? {} : { lte }) : { lt }
-  return range.reverse === true ? { ...rest, ...above, lt: last } : { ...rest, ...below, gt: last }
-}
-
 type ReadCold = (part: number) => Promise<TreeEntry | null>
-
-function mapCursor<T, U>(cursor: Cursor<T>, map: (item: T) => U): Cursor<U> {
-  return {
-    nextBatch: (size) => {
-      const batch = cursor.nextBatch(size)
-      return batch instanceof Promise ? batch.then((all) => all.map(map)) : batch.map(map)
-    },
-    close: () => cursor.close()
-  }
-}
-
-/** Groups of different parts at one key become one group. */
-function mergeGroups(
-  [only, ...others]: readonly [Cursor<RowGroup>, ...Cursor<RowGroup>[]],
-  { reverse = false }: TreeRange
-): Cursor<RowGroup> {
-  if (others.length === 0) return only
-  const direction = reverse ? -1 : 1
-  const merged = mergeSorted<RowGroup>([only, ...others], {
-    compare: (a, b) => direction * b4a.compare(a.key, b.key)
-  })
-  return mapCursor(merged, ({ items }) => items.reduce(joinGroups))
-}
-
-/** In the order of the parts. */
-function joinGroups(a: RowGroup, b: RowGroup): RowGroup {
-  const placed = [...placedItems(a), ...placedItems(b)].sort((x, y) => x.source - y.source)
-  return {
-    key: a.key,
-    items: placed.map(({ item }) => item),
-    sources: placed.map(({ source }) => source)
-  }
-}
-
-function placedItems({ items, sources }: RowGroup) {
-  return items.map((item, i) => ({ item, source: sources[i] ?? 0 }))
-}
-
-/** Goes on by another cursor where the first one fails. */
-class FallbackCursor implements Cursor<FoldedKey> {
-  #cursor: Cursor<FoldedKey>
-  #fallback: ((last: Uint8Array | null) => Cursor<FoldedKey>) | null
-  #last: Uint8Array | null = null
-
-  constructor(cursor: Cursor<FoldedKey>, fallback: (last: Uint8Array | null) => Cursor<FoldedKey>) {
-    this.#cursor = cursor
-    this.#fallback = fallback
-  }
-
-  async nextBatch(size: number): Promise<readonly FoldedKey[]> {
-    try {
-      const batch = await this.#cursor.nextBatch(size)
-      this.#last = batch.at(-1)?.key ?? this.#last
-      return batch
-    } catch (error) {
-      if (this.#fallback === null) throw error
-      await this.#cursor.close()
-      this.#cursor = this.#fallback(this.#last)
-      this.#fallback = null
-      return this.nextBatch(size)
-    }
-  }
-
-  close(): void | Promise<void> {
-    this.#fallback = null
-    return this.#cursor.close()
-  }
-}

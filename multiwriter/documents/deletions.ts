@@ -8,7 +8,8 @@
 import { iterate } from '../cursor.ts'
 import { unpackEntry, type Value } from '../../crdt/index.ts'
 import type { MultiBee } from '../multibee.ts'
-import type { Part, View } from '../view.ts'
+import type { Part } from '../part.ts'
+import type { View } from '../view.ts'
 import { UpdateKeys } from './keys.ts'
 
 /** By writer, the length of its log. */

@@ -5,7 +5,8 @@
 import { TreeRefusal, type ReadOptions, type TreeSnapshot } from '../../core/index.ts'
 import { isManyhandsError } from '../../errors.ts'
 import type { Union } from '../union.ts'
-import type { CoreEntry, Part, View } from '../view.ts'
+import type { Part } from '../part.ts'
+import type { CoreEntry, View } from '../view.ts'
 import { parseUpdateKey } from './keys.ts'
 import { readArrived } from './read.ts'
 

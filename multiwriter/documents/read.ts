@@ -7,7 +7,8 @@ import {
   type TreeSnapshot
 } from '../../core/index.ts'
 import { iterate } from '../cursor.ts'
-import type { CoreEntry, Part, View } from '../view.ts'
+import type { Part } from '../part.ts'
+import type { CoreEntry, View } from '../view.ts'
 import { ALL_UPDATES } from './keys.ts'
 
 /** From here on walking what two trees differ in may cost more than reading the document's own range. */

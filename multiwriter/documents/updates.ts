@@ -6,7 +6,8 @@ import b4a from 'b4a'
 import { compareStamps, type Stamp } from '../../clock/index.ts'
 import { decodeUpdate, TYPE_DOCUMENT_UPDATE, type UpdateKind } from '../../crdt/index.ts'
 import type { Refusals } from '../refusals.ts'
-import type { CoreEntry, Part, Said, View } from '../view.ts'
+import type { Part } from '../part.ts'
+import type { CoreEntry, Said, View } from '../view.ts'
 import { parseUpdateKey } from './keys.ts'
 
 /** One update of one writer. */
