@@ -21,9 +21,9 @@ import {
   type SpaceSecrets,
   type Work
 } from '../core/index.ts'
-import { checkOptions, invalid, isManyhandsError, ManyhandsError } from '../errors.ts'
-import { IndexedReads, type ReadMode } from './indexed-reads.ts'
-import { LocalIndex, type IndexProgress, type IndexRebuild } from './local-index.ts'
+import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
+import type { ReadMode } from './indexed-reads.ts'
+import type { IndexProgress, IndexRebuild } from './local-index.ts'
 import { checkSpace, type Finding } from './check.ts'
 import { clearingHooks } from './cleared.ts'
 import {
@@ -51,6 +51,7 @@ import { PresenceHub, type Presence } from './presence/hub.ts'
 import { purgeKey, type PurgeParts, type PurgePeer } from './purge.ts'
 import { Refusals, type Refusal } from './refusals.ts'
 import { repairSpace, type RepairParts, type RepairReport } from './repair.ts'
+import { SpaceIndex } from './space-index.ts'
 import { statsOf, type SpaceStats, type StatsParts } from './stats.ts'
 import { syncState, type SyncState } from './sync-state.ts'
 import { encodeTicket } from './ticket.ts'
@@ -64,7 +65,6 @@ import {
   type UndoOptions
 } from './undo.ts'
 import { Union } from './union.ts'
-import type { View } from './view.ts'
 import {
   checkoutSpace,
   versionAt,
@@ -158,11 +158,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #presence: PresenceHub
   readonly #clearing: ClearingHooks
   readonly #queue: WriteQueue
-  #index: LocalIndex | null = null
-  /** Why there is none, though there should be. */
-  #indexFailure: string | null = null
-  /** The union, or the index in front of it. */
-  #reads: { view(options: ReadOptions): View | Promise<View> }
+  readonly #index: SpaceIndex
   readonly #upkeep: RepairParts & StatsParts & PurgeParts & CompactParts
   readonly #peerEvents = new EventEmitter<{ change: [] }>()
   readonly #peers = new Set<SpacePeer>()
@@ -175,7 +171,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     try {
       const clock = await openClock(own, parts.now, parts.maxDrift)
       const space = new Space(parts, own, clock)
-      await Promise.all([space.#union.ready(), space.#openIndex()])
+      await Promise.all([space.#union.ready(), space.#index.open()])
       return space
     } catch (error) {
       await own.close()
@@ -221,12 +217,16 @@ export class Space extends EventEmitter<SpaceEvents> {
       observe: observeWith(clock, (skew) => this.emit('clock-skew', skew))
     })
     this.#union.events.on('change', tellCleared)
-    this.#reads = this.#union
+    const { store, record, mode } = parts
+    this.#index = new SpaceIndex(store, record, mode, this.#union, {
+      onprogress: (progress) => this.emit('index-progress', progress),
+      onrebuild: (reason) => this.emit('index-rebuild', reason)
+    })
     this.#queue = new WriteQueue(own, this.#union, clock)
     this.#engine = {
       union: this.#union,
       tag: parts.record.address.subarray(0, SPACE_TAG_BYTES),
-      view: (options) => this.#reads.view(options),
+      view: this.#index.view,
       isFixed: false,
       refusals: this.#refusals,
       queue: this.#queue,
@@ -255,12 +255,9 @@ export class Space extends EventEmitter<SpaceEvents> {
         this.#peerEvents.on('change', listener)
         return () => this.#peerEvents.off('change', listener)
       },
-      checkIndex: async (work) =>
-        this.#indexFailure !== null
-          ? [this.#indexFailure]
-          : ((await this.#index?.check((core) => this.#union.log(core), work)) ?? []),
-      rebuildIndex: (work) => this.#rebuildIndex(work),
-      indexBytes: async () => (await this.#index?.bytes()) ?? null
+      checkIndex: (work) => this.#index.check(work),
+      rebuildIndex: (work) => this.#index.rebuild(work),
+      indexBytes: () => this.#index.bytes()
     }
     this.wire = this.#makeLink(own)
   }
@@ -276,8 +273,7 @@ export class Space extends EventEmitter<SpaceEvents> {
    * local index, or both.
    */
   get mode(): ReadMode {
-    const { record, mode } = this.#parts
-    return record.sparse || this.#indexFailure !== null ? 'stream' : mode
+    return this.#index.mode
   }
 
   /** The devices whose logs are read. */
@@ -488,45 +484,11 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#presence.close()
     const saved = await Promise.allSettled([this.documents.close()])
     await this.#queue.settle()
-    await this.#index?.close()
+    await this.#index.close()
     await this.#union.close()
     this.removeAllListeners()
     // Shown last: whatever failed, the space is closed.
     for (const each of saved) if (each.status === 'rejected') throw each.reason
-  }
-
-  async #openIndex(): Promise<void> {
-    if (this.mode === 'stream') return
-    const { store, record } = this.#parts
-    const opened = await store.openIndex(record.address).catch((error: unknown) => {
-      // Derived data must not keep anybody from their own: what the logs say is read from the logs.
-      if (isManyhandsError(error, 'DEVICE_CLOSED')) throw error
-      const message = error instanceof Error ? error.message : String(error)
-      this.#indexFailure = `It cannot be opened, so everything is read from the logs: ${message}`
-      return null
-    })
-    if (opened === null) return
-    this.#index = await LocalIndex.open(opened, record.address, {
-      onprogress: (progress) => this.emit('index-progress', progress),
-      onrebuild: (reason) => this.emit('index-rebuild', reason)
-    })
-    this.#union.useIndex(this.#index)
-    this.#reads = new IndexedReads(this.#union, this.#index, this.mode)
-  }
-
-  /** Stopped by the signal, it is built by the next that reads. */
-  async #rebuildIndex({ signal, onprogress }: Work): Promise<void> {
-    const { parts } = await this.#union.view({ wait: false })
-    const task = 'building the index'
-    const written = new Map<string, number>()
-    const report = ({ writer, progress }: IndexProgress) => {
-      written.set(writer, progress)
-      const done = [...written.values()].reduce((sum, each) => sum + each, 0)
-      onprogress?.({ task, done, total: parts.length, unit: 'logs' })
-    }
-    this.on('index-progress', report)
-    const built = this.#index?.rebuild(parts, (core) => this.#union.log(core))
-    await untilAborted(built, signal).finally(() => this.off('index-progress', report))
   }
 
   async #openLog(own: OwnLog, core: Uint8Array, onchange: () => void): Promise<LogReader> {
@@ -618,19 +580,6 @@ export class Space extends EventEmitter<SpaceEvents> {
   #checkOpen(): void {
     if (this.#closing !== null) throw new ManyhandsError('SPACE_CLOSED', 'The space is closed')
   }
-}
-
-/** What goes on by itself is not waited for any more. */
-async function untilAborted(task: Promise<void> | undefined, signal?: AbortSignal): Promise<void> {
-  if (signal === undefined) return task
-  signal.throwIfAborted()
-  let stop = () => {}
-  const aborted = new Promise<void>((resolve) => {
-    stop = resolve
-    signal.addEventListener('abort', stop)
-  })
-  await Promise.race([task, aborted]).finally(() => signal.removeEventListener('abort', stop))
-  signal.throwIfAborted()
 }
 
 export function checkReplicate(options: ReplicateOptions): void {
