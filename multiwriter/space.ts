@@ -9,14 +9,12 @@ import { SPACE_TAG_BYTES, type ClockRepair, type HybridLogicalClock } from '../c
 import {
   LogReader,
   type BlockRange,
-  type ClearedUpTo,
   type ClearingHooks,
   type secureStream,
   type DeviceStore,
   type OwnLog,
   type ReadOptions,
   type SpaceLink,
-  type SpacePeer,
   type SpaceRecord,
   type SpaceSecrets,
   type Work
@@ -48,10 +46,11 @@ import {
 import { checkRead, checkWork, READ_OPTIONS, WORK_OPTIONS } from './options.ts'
 import { openClock, observeWith } from './own-clock.ts'
 import { PresenceHub, type Presence } from './presence/hub.ts'
-import { purgeKey, type PurgeParts, type PurgePeer } from './purge.ts'
+import { purgeKey, type PurgeParts } from './purge.ts'
 import { Refusals, type Refusal } from './refusals.ts'
 import { repairSpace, type RepairParts, type RepairReport } from './repair.ts'
 import { SpaceIndex } from './space-index.ts'
+import { linkOf, SpacePeers } from './space-link.ts'
 import { statsOf, type SpaceStats, type StatsParts } from './stats.ts'
 import { syncState, type SyncState } from './sync-state.ts'
 import { encodeTicket } from './ticket.ts'
@@ -130,9 +129,6 @@ export interface ReplicateOptions {
 
 const KEY_BYTES = 32
 
-/** An open space takes the word of whoever connects: somebody who connects to tell of endless logs must be bounded. */
-const MAX_OPEN_WRITERS = 4096
-
 export class Space extends EventEmitter<SpaceEvents> {
   /** Public: names the space, lets nobody in. */
   readonly address: string
@@ -160,8 +156,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #queue: WriteQueue
   readonly #index: SpaceIndex
   readonly #upkeep: RepairParts & StatsParts & PurgeParts & CompactParts
-  readonly #peerEvents = new EventEmitter<{ change: [] }>()
-  readonly #peers = new Set<SpacePeer>()
+  readonly #peers = new SpacePeers()
   #record: SpaceRecord
   #closing: Promise<void> | null = null
 
@@ -190,9 +185,9 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.clockRepair = clock.repaired
     this.#refusals = new Refusals()
     this.#refusals.events.on('refused', (refusal) => this.emit('refused', refusal))
-    const tellCleared = () => {
-      for (const peer of this.#peers) peer.tellCleared()
-    }
+    this.#peers.events.on('add', (peer) => this.emit('peer-add', peer))
+    this.#peers.events.on('remove', (peer) => this.emit('peer-remove', peer))
+    const tellCleared = () => this.#peers.tellCleared()
     this.#clearing = clearingHooks(this.#refusals, tellCleared)
     this.#writers = new WriterList([own.core.key, ...parts.record.writers])
     this.#presence = new PresenceHub({
@@ -250,16 +245,23 @@ export class Space extends EventEmitter<SpaceEvents> {
       clock,
       queue: this.#queue,
       refusals: this.#refusals,
-      peers: (since) => this.#clearedPeers(own.core.key, since),
-      onpeers: (listener) => {
-        this.#peerEvents.on('change', listener)
-        return () => this.#peerEvents.off('change', listener)
-      },
+      peers: (since) => this.#peers.cleared(own.core.key, since),
+      onpeers: (listener) => this.#peers.onchange(listener),
       checkIndex: (work) => this.#index.check(work),
       rebuildIndex: (work) => this.#index.rebuild(work),
       indexBytes: () => this.#index.bytes()
     }
-    this.wire = this.#makeLink(own)
+    this.wire = linkOf({
+      membershipKey: parts.secrets.membershipKey,
+      union: this.#union,
+      writers: this.#writers,
+      refusals: this.#refusals,
+      presence: this.#presence,
+      peers: this.#peers,
+      announce: () => (this.isOpen ? [own.core.key, ...this.#record.writers] : null),
+      takesLogs: () => this.isOpen && this.#closing === null,
+      addLogs: (cores) => this.#addLogs(cores)
+    })
   }
 
   /** Lets its bearer in. Keep it secret. */
@@ -288,7 +290,7 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   /** Devices connected to now, by their keys in text form. */
   peers(): readonly string[] {
-    return [...this.#peers].map((peer) => z32.encode(peer.remoteKey))
+    return this.#peers.list().map((peer) => z32.encode(peer.remoteKey))
   }
 
   /** How far each log is here, and which connected devices are in step with us. */
@@ -297,7 +299,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     const logs = this.#union.logs()
     const isComplete = logs.length === this.#writers.list().length
     const { isOpen, writer } = this
-    return syncState({ logs, peers: this.#peers, own: writer, isOpen, isComplete })
+    return syncState({ logs, peers: this.#peers.list(), own: writer, isOpen, isComplete })
   }
 
   /** Who is there now, and what they say of themselves: cursors, names. Never stored. */
@@ -508,63 +510,13 @@ export class Space extends EventEmitter<SpaceEvents> {
     return new LogReader(remote, onchange, { sparse, clearing: this.#clearing })
   }
 
-  /** Connected devices, and whether each has cleared a log up to a declaration. */
-  #clearedPeers(core: Uint8Array, since: number): readonly PurgePeer[] {
-    return [...this.#peers].map((peer) => ({
-      peer: z32.encode(peer.remoteKey),
-      confirmed: peer.hasCleared(core, since)
-    }))
-  }
-
   async #addLogs(cores: readonly Uint8Array[]): Promise<void> {
     const added = cores.filter((core) => this.#writers.add(core))
     if (added.length === 0) return
     this.#record = { ...this.#record, writers: [...this.#record.writers, ...added] }
     await Promise.all([this.#union.ready(), this.#parts.save(this.#record)])
     for (const core of added) this.emit('writer-add', z32.encode(core))
-    for (const peer of this.#peers) peer.update()
-  }
-
-  #makeLink(own: OwnLog): SpaceLink {
-    return {
-      membershipKey: this.#parts.secrets.membershipKey,
-      cores: () => this.#union.logs().map((log) => log.core),
-      announce: () => (this.isOpen ? [own.core.key, ...this.#record.writers] : null),
-      onlogs: (cores) => {
-        if (!this.isOpen || this.#closing !== null) return
-        const room = Math.max(0, MAX_OPEN_WRITERS - this.#writers.list().length)
-        const unknown = cores.filter((each) => !this.#writers.has(each))
-        for (const core of unknown.slice(room))
-          this.#refusals.add(z32.encode(core), 'too-many-logs', 0)
-        // A log that cannot be opened now (the store is closing, the disk failed) is told of again at the next connection.
-        this.#addLogs(unknown.slice(0, room)).catch(() => {})
-      },
-      cleared: () =>
-        this.#union.logs().flatMap(({ key, clearing, lengthHere }): ClearedUpTo[] => {
-          const since = clearing?.doneSince ?? 0
-          return since === 0 ? [] : [{ core: key, since, here: lengthHere }]
-        }),
-      oncleared: (logs) => {
-        for (const { core, since } of logs) this.#union.log(core)?.clearing?.hint(since)
-        this.#peerEvents.emit('change')
-      },
-      onpresence: (peer, message) => this.#presence.receive(peer, message),
-      ondrain: (peer) => this.#presence.drained(peer),
-      onleave: () => this.#presence.close(),
-      onpeer: (peer) => {
-        this.#peers.add(peer)
-        this.#presence.add(peer)
-        this.#peerEvents.emit('change')
-        this.emit('peer-add', z32.encode(peer.remoteKey))
-      },
-      onpeergone: (peer) => {
-        this.#peers.delete(peer)
-        this.#presence.remove(peer)
-        this.#peerEvents.emit('change')
-        this.emit('peer-remove', z32.encode(peer.remoteKey))
-      },
-      onrefused: (reason, peer) => this.#refusals.add(z32.encode(peer), `peer-${reason}`, 0)
-    }
+    this.#peers.update()
   }
 
   /** What fails while the space closes fails because of that. */
