@@ -30,7 +30,6 @@ export type {
   Change,
   Conflict,
   Difference,
-  Encodings,
   Entry,
   HistoryEntry,
   HistoryStreamOptions,
@@ -39,11 +38,10 @@ export type {
   PatchOf,
   Proposal,
   PutOptions,
-  SchemaOptions,
   StreamOptions,
-  SubOptions,
   Update
 } from './multibee.ts'
+export type { Encodings, SchemaOptions, SubOptions } from './sub-options.ts'
 export type { Counter, Extreme, Flag, TypedValue, ValueSet } from './typed-values.ts'
 export type { EntryWatcher } from './entry-watcher.ts'
 

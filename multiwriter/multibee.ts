@@ -5,7 +5,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import b4a from 'b4a'
 import type { EventEmitter } from 'eventemitter3'
-import type { AnyMergeType, Deletes, MergeType, Value } from '../crdt/index.ts'
+import type { MergeType, Value } from '../crdt/index.ts'
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { isInRange, type ReadOptions, type TreeRange } from '../core/index.ts'
 import { MultiBeeBatch, type Waiting } from './batch.ts'
@@ -61,8 +61,16 @@ import {
 } from './options.ts'
 import { overlay } from './overlay.ts'
 import type { PurgeOptions, PurgeReport } from './purge.ts'
-import { Line, SchemaEncoding, schemaOf } from './schema.ts'
+import { Line } from './schema.ts'
 import { SecondaryIndex } from './secondary.ts'
+import {
+  isSubAtomic,
+  SUB_OPTIONS,
+  subValues,
+  type AnySubOptions,
+  type SchemaOptions,
+  type SubOptions
+} from './sub-options.ts'
 import { Counter, Extreme, Flag, TypedValue, ValueSet, type TypedTarget } from './typed-values.ts'
 import type { FoldedKey, View } from './view.ts'
 import { Watcher } from './watch.ts'
@@ -81,49 +89,6 @@ export type {
   StreamOptions,
   Update
 } from './options.ts'
-
-export interface Encodings<K, V> {
-  /** Default 'utf-8'. */
-  readonly keyEncoding?: 'utf-8' | 'binary' | KeyEncoding<K>
-  /** Default 'json': any storable value, bytes included. */
-  readonly valueEncoding?: 'json' | 'utf-8' | 'binary' | ValueEncoding<V>
-}
-
-/** What a sub-database can have of its own. */
-export interface SubOptions<K, V> extends Encodings<K, V> {
-  /**
-   * Paths that `by()` reads in order: 'email', 'address.city', 'tags[]' for each element of an array. Fields with a dot or a
-   * bracket in their name cannot be indexed.
-   */
-  readonly index?: readonly string[]
-  /**
-   * 'value' (default): objects merge field by field. 'register': an object is one whole, the last write wins. So it is with a value
-   * encoding other than 'json', too.
-   */
-  readonly type?: 'value' | 'register'
-  /**
-   * Who wins where one device deletes what another writes meanwhile: 'add-wins' (default) or 'delete-wins'. It is no data: let
-   * every device use the same. Declared once: the same again, or nothing, when this sub-database is asked for another time.
-   */
-  readonly deletes?: Deletes
-  /** Merge types of your own for `typed()`: the same on every device. Declared once, as `deletes`. */
-  readonly types?: readonly AnyMergeType[]
-}
-
-export interface SchemaOptions<S extends StandardSchemaV1, E> extends Omit<
-  SubOptions<unknown, StandardSchemaV1.InferOutput<S>>,
-  'keyEncoding'
-> {
-  readonly keyEncoding?: E
-  /**
-   * What values must fit, from any library that speaks Standard Schema (zod, valibot, ...). What is put is checked, and the
-   * schema's output stored; what is read is checked again, and not shown when it does not fit (`misfits()` shows it). What a
-   * schema answers later, by a promise, counts at put only.
-   */
-  readonly schema: S
-}
-
-const SUB_OPTIONS = ['keyEncoding', 'valueEncoding', 'schema', 'index', 'type', 'deletes', 'types']
 
 export interface MultiBeeEvents<K, V> {
   /**
@@ -467,22 +432,19 @@ export class MultiBee<K = string, V = Value, I = V> {
     options: SchemaOptions<S, E>
   ): MultiBee<KeyOf<E, K>, StandardSchemaV1.InferOutput<S>, StandardSchemaV1.InferInput<S>>
   sub<K2 = K, V2 = V>(name: string, options?: SubOptions<K2, V2>): MultiBee<K2, V2>
-  sub(
-    name: string,
-    options: SubOptions<unknown, unknown> & { readonly schema?: StandardSchemaV1 } = {}
-  ): MultiBee<unknown, unknown> {
+  sub(name: string, options: AnySubOptions = {}): MultiBee<unknown, unknown> {
     checkOptions('sub', options, SUB_OPTIONS)
-    const { keyEncoding, schema, index = [] } = options
+    const { keyEncoding, index = [] } = options
     const space = this.#codec.space.sub(name)
     this.#engine.union.policies.declare(space.prefix, options)
-    const values = this.#subValues(options)
+    const { values, isPlain } = this.#codec
     return new MultiBee<unknown, unknown>(
       { ...this.#engine, close: () => Promise.resolve() },
       space,
       keyEncoding === undefined ? inheritEncoding(this.#codec.keys) : keyEncodingOf(keyEncoding),
-      schema === undefined ? values : new SchemaEncoding(schemaOf(schema), values),
+      subValues(options, values),
       parseIndexPaths(index),
-      this.#isSubAtomic(options)
+      isSubAtomic(options, this.#isAtomic, isPlain)
     )
   }
 
@@ -590,18 +552,6 @@ export class MultiBee<K = string, V = Value, I = V> {
     return this.#readable(folded instanceof Promise ? await folded : folded)
   }
 
-  /** What is stored in an encoding of the caller's is nobody else's to take apart. */
-  #isSubAtomic({ type, valueEncoding }: SubOptions<unknown, unknown>): boolean {
-    const isOther = valueEncoding !== undefined && valueEncoding !== 'json'
-    if (type === undefined) return isOther || (valueEncoding === undefined && this.#isAtomic)
-    if (type !== 'value' && type !== 'register') invalid('type', "'value' or 'register'", type)
-    const isForeign = isOther || (valueEncoding === undefined && !this.#codec.isPlain)
-    if (type === 'value' && isForeign) {
-      invalid('type', "'register' with a valueEncoding other than 'json'", type)
-    }
-    return type === 'register'
-  }
-
   #target(key: K): TypedTarget<Promise<void>> {
     return {
       write: async (operation) => {
@@ -613,19 +563,6 @@ export class MultiBee<K = string, V = Value, I = V> {
         return this.#fold(this.#codec.encodeKey(key), {})
       }
     }
-  }
-
-  /** A schema of its own stands over the encoding, not over our schema. */
-  #subValues({
-    valueEncoding,
-    schema
-  }: SubOptions<unknown, unknown> & {
-    readonly schema?: StandardSchemaV1
-  }): ValueEncoding<unknown> {
-    if (valueEncoding !== undefined) return valueEncodingOf(valueEncoding)
-    const { values } = this.#codec
-    const isReplaced = schema !== undefined && values instanceof SchemaEncoding
-    return inheritEncoding(isReplaced ? values.base : values)
   }
 
   async #write(operations: readonly (Operation | Promise<Operation>)[]): Promise<boolean> {
