@@ -4,6 +4,7 @@
  */
 import b4a from 'b4a'
 import c, { type State } from 'compact-encoding'
+import { encodeEntry } from './entry.ts'
 import { compareStamps } from '../clock/index.ts'
 import {
   CORE_BYTES,
@@ -36,12 +37,26 @@ import {
 
 /** The bytes of an entry that stands, or will stand, in block `seq` of `core`. */
 export function packEntry(entry: TypedEntry, core: Uint8Array, seq: number): Uint8Array {
+  const whole = packWhole(entry, core, seq)
+  if (whole !== null) return whole
   const state: State = { start: 0, end: 0, buffer: null }
   const packer = new Packer(entry.head, core, seq)
   packer.preencode(state, entry)
   const bytes: Bytes = { start: 0, end: state.end, buffer: b4a.allocUnsafe(state.end) }
   packer.encode(bytes, entry)
   return bytes.buffer
+}
+
+/** The usual entry, in one step: a value without fields that this block wrote. Null for every other. */
+function packWhole(entry: TypedEntry, core: Uint8Array, seq: number): Uint8Array | null {
+  if (entry.type !== 'value' || entry.registers.length !== 1) return null
+  const [register] = entry.registers
+  const { position, stamp, seen } = entry.head
+  if (register === undefined || register.path.length > 0) return null
+  if (register.position !== position || register.stamp !== stamp || register.seen !== seen)
+    return null
+  if (!isSameAs(position, core, seq)) return null
+  return encodeEntry({ position: null, stamp, seen, value: register.value })
 }
 
 /** Writes an entry in two passes over the same words: how long, then what. */

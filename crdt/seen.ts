@@ -9,17 +9,21 @@ import type { TypedEntry } from './typed-entry.ts'
  * and the author's own had seen. Sorted by core. Beyond MAX_SEEN, what is known at second hand is left out first, then the oldest.
  */
 export function seenBy(heads: readonly Head[], own: Uint8Array): readonly Position[] {
-  if (heads.length === 0) return NOTHING_SEEN
+  if (heads.every((head) => head.seen.length === 0 && isOf(head.position, own))) return NOTHING_SEEN
   const first = new Map<string, Position>()
   const second = new Map<string, Position>()
   for (const { position, seen } of [...heads].sort((a, b) => compareHeads(b, a))) {
-    if (!b4a.equals(position.core, own)) raise(first, position)
-    for (const item of seen) if (!b4a.equals(item.core, own)) raise(second, item)
+    if (!isOf(position, own)) raise(first, position)
+    for (const item of seen) if (!isOf(item, own)) raise(second, item)
   }
   for (const [id, item] of second) {
     if (first.has(id) || first.size < MAX_SEEN) raise(first, item)
   }
   return [...first.values()].slice(0, MAX_SEEN).sort((a, b) => b4a.compare(a.core, b.core))
+}
+
+function isOf({ core }: Position, own: Uint8Array): boolean {
+  return core === own || b4a.equals(core, own)
 }
 
 function raise(seen: Map<string, Position>, item: Position): void {

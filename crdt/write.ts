@@ -71,7 +71,20 @@ export function writeEntry(
   operation: WriteOperation,
   context: WriteContext
 ): TypedEntry | null {
-  return new Writer(own, others, context).write(operation)
+  const whole =
+    operation.do === 'put-whole' ? overwriteWhole(own, others, operation, context) : null
+  return whole ?? new Writer(own, others, context).write(operation)
+}
+
+/** The usual write, before anything is prepared for the others. Null where fields, or other types, are to be seen. */
+function overwriteWhole(
+  own: PlacedEntry | null,
+  others: readonly PlacedEntry[],
+  { bytes }: { readonly bytes: Uint8Array },
+  { core, seq, stamp }: WriteContext
+): TypedEntry | null {
+  const all = own === null ? others : others.length === 0 ? [own] : [own, ...others]
+  return writeWhole(all, bytes, { core, seq }, stamp)
 }
 
 class Writer {
@@ -106,10 +119,7 @@ class Writer {
           : putValue(write, value, base, settles)
       }
       case 'put-whole':
-        return (
-          writeWhole(this.#all, operation.bytes, this.#at, this.#context.stamp) ??
-          putAtomic(this.#fieldWrite(), decodeValue(operation.bytes))
-        )
+        return putAtomic(this.#fieldWrite(), decodeValue(operation.bytes))
       case 'patch': {
         const alone = this.#patchAlone(operation.fields)
         if (alone !== null) return alone === 'same' ? null : alone

@@ -14,6 +14,7 @@ import {
   type FoldOptions,
   type Position,
   type TypedEntry,
+  type WriteContext,
   type WriteOperation
 } from '../crdt/index.ts'
 import type { Hypercore, TreePut, TreeWrite } from '../core/index.ts'
@@ -59,15 +60,6 @@ export interface CasWrite {
   readonly stamp: Stamp
 }
 
-/** What is said at a key once the operations so far are written. */
-interface Held {
-  readonly said: SaidByAll
-  /** Whether that is something else than what is said now. */
-  readonly isChanged: boolean
-  /** Whether nobody says anything there now. */
-  readonly isNew: boolean
-}
-
 /** What a group is composed on. */
 export interface GroupParts {
   readonly view: View
@@ -79,17 +71,25 @@ export interface GroupParts {
 
 export class Group {
   readonly #parts: GroupParts
-  /** What is known at each key, by key (latin1). */
-  readonly #held: Map<string, Held>
+  /** What is said now at each key, by key (latin1). */
+  readonly #known: ReadonlyMap<string, SaidByAll>
+  /** The same once the operations so far are written: the very same object where they change nothing. */
+  readonly #held = new Map<string, SaidByAll>()
   /** Keys of which the last whole write was decided by a `cas`. */
   readonly #decided = new Set<string>()
   readonly #opaque = new Map<string, OpaqueWrite>()
+  /** The block is a placeholder: none is written, and so a reader takes the one that the entry comes to stand in. */
+  readonly #block: Position
+  readonly #writer: string
+  readonly #contexts = new Map<FoldOptions, WriteContext>()
   #stamp: Stamp | null = null
 
   /** @param known what is said at the keys of all operations that will come, in the order in which to write them */
   constructor(known: ReadonlyMap<string, SaidByAll>, parts: GroupParts) {
     this.#parts = parts
-    this.#held = new Map([...known].map(([id, said]) => [id, heldOf(said)]))
+    this.#known = known
+    this.#block = { core: parts.core.key, seq: parts.core.length }
+    this.#writer = z32.encode(parts.core.key)
   }
 
   get stamp(): Stamp {
@@ -108,12 +108,22 @@ export class Group {
       ({ cas, write }) => cas !== undefined || typeof write === 'function'
     )
     if (isAsking) return this.#decide(operations)
-    const taken = new Map<string, Held>()
+    const [only] = operations
+    if (only !== undefined && operations.length === 1) return this.#addOnly(only)
+    const taken = new Map<string, SaidByAll>()
     for (const operation of operations) {
       const id = idOf(operation.key)
       taken.set(id, this.#written(operation, taken.get(id) ?? this.#heldAt(id)))
     }
     return this.#take(operations, taken)
+  }
+
+  /** Most calls are one put of one key: nothing to undo, nothing to collect. */
+  #addOnly(operation: Operation): true {
+    const id = idOf(operation.key)
+    this.#held.set(id, this.#written(operation, this.#heldAt(id)))
+    this.#mark(operation, id)
+    return true
   }
 
   /** Takes writes that nobody asks about: of several at one key the last stands. */
@@ -132,21 +142,25 @@ export class Group {
   }
 
   #changed(): readonly TreePut[] {
-    const { core } = this.#parts
-    return [...this.#held.values()].flatMap(({ said, isChanged, isNew }) => {
-      const own = isChanged ? ownOf(said) : undefined
+    const { core, seq } = this.#block
+    const puts: TreePut[] = []
+    for (const [id, before] of this.#known) {
+      const said = this.#heldAt(id)
+      const own = said === before ? undefined : ownOf(said)
+      if (own === undefined) continue
       // What was put and deleted in one go has nothing to delete.
-      if (own === undefined || (said.entries.length === 1 && isNew && isNothing(own.entry)))
-        return []
-      return [{ key: said.key, value: packEntry(own.entry, core.key, core.length) }]
-    })
+      const isNew = before.entries.length === 0
+      if (isNew && said.entries.length === 1 && isNothing(own.entry)) continue
+      puts.push({ key: said.key, value: packEntry(own.entry, core, seq) })
+    }
+    return puts
   }
 
   /** What was decided by `cas` and still stands. */
   casWrites(): readonly CasWrite[] {
     return [...this.#decided].flatMap((id) => {
-      const held = this.#held.get(id)
-      return held?.isChanged === true ? [{ key: held.said.key, stamp: this.stamp }] : []
+      const said = this.#heldAt(id)
+      return said === this.#known.get(id) ? [] : [{ key: said.key, stamp: this.stamp }]
     })
   }
 
@@ -160,13 +174,14 @@ export class Group {
   }
 
   async #decide(operations: readonly Operation[]): Promise<boolean> {
-    const taken = new Map<string, Held>()
+    const taken = new Map<string, SaidByAll>()
     for (const operation of operations) {
       const id = idOf(operation.key)
       const before = taken.get(id) ?? this.#heldAt(id)
       // What is not here cannot be asked about, even where it is known what is to be written.
       const here = await this.#parts.view.get(operation.key, LOCAL)
-      const after = this.#after(operation, before, before.isChanged ? this.#fold(before) : here)
+      const isChanged = before !== this.#known.get(id)
+      const after = this.#after(operation, before, isChanged ? this.#fold(before) : here)
       if (after === null) return false
       taken.set(id, after)
     }
@@ -174,23 +189,25 @@ export class Group {
   }
 
   /** Null when its `cas` says no. */
-  #after(operation: Operation, before: Held, previous: FoldedKey): Held | null {
-    let after: Held | null = null
+  #after(operation: Operation, before: SaidByAll, previous: FoldedKey): SaidByAll | null {
+    let after: SaidByAll | null = null
     const written = () => (after ??= this.#written(operation, before, previous))
     const isWanted = operation.cas?.(previous, () => this.#fold(written())) ?? true
     return isWanted ? written() : null
   }
 
-  #take(operations: readonly Operation[], taken: ReadonlyMap<string, Held>): true {
-    for (const [id, held] of taken) this.#held.set(id, held)
-    for (const { key, cas, write } of operations) {
-      if (cas !== undefined) this.#decided.add(idOf(key))
-      else if (typeof write !== 'function' && isWhole(write)) this.#decided.delete(idOf(key))
-    }
+  #take(operations: readonly Operation[], taken: ReadonlyMap<string, SaidByAll>): true {
+    for (const [id, said] of taken) this.#held.set(id, said)
+    for (const operation of operations) this.#mark(operation, idOf(operation.key))
     return true
   }
 
-  #written(operation: Operation, before: Held, previous?: FoldedKey): Held {
+  #mark({ cas, write }: Operation, id: string): void {
+    if (cas !== undefined) this.#decided.add(id)
+    else if (typeof write !== 'function' && isWhole(write)) this.#decided.delete(id)
+  }
+
+  #written(operation: Operation, before: SaidByAll, previous?: FoldedKey): SaidByAll {
     const { write } = operation
     if (typeof write !== 'function') return this.#write(before, write, operation)
     let held = before
@@ -202,45 +219,53 @@ export class Group {
     }
   }
 
-  #write(held: Held, write: WriteOperation, { isAtomic = false }: Operation): Held {
-    const { said } = held
-    if (said.isOwnUnsupported) {
+  #write(said: SaidByAll, write: WriteOperation, { isAtomic = false }: Operation): SaidByAll {
+    const { key, unsupported, isOwnUnsupported, refused } = said
+    if (isOwnUnsupported) {
       throw new ManyhandsError(
         'ENTRY_UNSUPPORTED',
         'A newer version wrote this key from this device'
       )
     }
-    const { core, view, foldOptions } = this.#parts
     const own = ownOf(said) ?? null
-    const others = said.entries.filter((each) => each !== own)
-    // The block is a placeholder: none is written, and so a reader takes the one that the entry comes to stand in.
-    const context = { core: core.key, seq: core.length, stamp: this.stamp, isAtomic }
-    const { admitted } = view
-    const entry = writeEntry(own, others, write, { ...context, admitted, ...foldOptions(said.key) })
-    if (entry === null) return held
-    const writer = own?.writer ?? z32.encode(core.key)
-    const next: Said = { core: core.key, entry, writer, isOwn: true, seq: core.length }
-    const entries = [...others, next]
-    return { said: { ...said, entries }, isChanged: true, isNew: held.isNew }
+    const others = own === null ? said.entries : said.entries.filter((each) => each !== own)
+    const entry = writeEntry(own, others, write, this.#context(key, isAtomic))
+    if (entry === null) return said
+    // Each field by its name, here and above: a group may hold thousands of keys, and a spread costs more than the rest.
+    const next = {
+      core: this.#block.core,
+      entry,
+      writer: this.#writer,
+      isOwn: true,
+      seq: this.#block.seq
+    }
+    return { key, entries: [...others, next], unsupported, isOwnUnsupported, refused }
   }
 
-  #heldAt(id: string): Held {
-    const held = this.#held.get(id)
-    if (held === undefined) throw new TypeError('An operation on a key that was not learned')
-    return held
+  /** Where nothing is declared, one for all keys. */
+  #context(key: Uint8Array, isAtomic: boolean): WriteContext {
+    const options = this.#parts.foldOptions(key)
+    const known = this.#contexts.get(options)
+    if (known !== undefined && known.isAtomic === isAtomic) return known
+    const { admitted } = this.#parts.view
+    const context = { ...this.#block, stamp: this.stamp, isAtomic, admitted, ...options }
+    this.#contexts.set(options, context)
+    return context
   }
 
-  #fold({ said: { key, entries, unsupported } }: Held): FoldedKey {
+  #heldAt(id: string): SaidByAll {
+    const said = this.#held.get(id) ?? this.#known.get(id)
+    if (said === undefined) throw new TypeError('An operation on a key that was not learned')
+    return said
+  }
+
+  #fold({ key, entries, unsupported }: SaidByAll): FoldedKey {
     return this.#parts.view.foldSaid(key, entries, unsupported)
   }
 }
 
 /** Never waits for the network. */
 const LOCAL = { wait: false }
-
-function heldOf(said: SaidByAll): Held {
-  return { said, isChanged: false, isNew: said.entries.length === 0 }
-}
 
 function isNothing(entry: TypedEntry): boolean {
   switch (entry.type) {
@@ -254,7 +279,7 @@ function isNothing(entry: TypedEntry): boolean {
 }
 
 function isWhole(write: WriteOperation): boolean {
-  return write.do === 'put' || write.do === 'del'
+  return write.do === 'put' || write.do === 'put-whole' || write.do === 'del'
 }
 
 function ownOf({ entries }: SaidByAll): Said | undefined {

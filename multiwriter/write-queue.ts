@@ -49,9 +49,8 @@ export class WriteQueue {
    * none of them was written.
    */
   write(writes: readonly (Operation | OpaqueWrite)[]): Promise<boolean> {
-    const opaque = writes.filter(isOpaque)
-    const operations = writes.filter((write): write is Operation => !isOpaque(write))
     return new Promise((resolve, reject) => {
+      const { operations, opaque } = sorted(writes)
       this.#pending.push({ operations, opaque, resolve, reject })
       this.#draining ??= this.#drain()
     })
@@ -94,7 +93,7 @@ export class WriteQueue {
     let count = 0
     for (const pending of this.#pending) {
       operations += pending.operations.length + pending.opaque.length
-      bytes += pending.operations.reduce((sum, { key, size }) => sum + key.length + size, 0)
+      for (const { key, size } of pending.operations) bytes += key.length + size
       if (count > 0 && (operations > MAX_GROUP_OPERATIONS || bytes > MAX_GROUP_BYTES)) break
       count++
     }
@@ -132,6 +131,21 @@ export class WriteQueue {
     })
   }
 }
+
+/** Most calls hold nothing opaque, and need no lists of their own. */
+function sorted(
+  writes: readonly (Operation | OpaqueWrite)[]
+): Pick<Pending, 'operations' | 'opaque'> {
+  if (hasNoOpaque(writes)) return { operations: writes, opaque: NOTHING }
+  const operations = writes.filter((write): write is Operation => !isOpaque(write))
+  return { operations, opaque: writes.filter(isOpaque) }
+}
+
+function hasNoOpaque(writes: readonly (Operation | OpaqueWrite)[]): writes is readonly Operation[] {
+  return !writes.some(isOpaque)
+}
+
+const NOTHING: readonly never[] = []
 
 /** Undefined (and a rejection) when one caller's operations cannot be written. */
 function add(composed: Group, { operations, opaque, reject }: Pending) {

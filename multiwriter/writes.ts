@@ -51,12 +51,13 @@ export class Writes<K, V, I> {
     checkOptions('put', options, ['cas', 'base'])
     const bytes = this.#codec.encodeKey(key)
     const base = this.#base(options)
-    const operationOf = (storable: Storable<V>): Operation => ({
-      key: bytes,
-      write: this.#put(storable, { ...base, settles }),
-      size: storable.bytes.byteLength,
-      ...this.#cas(options, () => ({ type: 'put', key, value: storable.value }))
-    })
+    const operationOf = (storable: Storable<V>): Operation => {
+      const write = this.#put(storable, base, settles)
+      const size = storable.bytes.byteLength
+      if (options.cas === undefined) return { key: bytes, write, size }
+      const proposal = (): Proposal<K, V> => ({ type: 'put', key, value: storable.value })
+      return { key: bytes, write, size, ...this.#cas(options, proposal) }
+    }
     const storable = this.#codec.storableOf(given)
     return isPromise(storable) ? storable.then(operationOf) : operationOf(storable)
   }
@@ -100,7 +101,7 @@ export class Writes<K, V, I> {
       if (given === undefined) return null
       const storable = this.#codec.storableOf(given)
       onwrite()
-      return this.#put(isPromise(storable) ? answersLater(storable) : storable, {})
+      return this.#put(isPromise(storable) ? answersLater(storable) : storable)
     }
     return { key: this.#codec.encodeKey(key), write, size: SMALL }
   }
@@ -111,20 +112,16 @@ export class Writes<K, V, I> {
     return { key: this.#codec.encodeKey(key), ...this.#checked(operation), size: SMALL }
   }
 
-  #put(
-    { stored, bytes }: Storable<V>,
-    options: { readonly base?: Value; readonly settles?: boolean }
-  ): WriteOperation {
+  #put({ stored, bytes }: Storable<V>, base?: Value, settles = false): WriteOperation {
     // What has no fields is written whole.
     if (stored === null || this.#isAtomic) return { do: 'put-whole', bytes }
-    return { do: 'put', value: stored, ...options }
+    return { do: 'put', value: stored, settles, ...(base === undefined ? {} : { base }) }
   }
 
-  #base({ base }: PutOptions<K, V>): { readonly base?: Value } {
-    if (base === undefined) return {}
+  #base({ base }: PutOptions<K, V>): Value | undefined {
+    if (base === undefined) return undefined
     if (this.#isAtomic) invalid('base', 'a database whose objects merge by field', base)
-    if (base === null) return { base: null }
-    return { base: copyValue(this.#codec.values.encode(base)) }
+    return base === null ? null : copyValue(this.#codec.values.encode(base))
   }
 
   #cas(
