@@ -22,7 +22,8 @@ export {
   encodeValue,
   isSameValue,
   MAX_VALUE_BYTES,
-  MAX_VALUE_DEPTH
+  MAX_VALUE_DEPTH,
+  roughSize
 } from './value.ts'
 export type { Value } from './value.ts'
 

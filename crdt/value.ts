@@ -48,8 +48,10 @@ export function encodeValue(value: unknown): Uint8Array {
  * @throws VALUE_INVALID naming the path of what cannot be stored
  */
 export function normalizeValue(value: unknown): Value {
-  return normalize(value, [], 0)
+  return normalize(value, NO_PATH, null)
 }
+
+const NO_PATH: readonly string[] = []
 
 /** The canonical bytes of what `normalizeValue` or `decodeValue` gave. */
 export function encodeNormalized(value: Value): Uint8Array {
@@ -108,7 +110,31 @@ function decodeShort(bytes: Uint8Array): Value | undefined {
  * @throws as `encodeValue`
  */
 export function copyValue(value: unknown): Value {
-  return typeof value === 'object' ? decodeValue(encodeValue(value)) : normalizeValue(value)
+  const copy = normalizeValue(value)
+  if (roughSize(copy) * MAX_UTF8_BYTES > MAX_VALUE_BYTES) {
+    checkSize(encodeNormalized(copy).byteLength)
+  }
+  return copy instanceof Uint8Array ? new Uint8Array(copy) : copy
+}
+
+/** Of one UTF-16 code unit. */
+const MAX_UTF8_BYTES = 3
+
+/** The greatest head of anything, and all of a number. */
+const HEAD_BYTES = 9
+
+/** Bytes that a normalized value takes: at most, when all its text is ASCII; never more than MAX_UTF8_BYTES times as many. */
+export function roughSize(value: Value): number {
+  if (typeof value === 'string') return HEAD_BYTES + value.length
+  if (typeof value !== 'object' || value === null) return HEAD_BYTES
+  if (value instanceof Uint8Array) return HEAD_BYTES + value.byteLength
+  let size = HEAD_BYTES
+  if (Array.isArray(value)) for (const item of value) size += roughSize(item)
+  else
+    for (const [name, item] of Object.entries(value)) {
+      size += HEAD_BYTES + name.length + roughSize(item)
+    }
+  return size
 }
 
 /** Of two normalized values. */
@@ -204,36 +230,48 @@ function checkDecoded(value: Value, depth: number): void {
   for (const item of Object.values(value)) checkDecoded(item, depth + 1)
 }
 
-/** A plain copy of `value`, checked on the way; scalars come back as they are. */
-function normalize(value: unknown, path: readonly string[], depth: number): Value {
+/** A plain copy of `value`, checked on the way; scalars come back as they are. @param name of the field or item, at `path` */
+function normalize(value: unknown, path: readonly string[], name: string | null): Value {
   switch (typeof value) {
     case 'boolean':
       return value
     case 'number':
-      if (!Number.isFinite(value)) refuse(path, String(value))
+      if (!Number.isFinite(value)) refuse(below(path, name), String(value))
       return value === 0 ? 0 : value
     case 'string':
-      if (!value.isWellFormed()) refuse(path, 'a string with a lone surrogate')
+      if (!value.isWellFormed()) refuse(below(path, name), 'a string with a lone surrogate')
       return value
     case 'object':
-      if (value === null || value instanceof Uint8Array) return value
-      // Cyclic data runs into this as well: there is no cycle of finite depth.
-      if (depth === MAX_VALUE_DEPTH)
-        refuse(path, `data nested deeper than ${MAX_VALUE_DEPTH} levels (or cyclic)`)
-      return Array.isArray(value)
-        ? normalizeArray(value, path, depth)
-        : normalizeObject(value, path, depth)
+      if (value === null) return value
+      // Bytes inside a value would be shared with it.
+      if (value instanceof Uint8Array) return name === null ? value : new Uint8Array(value)
+      return normalizeItems(value, below(path, name))
     default:
-      return refuse(path, typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`)
+      return refuse(
+        below(path, name),
+        typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`
+      )
   }
 }
 
-function normalizeArray(array: readonly unknown[], path: readonly string[], depth: number) {
-  // Array.from visits holes too, where map would leave them out unchecked.
-  return Array.from(array, (item, i) => normalize(item, [...path, String(i)], depth + 1))
+/** Made where it is needed: most fields are scalars, and nothing is wrong with them. */
+function below(path: readonly string[], name: string | null): readonly string[] {
+  return name === null ? path : [...path, name]
 }
 
-function normalizeObject(object: object, path: readonly string[], depth: number) {
+function normalizeItems(value: object, path: readonly string[]): Value {
+  // Cyclic data runs into this as well: there is no cycle of finite depth.
+  if (path.length === MAX_VALUE_DEPTH)
+    refuse(path, `data nested deeper than ${MAX_VALUE_DEPTH} levels (or cyclic)`)
+  return Array.isArray(value) ? normalizeArray(value, path) : normalizeObject(value, path)
+}
+
+function normalizeArray(array: readonly unknown[], path: readonly string[]) {
+  // Array.from visits holes too, where map would leave them out unchecked.
+  return Array.from(array, (item, i) => normalize(item, path, String(i)))
+}
+
+function normalizeObject(object: object, path: readonly string[]) {
   const prototype: unknown = Object.getPrototypeOf(object)
   if (prototype !== Object.prototype && prototype !== null) {
     refuse(path, `a ${object.constructor?.name || 'class'} instance`)
@@ -242,7 +280,7 @@ function normalizeObject(object: object, path: readonly string[], depth: number)
   for (const [field, item] of Object.entries(object)) {
     if (field === '__proto__') refuse([...path, field], 'a field of this name')
     if (!field.isWellFormed()) refuse([...path, field], 'a field name with a lone surrogate')
-    copy[field] = normalize(item, [...path, field], depth + 1)
+    copy[field] = normalize(item, path, field)
   }
   if (Object.getOwnPropertySymbols(object).length > 0) refuse(path, 'a field named by a symbol')
   return copy

@@ -4,10 +4,11 @@
  */
 import type { Stamp } from '../clock/index.ts'
 import {
-  decodeValue,
+  copyValue,
   encodeValue,
   isFields,
   isSameValue,
+  roughSize,
   type Conflict as FoldedConflict,
   type Shown,
   type Value,
@@ -109,9 +110,10 @@ export interface Written {
 
 /** A value on its way to the log. */
 export interface Storable<V> {
-  /** A copy of what will be stored, and its canonical bytes. */
-  readonly stored: Value
-  readonly bytes: Uint8Array
+  /** A copy of what will be stored: an object as it is, anything else as its canonical bytes. */
+  readonly stored: { readonly fields: Value } | { readonly bytes: Uint8Array }
+  /** Bytes, roughly. */
+  readonly size: number
   /** What a reader will get: what the schema made of it, if there is one. */
   readonly value: V
 }
@@ -299,8 +301,12 @@ const NONE: readonly never[] = []
 
 /** A copy, so that what the caller changes later is not written. */
 function storableOf<V>(given: Value, value: V): Storable<V> {
+  if (isFields(given)) {
+    const fields = copyValue(given)
+    return { stored: { fields }, size: roughSize(fields), value }
+  }
   const bytes = encodeValue(given)
-  return { stored: isFields(given) ? decodeValue(bytes) : null, bytes, value }
+  return { stored: { bytes }, size: bytes.byteLength, value }
 }
 
 /** Whether nobody here can tell what stands at the key: a newer version, or a merge type that is not declared. */

@@ -53,7 +53,7 @@ export class Writes<K, V, I> {
     const base = this.#base(options)
     const operationOf = (storable: Storable<V>): Operation => {
       const write = this.#put(storable, base, settles)
-      const size = storable.bytes.byteLength
+      const { size } = storable
       if (options.cas === undefined) return { key: bytes, write, size }
       const proposal = (): Proposal<K, V> => ({ type: 'put', key, value: storable.value })
       return { key: bytes, write, size, ...this.#cas(options, proposal) }
@@ -112,10 +112,12 @@ export class Writes<K, V, I> {
     return { key: this.#codec.encodeKey(key), ...this.#checked(operation), size: SMALL }
   }
 
-  #put({ stored, bytes }: Storable<V>, base?: Value, settles = false): WriteOperation {
+  #put({ stored }: Storable<V>, base?: Value, settles = false): WriteOperation {
     // What has no fields is written whole.
-    if (stored === null || this.#isAtomic) return { do: 'put-whole', bytes }
-    return { do: 'put', value: stored, settles, ...(base === undefined ? {} : { base }) }
+    if ('bytes' in stored) return { do: 'put-whole', bytes: stored.bytes }
+    const { fields: value } = stored
+    if (this.#isAtomic) return { do: 'put-whole', bytes: encodeValue(value) }
+    return base === undefined ? { do: 'put', value, settles } : { do: 'put', value, settles, base }
   }
 
   #base({ base }: PutOptions<K, V>): Value | undefined {
