@@ -58,12 +58,14 @@ export function leavesToValue(leaves: readonly Leaf[]): Value {
 
 function setAt(root: Growing, path: Path, value: Value): void {
   let fields = root
-  for (const name of path.slice(0, -1)) {
+  const last = path.length - 1
+  for (let i = 0; i < last; i++) {
+    const name = path[i] ?? ''
     const inner = Object.hasOwn(fields, name) ? fields[name] : null
     // Own fields only: "constructor" is a name like any other. An empty object that was set gives way to a growing one.
     fields = fields[name] = isFields(inner) ? inner : {}
   }
-  fields[path[path.length - 1] ?? ''] = isFields(value) && isEmpty(value) ? {} : value
+  fields[path[last] ?? ''] = isFields(value) && isEmpty(value) ? {} : value
 }
 
 function isEmpty(fields: Fields): boolean {

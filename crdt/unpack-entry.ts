@@ -296,8 +296,13 @@ class Unpacker {
   }
 
   #bytes(): Uint8Array {
-    const bytes = c.uint8array.decode(this.#state)
-    return bytes === null || bytes.byteLength === 0 ? malformed() : bytes
+    const state = this.#state
+    const length = c.uint.decode(state)
+    const { buffer, start } = state
+    if (length === 0 || length > state.end - start) malformed()
+    state.start += length
+    // Not the Buffer that it may be: dearer to make, and never needed.
+    return new Uint8Array(buffer.buffer, buffer.byteOffset + start, length)
   }
 
   #typeName(): string {

@@ -58,9 +58,10 @@ export function encodeNormalized(value: Value): Uint8Array {
   return encodeShort(value) ?? encode(value, rfc8949EncodeOptions)
 }
 
-/** Strings and numbers below this stand in one byte with their kind. */
+/** Strings and numbers below this stand in one byte with their kind; up to the greatest byte, in one byte behind it. */
 const SHORT = 24
 const SHORT_TEXT = 0x60
+const MAX_BYTE = 255
 const FALSE = 0xf4
 const TRUE = 0xf5
 const NULL = 0xf6
@@ -70,20 +71,28 @@ function encodeShort(value: Value): Uint8Array | null {
   if (value === null) return Uint8Array.of(NULL)
   if (typeof value === 'boolean') return Uint8Array.of(value ? TRUE : FALSE)
   if (typeof value === 'number') {
-    return Number.isInteger(value) && value >= 0 && value < SHORT ? Uint8Array.of(value) : null
+    if (!Number.isInteger(value) || value < 0 || value > MAX_BYTE) return null
+    return value < SHORT ? Uint8Array.of(value) : Uint8Array.of(SHORT, value)
   }
-  if (typeof value !== 'string' || value.length >= SHORT) return null
-  const bytes = new Uint8Array(1 + value.length)
-  bytes[0] = SHORT_TEXT + value.length
-  for (let i = 0; i < value.length; i++) {
-    const code = value.charCodeAt(i)
+  return typeof value === 'string' && value.length <= MAX_BYTE ? encodeAscii(value) : null
+}
+
+/** Null for text of other letters. */
+function encodeAscii(text: string): Uint8Array | null {
+  const { length } = text
+  const header = headerOf(length)
+  const bytes = new Uint8Array(header + length)
+  bytes[0] = SHORT_TEXT + Math.min(length, SHORT)
+  if (header > 1) bytes[1] = length
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i)
     if (code >= 0x80) return null
-    bytes[1 + i] = code
+    bytes[header + i] = code
   }
   return bytes
 }
 
-/** What `encodeShort` writes; undefined for everything else. */
+/** The shortest of what `encodeShort` writes; undefined for everything else. */
 function decodeShort(bytes: Uint8Array): Value | undefined {
   const first = bytes[0] ?? SHORT_TEXT + SHORT
   if (
@@ -99,10 +108,16 @@ function decodeShort(bytes: Uint8Array): Value | undefined {
     }
     return text
   }
-  if (bytes.byteLength !== 1) return undefined
+  if (bytes.byteLength !== 1) return decodeByte(bytes)
   if (first < SHORT) return first
   if (first === NULL) return null
   return first === TRUE || first === FALSE ? first === TRUE : undefined
+}
+
+/** A number in the byte behind its kind. */
+function decodeByte(bytes: Uint8Array): number | undefined {
+  const [kind, number = 0] = bytes
+  return bytes.byteLength === 2 && kind === SHORT && number >= SHORT ? number : undefined
 }
 
 /**

@@ -3,7 +3,6 @@
  * none of which come or go. Each gives what write-fields.ts would give (test/crdt/write-alone.test.ts), or null where that is to be
  * asked.
  */
-import b4a from 'b4a'
 import type { Stamp } from '../clock/index.ts'
 import type { PlacedEntry } from './fields.ts'
 import { NOTHING_SEEN, type Head, type Position } from './head.ts'
@@ -118,7 +117,7 @@ function overwrite(
     if (register.value === null || leaf === undefined || !isAt(leaf, register.path)) return register
     next++
     const value = encodeNormalized(leaf.value)
-    if (b4a.equals(value, register.value)) return register
+    if (isSameBytes(value, register.value)) return register
     size += value.byteLength
     const known = register.seen.length === 0 ? NOTHING_SEEN : seenBy([register], position.core)
     seen ??= known
@@ -126,4 +125,11 @@ function overwrite(
   })
   checkSize(size)
   return seen === null ? 'same' : { type: 'value', head: { position, stamp, seen }, registers }
+}
+
+/** Of fields, most of which are short: a loop is over before a comparison in native code has begun. */
+function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.byteLength !== b.byteLength) return false
+  for (let i = 0; i < a.byteLength; i++) if (a[i] !== b[i]) return false
+  return true
 }

@@ -159,6 +159,16 @@ test('value: numbers take their shortest form', () => {
   }
 })
 
+test('value: around every change of a head, text and numbers are written as another encoder does', () => {
+  for (let i = 0; i <= 300; i++) {
+    for (const value of [i, 'x'.repeat(i), 'é'.repeat(i), `${'x'.repeat(i)}é`]) {
+      assert.is(hex(value), b4a.toString(encode(value), 'hex'))
+      assert.equal(decodeValue(encodeValue(value)), value)
+    }
+  }
+  for (const tooLong of ['1800', '1817', '7800', '781761']) assert.throws(() => fromHex(tooLong))
+})
+
 test('value: bytes come back as plain bytes of their own, a Buffer too', () => {
   const bytes = b4a.from(encodeValue([b4a.from([1, 2, 3]), '\uFEFF']))
   const decoded = decodeValue(bytes)
