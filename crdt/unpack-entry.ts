@@ -4,6 +4,7 @@
  */
 import b4a from 'b4a'
 import c from 'compact-encoding'
+import { shortPath } from './short-names.ts'
 import { decodeHead, FORMAT_VERSION, type Bytes, type Head, type Position } from './head.ts'
 import { comparePaths, startsWith, type Path } from './paths.ts'
 import {
@@ -208,9 +209,23 @@ class Unpacker {
     const depth = c.uint.decode(this.#state)
     if (depth === 0) return ROOT
     if (depth > MAX_VALUE_DEPTH) malformed()
+    return (depth === 1 ? this.#shortPath() : null) ?? this.#names(depth)
+  }
+
+  #shortPath(): Path | null {
+    const state = this.#state
+    const { start } = state
+    const length = c.uint.decode(state)
+    const path =
+      length > state.end - state.start ? null : shortPath(state.buffer, state.start, length)
+    state.start = path === null ? start : state.start + length
+    return path
+  }
+
+  #names(depth: number): Path {
     const path: string[] = []
     for (let i = 0; i < depth; i++) {
-      const name = this.#text()
+      const name = this.#shortPath()?.[0] ?? this.#text()
       if (name === '__proto__') malformed()
       path.push(name)
     }
@@ -324,14 +339,7 @@ class Unpacker {
     const start = state.start
     if (length > state.end - start) malformed()
     state.start += length
-    if (length > MAX_SHORT_NAME) return UTF8.decode(state.buffer.subarray(start, state.start))
-    let text = ''
-    for (let i = start; i < state.start; i++) {
-      const byte = state.buffer[i] ?? 0
-      if (byte >= 0x80) return UTF8.decode(state.buffer.subarray(start, state.start))
-      text += String.fromCharCode(byte)
-    }
-    return text
+    return UTF8.decode(state.buffer.subarray(start, state.start))
   }
 
   #rest(): Uint8Array {
@@ -342,9 +350,6 @@ class Unpacker {
 }
 
 const ROOT: Path = []
-
-/** Up to here a loop is faster than the decoder. */
-const MAX_SHORT_NAME = 24
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
