@@ -35,6 +35,7 @@ export type { PlacedEntry } from './fields.ts'
 export { defineMergeType, MergeTypes } from './merge-type.ts'
 export type { AnyMergeType, Contribution, MergeType, Moment } from './merge-type.ts'
 
+export { checkEntrySize } from './entry-size.ts'
 export type { TypedEntry } from './typed-entry.ts'
 export { packEntry } from './pack-entry.ts'
 export { unpackEntry } from './unpack-entry.ts'

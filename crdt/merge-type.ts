@@ -51,17 +51,42 @@ export interface MergeType<Operation, Result extends Value, State> {
   }
 }
 
-/** Checks a merge type and gives it back: the types of operations, results and states flow from its functions. */
+/**
+ * Checks a merge type and gives it back: the types of operations, results and states flow from its functions.
+ * @throws INVALID_ARGUMENT
+ */
 export function defineMergeType<Operation, Result extends Value, State>(
   type: MergeType<Operation, Result, State>
 ): MergeType<Operation, Result, State> {
-  if (typeof type.name !== 'string' || !isTypeName(type.name)) {
-    throw new ManyhandsError(
-      'INVALID_ARGUMENT',
-      `"name" expected a string of 1 to ${MAX_TYPE_NAME_BYTES} bytes, got ${JSON.stringify(type.name)}`
-    )
-  }
+  checkMergeType(type)
   return type
+}
+
+function checkMergeType(type: unknown): void {
+  if (!isRecord(type)) throw refusal('type', 'a merge type', type)
+  if (typeof type['name'] !== 'string' || !isTypeName(type['name'])) {
+    const expected = `a string of 1 to ${MAX_TYPE_NAME_BYTES} bytes that is no type of manyhands itself`
+    throw refusal('name', expected, type['name'])
+  }
+  const codec = isRecord(type['codec']) ? type['codec'] : {}
+  const functions = {
+    write: type['write'],
+    fold: type['fold'],
+    encode: codec['encode'],
+    decode: codec['decode']
+  }
+  for (const [name, given] of Object.entries(functions)) {
+    if (typeof given !== 'function') throw refusal(name, 'a function', given)
+  }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}
+
+function refusal(name: string, expected: string, given: unknown): ManyhandsError {
+  const shown = typeof given === 'string' ? JSON.stringify(given) : String(given)
+  return new ManyhandsError('INVALID_ARGUMENT', `"${name}" expected ${expected}, got ${shown}`)
 }
 
 /** A merge type of which nobody knows the types any more. */
@@ -71,9 +96,10 @@ export type AnyMergeType = MergeType<unknown, Value, unknown>
 export class MergeTypes {
   readonly #types = new Map<string, AnyMergeType>()
 
-  /** @throws INVALID_ARGUMENT for two types of one name */
+  /** @throws INVALID_ARGUMENT for what is no merge type, and for two of one name */
   constructor(types: readonly AnyMergeType[] = []) {
     for (const type of types) {
+      checkMergeType(type)
       if (this.#types.has(type.name)) {
         throw new ManyhandsError('INVALID_ARGUMENT', `Two merge types are named "${type.name}"`)
       }

@@ -59,6 +59,13 @@ function packWhole(entry: TypedEntry, core: Uint8Array, seq: number): Uint8Array
   return encodeEntry({ position: null, stamp, seen, value: register.value })
 }
 
+/** How many bytes `packEntry` makes of it. */
+export function packedBytes(entry: TypedEntry, core: Uint8Array, seq: number): number {
+  const state: State = { start: 0, end: 0, buffer: null }
+  new Packer(entry.head, core, seq).preencode(state, entry)
+  return state.end
+}
+
 /** Writes an entry in two passes over the same words: how long, then what. */
 class Packer {
   readonly #core: Uint8Array

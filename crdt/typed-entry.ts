@@ -137,8 +137,12 @@ export function isSame(a: Uint8Array, b: Uint8Array): boolean {
 /** In a position: the entry's own core. */
 export const NO_CORE = new Uint8Array(0)
 
+/** What `type` says of entries that are no user's. */
+const OWN_NAMES: ReadonlySet<string> = new Set([...TYPES, 'unknown'])
+
 /** Whether a user's merge type may have this name. */
 export function isTypeName(name: string): boolean {
   const length = b4a.byteLength(name)
-  return length > 0 && length <= MAX_TYPE_NAME_BYTES && name.isWellFormed()
+  const isFree = length > 0 && length <= MAX_TYPE_NAME_BYTES && !OWN_NAMES.has(name)
+  return isFree && name.isWellFormed()
 }

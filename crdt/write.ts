@@ -15,7 +15,7 @@ import type { AdmittedLength, Deletes } from './register.ts'
 import { addToRows, deleteRows, raiseInRows, type RowsPayload } from './rows.ts'
 import { knowledgeOf, seenBy } from './seen.ts'
 import type { DotsEntry, NamedEntry, RowsEntry, TypedEntry } from './typed-entry.ts'
-import { decodeValue, encodeValue, normalizeValue } from './value.ts'
+import { checkSize, decodeValue, encodeValue, normalizeValue } from './value.ts'
 import {
   deleteValue,
   patchAtomic,
@@ -273,7 +273,7 @@ class Writer {
     const now = { position: this.#at, stamp: this.#context.stamp }
     const state = type.write(own[0] ?? null, others, operation, now)
     if (state === null) return null
-    return { type: 'named', name: type.name, head: this.#head(), state: type.codec.encode(state) }
+    return { type: 'named', name: type.name, head: this.#head(), state: encodeState(type, state) }
   }
 
   /** Those that can be read: what cannot is refused by the fold, too. */
@@ -287,6 +287,17 @@ class Writer {
       }
     })
   }
+}
+
+/** What its own reader would not take is not written. */
+function encodeState({ name, codec }: AnyMergeType, state: unknown): Uint8Array {
+  const bytes: unknown = codec.encode(state)
+  if (!(bytes instanceof Uint8Array)) {
+    throw new ManyhandsError('INVALID_ARGUMENT', `The codec of "${name}" does not encode to bytes`)
+  }
+  checkSize(bytes.byteLength)
+  codec.decode(bytes)
+  return bytes
 }
 
 const NO_DOTS: DotsPayload = { dots: [], removed: [] }

@@ -8,6 +8,7 @@ import b4a from 'b4a'
 import z32 from 'z32'
 import type { Stamp } from '../clock/index.ts'
 import {
+  checkEntrySize,
   encodeOpaque,
   packEntry,
   writeEntry,
@@ -121,7 +122,9 @@ export class Group {
   /** Most calls are one put of one key: nothing to undo, nothing to collect. */
   #addOnly(operation: Operation): true {
     const id = idOf(operation.key)
-    this.#held.set(id, this.#written(operation, this.#heldAt(id)))
+    const said = this.#written(operation, this.#heldAt(id))
+    this.#checkSize(id, said)
+    this.#held.set(id, said)
     this.#mark(operation, id)
     return true
   }
@@ -197,9 +200,16 @@ export class Group {
   }
 
   #take(operations: readonly Operation[], taken: ReadonlyMap<string, SaidByAll>): true {
+    for (const [id, said] of taken) this.#checkSize(id, said)
     for (const [id, said] of taken) this.#held.set(id, said)
     for (const operation of operations) this.#mark(operation, idOf(operation.key))
     return true
+  }
+
+  /** @throws VALUE_TOO_LARGE */
+  #checkSize(id: string, said: SaidByAll): void {
+    const own = said === this.#heldAt(id) ? undefined : ownOf(said)
+    if (own !== undefined) checkEntrySize(own.entry, this.#block.core, this.#block.seq)
   }
 
   #mark({ cas, write }: Operation, id: string): void {

@@ -124,9 +124,10 @@ export class TypedValue<Operation, Result extends Value, R> {
   readonly #name: string
 
   /** @see MultiBee.typed */
-  constructor(target: TypedTarget<R>, { name }: Pick<MergeType<Operation, Result, never>, 'name'>) {
+  constructor(target: TypedTarget<R>, type: Pick<MergeType<Operation, Result, never>, 'name'>) {
+    if (typeof type !== 'object' || type === null) invalid('type', 'a merge type', type)
     this.#target = target
-    this.#name = name
+    this.#name = type.name
   }
 
   /** @throws what the type's `write` throws; INVALID_ARGUMENT for a type that its sub-database does not declare */

@@ -368,4 +368,96 @@ inPeers(1, 'bad input: is told at once, and writes nothing', async (peers) => {
   assert.equal((await db.get('k'))?.value, { a: { deep: [1] } })
 })
 
+inPeers(
+  2,
+  'size: what a key has grown to is refused before readers would refuse the log',
+  async (peers) => {
+    const [one, other] = [peers.at(0), peers.at(1)]
+    const long = 'x'.repeat(3 * 1024 * 1024)
+    await one.db.patch('grown', { a: long })
+    await one.db.set<string>('set').add(long)
+    const issued = [
+      rejectsWith('VALUE_TOO_LARGE', () => one.db.patch('grown', { b: long }), /at one key/),
+      rejectsWith('VALUE_TOO_LARGE', () => one.db.set<string>('set').add(`${long}!`)),
+      // Every field repeats the names around it.
+      rejectsWith('VALUE_TOO_LARGE', () => one.db.put('names', { [long]: { a: 1, b: 2, c: 3 } })),
+      one.db.put('in the same group', 1)
+    ]
+    await Promise.all(issued)
+    await one.db.put('later', 1)
+    assert.equal((await same([one, other], 'later'))?.value, 1)
+    assert.equal((await same([one, other], 'in the same group'))?.value, 1)
+    assert.equal((await same([one, other], 'grown'))?.value, { a: long })
+    assert.is(await one.db.get('names'), null)
+  }
+)
+
+inPeers(1, 'sets: thousands are added and deleted in one batch', async (peers) => {
+  const { db } = peers.at(0)
+  const batch = db.batch()
+  for (let i = 0; i < 4000; i++) batch.set<number>('s').add(i)
+  for (let i = 0; i < 4000; i += 2) batch.set<number>('s').delete(i)
+  const start = performance.now()
+  await batch.flush()
+  // Some 500 ms; with a name for every dot at every step it took more than 15 s.
+  assert.ok(performance.now() - start < 8000, `${performance.now() - start} ms`)
+  assert.is((await db.set<number>('s').values()).length, 2000)
+})
+
+const plain = {
+  name: 'example/plain',
+  codec: { encode: (state: Uint8Array) => state, decode: (bytes: Uint8Array) => bytes },
+  write: (_own: unknown, _others: unknown, state: Uint8Array) => state,
+  fold: () => 1
+}
+
+test('merge types: what is none is refused where it is given', async () => {
+  for (const name of ['value', 'counter', 'set', 'flag', 'max', 'min', 'named', 'unknown']) {
+    await rejectsWith('INVALID_ARGUMENT', () => defineMergeType({ ...plain, name }), /"name"/)
+  }
+  await Peers.with(1, async (peers) => {
+    const { db } = peers.at(0)
+    const half = { ...plain, fold: undefined }
+    for (const type of [undefined, null, 3, 'text', {}, half]) {
+      const types = [type] as unknown as (typeof plain)[]
+      await rejectsWith('INVALID_ARGUMENT', () => db.sub('a', { types }))
+    }
+    const none = undefined as unknown as typeof plain
+    await rejectsWith('INVALID_ARGUMENT', () => db.typed('a', none), /"type"/)
+  })
+})
+
+inPeers(1, 'merge types: a codec that fails refuses its own write alone', async (peers) => {
+  const { db } = peers.at(0)
+  const text = defineMergeType({
+    ...plain,
+    name: 'example/text',
+    codec: { ...plain.codec, encode: () => 'text' as unknown as Uint8Array }
+  })
+  const unreadable = defineMergeType({
+    ...plain,
+    name: 'example/unreadable',
+    codec: { ...plain.codec, decode: () => assert.unreachable('cannot be read') }
+  })
+  const broken = db.sub('broken', { types: [text, unreadable] })
+  const before = await db.version()
+  const issued = [
+    rejectsWith('INVALID_ARGUMENT', () => broken.typed('a', text).apply(new Uint8Array(1))),
+    broken
+      .typed('b', unreadable)
+      .apply(new Uint8Array(1))
+      .then(
+        () => assert.unreachable('written'),
+        (error: unknown) => assert.match(String(error), /cannot be read/)
+      )
+  ]
+  await Promise.all(issued)
+  assert.is(await db.version(), before)
+  await Promise.all([
+    db.put('beside', 1),
+    rejectsWith('INVALID_ARGUMENT', () => broken.typed('a', text).apply(new Uint8Array(1)))
+  ])
+  assert.is((await db.get('beside'))?.value, 1)
+})
+
 test.run()
