@@ -7,7 +7,7 @@
  */
 import { ObservableV2 } from 'lib0/observable'
 import { Awareness, removeAwarenessStates } from 'y-protocols/awareness'
-import type { Doc } from 'yjs'
+import { applyUpdate, encodeStateAsUpdate, type Doc } from 'yjs'
 import type { LiveDocument, Space } from '../../multiwriter/index.ts'
 import { bindAwareness } from './awareness.ts'
 import { holdTopic, releaseTopic } from './topics.ts'
@@ -111,9 +111,12 @@ export class SpaceProvider extends ObservableV2<SpaceProviderEvents> {
   readonly #ondestroy = (): void => this.destroy()
 
   async #bind(): Promise<void> {
-    if (!this.shouldConnect) return
     const live = await this.#space.documents.open(this.id)
-    if (!this.shouldConnect) return live.close()
+    if (!this.shouldConnect) {
+      // Left while it was opening: what was edited meanwhile is saved all the same, and nothing comes in.
+      applyUpdate(live.doc, encodeStateAsUpdate(this.doc), this)
+      return live.close()
+    }
     this.#live = live
     const unbind = live.bind(this.doc, this)
     const topic = holdTopic(this.#space.presence, this.id)

@@ -171,4 +171,20 @@ test('provider: a space that closes disconnects it, and what cannot open is told
   await two.close()
 })
 
+test('provider: what was edited while it was opening is saved, though it is destroyed before it is open', async () => {
+  const two = await openTwoDevices()
+  const note = await two.spaceA.documents.open('d')
+  note.doc.getText('t').insert(0, 'stored')
+  await note.close()
+  const doc = new Y.Doc()
+  const provider = new SpaceProvider(two.spaceA, 'd', doc)
+  doc.getText('t').insert(0, 'early')
+  provider.destroy()
+  await provider.flush()
+  assert.is(textOf(doc), 'early')
+  const again = await two.spaceA.documents.open('d')
+  assert.ok(['storedearly', 'earlystored'].includes(textOf(again.doc)), textOf(again.doc))
+  await two.close()
+})
+
 test.run()
