@@ -1,4 +1,7 @@
-/** Memory of one replica: each case in a process of its own (`memory-process.ts`), which tells what it takes at the end and at most. */
+/**
+ * Memory of one replica: each case in a process of its own (`memory-process.mjs`), which runs the package as it is built, and tells
+ * what it takes at the end and at most.
+ */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { fileURLToPath } from 'node:url'
@@ -28,6 +31,7 @@ export interface Memory {
 export const memory: Row = async (context) => {
   const { folder, quick } = context
   const keys = quick ? 2000 : 100_000
+  await promisify(execFile)(process.execPath, [BUILD])
   const notes: string[] = []
   const goals: Goal[] = []
   for (const mode of ALL_MODES) {
@@ -61,10 +65,12 @@ interface Case {
   readonly keys: number
 }
 
-const PROCESS = fileURLToPath(new URL('memory-process.ts', import.meta.url))
+const BUILD = fileURLToPath(new URL('../../scripts/build.mjs', import.meta.url))
+
+const PROCESS = fileURLToPath(new URL('memory-process.mjs', import.meta.url))
 
 async function measure({ mode, task, place, keys }: Case): Promise<Memory> {
-  const args = ['--import', 'tsx', PROCESS, place, mode, task, String(keys)]
+  const args = [PROCESS, place, mode, task, String(keys)]
   const { stdout } = await promisify(execFile)(process.execPath, args)
   return JSON.parse(stdout)
 }
