@@ -63,8 +63,10 @@ export class SpacePeers {
     for (const peer of this.#peers) peer.update()
   }
 
-  tellCleared(): void {
-    for (const peer of this.#peers) peer.tellCleared()
+  /** @param logs as `SpaceLink.cleared` has them; usually none, and then no peer costs anything */
+  tellCleared(logs: readonly ClearedUpTo[]): void {
+    if (logs.length === 0) return
+    for (const peer of this.#peers) peer.tellCleared(logs)
   }
 
   /** Whether each has cleared a log up to a declaration. */
@@ -91,9 +93,9 @@ export function linkOf(parts: LinkParts): SpaceLink {
       parts.addLogs(unknown.slice(0, room)).catch(() => {})
     },
     cleared: () =>
-      union.logs().flatMap(({ key, clearing, lengthHere }): ClearedUpTo[] => {
-        const since = clearing?.doneSince ?? 0
-        return since === 0 ? [] : [{ core: key, since, here: lengthHere }]
+      union.logs().flatMap((log): ClearedUpTo[] => {
+        const since = log.clearing?.doneSince ?? 0
+        return since === 0 ? [] : [{ core: log.key, since, here: log.lengthHere }]
       }),
     oncleared: (logs) => {
       for (const { core, since } of logs) union.log(core)?.clearing?.hint(since)

@@ -187,7 +187,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#refusals.events.on('refused', (refusal) => this.emit('refused', refusal))
     this.#peers.events.on('add', (peer) => this.emit('peer-add', peer))
     this.#peers.events.on('remove', (peer) => this.emit('peer-remove', peer))
-    const tellCleared = () => this.#peers.tellCleared()
+    const tellCleared = () => this.#peers.tellCleared(this.wire.cleared())
     this.#clearing = clearingHooks(this.#refusals, tellCleared)
     this.#writers = new WriterList([own.core.key, ...parts.record.writers])
     this.#presence = new PresenceHub({

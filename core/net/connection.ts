@@ -244,8 +244,7 @@ export class SpacePeer {
   }
 
   /** Tells the peer what is cleared here, and how far these logs are here, if that is news. */
-  tellCleared(): void {
-    const logs = this.#link.cleared()
+  tellCleared(logs = this.#link.cleared()): void {
     if (!this.#isProven || isSameCleared(logs, this.#clearedTold)) return
     this.#clearedTold = logs
     this.#cleared?.send([...logs])
