@@ -211,7 +211,7 @@ function goalsOf(tables: ReadonlyMap<number, Table>, writes: number): Goal[] {
         if (!Number.isNaN(ratio)) return atLeast(what, ratio, 10, times)
         // It was given up on: by wall clock it takes longer than this, nobody knows how much.
         const bound = (PATIENCE * wallOf(table, ourName(shape))) / writes
-        return atLeast(what, bound, 10, (value) => `over ${times(value)}`)
+        return { ...atLeast(what, bound, 10, times), measured: `over ${times(bound)}` }
       })
   )
   const least = tables.get(2)
