@@ -1,30 +1,28 @@
 /**
  * Pruning without coordination: what a device may leave out of its own entry, so that no reader ever sees a difference, whatever
  * seals may still come. A register goes when another covers it for good: the cover is final, no seal may fall below it, and it
- * has seen all that the register had seen, so whatever that kept down stays down. A tombstone goes when, besides, nobody has
- * anything left for it to delete. Rows, dots and baselines never go: they count, however many have seen them.
+ * has seen all that the register had seen, so whatever that kept down stays down: for every reader, so what it had seen is final
+ * as well (a cover that names more than a reader holds is weak there, where the register's own might not be). A tombstone goes
+ * when it is final, with all that it had seen, and nobody has anything left at its path: what it deleted is gone from every
+ * length at which a reader may stand, and who writes there from now on has seen it. Rows, dots and baselines never go: they
+ * count, however many have seen them.
  */
 import b4a from 'b4a'
 import { foldFields, type Mark, type Place, type PlacedEntry } from './fields.ts'
 import type { Position } from './head.ts'
 import { judgeRegisters, type AdmittedLength } from './register.ts'
-import { hasSeen } from './seen.ts'
 import type { FieldRegister, TypedEntry } from './typed-entry.ts'
 
 export interface PruneGrounds {
   readonly admitted: AdmittedLength
   /** What stands here is acknowledged, as far as this device holds, by all whose word a seal cannot undercut. */
   readonly isFinal: (position: Position) => boolean
-  /**
-   * Every device that may write has acknowledged, for every core, a length at which nothing older than this tombstone is left at
-   * its path. Default: nothing is known of that.
-   */
-  readonly isForgotten?: (tombstone: FieldRegister) => boolean
 }
 
 /**
  * The own entry without what may go: the very same object where nothing may, null where the whole entry may be deleted.
- * @param others what every other core says at the key, all that is held
+ * @param others what every other core says at the key: all that is held, and it said so already where it is final. So no seal
+ * that may come finds other types there, nor anything for a tombstone to delete that is not there now.
  */
 export function pruneEntry(
   own: PlacedEntry,
@@ -48,16 +46,25 @@ export function pruneEntry(
 function mayGo(
   own: Mark<PlacedEntry>,
   { marks }: Place<PlacedEntry>,
-  { admitted, isFinal, isForgotten = () => false }: PruneGrounds
+  { admitted, isFinal }: PruneGrounds
 ): boolean {
-  if (marks.length === 1) return own.value === null && isFinal(own.position) && isForgotten(own)
+  if (marks.length === 1) return own.value === null && [own.position, ...own.seen].every(isFinal)
   return judgeRegisters(marks, admitted).covers.some(
     ({ from, to, kind }) =>
-      to === own && kind === 'ordinary' && isFinal(from.position) && hasSeenAll(from, own)
+      to === own && kind === 'ordinary' && isFinal(from.position) && replaces(from, own, isFinal)
   )
 }
 
-/** What one had seen, the other had seen, too; its own core's blocks it knows without saying. */
-function hasSeenAll(from: Mark<PlacedEntry>, own: Mark<PlacedEntry>): boolean {
-  return own.seen.every((item) => b4a.equals(item.core, own.position.core) || hasSeen(from, item))
+/** What one had seen, the other had seen, too, and for good; its own core's blocks it knows without saying. */
+function replaces(
+  from: Mark<PlacedEntry>,
+  own: Mark<PlacedEntry>,
+  isFinal: PruneGrounds['isFinal']
+): boolean {
+  const known = [from.position, ...from.seen.filter(isFinal)]
+  return own.seen.every(
+    ({ core, seq }) =>
+      b4a.equals(core, own.position.core) ||
+      known.some((item) => item.seq >= seq && b4a.equals(item.core, core))
+  )
 }

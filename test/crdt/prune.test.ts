@@ -23,18 +23,18 @@ const anyOperation = fc.oneof(
   fc.constantFrom(0, {}, { a: 5 }).map((value): WriteOperation => ({ do: 'put', value })),
   fc.constant<WriteOperation>({ do: 'del' })
 )
-const anyStep = fc.oneof(
-  fc.record({
-    kind: fc.constant('write' as const),
-    device,
-    ms: fc.nat(5),
-    operation: anyOperation
-  }),
-  // Often everything: only what all know is final.
-  fc.record({ kind: fc.constant('learn' as const), device, of: fc.option(device) }),
-  fc.constant({ kind: 'meet' as const }),
-  fc.record({ kind: fc.constant('prune' as const), device }),
-  fc.record({ kind: fc.constant('prune' as const), device })
+const stepOf = (operation: fc.Arbitrary<WriteOperation>) =>
+  fc.oneof(
+    fc.record({ kind: fc.constant('write' as const), device, ms: fc.nat(5), operation }),
+    // Often everything: only what all know is final.
+    fc.record({ kind: fc.constant('learn' as const), device, of: fc.option(device) }),
+    fc.constant({ kind: 'meet' as const }),
+    fc.record({ kind: fc.constant('prune' as const), device }),
+    fc.record({ kind: fc.constant('prune' as const), device })
+  )
+const anyStep = stepOf(anyOperation)
+const anyTypedStep = stepOf(
+  fc.oneof(anyOperation, fc.constant<WriteOperation>({ do: 'add', amount: 1 }))
 )
 const cuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), {
   minLength: DEVICES,
@@ -82,19 +82,39 @@ function views(history: TypedHistory, cut: readonly number[]): (readonly number[
   return [sealed, least, history.lengths, ...[0, 1, 2].map((i) => history.knownBy(i))]
 }
 
-const anySteps = fc.array(anyStep, { minLength: 8, maxLength: 24, size: 'max' })
+const LONG = { minLength: 8, maxLength: 24, size: 'max' } as const
+const anySteps = fc.array(anyStep, LONG)
+
+/** A history whose devices prune at its end, and its twin. */
+function pruneAtEnd(steps: readonly Step[]): readonly [TypedHistory, TypedHistory] {
+  const pruning = new TypedHistory(DEVICES)
+  const twin = new TypedHistory(DEVICES)
+  for (const step of steps.filter(({ kind }) => kind !== 'prune')) {
+    take(pruning, step)
+    take(twin, step)
+  }
+  for (const i of [0, 1, 2, 0]) prune(pruning, i)
+  return [pruning, twin]
+}
 
 test('prune: nobody sees a difference, at any seals that may come; no key vanishes', () => {
   fc.assert(
     fc.property(anySteps, cuts, (steps, cut) => {
-      const pruning = new TypedHistory(DEVICES)
-      const twin = new TypedHistory(DEVICES)
-      for (const step of steps.filter(({ kind }) => kind !== 'prune')) {
-        take(pruning, step)
-        take(twin, step)
-      }
-      for (const i of [0, 1, 2, 0]) prune(pruning, i)
+      const [pruning, twin] = pruneAtEnd(steps)
       for (const at of views(twin, cut)) assert.equal(shown(pruning, at), shown(twin, at))
+    }),
+    { numRuns: 700 }
+  )
+})
+
+test('prune: where types meet, the same shows; only deletions of what is gone are not listed', () => {
+  fc.assert(
+    fc.property(fc.array(anyTypedStep, LONG), cuts, (steps, cut) => {
+      const [pruning, twin] = pruneAtEnd(steps)
+      for (const at of views(twin, cut)) {
+        const [{ exists, value }, expected] = [shown(pruning, at), shown(twin, at)]
+        assert.equal({ exists, value }, { exists: expected.exists, value: expected.value })
+      }
     }),
     { numRuns: 700 }
   )
@@ -146,6 +166,23 @@ test('prune: a register stays while it keeps down what its cover had not seen', 
     3
   )
   assert.is(pruneEntry(own, [first, honest], grounds), null)
+})
+
+test('prune: a register stays while its cover names what not everybody holds', () => {
+  const history = new TypedHistory(3)
+  history.write(2, [{ do: 'put', value: 1 }], 0)
+  history.learn(0, 2)
+  history.write(0, [{ do: 'put', value: 2 }], 1)
+  history.write(2, [{ do: 'put', value: 3 }], 2)
+  history.learnAll(1)
+  history.write(1, [{ do: 'put', value: 4 }], 3)
+  const [own, cover, third] = history.saidAt([1, 1, 1])
+  assert.ok(own && cover && third)
+  // The cover had seen the second write of the third device, the register the first: only that one is here.
+  const others = [cover, third]
+  const held = { admitted: () => 1, isFinal: ({ seq }: Position) => seq < 1 }
+  assert.is(pruneEntry(own, others, held), own.entry)
+  assert.is(pruneEntry(own, others, { ...held, isFinal: () => true }), null)
 })
 
 test('prune: what counts is never left out', () => {

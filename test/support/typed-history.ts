@@ -9,8 +9,6 @@ import {
   writeEntry,
   type FoldOptions,
   type PlacedEntry,
-  type Position,
-  type TypedEntry,
   type WriteContext,
   type WriteOperation
 } from '../../crdt/index.ts'
@@ -41,11 +39,14 @@ export class TypedHistory {
   /** Per device its entries, one per block: what stands in its bee from that block on. */
   readonly #logs: Uint8Array[][]
   readonly #known: number[][]
+  /** Per device, what it knew when its log was so long, oldest first: what it says to whoever holds that much of it. */
+  readonly #told: { readonly length: number; readonly known: readonly number[] }[][]
 
   constructor(devices: number, settings: Settings = {}) {
     this.settings = settings
     this.#logs = Array.from({ length: devices }, () => [])
     this.#known = this.#logs.map(() => this.#logs.map(() => 0))
+    this.#told = this.#logs.map(() => [])
   }
 
   get lengths(): readonly number[] {
@@ -63,6 +64,8 @@ export class TypedHistory {
     const known = this.#known[device]
     if (known === undefined) return
     known[of] = Math.max(known[of] ?? 0, Math.min(upTo, this.#logs[of]?.length ?? 0))
+    const length = this.#logs[device]?.length ?? 0
+    this.#told[device]?.push({ length, known: this.knownBy(device) })
   }
 
   learnAll(device: number): void {
@@ -123,6 +126,21 @@ export class TypedHistory {
     )
   }
 
+  /** What all have told a device that they know, as far as it holds their logs. */
+  finalFor(device: number): number[] {
+    const held = this.knownBy(device)
+    return this.#logs.map((_, of) =>
+      Math.min(
+        held[of] ?? 0,
+        ...this.#told.map((told, by) => {
+          if (by === device || by === of) return held[of] ?? 0
+          const last = told.findLast(({ length }) => length <= (held[by] ?? 0))
+          return last?.known[of] ?? 0
+        })
+      )
+    )
+  }
+
   /** A device leaves out of its entry what may go; false when that is nothing. Does not add a block. */
   prune(device: number): boolean {
     const known = this.knownBy(device)
@@ -130,20 +148,15 @@ export class TypedHistory {
     const own = said.find((each) => deviceOf(each.core) === device)
     const log = this.#logs[device]
     if (own === undefined || log === undefined) return false
-    const final = this.finalLengths
-    const isFinal = ({ core, seq }: Position) => seq < (final[deviceOf(core)] ?? 0)
+    const final = this.finalFor(device)
+    // What others say must stand where it is final.
+    if (known.some((length, of) => of !== device && length !== final[of])) return false
     const pruned = pruneEntry(
       own,
       said.filter((each) => each !== own),
       {
         admitted: (of) => known[deviceOf(of)] ?? 0,
-        isFinal,
-        // All know all that there is, and nobody has anything here.
-        isForgotten: ({ path }) =>
-          this.lengths.every((length, i) => length === final[i]) &&
-          this.saidAt(final).every(
-            ({ core, entry }) => deviceOf(core) === device || !hasPath(entry, path)
-          )
+        isFinal: ({ core, seq }) => seq < (final[deviceOf(core)] ?? 0)
       }
     )
     if (pruned === own.entry) return false
@@ -160,12 +173,6 @@ export class TypedHistory {
 
 /** In place of an entry that was deleted. */
 const NOTHING = new Uint8Array(0)
-
-function hasPath(entry: TypedEntry, path: readonly string[]): boolean {
-  return (
-    entry.type === 'value' && entry.registers.some((each) => each.path.join('/') === path.join('/'))
-  )
-}
 
 /** Whether the author of one operation knew the other. */
 export function knew(later: Happening, earlier: Happening): boolean {
