@@ -1,26 +1,21 @@
 /**
- * How a log says which of its blocks its writer has cleared: under one key of its own section, an ordinary value entry, so that
- * every reader of entries can pass over it. Byte by byte in docs/FORMAT.md, "Cleared blocks".
+ * How a log says which of its blocks its writer has cleared (log-section.ts). Byte by byte in docs/FORMAT.md, "Cleared blocks".
  *
  *     key    = 0x01, 0x00, "cleared"
  *     value  = [start, end, start, end, ...], whole numbers
  */
-import b4a from 'b4a'
 import z32 from 'z32'
 import type { Stamp } from '../clock/index.ts'
-import { decodeEntry, decodeValue, encodeEntry, encodeValue } from '../crdt/index.ts'
 import type { BlockRange, ClearingHooks, TreePut } from '../core/index.ts'
+import { heardInLog, logKey, sayInLog } from './log-section.ts'
 import type { Refusals } from './refusals.ts'
 
-/** What a writer says about its log; nothing of it is in the database. */
-const SECTION_LOG = 0x01
-
-export const CLEARED_KEY = b4a.concat([b4a.from([SECTION_LOG, 0]), b4a.from('cleared')])
+export const CLEARED_KEY = logKey('cleared')
 
 /** The entry that declares these ranges. */
 export function declarationOf(ranges: readonly BlockRange[], stamp: Stamp): TreePut {
-  const value = encodeValue(ranges.flatMap(({ start, end }) => [start, end]))
-  return { key: CLEARED_KEY, value: encodeEntry({ position: null, stamp, seen: [], value }) }
+  const bounds = ranges.flatMap(({ start, end }) => [start, end])
+  return sayInLog(CLEARED_KEY, bounds, stamp)
 }
 
 /** Null for what is no declaration. Whether the ranges are sound is checked where they are used. */
@@ -28,24 +23,12 @@ export function decodeDeclaration(
   bytes: Uint8Array,
   core: Uint8Array
 ): readonly BlockRange[] | null {
-  const decoded = decodeEntry(bytes, core)
-  if (!decoded.ok || decoded.entry.kind !== 'register') return null
-  const { value } = decoded.entry.register
-  const bounds = value === null ? null : decodeBounds(value)
-  if (bounds === null || bounds.length % 2 !== 0) return null
+  const bounds = heardInLog(bytes, core)
+  if (bounds === null || bounds.length % 2 !== 0 || !bounds.every(isWhole)) return null
   return Array.from({ length: bounds.length / 2 }, (_, i) => ({
     start: bounds[2 * i] ?? 0,
     end: bounds[2 * i + 1] ?? 0
   }))
-}
-
-function decodeBounds(bytes: Uint8Array): readonly number[] | null {
-  try {
-    const value = decodeValue(bytes)
-    return Array.isArray(value) && value.every(isWhole) ? value : null
-  } catch {
-    return null
-  }
 }
 
 function isWhole(value: unknown): value is number {

@@ -12,6 +12,10 @@ export type RefusalReason =
   | 'unlinked-entry'
   /** The log declares blocks as cleared that it stands on, or declares nonsense. */
   | 'cleared-untrue'
+  /** What the log says it relied on when it pruned is nonsense. */
+  | 'pruned-malformed'
+  /** What a log left out relying on a seal that has fallen since can be put back no more: its own blocks are gone. */
+  | 'pruned-lost'
   /** The value is not one canonical value. */
   | 'value-malformed'
   /** The key or the value is not of the encoding it was read with. */

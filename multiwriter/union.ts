@@ -1,5 +1,6 @@
 /**
- * Keeps the union's logs open and says how far each can be read now: follows the writer list, its seals, and what arrives.
+ * Keeps the union's logs open and says how far each can be read now: follows the writer list, its seals, and what arrives, and
+ * reads a log that pruned only with what it relied on (reliance.ts).
  * `view()` is the union at this moment (view.ts reads it); `change` tells that a later view would show more, or less.
  */
 import b4a from 'b4a'
@@ -12,6 +13,7 @@ import type { LocalIndex } from './local-index.ts'
 import { MergePolicies } from './merge-policies.ts'
 import type { Refusals } from './refusals.ts'
 import type { Part } from './part.ts'
+import { Reliances, settle, type Standing } from './reliance.ts'
 import { View, type Said, type ViewHooks } from './view.ts'
 import type { Writer, Writers } from './writers.ts'
 
@@ -78,34 +80,36 @@ export class Union {
     if (this.#view !== null) return this.#view
     const round = this.#round
     const sources = [...this.#sources.values()]
-    const parts = await Promise.all(sources.map((source) => source.part(options)))
-    const view = new View(
-      parts.sort((a, b) => b4a.compare(a.core, b.core)),
-      this.#hooks
-    )
+    const standings = await Promise.all(sources.map((source) => source.standing(options)))
+    const { parts, isComplete } = await settle(standings, options)
+    const view = this.#viewOf(parts)
     // Something may have arrived while the trees were read, a log included: then the next view must look again.
-    const isLatest = round === this.#round && !sources.some((source) => source.isStale)
+    const isUnchanged = round === this.#round && !sources.some((source) => source.isStale)
+    const isLatest = isUnchanged && isComplete
     if (isLatest) this.#view = view
     return view
   }
 
   /**
-   * The union as it was at these lengths, whatever its seals are now. Each stands at the end of a batch.
+   * The union as it was at these lengths, whatever its seals are now. Each stands at the end of a batch. A log that relied on
+   * more of another than these lengths give is read as far as it did not.
    * @throws VERSION_UNAVAILABLE when a log is not here, or not as far
    */
   async at(lengths: readonly CoreLength[], options: ReadOptions = {}): Promise<View> {
     await this.#opening
     this.#checkOpen()
-    const parts = await Promise.all(
+    const standings = await Promise.all(
       lengths.map(({ core, length }) => {
         const source = this.#sources.get(b4a.toString(core, 'hex'))
-        return source?.partAt(length, options) ?? unavailable(core)
+        return source?.standingAt(length, options) ?? unavailable(core)
       })
     )
-    return new View(
-      parts.sort((a, b) => b4a.compare(a.core, b.core)),
-      this.#hooks
-    )
+    return this.#viewOf((await settle(standings, options)).parts)
+  }
+
+  #viewOf(parts: readonly Part[]): View {
+    const sorted = [...parts].sort((a, b) => b4a.compare(a.core, b.core))
+    return new View(sorted, this.#hooks)
   }
 
   /** All logs that are open. */
@@ -183,6 +187,7 @@ class Source {
   readonly log: LogReader
   readonly #isOwn: boolean
   readonly #refusals: Refusals
+  readonly #reliances: Reliances
   #seal: number
   #tree: TreeSnapshot | null = null
   /** Counts what may have changed how far the log can be read. */
@@ -195,6 +200,7 @@ class Source {
     this.#seal = seal
     this.#isOwn = isOwn
     this.#refusals = refusals
+    this.#reliances = new Reliances({ core: log.key, writer: log.id }, refusals)
   }
 
   get isStale(): boolean {
@@ -211,9 +217,10 @@ class Source {
     this.markStale()
   }
 
-  async part(options: ReadOptions): Promise<Part> {
+  /** The log as far as it can be read now. */
+  async standing(options: ReadOptions): Promise<Standing> {
     const tree = this.isStale || this.#tree === null ? await this.#latest(options) : this.#tree
-    return {
+    const part: Part = {
       core: this.log.key,
       writer: this.log.id,
       isOwn: this.#isOwn,
@@ -224,10 +231,18 @@ class Source {
       },
       renew: () => this.#latest(options)
     }
+    const below = (length: number) => this.log.snapshot(length, options)
+    return { part, reliances: this.#reliances, below }
   }
 
   /** The log at a length that it once had. @throws VERSION_UNAVAILABLE */
-  async partAt(length: number, options: ReadOptions): Promise<Part> {
+  async standingAt(length: number, options: ReadOptions): Promise<Standing> {
+    const part = await this.#partAt(length, options)
+    const below = (shorter: number) => this.log.snapshotAt(shorter, options)
+    return { part, reliances: this.#reliances, below }
+  }
+
+  async #partAt(length: number, options: ReadOptions): Promise<Part> {
     const { key, id } = this.log
     const tree = await this.#snapshotAt(length, options).catch((cause: unknown) => {
       throw isManyhandsError(cause, 'BLOCK_UNAVAILABLE') ? gone(id, length, cause) : cause

@@ -1,7 +1,8 @@
 /**
  * The slow twin of the view: every entry of every core, read by hyperbee2's own read stream (not by our cursors), gathered by
  * key in a map and folded from scratch by the slow fold. It shares the codecs with the view, and the fold of what is no plain value
- * (that one has a twin of its own, in test/crdt).
+ * (that one has a twin of its own, in test/crdt). How far each log is read is looked for block by block, and once more from the
+ * start whenever one of them stood too far.
  */
 import b4a from 'b4a'
 import type Hypercore from 'hypercore'
@@ -19,6 +20,7 @@ import {
   type PlacedEntry,
   type Value
 } from '../../crdt/index.ts'
+import { heardLengths, PRUNED_KEY } from '../../multiwriter/log-section.ts'
 import { foldFieldsSlowly } from './fold-entries.ts'
 
 /** A core and how far it counts: Infinity while not sealed. */
@@ -55,10 +57,9 @@ export async function viewSlowly(
   deletes: Deletes = 'add-wins'
 ): Promise<readonly SlowKey[]> {
   const byKey = new Map<string, PlacedEntry[]>()
-  const lengths = new Map<string, number>()
-  for (const { core, seal } of cores) {
-    const length = await roundDown(core, Math.min(core.contiguousLength, seal))
-    lengths.set(b4a.toString(core.key, 'hex'), length)
+  const lengths = await lengthsSlowly(cores)
+  for (const { core } of cores) {
+    const length = lengths.get(b4a.toString(core.key, 'hex')) ?? 0
     for await (const { key, value, seq } of entriesOf(core, length)) {
       const id = b4a.toString(key, 'hex')
       byKey.set(id, [...(byKey.get(id) ?? []), readEntry(core, seq, value)])
@@ -70,6 +71,38 @@ export async function viewSlowly(
     key: b4a.from(id, 'hex'),
     ...foldSlowly(byKey.get(id) ?? [], admitted, deletes)
   }))
+}
+
+/** How far each log is read, by its key in hex: no log at a length whose tree relied on more of another. */
+export async function lengthsSlowly(
+  cores: readonly Sealed[]
+): Promise<ReadonlyMap<string, number>> {
+  const lengths = new Map<string, number>()
+  for (const { core, seal } of cores) {
+    const length = await roundDown(core, Math.min(core.contiguousLength, seal))
+    lengths.set(b4a.toString(core.key, 'hex'), length)
+  }
+  const lowerOne = async () => {
+    for (const { core } of cores) {
+      const id = b4a.toString(core.key, 'hex')
+      const length = lengths.get(id) ?? 0
+      const relied = await reliedOn(core, length)
+      if (relied.every((each) => (lengths.get(b4a.toString(each.core, 'hex')) ?? 0) >= each.length))
+        continue
+      lengths.set(id, await roundDown(core, length - 1))
+      return true
+    }
+    return false
+  }
+  while (await lowerOne());
+  return lengths
+}
+
+async function reliedOn(core: Hypercore, length: number) {
+  for await (const { key, value } of entriesOf(core, length)) {
+    if (b4a.equals(key, PRUNED_KEY)) return heardLengths(value, core.key) ?? []
+  }
+  return []
 }
 
 /** Block by block back to the last of a batch. */
