@@ -46,7 +46,7 @@ export type { WriteContext, WriteOperation } from './write.ts'
 export { copyPatch } from './patch.ts'
 export type { Patch } from './patch.ts'
 
-export { pruneEntry } from './prune.ts'
+export { pruneEntry, restoreEntry } from './prune.ts'
 export type { PruneGrounds } from './prune.ts'
 
 export { encodeOpaque } from './document/opaque.ts'

@@ -10,8 +10,9 @@
 import b4a from 'b4a'
 import { foldFields, type Mark, type Place, type PlacedEntry } from './fields.ts'
 import type { Position } from './head.ts'
+import { comparePaths, pathToId, startsWith } from './paths.ts'
 import { judgeRegisters, type AdmittedLength } from './register.ts'
-import type { FieldRegister, TypedEntry } from './typed-entry.ts'
+import { hasRoomBelow, type FieldRegister, type TypedEntry } from './typed-entry.ts'
 
 export interface PruneGrounds {
   readonly admitted: AdmittedLength
@@ -67,4 +68,43 @@ function replaces(
       b4a.equals(core, own.position.core) ||
       known.some((item) => item.seq >= seq && b4a.equals(item.core, core))
   )
+}
+
+/**
+ * The own entry with what a pruning left out put back, each register where and when it was written; null where there is nothing
+ * to put back. What its author wrote since at a path, above or below it has taken its place.
+ * @param now what stands there, null for nothing
+ * @param before what stood there before the pruning, and `after` what it left of that
+ * @param since the block of the pruning
+ */
+export function restoreEntry(
+  now: TypedEntry | null,
+  before: TypedEntry,
+  after: TypedEntry | null,
+  since: number
+): TypedEntry | null {
+  if (before.type !== 'value' || (now !== null && now.type !== 'value')) return null
+  const left = new Set(registersOf(after).map(({ path }) => pathToId(path)))
+  const standing = registersOf(now)
+  const back = before.registers.filter(
+    (register) =>
+      !left.has(pathToId(register.path)) &&
+      standing.every((other) => hasRoomBeside(register, other, since))
+  )
+  if (back.length === 0) return null
+  const registers = [...standing, ...back].sort((a, b) => comparePaths(a.path, b.path))
+  return { type: 'value', head: (now ?? before).head, registers }
+}
+
+function registersOf(entry: TypedEntry | null): readonly FieldRegister[] {
+  return entry?.type === 'value' ? entry.registers : []
+}
+
+function hasRoomBeside(register: FieldRegister, other: FieldRegister, since: number): boolean {
+  const isBelow = startsWith(register.path, other.path)
+  const isAbove = startsWith(other.path, register.path)
+  if (!isBelow && !isAbove) return true
+  if (isBelow && (isAbove || other.position.seq >= since)) return false
+  const [upper, lower] = isBelow ? [other, register] : [register, other]
+  return upper.value === null || hasRoomBelow(upper.value) || lower.value === null
 }

@@ -40,6 +40,10 @@ export const FINDINGS = {
     severity: 'warning',
     next: 'Connect to a device that holds this log.'
   },
+  'held-back': {
+    severity: 'note',
+    next: 'It shows when the logs that it relied on are here as far, and are not sealed below that: connect to a device that holds them.'
+  },
   'entry-unreadable': {
     severity: 'warning',
     next: 'These entries are left out of the database. Ask the writer to put the keys again.'
@@ -98,7 +102,8 @@ export async function checkSpace(
   for (const part of view.parts) {
     const log = union.log(part.core)
     if (log === null) continue
-    found.push(...missingBlocks(log, part), ...(await checkTree(log, part, onentries, signal)))
+    found.push(...missingBlocks(log, part), ...heldBack(part))
+    found.push(...(await checkTree(log, part, onentries, signal)))
   }
   found.push(...refusals.list().map(refusalFinding))
   for (const message of await checkIndex({ signal, onprogress }))
@@ -119,6 +124,13 @@ function missingBlocks({ isSparse, signedLength, length }: LogReader, { writer, 
   if (isSparse || length >= signedLength) return []
   const code = isOwn ? 'own-tree-damaged' : 'blocks-missing'
   return [finding(code, writer, `${signedLength} blocks are signed, ${length} can be read here`)]
+}
+
+/** A log that pruned, relying on more of others than is read of them. */
+function heldBack({ writer, tree, held }: Part): readonly Finding[] {
+  if (held === undefined) return []
+  const message = `It pruned relying on more of other logs than is read here: ${tree.length} of ${held.length} blocks are read`
+  return [finding('held-back', writer, message)]
 }
 
 /** So many entries between two words of progress. */

@@ -1,5 +1,5 @@
 /**
- * Winning room back. `history: 'keep'` (the default) drops nothing that anybody can read: every block of a log is part of some
+ * Winning room back, and time: what others have written over for good is left out of this device's log (pruner.ts). `history: 'keep'` (the default) drops nothing that anybody can read: every block of a log is part of some
  * version, so all there is to win is what was cleared already and what the database under the logs has overwritten. `'drop'`
  * writes this device's live entries anew and clears everything before: versions from before it are gone, here and, as the log
  * says it (cleared.ts), on every other device. Each device can drop the history of its own log only.
@@ -7,6 +7,7 @@
 import type { HybridLogicalClock } from '../clock/index.ts'
 import { invalid } from '../errors.ts'
 import type { DeviceStore, LogReader, OwnLog, Work } from '../core/index.ts'
+import { lengthsBefore } from './put-back.ts'
 import { clearOwnBlocks } from './rewrite.ts'
 import type { Union } from './union.ts'
 import type { WriteQueue } from './write-queue.ts'
@@ -22,6 +23,8 @@ export interface CompactReport {
   readonly after: number
   /** Blocks of this device's log that were cleared now. */
   readonly blocks: number
+  /** Entries of this device that became shorter, or went, because others have written over them for good. */
+  readonly pruned: number
 }
 
 export interface CompactParts {
@@ -30,6 +33,8 @@ export interface CompactParts {
   readonly own: OwnLog
   readonly clock: HybridLogicalClock
   readonly queue: WriteQueue
+  /** @see Pruning.run */
+  prune(work: Work): Promise<number>
 }
 
 export async function compactSpace(
@@ -43,6 +48,8 @@ export async function compactSpace(
   const log = union.log(own.core.key)
   const blocks =
     history === 'drop' && log !== null ? await queue.alone(() => dropHistory(parts, log, work)) : 0
+  // Nothing can be written to a log that was rolled back.
+  const pruned = store.rolledBack === null ? await parts.prune(work) : 0
   // What any log declares and is still here: a process may have been killed in between.
   for (const { clearing } of union.logs()) {
     work.signal?.throwIfAborted()
@@ -52,7 +59,7 @@ export async function compactSpace(
   // One call of the database's, which says nothing until it is done.
   work.onprogress?.({ task: 'rewriting the files', done: 0, unit: 'bytes' })
   await store.compact()
-  return { before, after: await store.bytes(), blocks }
+  return { before, after: await store.bytes(), blocks, pruned }
 }
 
 /** @returns how many blocks went */
@@ -63,7 +70,10 @@ async function dropHistory(
 ): Promise<number> {
   const { length } = own.core
   const held = (await log.blockSizes(work)).map((size) => size !== null)
-  const needed = await log.reachableBlocks(length, work)
+  const needed = new Set(await log.reachableBlocks(length, work))
+  // What was left out is put back from there.
+  for (const before of await lengthsBefore(log, own.tree.snapshot()))
+    for (const seq of await log.reachableBlocks(before, work)) needed.add(seq)
   // Nothing but live blocks: writing them anew would win nothing.
   if (held.every((isHeld, seq) => !isHeld || needed.has(seq))) return 0
   await clearOwnBlocks(log, own, clock, [{ start: 0, end: length }], work)

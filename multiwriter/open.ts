@@ -95,7 +95,7 @@ export async function openMultiBee<K = string, V = Value>(
       return new LogReader(core, onchange, { sparse, clearing })
     }
   })
-  const queue = log === null || clock === null ? null : new WriteQueue(log, union, clock)
+  const queue = log === null || clock === null ? null : new WriteQueue(log, union, clock, refusals)
   const index =
     store === undefined
       ? null

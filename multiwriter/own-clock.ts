@@ -4,6 +4,7 @@ import type { OwnLog } from '../core/index.ts'
 import { unpackEntry } from '../crdt/index.ts'
 import { isManyhandsError } from '../errors.ts'
 import { CLEARED_KEY } from './cleared.ts'
+import { ACKNOWLEDGED_KEY, PRUNED_KEY } from './log-section.ts'
 import type { Said } from './view.ts'
 
 /** A clock that goes on after the newest stamp of our log. @param maxDrift in ms */
@@ -21,13 +22,15 @@ export async function openClock(
 }
 
 /**
- * One batch has one stamp, so any entry of the last one tells; if that one wrote old entries anew, its declaration does. Null as
- * well while a lost tail is being fetched back.
+ * One batch has one stamp, so any entry of the last one tells; if that one wrote old entries anew, what it says of the log
+ * itself does. Null as well while a lost tail is being fetched back.
  */
 async function newestStamp(own: OwnLog): Promise<Stamp | null> {
   try {
     const [key] = await own.tree.lastKeys()
-    const stamps = await Promise.all([key, CLEARED_KEY].map((each) => stampAt(own, each)))
+    const stamps = await Promise.all(
+      [key, CLEARED_KEY, PRUNED_KEY, ACKNOWLEDGED_KEY].map((each) => stampAt(own, each))
+    )
     return stamps.reduce(later, null)
   } catch (error) {
     if (isManyhandsError(error, 'BLOCK_UNAVAILABLE')) return null

@@ -25,6 +25,8 @@ export interface Part {
   /** The tree now, when blocks of this one were cleared while it was read. Not for a version, which stays what it was. */
   readonly renew?: () => Promise<TreeSnapshot>
   readonly isRenewed?: boolean
+  /** What could be read of it, had it not relied on more of other logs than is read of them (reliance.ts). */
+  readonly held?: TreeSnapshot
 }
 
 /** Goes on with a core below the batch that shows its tree to be bad, or above what was cleared; any other error is passed on. */

@@ -108,7 +108,7 @@ async function clearKey({ own, clock }: PurgeParts, log: LogReader, key: Uint8Ar
     (sum, size, seq) => sum + (isIn(ranges, seq) ? (size ?? 0) : 0),
     0
   )
-  const rewritten = await clearOwnBlocks(log, own, clock, ranges, work)
+  const rewritten = await clearOwnBlocks(log, own, clock, ranges, { ...work, except: key })
   return { blocks: countBlocks(ranges), bytes, rewritten }
 }
 

@@ -137,8 +137,9 @@ class Settling {
     const part = this.parts[index]
     const standing = this.#standings[index]
     if (part === undefined || standing === undefined) return
+    const held = part.held ?? part.tree
     try {
-      this.parts[index] = { ...part, tree: await standing.below(seq) }
+      this.parts[index] = { ...part, held, tree: await standing.below(seq) }
     } catch (error) {
       if (!(error instanceof TreeRefusal)) throw error
       this.parts[index] = { ...part, tree: await part.refuse(error) }

@@ -3,7 +3,8 @@
  * go. Both in one batch: a process that is killed leaves either nothing done, or a declaration that the next opening acts on.
  *
  * Each entry is put as it was, with the position of the block in which it was first written, so no fold changes: nobody who reads
- * the log before and after can tell by its values.
+ * the log before and after can tell by its values. What was pruned is put back on the way (put-back.ts): it stands in blocks that
+ * may go, and a seal that falls may ask for it. Pruned again, it stands in the blocks that were just written.
  */
 import { ManyhandsError } from '../errors.ts'
 import type { HybridLogicalClock } from '../clock/index.ts'
@@ -20,6 +21,8 @@ import {
 import b4a from 'b4a'
 import { CLEARED_KEY, decodeDeclaration, declarationOf } from './cleared.ts'
 import { iterate } from './cursor.ts'
+import { PRUNED_KEY } from './log-section.ts'
+import { leftOut, recordAt } from './put-back.ts'
 
 const HERE: ReadOptions = { wait: false }
 
@@ -36,6 +39,7 @@ async function declaredRanges(own: OwnLog): Promise<readonly BlockRange[]> {
  * Clears blocks of our own log, earlier declarations included: declares them, writes the live tree anew if it stands on one of
  * them, and clears. Call while nothing else is written. The ranges lie below the log's present length. Stopped by the signal, it has
  * done nothing; from the moment on in which it declares, it does not stop.
+ * @param except a key at which nothing is put back: it is to be forgotten what stood there
  * @returns whether the tree was written anew
  */
 export async function clearOwnBlocks(
@@ -43,7 +47,7 @@ export async function clearOwnBlocks(
   own: OwnLog,
   clock: HybridLogicalClock,
   ranges: readonly BlockRange[],
-  work: Work = {}
+  { except, ...work }: Work & { readonly except?: Uint8Array } = {}
 ): Promise<boolean> {
   const all = joinRanges([...(await declaredRanges(own)), ...ranges])
   const needed = await log.reachableBlocks(own.core.length, work)
@@ -52,10 +56,13 @@ export async function clearOwnBlocks(
     return false
   })
   const declaration = declarationOf(all, clock.now())
-  if (isInTheWay) await own.rewrite([declaration, ...(await carriedOn(own, work))])
-  else await own.append([declaration])
+  const isRewritten = isInTheWay || (await recordAt(own.tree.snapshot(), log.key)) !== null
+  if (isRewritten) {
+    const puts = await carriedOn(own, await pruned(log, own, except), work)
+    await own.rewrite([declaration, ...puts])
+  } else await own.append([declaration])
   await settleClearing(log, own)
-  return isInTheWay
+  return isRewritten
 }
 
 /** Clears what our log declares and is still here. @throws STORE_FAILED when that fails; the next opening goes on with it */
@@ -68,12 +75,31 @@ export async function settleClearing(log: LogReader, own: OwnLog): Promise<void>
   throw new ManyhandsError('STORE_FAILED', 'What is declared as cleared could not be cleared yet')
 }
 
-/** Everything in our log but the declaration, each entry with the position that it has. */
-async function carriedOn(own: OwnLog, { signal, onprogress }: Work): Promise<readonly TreePut[]> {
+/** What stands with what was pruned put back, by key (latin1). */
+async function pruned(
+  log: LogReader,
+  own: OwnLog,
+  except: Uint8Array | undefined
+): Promise<Map<string, TreePut>> {
+  const { puts } = await leftOut(log, own.tree.snapshot())
+  const kept = puts.filter(({ key }) => except === undefined || !b4a.equals(key, except))
+  return new Map(kept.map((put) => [b4a.toString(put.key, 'latin1'), put]))
+}
+
+/**
+ * Everything in our log but what it says of clearing and pruning, each entry with the position that it has.
+ * @param restored in place of what stands there, by key (latin1)
+ */
+async function carriedOn(
+  own: OwnLog,
+  restored: Map<string, TreePut>,
+  { signal, onprogress }: Work
+): Promise<readonly TreePut[]> {
   const puts: TreePut[] = []
   const task = 'writing the newest state anew'
   for await (const { key, value, seq } of iterate(own.tree.snapshot().cursor({}, HERE))) {
-    if (b4a.equals(key, CLEARED_KEY)) continue
+    if (b4a.equals(key, CLEARED_KEY) || b4a.equals(key, PRUNED_KEY)) continue
+    if (restored.has(b4a.toString(key, 'latin1'))) continue
     const carried = withPosition(value, seq)
     // Its position would be lost, and with it what it covers.
     if (carried === null) {
@@ -84,5 +110,5 @@ async function carriedOn(own: OwnLog, { signal, onprogress }: Work): Promise<rea
     signal?.throwIfAborted()
     onprogress?.({ task, done: puts.length, unit: 'entries' })
   }
-  return puts
+  return [...puts, ...restored.values()].sort((a, b) => b4a.compare(a.key, b.key))
 }

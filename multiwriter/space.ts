@@ -22,6 +22,7 @@ import {
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import type { ReadMode } from './indexed-reads.ts'
 import type { IndexProgress, IndexRebuild } from './local-index.ts'
+import { LogAcknowledgements } from './acknowledgements.ts'
 import { checkSpace, type Finding } from './check.ts'
 import { clearingHooks } from './cleared.ts'
 import {
@@ -46,6 +47,7 @@ import {
 import { checkRead, checkWork, READ_OPTIONS, WORK_OPTIONS } from './options.ts'
 import { openClock, observeWith } from './own-clock.ts'
 import { PresenceHub, type Presence } from './presence/hub.ts'
+import { Pruning } from './pruning.ts'
 import { purgeKey, type PurgeParts } from './purge.ts'
 import { Refusals, type Refusal } from './refusals.ts'
 import { repairSpace, type RepairParts, type RepairReport } from './repair.ts'
@@ -155,6 +157,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #clearing: ClearingHooks
   readonly #queue: WriteQueue
   readonly #index: SpaceIndex
+  readonly #pruning: Pruning
   readonly #upkeep: RepairParts & StatsParts & PurgeParts & CompactParts
   readonly #peers = new SpacePeers()
   #record: SpaceRecord
@@ -167,6 +170,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       const clock = await openClock(own, parts.now, parts.maxDrift)
       const space = new Space(parts, own, clock)
       await Promise.all([space.#union.ready(), space.#index.open()])
+      space.#pruning.start()
       return space
     } catch (error) {
       await own.close()
@@ -217,7 +221,11 @@ export class Space extends EventEmitter<SpaceEvents> {
       onprogress: (progress) => this.emit('index-progress', progress),
       onrebuild: (reason) => this.emit('index-rebuild', reason)
     })
-    this.#queue = new WriteQueue(own, this.#union, clock)
+    this.#queue = new WriteQueue(own, this.#union, clock, this.#refusals)
+    const { timers } = parts
+    const shared = { union: this.#union, own, clock, queue: this.#queue, refusals: this.#refusals }
+    const acknowledgements = new LogAcknowledgements({ ...shared, writers: this.#writers })
+    this.#pruning = new Pruning({ ...shared, acknowledgements, timers })
     this.#engine = {
       union: this.#union,
       tag: parts.record.address.subarray(0, SPACE_TAG_BYTES),
@@ -240,11 +248,8 @@ export class Space extends EventEmitter<SpaceEvents> {
     })
     this.#upkeep = {
       store: parts.store,
-      union: this.#union,
-      own,
-      clock,
-      queue: this.#queue,
-      refusals: this.#refusals,
+      ...shared,
+      prune: (work) => this.#pruning.run(work),
       peers: (since) => this.#peers.cleared(own.core.key, since),
       onpeers: (listener) => this.#peers.onchange(listener),
       checkIndex: (work) => this.#index.check(work),
@@ -344,8 +349,8 @@ export class Space extends EventEmitter<SpaceEvents> {
   }
 
   /**
-   * Wins room back on this device's disk. With `history: 'drop'` its log keeps only its newest state: versions from before are
-   * gone on every device, for ever.
+   * Wins room back on this device's disk, and leaves out of its log what others have written over for good, which makes scans
+   * shorter. With `history: 'drop'` the log keeps only its newest state: versions from before are gone on every device, for ever.
    * @throws STORE_ codes
    */
   async compact(options: CompactOptions = {}): Promise<CompactReport> {
@@ -484,6 +489,7 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   async #close(): Promise<void> {
     this.#presence.close()
+    await this.#pruning.close()
     const saved = await Promise.allSettled([this.documents.close()])
     await this.#queue.settle()
     await this.#index.close()

@@ -12,6 +12,8 @@ import type { OwnLog } from '../core/index.ts'
 import { CasLosses } from './cas-losses.ts'
 import { Group, isOpaque, type OpaqueWrite, type Operation } from './group.ts'
 import type { MergePolicies } from './merge-policies.ts'
+import { heldOwn, putBack } from './put-back.ts'
+import type { Refusals } from './refusals.ts'
 import type { Union } from './union.ts'
 import type { FoldedKey, SaidByAll, View } from './view.ts'
 
@@ -33,10 +35,12 @@ export class WriteQueue {
   readonly #union: Union
   readonly #clock: HybridLogicalClock
   readonly #policies: MergePolicies
+  readonly #refusals: Refusals
   #pending: Pending[] = []
   #draining: Promise<void> | null = null
 
-  constructor(log: OwnLog, union: Union, clock: HybridLogicalClock) {
+  constructor(log: OwnLog, union: Union, clock: HybridLogicalClock, refusals: Refusals) {
+    this.#refusals = refusals
     this.#log = log
     this.#union = union
     this.#clock = clock
@@ -104,7 +108,7 @@ export class WriteQueue {
   async #commit(group: readonly Pending[]): Promise<void> {
     const verdicts: [Pending, boolean][] = []
     try {
-      const view = await this.#union.view(LOCAL)
+      const view = await this.#view()
       const composed = this.#groupOn(view, await learn(group, view))
       for (const pending of group) {
         const taken = add(composed, pending)
@@ -120,6 +124,18 @@ export class WriteQueue {
       // A rejection after a resolution does nothing, so those refused above keep their own reason.
       for (const { reject } of group) reject(error)
     }
+  }
+
+  /** One that gives all of this device's log: what is written now goes on from its last entries. */
+  async #view(): Promise<View> {
+    const view = await this.#union.view(LOCAL)
+    if (heldOwn(view, this.#log) === null) return view
+    return putBack({
+      union: this.#union,
+      own: this.#log,
+      clock: this.#clock,
+      refusals: this.#refusals
+    })
   }
 
   #groupOn(view: View, known: ReadonlyMap<string, SaidByAll>): Group {

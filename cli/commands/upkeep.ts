@@ -114,8 +114,10 @@ async function diagnose(run: Run, port: DevicePort, space: string, repair: boole
   })
 }
 
-function compactLines({ before, after }: CompactReport): string[] {
+function compactLines({ before, after, pruned }: CompactReport): string[] {
   const lines = [`${bytes(before)} before, ${bytes(after)} now.`]
+  if (pruned > 0)
+    lines.push(`${counted(pruned, 'entry')} of this device left out: others wrote over them.`)
   if (after < before) return lines
   return [...lines, 'There was nothing to win back: what was added is the journal of the database.']
 }
