@@ -107,6 +107,7 @@ class Settling {
   }
 
   async run(): Promise<void> {
+    if (this.#isPlain()) return
     const reliances = await Promise.all(this.parts.map((_, i) => this.#read(i)))
     while (reliances.some((each) => each !== null)) {
       this.#measure()
@@ -116,6 +117,19 @@ class Settling {
         await this.#lower(i, reliances[i]?.seq ?? 0)
         reliances[i] = await this.#read(i)
       }
+    }
+  }
+
+  /** The usual case, without a turn per log: nobody has pruned, and that is in memory. */
+  #isPlain(): boolean {
+    try {
+      return this.#standings.every(({ part, reliances }) => {
+        const reliance = reliances.of(part.tree, this.#options)
+        if (reliance instanceof Promise) reliance.catch(() => {}) // asked again, and then shown
+        return reliance === null
+      })
+    } catch {
+      return false // as well
     }
   }
 
