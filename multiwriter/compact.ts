@@ -5,7 +5,7 @@
  * says it (cleared.ts), on every other device. Each device can drop the history of its own log only.
  */
 import type { HybridLogicalClock } from '../clock/index.ts'
-import { invalid } from '../errors.ts'
+import { invalid, isManyhandsError } from '../errors.ts'
 import type { DeviceStore, LogReader, OwnLog, Work } from '../core/index.ts'
 import { lengthsBefore } from './put-back.ts'
 import { clearOwnBlocks } from './rewrite.ts'
@@ -48,8 +48,7 @@ export async function compactSpace(
   const log = union.log(own.core.key)
   const blocks =
     history === 'drop' && log !== null ? await queue.alone(() => dropHistory(parts, log, work)) : 0
-  // Nothing can be written to a log that was rolled back.
-  const pruned = store.rolledBack === null ? await parts.prune(work) : 0
+  const pruned = await pruneIfPossible(parts, work)
   // What any log declares and is still here: a process may have been killed in between.
   for (const { clearing } of union.logs()) {
     work.signal?.throwIfAborted()
@@ -60,6 +59,17 @@ export async function compactSpace(
   work.onprogress?.({ task: 'rewriting the files', done: 0, unit: 'bytes' })
   await store.compact()
   return { before, after: await store.bytes(), blocks, pruned }
+}
+
+/** To a log that was rolled back nothing can be written, nor to a full disk: which is when room is most wanted. */
+async function pruneIfPossible({ store, prune }: CompactParts, work: Work): Promise<number> {
+  if (store.rolledBack !== null) return 0
+  try {
+    return await prune(work)
+  } catch (error) {
+    if (isManyhandsError(error, 'STORE_FULL')) return 0
+    throw error
+  }
 }
 
 /** @returns how many blocks went */

@@ -32,7 +32,9 @@ export class Reliances {
   readonly #core: Uint8Array
   readonly #writer: string
   readonly #refusals: Refusals
-  readonly #byLength = new Map<number, Reliance | null>()
+  readonly #byLength = new Map<number, Reliance>()
+  /** The last length without one: of a log that never pruned, all that is kept. */
+  #plainAt = 0
   /** The newest one decoded: most lengths have that of the length before. */
   #last: Reliance | null = null
   #lastRead: TreeSnapshot | null = null
@@ -50,6 +52,7 @@ export class Reliances {
 
   /** Null for a log that has not pruned. Synchronous when that is known, or in memory. @throws TreeRefusal, BLOCK_UNAVAILABLE */
   of(tree: TreeSnapshot, options: ReadOptions): Reliance | null | Promise<Reliance | null> {
+    if (tree.length === this.#plainAt) return null
     const known = this.#byLength.get(tree.length)
     if (known !== undefined) return known
     const entry = tree.get(PRUNED_KEY, options)
@@ -59,10 +62,14 @@ export class Reliances {
   }
 
   #keep(tree: TreeSnapshot, entry: TreeEntry | null): Reliance | null {
-    const reliance = entry === null ? null : this.#decode(entry)
+    this.#lastRead = tree
+    if (entry === null) {
+      this.#plainAt = tree.length
+      return null
+    }
+    const reliance = this.#decode(entry)
     if (this.#byLength.size >= MAX_REMEMBERED) this.#byLength.clear()
     this.#byLength.set(tree.length, reliance)
-    this.#lastRead = tree
     return reliance
   }
 

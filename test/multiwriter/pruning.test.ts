@@ -35,6 +35,8 @@ async function overwritten(two: TwoDevices): Promise<void> {
   two.connect()
   await putAll(two.spaceA, 'first')
   await until(() => lengthOf(two.spaceB, two.spaceA.writer) > 0)
+  // What a sparse space has not read it does not write over.
+  await exportSpace(two.spaceB)
   await putAll(two.spaceB, 'second')
   await inStep(two)
   assert.is((await two.spaceB.compact()).pruned, 0)
@@ -130,6 +132,39 @@ test('pruning: counters, sets and conflicts stay as they are', async () => {
   assert.is((await spaceA.db.get('n'))?.value, 4)
   assert.equal((await spaceA.db.get('s'))?.value, ['a', 'b'])
   assert.is((await spaceA.db.get('both'))?.conflicts.length, 1)
+  await two.close()
+})
+
+test('pruning: a sparse space acknowledges, and reads a log that pruned', async () => {
+  const two = await openTwoDevices({ sparse: true })
+  await overwritten(two)
+  const { spaceA, spaceB } = two
+  const before = await exportSpace(spaceA)
+  assert.is((await spaceA.compact()).pruned, KEYS)
+  await until(async () => (await spaceB.db.why(nameOf(0))).entries.length === 1)
+  assert.is(await exportSpace(spaceB), before)
+  await two.close()
+})
+
+test('pruning: what a writer is reverted to is what stood there before it was written over', async () => {
+  const two = await openTwoDevices()
+  const { spaceA, spaceB } = two
+  two.connect()
+  await putAll(spaceA, 'first')
+  await until(() => lengthOf(spaceB, spaceA.writer) > 0)
+  const after = await spaceB.version()
+  const time = Date.now()
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  await putAll(spaceB, 'second')
+  await inStep(two)
+  await spaceB.compact()
+  await inStep(two)
+  assert.is((await spaceA.compact()).pruned, KEYS)
+  const then = spaceA.checkout(await spaceA.at(time)).db
+  assert.is((await then.get(nameOf(3)))?.value, 'first 3')
+  const { written } = await spaceA.revert({ writer: spaceB.writer, after })
+  assert.is(written, KEYS)
+  assert.is((await spaceA.db.get(nameOf(3)))?.value, 'first 3')
   await two.close()
 })
 
