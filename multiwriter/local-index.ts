@@ -386,15 +386,16 @@ export class LocalIndex {
     // While there is one core only, its rows are its own.
     const isAlone = [...this.#places.values()].every((place) => place.number === number)
     const rows = isAlone && this.#indexes.isEmpty ? [] : await this.#store.getMany(keys)
-    return changes.flatMap(({ key, right }, i): OrderedChange[] => {
+    const merged: OrderedChange[] = []
+    changes.forEach(({ key, right }, i) => {
       const before = decodeRow(rows[i])
-      const others = before.filter((item) => item.number !== number)
-      const items =
-        right === null ? others : [...others, { number, seq: right.seq, value: right.value }]
-      const row = { key: keys[i] ?? ROW, value: items.length === 0 ? null : encodeRow(items) }
-      if (this.#indexes.isEmpty) return [row]
-      return [row, ...this.#indexes.changes(key, before.map(entryOf), items.map(entryOf))]
+      const items = before.length === 0 ? [] : before.filter((item) => item.number !== number)
+      if (right !== null) items.push({ number, seq: right.seq, value: right.value })
+      merged.push({ key: keys[i] ?? ROW, value: items.length === 0 ? null : encodeRow(items) })
+      if (this.#indexes.isEmpty) return
+      merged.push(...this.#indexes.changes(key, before.map(entryOf), items.map(entryOf)))
     })
+    return merged
   }
 
   /** In a turn of its own: while an index is built, nothing else is written. False when it cannot be had. */

@@ -248,7 +248,9 @@ class Attempt {
     const { hooks } = this.#options
     const { key } = hooks
     const context = new TreeContext(this.#core, { isLazy: true })
-    const root = await context.getBlock(this.length - 1, 0, this.#config)
+    // Through the reader's context: this block is what it reads next, and is decoded once.
+    const [reader = context] = this.#options.contexts()
+    const root = await reader.getBlock(this.length - 1, 0, this.#config)
     // What was missing may just have come: then nothing is asked for.
     if (root.batch.end !== 0 || !this.#isWanted()) return null
     const cursor = new TreeSnapshot(context, this.length).cursor({ gte: key, lte: key }, this.#read)
