@@ -1,41 +1,59 @@
 /** What a write has seen: per core the greatest position that it knew at its place. */
 import b4a from 'b4a'
-import { MAX_SEEN, NOTHING_SEEN, type Head, type Position } from './head.ts'
+import { compareCores, MAX_SEEN, NOTHING_SEEN, type Head, type Position } from './head.ts'
 import { compareHeads } from './register.ts'
-import type { TypedEntry } from './typed-entry.ts'
+import { comparePositions, type TypedEntry } from './typed-entry.ts'
 
 /**
  * The `seen` of a write by `own` that knows these heads at its place, all of them: the positions of other cores, and what those
  * and the author's own had seen. Sorted by core. Beyond MAX_SEEN, what is known at second hand is left out first, then the oldest.
  */
 export function seenBy(heads: readonly Head[], own: Uint8Array): readonly Position[] {
-  if (heads.every((head) => head.seen.length === 0 && isOf(head.position, own))) return NOTHING_SEEN
-  const first = new Map<string, Position>()
-  const second = new Map<string, Position>()
-  for (const { position, seen } of [...heads].sort((a, b) => compareHeads(b, a))) {
-    if (!isOf(position, own)) raise(first, position)
-    for (const item of seen) if (!isOf(item, own)) raise(second, item)
+  const items: Position[] = []
+  for (const { position, seen } of heads) {
+    if (!isOf(position, own)) items.push(position)
+    for (const item of seen) if (!isOf(item, own)) items.push(item)
   }
-  for (const [id, item] of second) {
-    if (first.has(id) || first.size < MAX_SEEN) raise(first, item)
-  }
-  return [...first.values()].slice(0, MAX_SEEN).sort((a, b) => b4a.compare(a.core, b.core))
+  if (items.length === 0) return NOTHING_SEEN
+  const known = greatestOfEach(items)
+  return known.length <= MAX_SEEN ? known : mostImportant(known, heads, own)
+}
+
+/** Sorted by core. */
+function greatestOfEach(items: Position[]): readonly Position[] {
+  items.sort(comparePositions)
+  return items.filter((item, i) => {
+    const next = items[i + 1]
+    return next === undefined || !isOf(next, item.core)
+  })
+}
+
+/** Of the cores known at first hand, newest first, and then the others, as many as may be. */
+function mostImportant(
+  known: readonly Position[],
+  heads: readonly Head[],
+  own: Uint8Array
+): readonly Position[] {
+  const newestFirst = [...heads].sort((a, b) => compareHeads(b, a))
+  const firstHand = newestFirst.map(({ position }) => position)
+  const items = [...firstHand, ...newestFirst.flatMap(({ seen }) => seen)]
+  const cores = new Set(items.filter((item) => !isOf(item, own)).map(coreOf))
+  const kept = new Set([...cores].slice(0, MAX_SEEN))
+  return known.filter((item) => kept.has(coreOf(item)))
+}
+
+function coreOf({ core }: Position): string {
+  return b4a.toString(core, 'hex')
 }
 
 function isOf({ core }: Position, own: Uint8Array): boolean {
-  return core === own || b4a.equals(core, own)
-}
-
-function raise(seen: Map<string, Position>, item: Position): void {
-  const id = b4a.toString(item.core, 'hex')
-  const known = seen.get(id)
-  if (known === undefined || known.seq < item.seq) seen.set(id, item)
+  return core === own || compareCores(core, own) === 0
 }
 
 /** True if who wrote `head` knew what stands at `position`, the position's own writer included. */
 export function hasSeen(head: Head, position: Position): boolean {
-  if (b4a.equals(head.position.core, position.core)) return head.position.seq >= position.seq
-  return head.seen.some((item) => item.seq >= position.seq && b4a.equals(item.core, position.core))
+  if (isOf(head.position, position.core)) return head.position.seq >= position.seq
+  return head.seen.some((item) => item.seq >= position.seq && isOf(item, position.core))
 }
 
 /** The head of an entry, with all that any part of it had seen. */
@@ -44,8 +62,5 @@ export function knowledgeOf(entry: TypedEntry): Head {
   const { position, stamp, seen } = entry.head
   const lists = [...new Set([seen, ...entry.registers.map((register) => register.seen)])]
   if (lists.length === 1) return entry.head
-  const greatest = new Map<string, Position>()
-  for (const item of lists.flat()) raise(greatest, item)
-  const all = [...greatest.values()].sort((a, b) => b4a.compare(a.core, b.core))
-  return { position, stamp, seen: all }
+  return { position, stamp, seen: greatestOfEach(lists.flat()) }
 }

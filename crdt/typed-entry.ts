@@ -13,7 +13,7 @@
  * of registers stand in one place. All lists rise strictly, so an entry has one form.
  */
 import b4a from 'b4a'
-import type { Head, Position } from './head.ts'
+import { compareCores, type Head, type Position } from './head.ts'
 import type { Path } from './paths.ts'
 import type { PlacedRegister } from './register.ts'
 
@@ -122,7 +122,7 @@ export function hasRoomBelow(value: Uint8Array): boolean {
 
 /** Total order of positions: by core, then block. */
 export function comparePositions(a: Position, b: Position): number {
-  return (a.core === b.core ? 0 : b4a.compare(a.core, b.core)) || a.seq - b.seq
+  return (a.core === b.core ? 0 : compareCores(a.core, b.core)) || a.seq - b.seq
 }
 
 export function compareDots(a: DotId, b: DotId): number {
