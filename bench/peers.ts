@@ -33,6 +33,7 @@ export type OpenDatabase = (folder: string) => Promise<Database>
 export interface Core {
   readonly length: number
   readonly contiguousLength: number
+  readonly byteLength: number
   readonly key: Uint8Array
   ready(): Promise<void>
   append(blocks: Uint8Array | readonly Uint8Array[]): Promise<unknown>
