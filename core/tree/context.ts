@@ -34,8 +34,11 @@ const MAX_PACKED_BYTES = 64 * 1024 * 1024
 /** Decoded blocks kept per core: about 2 MB of 8 KB blocks. */
 const MAX_CACHED_BLOCKS = 256
 
-/** Bytes of them: a hostile writer's blocks may be large, an honest one's are when they hold large values. */
+/** What they take in memory: a hostile writer's blocks may be large, an honest one's are when they hold large values. */
 const MAX_CACHED_BYTES = 16 * 1024 * 1024
+
+/** In memory: a delta and its pointer, which are some four bytes in a block. Where nodes stand, that is nearly all there is. */
+const DELTA_BYTES = 100
 
 /** An honest block holds little more than one value of 4 MiB, or one node of 255 long keys. */
 const MAX_BLOCK_BYTES = 8 * 1024 * 1024
@@ -46,7 +49,7 @@ const MAX_DELTAS = 32
 /** A cohort holds at most a whole node: 255 keys or 256 children. */
 const MAX_COHORT = 256
 
-/** A decoded block and how many bytes it keeps in memory. */
+/** A decoded block and how many bytes it keeps in memory, roughly. */
 interface Decoded {
   readonly block: Block
   readonly bytes: number
@@ -256,13 +259,18 @@ function decodeChecked(bytes: Uint8Array, seq: number): Decoded {
   const block = decodeSafely(bytes, seq)
   if (block.type !== TYPE_LATEST) throw new TreeRefusal('malformed-block', seq)
   // Deltas are applied one by one to an array: an unchecked number of them is a way to stop the reader's event loop.
+  let deltas = 0
   for (const node of block.tree ?? []) {
     checkDeltas(node.keys, MAX_DELTAS, seq)
     checkDeltas(node.children, MAX_DELTAS, seq)
+    deltas += node.keys.length + node.children.length
   }
-  for (const cohort of block.cohorts ?? []) checkDeltas(cohort, MAX_COHORT, seq)
+  for (const cohort of block.cohorts ?? []) {
+    checkDeltas(cohort, MAX_COHORT, seq)
+    deltas += cohort.length
+  }
   for (const key of block.keys ?? []) checkKey(key, seq)
-  return { block, bytes: bytes.byteLength }
+  return { block, bytes: bytes.byteLength + deltas * DELTA_BYTES }
 }
 
 function checkDeltas(deltas: readonly Delta[], max: number, seq: number): void {
