@@ -3,15 +3,18 @@
  * that the application uses, too.
  *
  * A packed update is one byte that says how it is encoded, then the update in the smaller of Yjs' own two encodings: single
- * keystrokes in the first (24 bytes instead of 35), bursts and snapshots in the second (1,000 edits: an eighth).
+ * keystrokes in the first (24 bytes instead of 35), bursts and snapshots in the second (1,000 edits: an eighth), and large ones
+ * deflated.
  */
 import b4a from 'b4a'
 import * as encoding from 'lib0/encoding'
 import * as Y from 'yjs'
+import { deflate, inflate } from './deflate.ts'
 import type { DocumentEngine, Missing } from './engine.ts'
 
 const V1 = 1
 const V2 = 2
+const V2_DEFLATED = 3
 
 /** Below, the columns of the second encoding cost more than they save. */
 const MIN_V2_BYTES = 48
@@ -48,7 +51,8 @@ export const yjs: DocumentEngine = {
     const merged = merge(updates)
     if (merged.byteLength < MIN_V2_BYTES) return packed(V1, merged)
     const columns = Y.convertUpdateFormatV1ToV2(merged)
-    return columns.byteLength < merged.byteLength ? packed(V2, columns) : packed(V1, merged)
+    const small = packedSmall(columns)
+    return small.byteLength <= merged.byteLength ? small : packed(V1, merged)
   },
 
   apply(doc, updates, origin) {
@@ -97,7 +101,7 @@ export const yjs: DocumentEngine = {
       for (const [client, { end }] of ranges) {
         if (Y.getState(doc.store, client) < end) return null
       }
-      return packed(V2, encodeContribution(doc, ranges, deletions))
+      return packedSmall(encodeContribution(doc, ranges, deletions))
     } finally {
       doc.destroy()
     }
@@ -148,20 +152,26 @@ function packed(version: number, update: Uint8Array): Uint8Array {
   return b4a.concat([b4a.from([version]), update])
 }
 
+/** For the log: every device pays for its bytes. */
+function packedSmall(columns: Uint8Array): Uint8Array {
+  const deflated = deflate(columns)
+  return deflated === null ? packed(V2, columns) : packed(V2_DEFLATED, deflated)
+}
+
 /**
  * Refused when it is no update: then nothing was changed, or as much as every other device changes by it. What it stands on when
  * it is held back.
  */
 function applyOne(doc: Y.Doc, update: Uint8Array, origin: unknown): 'done' | 'refused' | Missing {
   try {
-    const decoded = decodeOne(update) // before anything is integrated: half an update must not count
+    const opened = open(update)
+    const decoded = decodeOne(opened) // before anything is integrated: half an update must not count
     if (pendingBytes(doc) > MAX_PENDING_BYTES) {
       const missing = missingFor(doc, decoded)
       if (missing.size > 0) return missing
     }
-    const bytes = update.subarray(1)
-    if (update[0] === V1) Y.applyUpdate(doc, bytes, origin)
-    else Y.applyUpdateV2(doc, bytes, origin)
+    if (opened.version === V1) Y.applyUpdate(doc, opened.bytes, origin)
+    else Y.applyUpdateV2(doc, opened.bytes, origin)
     return 'done'
   } catch {
     return 'refused'
@@ -213,21 +223,35 @@ function addMissing(missing: Map<number, number>, client: number, clock: number)
 type Decoded = ReturnType<typeof Y.decodeUpdateV2>
 type Deletions = Decoded['ds']
 
+/** One of Yjs' own updates. */
+interface Opened {
+  readonly version: typeof V1 | typeof V2
+  readonly bytes: Uint8Array
+}
+
+/** @throws Error on what no version packs, or only a newer one */
+function open(update: Uint8Array): Opened {
+  const bytes = update.subarray(1)
+  switch (update[0]) {
+    case V1:
+      return { version: V1, bytes }
+    case V2:
+      return { version: V2, bytes }
+    case V2_DEFLATED:
+      return { version: V2, bytes: inflate(bytes) }
+    default:
+      throw new Error('An update in an encoding that only a newer version knows')
+  }
+}
+
 /** @throws Error on bytes that are no update, or one that Yjs could not bring in */
-function decodeOne(update: Uint8Array): Decoded {
-  const decoded = decodeBytes(update)
+function decodeOne({ version, bytes }: Opened): Decoded {
+  const decoded = version === V1 ? Y.decodeUpdate(bytes) : Y.decodeUpdateV2(bytes)
   const isSound =
     decoded.structs.every(isSoundStruct) &&
     [...decoded.ds.clients.values()].every((items) => items.every(({ len }) => len > 0))
   if (!isSound) throw new Error('An update that contradicts itself')
   return decoded
-}
-
-function decodeBytes(update: Uint8Array): Decoded {
-  const bytes = update.subarray(1)
-  if (update[0] === V1) return Y.decodeUpdate(bytes)
-  if (update[0] === V2) return Y.decodeUpdateV2(bytes)
-  throw new Error('An update in an encoding that only a newer version knows')
 }
 
 /**
@@ -249,7 +273,7 @@ function isBefore(place: unknown, { client, clock }: Y.ID): boolean {
 /** What cannot be read brought nothing. */
 function decodedOrNone(update: Uint8Array): readonly Decoded[] {
   try {
-    return [decodeOne(update)]
+    return [decodeOne(open(update))]
   } catch {
     return []
   }

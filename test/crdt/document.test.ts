@@ -1,5 +1,6 @@
 /** Document engines: packing, and the snapshot of what one writer brought in. */
 import b4a from 'b4a'
+import { deflateSync } from 'fflate'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as Y from 'yjs'
@@ -136,6 +137,47 @@ test('yjs: a burst is packed smaller than its keystrokes, and says the same', ()
   const bytes = yjs.pack(updates)
   assert.ok(bytes.byteLength < updates.length * 4, `${bytes.byteLength}`)
   assert.equal(shown([bytes]), ['x'.repeat(500), {}])
+})
+
+/** Prose, so that deflating pays. */
+function prose(words: number): string {
+  const random = seededRandom(words)
+  const list = ['the', 'hands', 'of', 'many', 'writers', 'meet', 'in', 'one', 'document']
+  return Array.from({ length: words }, () => list[random.below(list.length)]).join(' ')
+}
+
+test('yjs: what is large is deflated, an update as well as a snapshot, and says the same', () => {
+  const doc = new Y.Doc()
+  doc.getText('t').insert(0, prose(2000))
+  const plain = Y.encodeStateAsUpdateV2(doc)
+  const update = yjs.pack([Y.encodeStateAsUpdate(doc)])
+  const snapshot = yjs.contribution([{ bytes: update, isOwn: true }])
+  for (const packed of [update, snapshot]) {
+    assert.ok(packed)
+    assert.is(packed[0], 3)
+    assert.ok(packed.byteLength < plain.byteLength / 2, `${packed.byteLength}`)
+    assert.equal(shown([packed]), [prose(2000), {}])
+  }
+})
+
+test('yjs: what shrinks more than anybody would let it grow again is stored as it is', () => {
+  const doc = new Y.Doc()
+  doc.getText('t').insert(0, 'x'.repeat(100_000))
+  const packed = yjs.pack([Y.encodeStateAsUpdate(doc)])
+  assert.ok(packed[0] !== 3 && packed.byteLength > 100_000)
+  assert.equal(shown([packed]), ['x'.repeat(100_000), {}])
+})
+
+test('yjs: a bomb is refused before it has grown, and so is what is cut off or no DEFLATE', () => {
+  const state = new Y.Doc()
+  state.getText('t').insert(0, prose(2000))
+  const whole = yjs.pack([Y.encodeStateAsUpdate(state)])
+  const bomb = b4a.concat([b4a.from([3]), deflateSync(new Uint8Array(64 * 1024 * 1024))])
+  const bad = [bomb, whole.subarray(0, -5), b4a.from([3]), b4a.from([3, 7, 7, 7])]
+  const doc = yjs.create('d')
+  const { refused } = yjs.apply(doc, [...bad, whole], null)
+  assert.equal(refused, [0, 1, 2, 3])
+  assert.is(doc.getText('t').toJSON(), prose(2000))
 })
 
 test('document update: what is large goes into several payloads, and reads back', () => {
