@@ -53,7 +53,7 @@ export { encodeOpaque } from './document/opaque.ts'
 export { decodeUpdate, encodeUpdate, TYPE_DOCUMENT_UPDATE } from './document/update.ts'
 export type { DocumentUpdate, UpdateKind } from './document/update.ts'
 export { loadYjs } from './document/load.ts'
-export type { Binding, DocumentEngine, EngineDoc, Missing } from './document/engine.ts'
+export type { Binding, DocumentEngine, EngineDoc, Missing, Span } from './document/engine.ts'
 
 export { isReadable, lastWritten, readValue, valueAlone } from './alone.ts'
 export type { WrittenValue } from './alone.ts'

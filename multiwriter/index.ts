@@ -17,7 +17,7 @@ export type { Documents } from './documents/documents.ts'
 export type { ListedDocument } from './documents/documents.ts'
 export type { LiveDocument } from './documents/live-document.ts'
 export type { DocumentSupport } from './documents/parts.ts'
-export type { DocumentStatus } from './documents/replica.ts'
+export type { DocumentStatus } from './documents/own-updates.ts'
 
 export type { RestoreReport, RevertOptions, RevertReport, UndoOptions } from './undo.ts'
 export type { AtOptions, Checkout } from './versions.ts'

@@ -202,6 +202,10 @@ export class Space extends EventEmitter<SpaceEvents> {
       writers: this.#writers,
       timers: parts.timers,
       now: parts.now,
+      ahead: {
+        hear: (signed, from) => this.documents.hear(signed, from),
+        lose: (from) => this.documents.lose(from)
+      },
       onrefused: (from, reason) => {
         // Those two happen among honest devices: one is heard of before it is known, or starts again.
         if (reason !== 'unknown-writer' && reason !== 'replayed')
@@ -243,6 +247,8 @@ export class Space extends EventEmitter<SpaceEvents> {
       engine: this.#engine,
       own,
       queue: this.#queue,
+      address: parts.record.address,
+      hub: this.#presence,
       support,
       openCache: () => parts.store.openIndex(documentCacheOf(parts.record.address))
     })

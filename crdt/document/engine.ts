@@ -27,6 +27,21 @@ export interface Applied {
   readonly thrown: unknown
 }
 
+/** What came of an update that was brought in alone. */
+export interface Taken {
+  /** 'early': it stands on what is not here. 'known': all of it is here. Only 'done' changed anything. */
+  readonly outcome: 'done' | 'known' | 'early' | 'refused'
+  /** As in `Applied`. */
+  readonly thrown: unknown
+}
+
+/** Places in what a source brought in, from `start` to before `end`. */
+export interface Span {
+  readonly source: number
+  readonly start: number
+  readonly end: number
+}
+
 /** What a document of the application's is bound with. */
 export interface Binding {
   readonly origin: unknown
@@ -57,6 +72,12 @@ export interface DocumentEngine {
    * Brings packed updates into a document, in one step, marked with `origin`. What cannot be read changes nothing.
    */
   apply(doc: EngineDoc, updates: readonly Uint8Array[], origin: unknown): Applied
+  /** Brings one packed update in, if everything that it stands on is here: nothing of it waits inside the document. */
+  take(doc: EngineDoc, update: Uint8Array, origin: unknown): Taken
+  /** What a packed update brings in; nothing, when it does not read. */
+  brings(update: Uint8Array): readonly Span[]
+  /** What a packed update refers to, among it what it brings in itself; nothing, when it does not read. */
+  refersTo(update: Uint8Array): readonly Span[]
   /** Whether a document has any of what something was held back for: then it is to be applied again. */
   isDue(doc: EngineDoc, missing: Missing): boolean
   /** Everything in a document, as one packed update. */

@@ -10,7 +10,7 @@ import b4a from 'b4a'
 import * as encoding from 'lib0/encoding'
 import * as Y from 'yjs'
 import { deflate, inflate } from './deflate.ts'
-import type { DocumentEngine, Missing } from './engine.ts'
+import type { DocumentEngine, Missing, Span, Taken } from './engine.ts'
 
 const V1 = 1
 const V2 = 2
@@ -80,6 +80,24 @@ export const yjs: DocumentEngine = {
     )
     return { refused, held, missing, thrown }
   },
+
+  take(doc, update, origin) {
+    let outcome: Taken['outcome'] = 'refused'
+    const thrown = thrownBy(() =>
+      doc.transact((transaction) => {
+        transaction.local = false
+        outcome = takeOne(doc, update, origin)
+      }, origin)
+    )
+    return { outcome, thrown }
+  },
+
+  brings(update) {
+    const ranges = rangesOf(decodedOrNone(update))
+    return Array.from(ranges, ([source, { start, end }]) => ({ source, start, end }))
+  },
+
+  refersTo: (update) => decodedOrNone(update).flatMap(referencesIn),
 
   isDue: (doc, missing) =>
     [...missing].some(([client, clock]) => Y.getState(doc.store, client) > clock),
@@ -170,11 +188,51 @@ function applyOne(doc: Y.Doc, update: Uint8Array, origin: unknown): 'done' | 're
       const missing = missingFor(doc, decoded)
       if (missing.size > 0) return missing
     }
-    if (opened.version === V1) Y.applyUpdate(doc, opened.bytes, origin)
-    else Y.applyUpdateV2(doc, opened.bytes, origin)
+    integrate(doc, opened, origin)
     return 'done'
   } catch {
     return 'refused'
+  }
+}
+
+function takeOne(doc: Y.Doc, update: Uint8Array, origin: unknown): Taken['outcome'] {
+  try {
+    const opened = open(update)
+    const decoded = decodeOne(opened)
+    if (missingFor(doc, decoded).size > 0) return 'early'
+    if (isKnown(doc, decoded)) return 'known'
+    integrate(doc, opened, origin)
+    return 'done'
+  } catch {
+    return 'refused'
+  }
+}
+
+function integrate(doc: Y.Doc, { version, bytes }: Opened, origin: unknown): void {
+  if (version === V1) Y.applyUpdate(doc, bytes, origin)
+  else Y.applyUpdateV2(doc, bytes, origin)
+}
+
+/** Whether a document has all of an update that stands on nothing else. */
+function isKnown(doc: Y.Doc, { structs, ds }: Decoded): boolean {
+  const isHere = structs.every(
+    ({ id, length }) => id.clock + length <= Y.getState(doc.store, id.client)
+  )
+  return (
+    isHere &&
+    [...ds.clients].every(([client, items]) =>
+      items.every(({ clock, len }) => isDeleted(doc, client, clock, clock + len))
+    )
+  )
+}
+
+function isDeleted(doc: Y.Doc, client: number, start: number, end: number): boolean {
+  const structs = doc.store.clients.get(client)
+  if (structs === undefined) return false
+  for (let i = Y.findIndexSS(structs, start); ; i++) {
+    const struct = structs[i]
+    if (struct === undefined || struct.id.clock >= end) return true
+    if (!struct.deleted) return false
   }
 }
 
@@ -206,14 +264,24 @@ function missingFor(doc: Y.Doc, { structs, ds }: Decoded): Missing {
     need(client, clock)
     if (clock <= endOf(client)) ends.set(client, Math.max(endOf(client), clock + struct.length))
   }
+  for (const { source, end } of referencesIn({ structs, ds })) need(source, end)
+  return missing
+}
+
+/** The places that items name, and what is deleted. */
+function referencesIn({ structs, ds }: Decoded): readonly Span[] {
+  const spans: Span[] = []
   for (const struct of structs) {
     if (!(struct instanceof Y.Item)) continue
-    for (const place of [struct.origin, struct.rightOrigin, struct.parent])
-      if (place instanceof Y.ID) need(place.client, place.clock + 1)
+    for (const place of [struct.origin, struct.rightOrigin, struct.parent]) {
+      if (!(place instanceof Y.ID)) continue
+      const { client: source, clock: start } = place
+      spans.push({ source, start, end: start + 1 })
+    }
   }
-  for (const [client, items] of ds.clients)
-    for (const { clock, len } of items) need(client, clock + len)
-  return missing
+  for (const [source, items] of ds.clients)
+    for (const { clock: start, len } of items) spans.push({ source, start, end: start + len })
+  return spans
 }
 
 function addMissing(missing: Map<number, number>, client: number, clock: number): void {

@@ -1,13 +1,13 @@
 /**
  * Winning room back in a document: our own updates become one snapshot of what we brought into it, in one batch. It says exactly
- * what they said together, and nothing of the others: whatever is sealed of theirs later, ours stands. It has the position of the
- * newest update that it replaces. Versions from before show the updates still.
+ * what they said together, and nothing of the others: whatever is sealed of theirs later, ours stands. What we quoted of them stays
+ * as it is. It has the position of the newest update that it replaces. Versions from before show the updates still.
  */
 import { encodeUpdate, TYPE_DOCUMENT_UPDATE, type DocumentEngine } from '../../crdt/index.ts'
 import type { OwnShare } from './cache.ts'
 import type { OpaqueWrite } from '../group.ts'
 import type { UpdateKeys } from './keys.ts'
-import type { Update } from './updates.ts'
+import { isOurs, type Update } from './updates.ts'
 
 /** Few entries are read as fast as one. */
 const MIN_ENTRIES = 100
@@ -35,9 +35,9 @@ export function compactionOf(
   updates: readonly Update[],
   next: number
 ): Compaction | null {
-  const own = updates.filter(({ part }) => part.isOwn)
+  const own = updates.filter(isOurs)
   const bytes = engine.contribution(
-    updates.map((update) => ({ bytes: update.bytes, isOwn: update.part.isOwn }))
+    updates.map((update) => ({ bytes: update.bytes, isOwn: isOurs(update) }))
   )
   if (bytes === null || own.length === 0) return null
   const position = { core: OUR_OWN, seq: Math.max(...own.map((update) => update.position)) }

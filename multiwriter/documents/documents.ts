@@ -2,6 +2,7 @@
  * The documents of a space. Each writer's updates of a document stand in its own log (docs/FORMAT.md, "Documents"); a document is
  * all of them together. Open ones follow what arrives; closed ones take no memory.
  */
+import b4a from 'b4a'
 import type { EngineDoc, Value } from '../../crdt/index.ts'
 import { checkOptions, ManyhandsError } from '../../errors.ts'
 import type { OrderedStore, OwnLog, ReadOptions } from '../../core/index.ts'
@@ -11,25 +12,40 @@ import { keyEncodingOf, valueEncodingOf } from '../encodings.ts'
 import { Keyspace, SECTION_DELETIONS, SECTION_METADATA, type Range } from '../keyspace.ts'
 import { MultiBee, type Conflict } from '../multibee.ts'
 import { checkRead, RANGE_OPTIONS, READ_OPTIONS } from '../options.ts'
+import type { PresenceRefusalReason } from '../presence/counts.ts'
+import type { AheadIn } from '../presence/hub.ts'
 import type { WriteQueue } from '../write-queue.ts'
+import { AheadCodec } from './ahead.ts'
 import { DocumentCache } from './cache.ts'
 import { Deletions, isGone } from './deletions.ts'
 import { Feed } from './feed.ts'
 import { checkId, UpdateKeys } from './keys.ts'
 import { LiveDocument } from './live-document.ts'
-import type { DocumentParts, DocumentSupport } from './parts.ts'
+import type { AheadOut, DocumentParts, DocumentSupport } from './parts.ts'
 import { readAll } from './read.ts'
 import { Replica } from './replica.ts'
+import type { AheadPath } from './unconfirmed.ts'
 import { readUpdates } from './updates.ts'
 
 export interface DocumentsParts {
   readonly engine: Engine
   readonly own: OwnLog
   readonly queue: WriteQueue
+  /** The space's address. */
+  readonly address: Uint8Array
+  readonly hub: AheadHub
   /** Null where the device was made without documents. */
   readonly support: DocumentSupport | null
   /** Where open documents are kept for the next time: a store of its own. */
   readonly openCache: () => Promise<OrderedStore>
+}
+
+/** What goes ahead of the logs: to connected devices, and from them. */
+export interface AheadHub {
+  readonly takesAhead: boolean
+  sendAhead(signed: Uint8Array, except?: AheadPath): boolean
+  /** Whether a writer's log counts. */
+  counts(core: Uint8Array): boolean
 }
 
 /** What is told of a document: fields of the application's choice. A sub-document has `parent`, the id it was first seen in. */
@@ -48,12 +64,14 @@ interface Held {
   count: number
 }
 
-export class Documents {
+export class Documents implements AheadIn {
   /** What is told of each document, by its id: a title, say. A database like any other: it merges, and shows conflicts. */
   readonly metadata: MultiBee
   readonly #parts: DocumentsParts
   readonly #deletions: Deletions
   readonly #cache: DocumentCache
+  readonly #codec: AheadCodec
+  readonly #ahead: AheadOut
   readonly #feed: Feed
   readonly #held = new Map<string, Held>()
   /** Documents that are being released: who opens one again waits. */
@@ -68,6 +86,8 @@ export class Documents {
     this.metadata = this.#database(SECTION_METADATA)
     this.#deletions = new Deletions(this.#database(SECTION_DELETIONS, true))
     this.#cache = new DocumentCache(parts.openCache)
+    this.#codec = new AheadCodec(parts.address)
+    this.#ahead = aheadOut(this.#codec, parts)
     parts.own.core.on('remote-contiguous-length', this.#onsynced)
     this.#feed = new Feed(parts.engine.union, {
       isWanted: (id) => this.#replicas.has(id),
@@ -105,7 +125,13 @@ export class Documents {
     const library = await this.#support().loadEngine()
     const view = await then.view({})
     const entries = await readAll(view, new UpdateKeys(id).range, {})
-    const reader = { view, refusals: engine.refusals, engine: library.code }
+    const reader = {
+      view,
+      refusals: engine.refusals,
+      engine: library.code,
+      id,
+      codec: this.#codec
+    }
     const doc = library.create(id)
     library.apply(
       doc,
@@ -151,6 +177,22 @@ export class Documents {
     await this.#deletions.remove(id)
   }
 
+  /** What somebody signed, ahead of its log. For the space; not for applications. */
+  hear(signed: Uint8Array, from: AheadPath): PresenceRefusalReason | null {
+    const ahead = this.#codec.read(signed)
+    if (typeof ahead === 'string') return ahead
+    const replica = this.#replicas.get(ahead.id)
+    const { own, hub } = this.#parts
+    if (replica === undefined || this.#isClosed || b4a.equals(ahead.core, own.core.key)) return null
+    if (!hub.counts(ahead.core)) return 'unknown-writer'
+    return ahead.isTrue() ? replica.hear(ahead, from) : 'forged'
+  }
+
+  /** A connection is gone. For the space; not for applications. */
+  lose(from: AheadPath): void {
+    for (const replica of this.#replicas.values()) replica.lose(from)
+  }
+
   /** Writes what is unsaved, and closes all documents. For the space; not for applications. */
   async close(): Promise<void> {
     if (this.#isClosed) return
@@ -159,6 +201,7 @@ export class Documents {
     await Promise.allSettled(this.#releasing.values())
     const replicas = [...this.#replicas.values()]
     const flushed = await Promise.allSettled(replicas.map((replica) => replica.flush()))
+    await Promise.all(replicas.map((replica) => replica.settle()))
     await Promise.all(replicas.map((replica) => replica.save()))
     this.#isGone = true
     await this.#feed.stop()
@@ -235,6 +278,7 @@ export class Documents {
 
   async #free(id: string, replica: Replica): Promise<void> {
     try {
+      await replica.settle()
       await replica.save()
       await replica.flush() // what was still typed meanwhile
     } finally {
@@ -252,6 +296,8 @@ export class Documents {
       refusals: engine.refusals,
       timers: this.#support().timers,
       cache: this.#cache,
+      codec: this.#codec,
+      ahead: this.#ahead,
       tellOf: () => this.#tellOf(id, first),
       onsubdoc: (subdoc) => this.#adopt(id, subdoc)
     }
@@ -303,6 +349,15 @@ export class Documents {
 
   #checkOpen(): void {
     if (this.#isClosed) throw new ManyhandsError('SPACE_CLOSED', 'The space is closed')
+  }
+}
+
+/** What one device sends. */
+function aheadOut(codec: AheadCodec, { hub, own }: Pick<DocumentsParts, 'hub' | 'own'>): AheadOut {
+  return {
+    isHeard: () => hub.takesAhead,
+    send: (update) => hub.takesAhead && hub.sendAhead(codec.sign(update, own)),
+    passOn: (signed, from) => void hub.sendAhead(signed, from)
   }
 }
 

@@ -5,7 +5,7 @@ import type { TreeRange } from '../../core/index.ts'
 import { Keyspace, SECTION_UPDATES, splitKey } from '../keyspace.ts'
 
 /** As long as a name in a key may be. */
-const MAX_ID_BYTES = 255
+export const MAX_ID_BYTES = 255
 
 const NUMBER_BYTES = 8
 

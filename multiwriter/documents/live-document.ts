@@ -1,7 +1,8 @@
 /** An open document, as one of its users holds it. */
 import { EventEmitter } from 'eventemitter3'
 import type { EngineDoc } from '../../crdt/index.ts'
-import type { DocumentStatus, Replica, ReplicaEvents } from './replica.ts'
+import type { DocumentStatus } from './own-updates.ts'
+import type { Replica, ReplicaEvents } from './replica.ts'
 
 interface LiveHooks {
   readonly release: () => Promise<void>

@@ -1,11 +1,13 @@
 /** What documents are made of, given by their space. */
 import type { DocumentEngine, EngineDoc } from '../../crdt/index.ts'
 import type { OwnLog } from '../../core/index.ts'
+import type { AheadCodec, AheadUpdate } from './ahead.ts'
 import type { DocumentCache } from './cache.ts'
 import type { Refusals } from '../refusals.ts'
 import type { Timers } from '../timers.ts'
 import type { Union } from '../union.ts'
 import type { WriteQueue } from '../write-queue.ts'
+import type { AheadPath } from './unconfirmed.ts'
 
 /** The one thing documents need of time: typing is gathered for some milliseconds. */
 export type TypingTimers = Pick<Timers, 'after'>
@@ -17,6 +19,16 @@ export interface DocumentSupport {
   loadEngine(): Promise<DocumentEngine>
 }
 
+/** The way to connected devices that is faster than the logs. */
+export interface AheadOut {
+  /** Whether anybody would hear anything now. */
+  isHeard(): boolean
+  /** Signs and sends an update of ours. @returns whether anybody hears it */
+  send(update: Pick<AheadUpdate, 'id' | 'number' | 'engine' | 'bytes'>): boolean
+  /** Sends what somebody else signed, as it is. @param from whence it came */
+  passOn(signed: Uint8Array, from: AheadPath): void
+}
+
 /** What one open document works with. */
 export interface DocumentParts {
   readonly union: Union
@@ -25,6 +37,8 @@ export interface DocumentParts {
   readonly refusals: Refusals
   readonly timers: TypingTimers
   readonly cache: DocumentCache
+  readonly codec: AheadCodec
+  readonly ahead: AheadOut
   /** Makes the document listed, if it is not. */
   tellOf(): Promise<void>
   /** A sub-document is wanted. */

@@ -1,37 +1,24 @@
 /**
- * One open document in memory, whoever holds it: the live document, what was changed in it and is not written yet, and how far
- * the logs are brought in. Keystrokes gather for some milliseconds, and while an earlier write is under way; each gathering
- * becomes one entry in our log.
+ * One open document in memory, whoever holds it: the live document, and how far the logs are brought in. What is changed in it goes
+ * out by own-updates.ts. What others send ahead of their logs is shown at once, and remembered until a log confirms it.
  */
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import z32 from 'z32'
-import {
-  encodeUpdate,
-  TYPE_DOCUMENT_UPDATE,
-  type Binding,
-  type DocumentEngine,
-  type EngineDoc,
-  type Missing,
-  type UpdateKind
-} from '../../crdt/index.ts'
+import type { Binding, DocumentEngine, EngineDoc, Missing, UpdateKind } from '../../crdt/index.ts'
 import type { ReadOptions, TreeEntry } from '../../core/index.ts'
+import type { PresenceRefusalReason } from '../presence/counts.ts'
 import type { RefusalReason } from '../refusals.ts'
 import type { CoreEntry, View } from '../view.ts'
+import type { AheadUpdate } from './ahead.ts'
 import type { CachedDocument, Covered, OwnShare } from './cache.ts'
 import { compactionOf, isWorthIt } from './compaction.ts'
 import { parseUpdateKey, UpdateKeys } from './keys.ts'
-import type { DocumentParts, TypingTimers } from './parts.ts'
+import { OwnUpdates, type DocumentStatus, type OwnWritten } from './own-updates.ts'
+import type { DocumentParts } from './parts.ts'
 import { readAll, readBack, readSince } from './read.ts'
-import { readUpdates, type Update } from './updates.ts'
-
-/** How much of what was changed on this device is safe where. */
-export interface DocumentStatus {
-  /** Changes that are not on this device's log yet: some milliseconds' worth, unless writing fails. */
-  readonly unsaved: number
-  /** Changes that no other device has, the unsaved ones included. */
-  readonly unsynced: number
-}
+import { UnconfirmedList, type AheadPath } from './unconfirmed.ts'
+import { isOurs, readUpdates, type Update } from './updates.ts'
 
 export interface ReplicaEvents {
   status: [DocumentStatus]
@@ -39,27 +26,27 @@ export interface ReplicaEvents {
   error: [unknown]
 }
 
-/**
- * What is typed after a rest is written at once, as somebody may be watching. What comes within so many milliseconds of a write
- * gathers, so that a burst is few entries.
- */
-const GATHER_MS = 5
-
 /** A process that is killed reads so many again at most. */
 const CHANGES_PER_SAVE = 512
 
 /** What of earlier sessions nobody has is counted no further. */
 const MAX_COUNTED = 1000
 
+/** What is sent ahead waits for what it stands on, for so many keystrokes of a fast typist. */
+const MAX_EARLY = 64
+
+/** How often it is looked for what no log confirms. Devices take turns, so that mostly one quotes it for all. */
+const ROUND_MS = 1000
+
 /** Sources whose updates are waited for: an honest document has one per device and session. */
 const MAX_MISSING = 10_000
 
 const NOTHING: OwnShare = { entries: 0, bytes: 0, snapshot: 0 }
 
-/** Changes in our log, and the length that a peer must hold to have them. */
-interface Written {
-  readonly length: number
-  readonly changes: number
+/** An update that stands on what is not here yet. */
+interface Early {
+  readonly ahead: AheadUpdate
+  readonly path: AheadPath
 }
 
 export class Replica {
@@ -69,20 +56,16 @@ export class Replica {
   readonly #parts: DocumentParts
   readonly #engine: DocumentEngine
   readonly #keys: UpdateKeys
-  readonly #timers: TypingTimers
   readonly #unobserve: () => void
-  #pending: Uint8Array[] = []
-  #inFlight = 0
-  /** Ends the rest after a write. */
-  #cancel: (() => void) | null = null
-  /** A write begins as soon as what runs now is done. */
-  #isDue = false
+  readonly #own: OwnUpdates
+  readonly #unconfirmed = new UnconfirmedList()
+  #early: Early[] = []
+  /** Until then, nothing can be told to be early. */
+  #isLoaded = false
+  #endRound: (() => void) | null = null
+  /** Nothing is shown any more that no log holds. */
+  #isSettled = false
   #isClosed = false
-  #writing: Promise<void> | null = null
-  /** The number of our next update. */
-  #next = 0
-  #unsynced: Written[] = []
-  #isTold = false
   /** What our log holds of the document. */
   #share: OwnShare = NOTHING
   /** Who wrote anything of it. */
@@ -97,16 +80,23 @@ export class Replica {
   /** Since it was saved. */
   #changes = 0
   #saving: Promise<void> | null = null
+  /** It could not be saved while something was unconfirmed. */
+  #isSaveDue = false
 
   constructor(id: string, parts: DocumentParts, engine: DocumentEngine) {
     this.id = id
     this.#parts = parts
     this.#engine = engine
     this.#keys = new UpdateKeys(id)
-    this.#timers = parts.timers
     this.doc = engine.create(id)
+    this.#own = new OwnUpdates(id, parts, engine, this.#keys, {
+      ground: (updates) => this.#unconfirmed.ground(engine, updates),
+      onwritten: (written) => this.#wrote(written),
+      onstatus: () => this.events.emit('status', this.status),
+      onerror: (error) => this.events.emit('error', error)
+    })
     this.#unobserve = engine.observe(this.doc, this, {
-      onupdate: (update) => this.#changed(update),
+      onupdate: (update) => this.#own.add(update),
       onsubdoc: (subdoc) => parts.onsubdoc(subdoc)
     })
   }
@@ -126,20 +116,56 @@ export class Replica {
     for (const { writer, tree } of view.parts) this.#covered.set(writer, tree.length)
     await this.#findOwn(view)
     this.#isDirty = updates.length > 0
+    this.#isLoaded = true
+    this.#hearEarly()
     this.#engine.loaded(this.doc)
   }
 
   /** Brings in what has arrived. */
   receive(view: View, entries: readonly CoreEntry[]): void {
     const updates = this.#read(view, entries).filter(
-      ({ part, number }) => !part.isOwn || number >= this.#next
+      ({ part, number }) => !part.isOwn || number >= this.#own.next
     )
-    this.#apply(updates)
+    this.#apply(this.#unconfirmed.confirm(updates))
     this.#readHeld()
+    this.#hearEarly()
     for (const { part } of updates) this.#writers.add(part.writer)
     this.#changes += updates.length
     this.#isDirty ||= updates.length > 0
-    if (this.#changes >= CHANGES_PER_SAVE) void this.save()
+    if (this.#changes >= CHANGES_PER_SAVE || (this.#isSaveDue && this.#unconfirmed.size === 0))
+      void this.save()
+  }
+
+  /** Brings in what somebody says that its log will hold. @returns why not, if no honest device says so */
+  hear(ahead: AheadUpdate, path: AheadPath): PresenceRefusalReason | null {
+    if (ahead.engine !== this.#engine.code || this.#isSettled) return null
+    const { outcome, thrown } = this.#isLoaded
+      ? this.#engine.take(this.doc, ahead.bytes, this)
+      : EARLY
+    if (thrown !== undefined) this.events.emit('error', thrown) // an observer's: the update is in
+    switch (outcome) {
+      case 'done':
+        this.#unconfirmed.add(ahead, path, this.#engine.brings(ahead.bytes))
+        this.#writers.add(z32.encode(ahead.core))
+        this.#waitForLog()
+        return null
+      case 'early':
+        if (this.#early.length === MAX_EARLY) this.#early.shift()
+        this.#early.push({ ahead, path })
+        return null
+      case 'known':
+        return null
+      case 'refused':
+        return 'malformed'
+      default:
+        return outcome satisfies never
+    }
+  }
+
+  /** A connection is gone, over which something may have been heard. */
+  lose(path: AheadPath): void {
+    this.#unconfirmed.lose(path)
+    this.#early = this.#early.filter((each) => each.path !== path) // nobody saw it
   }
 
   /** What the logs held up to these lengths is in; by writer. */
@@ -162,15 +188,23 @@ export class Replica {
   }
 
   get status(): DocumentStatus {
-    const unsaved = this.#pending.length + this.#inFlight
-    return { unsaved, unsynced: this.#unsynced.reduce((sum, each) => sum + each.changes, unsaved) }
+    return this.#own.status
   }
 
   /** Writes what was changed until now, and resolves when it is as durable as the store promises. @throws STORE_ codes */
-  async flush(): Promise<void> {
-    await Promise.resolve() // so that edits which are each flushed, and not awaited, go together
-    // What is under way may have begun before the last change.
-    while (this.#writing !== null || this.#pending.length > 0) await this.#write()
+  flush(): Promise<void> {
+    return this.#own.flush()
+  }
+
+  /** Another device has our log up to this length. */
+  synced(length: number): void {
+    this.#own.synced(length)
+  }
+
+  /** The document closes: what was shown here, and no log holds, goes into ours. Never rejects: when it fails, it may still come. */
+  async settle(): Promise<void> {
+    this.#isSettled = true
+    await this.#own.quote(this.#unconfirmed.all()).catch(() => {})
   }
 
   /** Keeps a document of the application's the same as this one. @returns how to stop */
@@ -186,7 +220,8 @@ export class Replica {
   /** The document is gone from memory afterwards. What is unsaved must be flushed before. */
   close(): void {
     this.#isClosed = true
-    this.#cancel?.()
+    this.#endRound?.()
+    this.#own.close()
     this.#unobserve()
     this.events.removeAllListeners()
     this.#engine.destroy(this.doc)
@@ -195,10 +230,11 @@ export class Replica {
   async #save(): Promise<void> {
     if (isWorthIt(this.#share)) await this.#compact()
     await this.#rereading
-    // A row would say that it has what was held back.
-    if (!this.#isDirty || this.#missing.size > 0) return
-    this.#isDirty = false
     const covered = await this.#coveredLogs()
+    // A row would say that the logs hold what is unconfirmed, and that it has what was held back.
+    this.#isSaveDue = this.#unconfirmed.size > 0
+    if (!this.#isDirty || this.#isSaveDue || this.#missing.size > 0) return
+    this.#isDirty = false
     const state = this.#engine.state(this.doc)
     const row = { engine: this.#engine.code, own: this.#share, covered, state }
     await this.#parts.cache.put(this.id, row)
@@ -220,26 +256,20 @@ export class Replica {
 
   /** In turn with other writing. */
   async #compact(): Promise<void> {
-    while (this.#writing !== null) await this.#writing
-    this.#writing = this.#writeSnapshot()
-      .catch(() => {}) // the updates stand as they are
-      .finally(() => {
-        this.#writing = null
-        if (this.#pending.length > 0) this.#gather()
-      })
-    await this.#writing
+    await this.#own.alone((next) => this.#writeSnapshot(next)).catch(() => {}) // the updates stand as they are
   }
 
-  async #writeSnapshot(): Promise<void> {
+  /** @returns the number behind it */
+  async #writeSnapshot(first: number): Promise<number> {
     const view = await this.#parts.union.view({ wait: false })
     const updates = this.#read(view, await readAll(view, this.#keys.range, { wait: false }))
-    const compaction = compactionOf(this.#engine, this.#keys, updates, this.#next)
-    if (compaction === null) return
+    const compaction = compactionOf(this.#engine, this.#keys, updates, first)
+    if (compaction === null) return first
     const { operations, next, share } = compaction
     await this.#parts.queue.write(operations)
-    this.#next = next
     this.#share = share
     this.#isDirty = true
+    return next
   }
 
   /** Null when there is none, or a log is not what it was when it was made. */
@@ -292,15 +322,18 @@ export class Replica {
     const { range } = this.#keys
     const [last] = await readBack(part, range, () => true, { wait: false }, 1)
     if (last === undefined) return
-    this.#next = (parseUpdateKey(last.key)?.number ?? -1) + 1
     const isUnsynced = ({ seq }: TreeEntry) => seq >= remoteContiguousLength
-    for (const { seq } of await readBack(part, range, isUnsynced, { wait: false }, MAX_COUNTED))
-      this.#unsynced.push({ length: seq + 1, changes: 1 })
+    const unsynced = await readBack(part, range, isUnsynced, { wait: false }, MAX_COUNTED)
+    this.#own.begin(
+      (parseUpdateKey(last.key)?.number ?? -1) + 1,
+      unsynced.map(({ seq }) => seq + 1)
+    )
   }
 
   #read(view: View, entries: readonly CoreEntry[]): readonly Update[] {
-    const { refusals } = this.#parts
-    return readUpdates({ view, refusals, engine: this.#engine.code }, entries)
+    const { id } = this
+    const { refusals, codec } = this.#parts
+    return readUpdates({ view, refusals, engine: this.#engine.code, id, codec }, entries)
   }
 
   #apply(updates: readonly Update[]): void {
@@ -340,109 +373,43 @@ export class Replica {
     this.#apply(this.#read(view, entries))
   }
 
-  #changed(update: Uint8Array): void {
-    this.#pending.push(update)
-    if (this.#writing === null) this.#gather()
-    this.#tellStatus()
+  /** What had stood on what is here now. */
+  #hearEarly(): void {
+    const early = this.#early
+    this.#early = []
+    for (const { ahead, path } of early) this.hear(ahead, path)
   }
 
-  /** What is changed in one go is one entry, and what is changed during a rest. */
-  #gather(): void {
-    if (this.#isDue || this.#cancel !== null) return
-    this.#isDue = true
-    queueMicrotask(() => {
-      this.#isDue = false
-      this.#writeGathered()
+  /** Some time later, what no log has confirmed by then is quoted in ours. */
+  #waitForLog(): void {
+    if (this.#endRound !== null || this.#isClosed) return
+    const turn = ((this.#parts.own.core.key[0] ?? 0) / 256) * ROUND_MS
+    this.#endRound = this.#parts.timers.after(ROUND_MS + turn, () => {
+      this.#endRound = null
+      const due = this.#unconfirmed.wait()
+      if (due.length > 0) this.#own.quote(due).catch(() => {}) // tried again after the next round
+      if (this.#unconfirmed.size > 0) this.#waitForLog()
     })
   }
 
-  /** Begins when a write is done. */
-  #rest(): void {
-    this.#cancel?.()
-    this.#cancel = this.#timers.after(GATHER_MS, () => {
-      this.#cancel = null
-      this.#writeGathered()
-    })
-  }
-
-  #writeGathered(): void {
-    if (this.#writing !== null || this.#pending.length === 0 || this.#isClosed) return
-    this.#write().catch((error: unknown) => this.events.emit('error', error))
-  }
-
-  #write(): Promise<void> {
-    this.#writing ??= this.#writePending()
-      .then(() => this.#rest())
-      .finally(() => {
-        this.#writing = null
-        this.#tellStatus()
-      })
-    return this.#writing
-  }
-
-  async #writePending(): Promise<void> {
-    const updates = this.#pending
-    const first = this.#next
-    this.#pending = []
-    this.#inFlight = updates.length
-    let told = Promise.resolve()
-    try {
-      const bytes = this.#engine.pack(updates)
-      const operations = encodeUpdate(this.#engine.code, 'update', bytes).map((value, i) => ({
-        key: this.#keys.at(first + i),
-        value,
-        opaque: { type: TYPE_DOCUMENT_UPDATE, position: null }
-      }))
-      // Ahead of the write: what comes back of it from our own log is in the document already.
-      this.#next += operations.length
-      told = this.#tellOfIt() // in the same batch, mostly
-      told.catch(() => {}) // shown below
-      await this.#parts.queue.write(operations)
-      this.#wrote(operations.length, bytes.byteLength)
-      this.#unsynced.push({ length: this.#parts.own.core.length, changes: updates.length })
-    } catch (error) {
-      this.#next = first
-      this.#pending = [...updates, ...this.#pending]
-      throw error
-    } finally {
-      this.#inFlight = 0
-    }
-    await told
-  }
-
-  #wrote(entries: number, bytes: number): void {
-    const { snapshot } = this.#share
+  #wrote({ entries, bytes, quoted }: OwnWritten): void {
+    this.#unconfirmed.remove(quoted)
     this.#share = {
       entries: this.#share.entries + entries,
       bytes: this.#share.bytes + bytes,
-      snapshot
+      snapshot: this.#share.snapshot
     }
     this.#isDirty = true
     this.#changes += 1
     if (this.#changes >= CHANGES_PER_SAVE) void this.save()
   }
-
-  /** A document is listed from its first change on. */
-  async #tellOfIt(): Promise<void> {
-    if (this.#isTold) return
-    await this.#parts.tellOf()
-    this.#isTold = true
-  }
-
-  /** Another device has our log up to this length. */
-  synced(length: number): void {
-    const before = this.#unsynced.length
-    this.#unsynced = this.#unsynced.filter((written) => written.length > length)
-    if (this.#unsynced.length !== before) this.#tellStatus()
-  }
-
-  #tellStatus(): void {
-    this.events.emit('status', this.status)
-  }
 }
 
+/** Before a document is loaded, everything is. */
+const EARLY = { outcome: 'early', thrown: undefined } as const
+
 function addTo(share: OwnShare, updates: readonly Update[]): OwnShare {
-  const own = updates.filter(({ part }) => part.isOwn)
+  const own = updates.filter(isOurs)
   const sizes = (kind: UpdateKind) =>
     own.filter((each) => each.kind === kind).reduce((sum, { bytes }) => sum + bytes.byteLength, 0)
   return {

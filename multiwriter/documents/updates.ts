@@ -8,11 +8,15 @@ import { decodeUpdate, TYPE_DOCUMENT_UPDATE, type UpdateKind } from '../../crdt/
 import type { Refusals } from '../refusals.ts'
 import type { Part } from '../part.ts'
 import type { CoreEntry, Said, View } from '../view.ts'
+import type { AheadCodec } from './ahead.ts'
 import { parseUpdateKey } from './keys.ts'
 
 /** One update of one writer. */
 export interface Update {
+  /** The log that it stands in. */
   readonly part: Part
+  /** Key of its writer's log: of a quote another than it stands in. */
+  readonly author: Uint8Array
   readonly stamp: Stamp
   /** The block of its last piece. */
   readonly seq: number
@@ -22,7 +26,14 @@ export interface Update {
   /** The numbers of its first and its last piece. */
   readonly first: number
   readonly number: number
+  /** The number that its writer gave it. */
+  readonly aheadNumber: number
   readonly bytes: Uint8Array
+}
+
+/** Whether this device made it. */
+export function isOurs({ part, kind }: Update): boolean {
+  return part.isOwn && kind !== 'quote'
 }
 
 export interface UpdateReader {
@@ -30,6 +41,8 @@ export interface UpdateReader {
   readonly refusals: Refusals
   /** The code of the document's engine. */
   readonly engine: number
+  readonly id: string
+  readonly codec: AheadCodec
 }
 
 /** @param entries of one document, each core's in key order */
@@ -82,7 +95,9 @@ class Joining {
     this.#pieces.push(piece.bytes)
     this.#next = number + 1
     this.#seq = entry.seq
-    return piece.isContinued ? null : this.#take(said, piece.kind, number)
+    if (piece.isContinued) return null
+    const update = this.#take(said, piece.kind, number)
+    return piece.kind === 'quote' ? this.#quoted(update) : update
   }
 
   /** Nothing comes any more: what is open is missing its rest. */
@@ -98,14 +113,32 @@ class Joining {
     this.#pieces = []
     return {
       part: this.#part,
+      author: this.#part.core,
       stamp: head.stamp,
       seq: this.#seq,
       position: head.position.seq,
       kind,
       first,
       number,
+      aheadNumber: number,
       bytes
     }
+  }
+
+  /** What somebody else had said, and signed. */
+  #quoted(update: Update): Update | null {
+    const { id, engine, codec } = this.#reader
+    const ahead = codec.read(update.bytes)
+    if (
+      typeof ahead === 'string' ||
+      ahead.id !== id ||
+      ahead.engine !== engine ||
+      !ahead.isTrue()
+    ) {
+      this.#refuse(update.seq)
+      return null
+    }
+    return { ...update, author: ahead.core, aheadNumber: ahead.number, bytes: ahead.bytes }
   }
 
   #refuse(seq: number): void {

@@ -12,6 +12,7 @@ import type { Timers } from '../timers.ts'
 import type { Writers } from '../writers.ts'
 import { RefusalCounts, type PresenceRefusal, type PresenceRefusalReason } from './counts.ts'
 import {
+  aheadFrame,
   ASK,
   lostFrame,
   MAX_TOPIC_BYTES,
@@ -61,8 +62,17 @@ export interface HubParts {
   readonly timers: Timers
   /** Milliseconds since 1970. */
   readonly now: () => number
+  readonly ahead: AheadIn
   /** Once for each who and why. */
   onrefused(from: string, reason: PresenceRefusalReason): void
+}
+
+/** Who hears what comes ahead of the logs. */
+export interface AheadIn {
+  /** @returns why it is refused, or null */
+  hear(signed: Uint8Array, from: PresencePeer): PresenceRefusalReason | null
+  /** A connection is gone. */
+  lose(from: PresencePeer): void
 }
 
 /** A connection carries many devices' messages; beyond this, checking them would be work for us and fun for somebody else. */
@@ -74,6 +84,12 @@ const ANSWER_ALLOWANCE: Allowance = { burst: 10, perSecond: 1 }
 /** Two copies of one store would outdo each other for ever. */
 const RESTART_ALLOWANCE: Allowance = { burst: 3, perSecond: 0.1 }
 
+/** Of updates ahead of their logs: a fast typist makes 20 in a second, a document at most 200. Others come by the log alone. */
+const AHEAD_ALLOWANCE: Allowance = { burst: 2000, perSecond: 500 }
+
+/** What this device sends is always less than what others take. */
+const OWN_AHEAD_ALLOWANCE: Allowance = { burst: 1000, perSecond: 400 }
+
 /** New writers come several at a time. */
 const ASK_MS = 100
 
@@ -83,6 +99,7 @@ interface Link {
   readonly outbox: Outbox
   readonly bucket: TokenBucket
   readonly answers: TokenBucket
+  readonly ahead: TokenBucket
 }
 
 export class PresenceHub implements Presence {
@@ -94,6 +111,7 @@ export class PresenceHub implements Presence {
   readonly #links = new Map<PresencePeer, Link>()
   readonly #refused = new RefusalCounts()
   readonly #restarts: TokenBucket
+  readonly #ownAhead: TokenBucket
   readonly #unsubscribe: () => void
   #writers: ReadonlySet<string>
   #sent = 0
@@ -114,6 +132,7 @@ export class PresenceHub implements Presence {
     })
     this.#roster = new Roster((topic, writer, shown) => this.#changed(topic, writer, shown))
     this.#restarts = new TokenBucket(RESTART_ALLOWANCE, parts.timers.elapsed())
+    this.#ownAhead = new TokenBucket(OWN_AHEAD_ALLOWANCE, parts.timers.elapsed())
     this.#writers = this.#listWriters()
     this.#unsubscribe = parts.writers.subscribe(() => this.#onwriters())
   }
@@ -152,7 +171,8 @@ export class PresenceHub implements Presence {
       peer,
       outbox: new Outbox(peer, () => (this.#sent += 1)),
       bucket: new TokenBucket(PEER_ALLOWANCE, elapsed),
-      answers: new TokenBucket(ANSWER_ALLOWANCE, elapsed)
+      answers: new TokenBucket(ANSWER_ALLOWANCE, elapsed),
+      ahead: new TokenBucket(AHEAD_ALLOWANCE, elapsed)
     }
     this.#links.set(peer, link)
     this.#answer(link)
@@ -163,6 +183,7 @@ export class PresenceHub implements Presence {
     const link = this.#links.get(peer)
     if (link === undefined) return
     this.#links.delete(peer)
+    this.#parts.ahead.lose(peer)
     const elapsed = this.#parts.timers.elapsed()
     for (const core of this.#roster.drop(link.outbox, elapsed)) this.#tellLost(core, null)
     this.#sweep()
@@ -177,10 +198,14 @@ export class PresenceHub implements Presence {
     const link = this.#links.get(peer)
     if (link === undefined) return
     const elapsed = this.#parts.timers.elapsed()
-    if (!link.bucket.take(elapsed)) return this.#refuse(link.name, 'flood')
     const frame = parseFrame(bytes)
+    const isAhead = typeof frame !== 'string' && frame.type === 'ahead'
+    const bucket = isAhead ? link.ahead : link.bucket
+    if (!bucket.take(elapsed)) return this.#refuse(link.name, 'flood')
     if (typeof frame === 'string') return this.#refuse(link.name, frame)
     switch (frame.type) {
+      case 'ahead':
+        return this.#hearAhead(link, frame.box)
       case 'ask':
         if (!link.answers.take(elapsed)) return this.#refuse(link.name, 'flood')
         return this.#answer(link)
@@ -192,6 +217,23 @@ export class PresenceHub implements Presence {
       default:
         return frame satisfies never
     }
+  }
+
+  /** Whether anything that goes ahead of the logs would be sent now. */
+  get takesAhead(): boolean {
+    if (this.#isClosed) return false
+    for (const { outbox } of this.#links.values()) if (!outbox.isFull) return true
+    return false
+  }
+
+  /** Sends an update that was signed, ahead of its log. @returns whether anybody was there to take it */
+  sendAhead(signed: Uint8Array, except?: object): boolean {
+    if (!this.takesAhead || !this.#ownAhead.take(this.#parts.timers.elapsed())) return false
+    const frame = aheadFrame(this.#sealer.box(signed))
+    let isTaken = false
+    for (const { peer, outbox } of this.#links.values())
+      if (peer !== except && outbox.pass(frame)) isTaken = true
+    return isTaken
   }
 
   /** Says goodbye while the connections are still there. Idempotent; no timer is left. @returns whether a goodbye was sent */
@@ -232,6 +274,17 @@ export class PresenceHub implements Presence {
       default:
         return heard satisfies never
     }
+  }
+
+  #hearAhead(link: Link, box: Uint8Array): void {
+    const signed = this.#sealer.unbox(box)
+    const reason = signed === null ? 'malformed' : this.#parts.ahead.hear(signed, link.peer)
+    if (reason !== null) this.#refuse(link.name, reason)
+  }
+
+  /** Whether a writer's log counts, and is not sealed. */
+  counts(core: Uint8Array): boolean {
+    return this.#writers.has(z32.encode(core))
   }
 
   /** Our own message came back: mostly passed on in a circle. */

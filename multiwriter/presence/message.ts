@@ -4,6 +4,7 @@
  *     0 ask     nothing more: "tell me who is there"
  *     1 said    nonce 24 B, box: what a device said, sealed for the members, passed on as it is
  *     2 lost    core key 32 B: "I do not hear this device any more"
+ *     3 ahead   nonce 24 B, box: a document's update, ahead of its log (documents/ahead.ts), sealed alike; not passed on
  *
  * In the box, with numbers as in compact-encoding:
  *
@@ -62,8 +63,9 @@ export type Frame =
   | { readonly type: 'ask' }
   | { readonly type: 'said'; readonly box: Uint8Array }
   | { readonly type: 'lost'; readonly core: Uint8Array }
+  | { readonly type: 'ahead'; readonly box: Uint8Array }
 
-const FRAME = { ask: 0, said: 1, lost: 2 } as const
+const FRAME = { ask: 0, said: 1, lost: 2, ahead: 3 } as const
 const KINDS = ['state', 'alive', 'leave'] as const
 
 export const ASK = new Uint8Array([FRAME.ask])
@@ -76,6 +78,10 @@ export function lostFrame(core: Uint8Array): Uint8Array {
   return b4a.concat([b4a.from([FRAME.lost]), core])
 }
 
+export function aheadFrame(box: Uint8Array): Uint8Array {
+  return b4a.concat([b4a.from([FRAME.ahead]), box])
+}
+
 export function parseFrame(bytes: Uint8Array): Frame | Unreadable {
   const rest = bytes.subarray(1)
   switch (bytes[0]) {
@@ -85,6 +91,8 @@ export function parseFrame(bytes: Uint8Array): Frame | Unreadable {
       return rest.byteLength <= MAX_BOX_BYTES ? { type: 'said', box: rest } : 'oversized'
     case FRAME.lost:
       return rest.byteLength === 32 ? { type: 'lost', core: rest } : 'malformed'
+    case FRAME.ahead:
+      return rest.byteLength <= MAX_BOX_BYTES ? { type: 'ahead', box: rest } : 'oversized'
     case undefined:
       return 'malformed'
     default:
@@ -109,11 +117,21 @@ export class Sealer {
 
   seal(place: Place, saying: Saying, signer: Signer): Uint8Array {
     const body = encodeBody(signer.publicKey, place, saying)
-    return sealBox(b4a.concat([body, signer.sign(CONTEXT, this.#space, body)]), this.#key)
+    return this.box(b4a.concat([body, signer.sign(CONTEXT, this.#space, body)]))
+  }
+
+  /** For whoever holds the membership key. */
+  box(plain: Uint8Array): Uint8Array {
+    return sealBox(plain, this.#key)
+  }
+
+  /** Null when somebody else made it, or a byte was changed. */
+  unbox(box: Uint8Array): Uint8Array | null {
+    return openBox(box, this.#key)
   }
 
   open(box: Uint8Array): Message | Unreadable {
-    const plain = openBox(box, this.#key)
+    const plain = this.unbox(box)
     if (plain === null || plain.byteLength < SIGNATURE_BYTES) return 'malformed'
     if (plain[0] !== VERSION) return 'unsupported'
     const body = plain.subarray(0, -SIGNATURE_BYTES)

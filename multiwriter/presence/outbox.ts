@@ -38,6 +38,17 @@ export class Outbox {
     this.#pump()
   }
 
+  /** Sends what is worth nothing later. @returns false, and nothing is sent, while there is no room */
+  pass(frame: Uint8Array): boolean {
+    if (this.#isFull) return false
+    this.#isFull = !this.#peer.sendPresence(frame)
+    return true
+  }
+
+  get isFull(): boolean {
+    return this.#isFull
+  }
+
   /** There is room again. */
   drained(): void {
     this.#isFull = false

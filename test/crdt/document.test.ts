@@ -172,13 +172,84 @@ test('yjs: a bomb is refused before it has grown, and so is what is cut off or n
   const state = new Y.Doc()
   state.getText('t').insert(0, prose(2000))
   const whole = yjs.pack([Y.encodeStateAsUpdate(state)])
-  const bomb = b4a.concat([b4a.from([3]), deflateSync(new Uint8Array(64 * 1024 * 1024))])
+  const bomb = b4a.concat([b4a.from([3]), deflateSync(new Uint8Array(8 * 1024 * 1024))])
   const bad = [bomb, whole.subarray(0, -5), b4a.from([3]), b4a.from([3, 7, 7, 7])]
   const doc = yjs.create('d')
   const { refused } = yjs.apply(doc, [...bad, whole], null)
   assert.equal(refused, [0, 1, 2, 3])
   assert.is(doc.getText('t').toJSON(), prose(2000))
 })
+
+test('yjs: an update is taken alone when all that it stands on is here, and nothing of it waits in the document', () => {
+  const ann = new Y.Doc()
+  const updates: Uint8Array[] = []
+  ann.on('update', (update: Uint8Array) => updates.push(yjs.pack([update])))
+  ann.getText('t').insert(0, 'one ')
+  ann.getText('t').insert(4, 'two')
+  ann.getText('t').delete(0, 2)
+  ann.getMap('m').set('k', new Y.Array())
+  const [one, two, gone, map] = updates
+  assert.ok(one && two && gone && map)
+  const doc = yjs.create('d')
+  const take = (update: Uint8Array) => yjs.take(doc, update, null).outcome
+  assert.is(take(two), 'early')
+  assert.is(take(gone), 'early')
+  assert.is(take(b4a.from([1, 9, 9])), 'refused')
+  assert.equal([doc.store.pendingStructs, doc.store.pendingDs], [null, null])
+  assert.equal([one, one, two, gone, gone, map, two].map(take), [
+    'done',
+    'known',
+    'done',
+    'done',
+    'known',
+    'done',
+    'known'
+  ])
+  assert.equal(Y.encodeStateAsUpdate(doc), Y.encodeStateAsUpdate(ann))
+})
+
+test('yjs: whatever an update needs of another is among what it refers to and the other brings', () => {
+  for (let seed = 0; seed < 5; seed++) {
+    const all = session(seededRandom(seed))
+    all.forEach(({ bytes, writer }, i) => {
+      const others = all.slice(0, i).filter((each) => each.writer !== writer)
+      const named = others.filter((other) => isNamed(bytes, other.bytes))
+      // With all of its own writer's and what it names, and what these name, it is taken.
+      const ground = closure(all.slice(0, i), [bytes, ...named.map((each) => each.bytes)], writer)
+      const doc = yjs.create('d')
+      yjs.apply(doc, ground, null)
+      const { outcome } = yjs.take(doc, bytes, null) // what two deleted is known
+      assert.ok(outcome === 'done' || outcome === 'known', `seed ${seed}, update ${i}: ${outcome}`)
+    })
+  }
+})
+
+function isNamed(update: Uint8Array, other: Uint8Array): boolean {
+  const brought = yjs.brings(other)
+  return yjs
+    .refersTo(update)
+    .some(({ source, start, end }) =>
+      brought.some((span) => span.source === source && span.start < end && start < span.end)
+    )
+}
+
+/** What was written before of one writer, and of the others what any of it names, in the order in which it was written. */
+function closure(
+  before: readonly Written[],
+  wanted: readonly Uint8Array[],
+  writer: number
+): readonly Uint8Array[] {
+  const needed = new Set<Uint8Array>(wanted)
+  for (const each of before.toReversed()) {
+    const isNeeded = each.writer === writer || [...needed].some((one) => isNamed(one, each.bytes))
+    // Of one source, what came earlier is needed by what came later.
+    const isBefore = before.some(
+      (one) => needed.has(one.bytes) && one.writer === each.writer && one !== each
+    )
+    if (isNeeded || isBefore) needed.add(each.bytes)
+  }
+  return before.filter(({ bytes }) => needed.has(bytes)).map(({ bytes }) => bytes)
+}
 
 test('document update: what is large goes into several payloads, and reads back', () => {
   const bytes = b4a.alloc(2 * 1024 * 1024 + 1, 7)
@@ -193,7 +264,9 @@ test('document update: what is large goes into several payloads, and reads back'
   )
   assert.equal(b4a.concat(pieces.map((piece) => piece?.bytes ?? b4a.alloc(0))), bytes)
   assert.equal(encodeUpdate(1, 'update', b4a.from([5, 6])), [b4a.from([1, 0, 5, 6])]) // golden
-  assert.equal([b4a.from([]), b4a.from([1]), b4a.from([1, 4, 0])].map(decodeUpdate), [
+  assert.equal(encodeUpdate(1, 'quote', b4a.from([5])), [b4a.from([1, 4, 5])]) // golden
+  assert.is(decodeUpdate(b4a.from([1, 4, 5]))?.kind, 'quote')
+  assert.equal([b4a.from([]), b4a.from([1]), b4a.from([1, 5, 0])].map(decodeUpdate), [
     null,
     null,
     null

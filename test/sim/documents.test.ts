@@ -1,6 +1,8 @@
 /**
  * Random devices with one document: they type, delete and format, are connected and cut, close the document, restart, lose their
- * caches. In the end all are connected, and every document equals the oracle: one Y.Doc that was given every change at once.
+ * caches. What they send ahead of their logs is lost, doubled, late and out of order, and some of it is of a device that was killed
+ * before its log had it. In the end all are connected, and every document equals the oracle: one Y.Doc that was given, at once,
+ * every change that any of them showed.
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,7 +11,9 @@ import * as assert from 'uvu/assert'
 import * as Y from 'yjs'
 import { openDevice } from '../../index.ts'
 import type { Device, LiveDocument, Space } from '../../multiwriter/index.ts'
+import { garbleAhead, Words } from '../support/ahead.ts'
 import { connect, tempFolder, until } from '../support/devices.ts'
+import { signerOf } from '../support/presence.ts'
 import { seededRandom, type SeededRandom } from '../support/random.ts'
 import { range, testSeeds } from './seeds.ts'
 
@@ -22,10 +26,12 @@ class Member {
   document: LiveDocument | null = null
   readonly storage: string
   readonly #oracle: Y.Doc
+  readonly #random: SeededRandom
 
-  constructor(storage: string, oracle: Y.Doc) {
+  constructor(storage: string, oracle: Y.Doc, random: SeededRandom) {
     this.storage = storage
     this.#oracle = oracle
+    this.#random = random
   }
 
   async open(which: string | null): Promise<string> {
@@ -34,15 +40,15 @@ class Member {
       which === null
         ? await this.device.createSpace({ open: true })
         : await this.device.openSpace(which)
+    garbleAhead(this.space, this.#random)
     return this.space.ticket
   }
 
   async doc(): Promise<Y.Doc> {
     if (this.document === null) {
       this.document = await this.space.documents.open('d')
-      this.document.doc.on('update', (update: Uint8Array, origin: unknown) => {
-        if (origin === null) Y.applyUpdate(this.#oracle, update)
-      })
+      Y.applyUpdate(this.#oracle, Y.encodeStateAsUpdate(this.document.doc))
+      this.document.doc.on('update', (update: Uint8Array) => Y.applyUpdate(this.#oracle, update))
     }
     return this.document.doc
   }
@@ -86,10 +92,14 @@ async function simulate(seed: number): Promise<void> {
   const oracle = new Y.Doc()
   const members = Array.from(
     { length: DEVICES },
-    (_, i) => new Member(join(folder.path, `${i}`), oracle)
+    (_, i) => new Member(join(folder.path, `${i}`), oracle, seededRandom(seed * DEVICES + i))
   )
   let ticket: string | null = null
   for (const member of members) ticket = await member.open(ticket)
+  const killed = signerOf(`killed ${seed}`)
+  for (const { space } of members) await space.addWriter(killed.core)
+  const words = members[0] && new Words(members[0].space, killed)
+  const path = {}
   const wires = new Map<string, () => void>()
   const cutAll = (i?: number) => {
     for (const [name, cut] of wires) {
@@ -107,18 +117,25 @@ async function simulate(seed: number): Promise<void> {
     const i = random.below(DEVICES)
     const member = members[i]
     if (member === undefined) continue
-    const what = random.below(20)
+    const what = random.below(23)
     if (what < 13) for (let n = random.below(12); n >= 0; n--) edit(await member.doc(), random)
     else if (what < 15) wire(i, random.below(DEVICES))
     else if (what === 15) cutAll(i)
     else if (what === 16) await member.closeDocument()
     else if (what === 17) await member.document?.flush()
-    else if (what === 18) {
+    else if (what > 19) {
+      const word = words?.type('killed '.slice(0, 1 + random.below(7)))
+      if (word === undefined || random.below(4) === 0) continue // nobody heard it, nor what stands on it
+      await member.doc()
+      member.space.documents.hear(word, path)
+      if (random.below(2) === 0) member.space.documents.lose(path)
+    } else if (what === 18) {
       cutAll(i)
       await member.restart(random.below(2) === 0)
     } else await new Promise((resolve) => setTimeout(resolve, random.below(10)))
   }
   for (let i = 1; i < DEVICES; i++) wire(0, i)
+  for (const { space } of members) space.documents.lose(path)
   const docs = await Promise.all(members.map((member) => member.doc()))
   for (const doc of docs) await until(() => isSame(doc, oracle), { timeout: 20_000 })
   for (const { space } of members) assert.equal(space.refusals(), [])

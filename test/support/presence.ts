@@ -101,6 +101,7 @@ export class PresenceNet {
       writers,
       timers,
       now: () => now,
+      ahead: { hear: () => null, lose: () => {} },
       onrefused: (_, reason) => refused.push(reason)
     })
     const writer = z32.encode(signer.core)

@@ -1,0 +1,303 @@
+/**
+ * What is changed in one document on this device, on its way out. Changes gather for some milliseconds and become a packed update
+ * with a number, which goes to connected devices at once (ahead.ts) and into our log soon; where nobody hears it, changes gather
+ * until the log takes them. Several updates go into the log in one batch, with what they stand on of others that no log holds yet.
+ */
+import { encodeUpdate, TYPE_DOCUMENT_UPDATE, type DocumentEngine } from '../../crdt/index.ts'
+import type { OpaqueWrite } from '../group.ts'
+import { MAX_AHEAD_BYTES } from './ahead.ts'
+import type { UpdateKeys } from './keys.ts'
+import type { DocumentParts } from './parts.ts'
+import type { Unconfirmed } from './unconfirmed.ts'
+
+/** How much of what was changed on this device is safe where. */
+export interface DocumentStatus {
+  /** Changes that are not on this device's log yet: some milliseconds' worth, unless writing fails. */
+  readonly unsaved: number
+  /** Changes that no other device has, the unsaved ones included. */
+  readonly unsynced: number
+}
+
+/**
+ * What is typed after a rest goes out at once, as somebody may be watching. What comes within so many milliseconds gathers, so that
+ * a burst is few updates.
+ */
+const GATHER_MS = 5
+
+/**
+ * What others have heard already gathers longer before the log takes it: each append costs every device that follows the log far
+ * more than a keystroke does.
+ */
+const HEARD_GATHER_MS = 200
+
+export interface OwnHooks {
+  /** What these packed updates stand on that no log holds yet. */
+  ground(updates: readonly Uint8Array[]): readonly Unconfirmed[]
+  /** Our log has it now: our updates, and what they stand on. */
+  onwritten(written: OwnWritten): void
+  onstatus(): void
+  onerror(error: unknown): void
+}
+
+export interface OwnWritten {
+  readonly entries: number
+  readonly bytes: number
+  readonly quoted: readonly Unconfirmed[]
+}
+
+/** An update with its place in our log, which it keeps until it is written. */
+interface Packed {
+  readonly number: number
+  readonly bytes: Uint8Array
+  readonly payloads: readonly Uint8Array[]
+  readonly changes: number
+  readonly isHeard: boolean
+}
+
+/** Changes in our log, and the length that a peer must hold to have them. */
+interface Written {
+  readonly length: number
+  readonly changes: number
+}
+
+/** Before the log takes more. */
+interface Rest {
+  readonly ms: number
+  readonly end: () => void
+}
+
+export class OwnUpdates {
+  readonly #id: string
+  readonly #parts: DocumentParts
+  readonly #engine: DocumentEngine
+  readonly #keys: UpdateKeys
+  readonly #hooks: OwnHooks
+  /** The number of our next update. */
+  #next = 0
+  /** As they come out of the engine. */
+  #changes: Uint8Array[] = []
+  /** On their way into the log. */
+  #packed: Packed[] = []
+  /** Something is to be done as soon as what runs now is done. */
+  #isDue = false
+  #isClosed = false
+  /** Numbers are given to somebody else just now. */
+  #isHeld = false
+  /** Ends the rest after something went ahead. */
+  #endBreath: (() => void) | null = null
+  #rest: Rest | null = null
+  #writing: Promise<void> | null = null
+  #unsynced: Written[] = []
+  #isTold = false
+
+  constructor(
+    id: string,
+    parts: DocumentParts,
+    engine: DocumentEngine,
+    keys: UpdateKeys,
+    hooks: OwnHooks
+  ) {
+    this.#id = id
+    this.#parts = parts
+    this.#engine = engine
+    this.#keys = keys
+    this.#hooks = hooks
+  }
+
+  /** What comes back of our log below this number is in the document already. */
+  get next(): number {
+    return this.#next
+  }
+
+  get status(): DocumentStatus {
+    const packed = this.#packed.reduce((sum, { changes }) => sum + changes, 0)
+    const unsaved = this.#changes.length + packed
+    return { unsaved, unsynced: this.#unsynced.reduce((sum, each) => sum + each.changes, unsaved) }
+  }
+
+  /** Goes on where an earlier session ended. @param unsynced lengths that a peer must hold, for each update that none has */
+  begin(next: number, unsynced: readonly number[]): void {
+    this.#next = next
+    for (const length of unsynced) this.#unsynced.push({ length, changes: 1 })
+  }
+
+  add(change: Uint8Array): void {
+    this.#changes.push(change)
+    this.#due()
+    this.#hooks.onstatus()
+  }
+
+  /** Resolves when all that was added is as durable as the store promises. @throws STORE_ codes */
+  async flush(): Promise<void> {
+    await Promise.resolve() // so that edits which are each flushed, and not awaited, go together
+    // What is under way may have begun before the last change.
+    while (this.#writing !== null || !this.#isWritten) await this.#write()
+  }
+
+  /** Writes what somebody else said, and signed, into our log. @throws STORE_ codes */
+  async quote(unconfirmed: readonly Unconfirmed[]): Promise<void> {
+    if (unconfirmed.length === 0) return
+    while (this.#isHeld) await this.#writing
+    await this.#parts.queue.write(this.#quotes(unconfirmed))
+    this.#hooks.onwritten({ entries: 0, bytes: 0, quoted: unconfirmed })
+  }
+
+  /** Runs a task while nothing is on its way, and nothing gets a number. @throws what the task throws; STORE_ codes */
+  async alone(task: (next: number) => Promise<number>): Promise<void> {
+    while (this.#writing !== null || this.#packed.length > 0) await this.#write()
+    this.#isHeld = true
+    const running = task(this.#next)
+    const done = (next: number) => {
+      this.#next = next
+      this.#writing = null
+      this.#isHeld = false
+      this.#due()
+    }
+    // Who waits for it waits for its turn, not for what comes of it.
+    this.#writing = running.then(done, () => done(this.#next))
+    await running
+  }
+
+  /** Another device has our log up to this length. */
+  synced(length: number): void {
+    const before = this.#unsynced.length
+    this.#unsynced = this.#unsynced.filter((written) => written.length > length)
+    if (this.#unsynced.length !== before) this.#hooks.onstatus()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#rest?.end()
+    this.#endBreath?.()
+  }
+
+  get #isWritten(): boolean {
+    return this.#changes.length === 0 && this.#packed.length === 0
+  }
+
+  /** What is changed in one go is one update. */
+  #due(): void {
+    if (this.#isDue) return
+    this.#isDue = true
+    queueMicrotask(() => {
+      this.#isDue = false
+      this.#go()
+    })
+  }
+
+  #go(): void {
+    if (this.#isClosed || this.#isHeld || this.#isWritten) return
+    if (this.#endBreath === null && this.#parts.ahead.isHeard()) this.#sendAhead()
+    // What nobody has heard must not wait as long as what somebody has.
+    if (this.#changes.length > 0 && this.#endBreath === null) this.#hurry()
+    if (this.#writing !== null || this.#rest !== null) return
+    this.#write().catch((error: unknown) => this.#hooks.onerror(error))
+  }
+
+  #sendAhead(): void {
+    if (this.#changes.length === 0) return
+    this.#pack()
+    this.#endBreath = this.#parts.timers.after(GATHER_MS, () => {
+      this.#endBreath = null
+      this.#go()
+    })
+  }
+
+  /** Changes become an update with a number, which goes ahead if anybody hears it. */
+  #pack(): void {
+    if (this.#changes.length === 0) return
+    const changes = this.#changes
+    const bytes = this.#engine.pack(changes)
+    const payloads = encodeUpdate(this.#engine.code, 'update', bytes)
+    const number = this.#next
+    this.#changes = []
+    // Ahead of the write: what comes back of it from our own log is in the document already.
+    this.#next += payloads.length
+    const isHeard = this.#tellOthers(number, bytes)
+    this.#packed.push({ number, bytes, payloads, changes: changes.length, isHeard })
+    if (!isHeard) this.#hurry()
+  }
+
+  /** @returns whether anybody heard it */
+  #tellOthers(number: number, bytes: Uint8Array): boolean {
+    const { ahead } = this.#parts
+    if (bytes.byteLength > MAX_AHEAD_BYTES || !ahead.isHeard()) return false
+    for (const each of this.#hooks.ground([bytes])) {
+      if (each.isPassedOn) continue
+      each.isPassedOn = true
+      ahead.passOn(each.ahead.signed, each.path)
+    }
+    return ahead.send({ id: this.#id, number, engine: this.#engine.code, bytes })
+  }
+
+  /** The log takes what there is after the short rest. */
+  #hurry(): void {
+    if (this.#rest !== null && this.#rest.ms > GATHER_MS) this.#restFor(GATHER_MS)
+  }
+
+  #restFor(ms: number): void {
+    this.#rest?.end()
+    if (this.#isClosed) return
+    const end = this.#parts.timers.after(ms, () => {
+      this.#rest = null
+      this.#go()
+    })
+    this.#rest = { ms, end }
+  }
+
+  #write(): Promise<void> {
+    this.#writing ??= this.#writePacked()
+      .then(() => this.#restFor(this.#isHeard ? HEARD_GATHER_MS : GATHER_MS))
+      .finally(() => {
+        this.#writing = null
+        this.#hooks.onstatus()
+      })
+    return this.#writing
+  }
+
+  /** Whether others have all that is not written, and will have what comes. */
+  get #isHeard(): boolean {
+    const isChangeHeard = this.#changes.length === 0 || this.#endBreath !== null
+    return (
+      isChangeHeard && this.#parts.ahead.isHeard() && this.#packed.every(({ isHeard }) => isHeard)
+    )
+  }
+
+  async #writePacked(): Promise<void> {
+    this.#pack()
+    const packed = [...this.#packed]
+    const updates = packed.map(({ bytes }) => bytes)
+    const quoted = this.#hooks.ground(updates)
+    const operations = packed.flatMap(({ number, payloads }) =>
+      payloads.map((value, i) => this.#operation(number + i, value))
+    )
+    const told = this.#tellOfIt() // in the same batch, mostly
+    told.catch(() => {}) // shown below
+    await this.#parts.queue.write([...operations, ...this.#quotes(quoted)])
+    this.#packed = this.#packed.slice(packed.length)
+    const { length } = this.#parts.own.core
+    const sum = (sizes: readonly number[]) => sizes.reduce((all, size) => all + size, 0)
+    this.#unsynced.push({ length, changes: sum(packed.map(({ changes }) => changes)) })
+    const bytes = sum(updates.map(({ byteLength }) => byteLength))
+    this.#hooks.onwritten({ entries: operations.length, bytes, quoted })
+    await told
+  }
+
+  #quotes(unconfirmed: readonly Unconfirmed[]): readonly OpaqueWrite[] {
+    const { code } = this.#engine
+    const payloads = unconfirmed.flatMap(({ ahead }) => encodeUpdate(code, 'quote', ahead.signed))
+    return payloads.map((value) => this.#operation(this.#next++, value))
+  }
+
+  #operation(number: number, value: Uint8Array): OpaqueWrite {
+    const opaque = { type: TYPE_DOCUMENT_UPDATE, position: null }
+    return { key: this.#keys.at(number), value, opaque }
+  }
+
+  /** A document is listed from its first change on. */
+  async #tellOfIt(): Promise<void> {
+    if (this.#isTold) return
+    await this.#parts.tellOf()
+    this.#isTold = true
+  }
+}
