@@ -1,8 +1,10 @@
 /**
  * Edits of one text until they are stored: one by one, each awaited, and 100 under way at a time. y-leveldb writes what Yjs made of
- * an edit into LevelDB; ours signs it into the device's log as well, and keeps the local index.
+ * an edit into LevelDB; ours signs it into the device's log as well, and keeps the local index. The floor of ours is shown beside
+ * it: the same update appended to a bare Hypercore, with no tree, no space and no document above it.
  */
 import { join } from 'node:path'
+import Corestore from 'corestore'
 import { LeveldbPersistence } from 'y-leveldb'
 import * as Y from 'yjs'
 import { openDevice } from '../../index.ts'
@@ -11,6 +13,7 @@ import { atLeast, times, type Row, type RowContext } from '../kv/row.ts'
 
 const OURS = 'manyhands'
 const Y_LEVELDB = 'y-leveldb'
+const FLOOR = 'bare Hypercore append'
 const IN_FLIGHT = 100
 
 /** A text whose every edit is stored. */
@@ -22,9 +25,10 @@ interface Stored {
 }
 
 export const edits: Row = async (context) => {
+  const floor = await openHypercore(context.folder)
   const kinds = [await openOurs(context.folder), openLeveldb(context.folder)]
   try {
-    const awaited = await raceAwaited(kinds, context)
+    const awaited = await raceAwaited([...kinds, floor], context)
     const together = await racePipelined(kinds, context)
     return {
       tables: [awaited, together],
@@ -34,7 +38,7 @@ export const edits: Row = async (context) => {
       ]
     }
   } finally {
-    for (const kind of kinds) await kind.close()
+    for (const kind of [...kinds, floor]) await kind.close()
   }
 }
 
@@ -50,6 +54,26 @@ async function openOurs(folder: string): Promise<Stored> {
       return live.flush()
     },
     close: () => device.close()
+  }
+}
+
+async function openHypercore(folder: string): Promise<Stored> {
+  const store = new Corestore(join(folder, 'hypercore'))
+  const core = store.get({ name: 'text' })
+  await core.ready()
+  const doc = new Y.Doc()
+  const text = doc.getText('text')
+  let last: Promise<unknown> = Promise.resolve()
+  doc.on('update', (update: Uint8Array) => {
+    last = core.append(update)
+  })
+  return {
+    name: FLOOR,
+    type: () => {
+      text.insert(text.length, 'a')
+      return last
+    },
+    close: () => store.close()
   }
 }
 

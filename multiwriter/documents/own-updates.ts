@@ -87,7 +87,9 @@ export class OwnUpdates {
   #endBreath: (() => void) | null = null
   #rest: Rest | null = null
   #writing: Promise<void> | null = null
+  /** Thousands, on a device that has not met another for long: told at each keystroke, so counted as they come and go. */
   #unsynced: Written[] = []
+  #unsyncedChanges = 0
   #isTold = false
 
   constructor(
@@ -110,15 +112,15 @@ export class OwnUpdates {
   }
 
   get status(): DocumentStatus {
-    const packed = this.#packed.reduce((sum, { changes }) => sum + changes, 0)
-    const unsaved = this.#changes.length + packed
-    return { unsaved, unsynced: this.#unsynced.reduce((sum, each) => sum + each.changes, unsaved) }
+    const unsaved = this.#changes.length + changesIn(this.#packed)
+    return { unsaved, unsynced: unsaved + this.#unsyncedChanges }
   }
 
   /** Goes on where an earlier session ended. @param unsynced lengths that a peer must hold, for each update that none has */
   begin(next: number, unsynced: readonly number[]): void {
     this.#next = next
-    for (const length of unsynced) this.#unsynced.push({ length, changes: 1 })
+    this.#unsynced = unsynced.map((length) => ({ length, changes: 1 }))
+    this.#unsyncedChanges = unsynced.length
   }
 
   add(change: Uint8Array): void {
@@ -160,9 +162,11 @@ export class OwnUpdates {
 
   /** Another device has our log up to this length. */
   synced(length: number): void {
-    const before = this.#unsynced.length
-    this.#unsynced = this.#unsynced.filter((written) => written.length > length)
-    if (this.#unsynced.length !== before) this.#hooks.onstatus()
+    const left = this.#unsynced.filter((written) => written.length > length)
+    if (left.length === this.#unsynced.length) return
+    this.#unsynced = left
+    this.#unsyncedChanges = changesIn(left)
+    this.#hooks.onstatus()
   }
 
   close(): void {
@@ -275,10 +279,10 @@ export class OwnUpdates {
     told.catch(() => {}) // shown below
     await this.#parts.queue.write([...operations, ...this.#quotes(quoted)])
     this.#packed = this.#packed.slice(packed.length)
-    const { length } = this.#parts.own.core
-    const sum = (sizes: readonly number[]) => sizes.reduce((all, size) => all + size, 0)
-    this.#unsynced.push({ length, changes: sum(packed.map(({ changes }) => changes)) })
-    const bytes = sum(updates.map(({ byteLength }) => byteLength))
+    const changes = changesIn(packed)
+    this.#unsynced.push({ length: this.#parts.own.core.length, changes })
+    this.#unsyncedChanges += changes
+    const bytes = updates.reduce((sum, { byteLength }) => sum + byteLength, 0)
     this.#hooks.onwritten({ entries: operations.length, bytes, quoted })
     await told
   }
@@ -300,4 +304,8 @@ export class OwnUpdates {
     await this.#parts.tellOf()
     this.#isTold = true
   }
+}
+
+function changesIn(list: readonly { readonly changes: number }[]): number {
+  return list.reduce((sum, { changes }) => sum + changes, 0)
 }
