@@ -62,10 +62,10 @@ export async function compactSpace(
 }
 
 /** To a log that was rolled back nothing can be written, nor to a full disk: which is when room is most wanted. */
-async function pruneIfPossible({ store, prune }: CompactParts, work: Work): Promise<number> {
-  if (store.rolledBack !== null) return 0
+async function pruneIfPossible(parts: CompactParts, work: Work): Promise<number> {
+  if (parts.store.rolledBack !== null) return 0
   try {
-    return await prune(work)
+    return await parts.prune(work)
   } catch (error) {
     if (isManyhandsError(error, 'STORE_FULL')) return 0
     throw error

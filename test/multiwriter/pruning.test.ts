@@ -230,6 +230,9 @@ async function withWorld(
   }
 }
 
+/** 'k', as a key of the bee. */
+const KEY_K = b4a.from([0x10, 0, 0x6b])
+
 const valueOf = async ({ db }: PruningPeer, key: string) => (await db.get(key))?.value
 
 test('pruning: whoever reads less than was relied on reads the log without it', () =>
@@ -244,10 +247,41 @@ test('pruning: whoever reads less than was relied on reads the log without it', 
     // B's reader of A, with nothing of B.
     const [held] = (await a.union.view()).parts.filter(({ isOwn }) => isOwn)
     const alone = await a.union.at([{ core: a.core.key, length: held?.tree.length ?? 0 }])
-    const seen = await alone.get(b4a.concat([b4a.from([0x10, 0]), b4a.from('k')]))
+    const seen = await alone.get(KEY_K)
     assert.is(seen.value, 'a')
     assert.ok(alone.admitted(a.core.key) < a.core.length)
   }))
+
+test('pruning: a deletion stays while somebody may still read what it deletes', async () => {
+  const world = await PruningWorld.open(['index', 'stream', 'stream'])
+  const [a, b, c] = world.peers
+  assert.ok(a && b && c)
+  await b.db.put('k', 'b')
+  meet(world)
+  await a.db.del('k')
+  meet(world)
+  assert.is(await c.prune(), 0)
+  meet(world)
+  assert.is(await a.prune(), 0)
+  meet(world)
+  const first = b.core.length
+  assert.is(await b.prune(), 1, 'what was deleted goes first')
+  // The third has not heard of that.
+  a.writers.seal(b.core.key, b.core.length)
+  assert.is(await a.prune(), 0)
+  const lengths = [
+    { core: a.core.key, length: a.core.length },
+    { core: b.core.key, length: first }
+  ]
+  const older = await a.union.at(lengths)
+  assert.is((await older.get(KEY_K)).exists, false)
+  for (const peer of [c, a]) {
+    meet(world)
+    assert.is(await peer.prune(), peer === a ? 1 : 0)
+  }
+  assert.is((await (await a.union.at(lengths)).get(KEY_K)).exists, false)
+  await world.close()
+})
 
 test('pruning: what was relied on in vain is put back, before anything else is written', () =>
   withWorld(async (a, b, world) => {
