@@ -100,6 +100,8 @@ export class OwnLog {
   readonly tree: TreeWriter
   readonly #guard: AppendGuard
   #appending: Promise<unknown> = Promise.resolve()
+  /** The blocks of the last appends that followed each other without any of somebody else's. */
+  #written = { start: 0, end: 0 }
 
   constructor(core: Hypercore, guard: AppendGuard) {
     this.core = core
@@ -125,6 +127,11 @@ export class OwnLog {
   /** As `append`, into a tree that begins empty (TreeWriter.rewrite). */
   rewrite(puts: readonly TreePut[]): Promise<number> {
     return this.#inTurn(() => this.tree.rewrite(puts))
+  }
+
+  /** Whether this object wrote the blocks from one length to another: nothing of them is news here. */
+  hasWritten(from: number, to: number): boolean {
+    return from >= this.#written.start && to <= this.#written.end
   }
 
   /** To be called before blocks of this log are cleared. */
@@ -159,7 +166,10 @@ export class OwnLog {
 
   async #append(write: () => Promise<number>): Promise<number> {
     try {
+      const before = this.core.length
       const length = await write()
+      const start = before === this.#written.end ? this.#written.start : before
+      this.#written = { start, end: length }
       await this.#guard.after(this.core)
       return length
     } catch (error) {

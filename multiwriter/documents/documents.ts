@@ -91,6 +91,7 @@ export class Documents implements AheadIn {
     parts.own.core.on('remote-contiguous-length', this.#onsynced)
     this.#feed = new Feed(parts.engine.union, {
       isWanted: (id) => this.#replicas.has(id),
+      isKnown: ({ isOwn, tree }, from) => isOwn && parts.own.hasWritten(from, tree.length),
       onarrival: ({ id, view, entries }) => this.#replicas.get(id)?.receive(view, entries),
       onread: (lengths) => this.#replicas.forEach((replica) => replica.cover(lengths))
     })

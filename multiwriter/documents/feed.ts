@@ -21,6 +21,8 @@ export interface FeedHooks {
   /** Whether anybody waits for what arrives of a document. */
   isWanted(id: string): boolean
   onarrival(arrival: Arrival): void
+  /** Whether a log is ours, and these blocks of it hold nothing but what open documents have written themselves. */
+  isKnown(part: Part, from: number): boolean
   /** All that was wanted of these logs has arrived, up to these lengths; by writer. */
   onread(lengths: ReadonlyMap<string, number>): void
 }
@@ -99,7 +101,8 @@ export class Feed {
     const before = this.#read.get(part.writer) ?? null
     if (before?.length === part.tree.length) return
     // A log that became shorter shows nothing new, and is read on from there.
-    if (before === null || before.length < part.tree.length) {
+    const isLonger = before === null || before.length < part.tree.length
+    if (isLonger && !this.#hooks.isKnown(part, before?.length ?? 0)) {
       const entries = await this.#entriesSince(part, before)
       if (entries === null) return
       this.#tell(view, entries)
