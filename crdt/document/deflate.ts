@@ -2,7 +2,7 @@
  * Raw DEFLATE (RFC 1951) around what is stored of documents, in bounds: packing must not stop the event loop for long, and what
  * others have packed must not grow beyond what their bytes are worth.
  */
-import { deflateSync, Inflate } from 'fflate'
+import { deflateSync, Inflate } from 'fflate/browser'
 
 /** Below, there is nothing to win. */
 const MIN_BYTES = 1024

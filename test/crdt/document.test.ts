@@ -1,6 +1,6 @@
 /** Document engines: packing, and the snapshot of what one writer brought in. */
 import b4a from 'b4a'
-import { deflateSync } from 'fflate'
+import { deflateSync } from 'fflate/browser'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as Y from 'yjs'
