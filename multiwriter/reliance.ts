@@ -7,7 +7,9 @@
  * matter, and it ends.
  *
  * A log whose tree says nothing of it (the usual case) costs one lookup per length that it is read at; nothing is kept of it
- * but that. The slow twin is in test/oracle/view.ts: it looks at every length of every log.
+ * but that. In a sparse log that lookup would fetch more blocks than the read it is for. So there it is asked from what is here,
+ * and waited for only where some log is read at less than its writer has signed (a seal, a refusal): a sparse reader that has
+ * not heard yet how long another log is may miss for a moment what was left out because of it. The slow twin is in test/oracle/view.ts: it looks at every length of every log.
  */
 import b4a from 'b4a'
 import type { CoreLength } from '../clock/index.ts'
@@ -82,10 +84,16 @@ export class Reliances {
   }
 }
 
+const HERE: ReadOptions = { wait: false }
+
 /** One log of a view that is being made. */
 export interface Standing {
   readonly part: Part
   readonly reliances: Reliances
+  /** Blocks are fetched when they are read. */
+  readonly isSparse: boolean
+  /** Less is read of it than its writer has signed. */
+  readonly isShort: boolean
   /** The tree at the end of the last batch that ends at or below a length. */
   below(length: number): Promise<TreeSnapshot>
 }
@@ -105,11 +113,14 @@ class Settling {
   isComplete = true
   readonly #standings: readonly Standing[]
   readonly #options: ReadOptions
+  /** No log is read at less than there is. */
+  readonly #isWhole: boolean
   #lengths: ReadonlyMap<string, number> = new Map()
 
   constructor(standings: readonly Standing[], options: ReadOptions) {
     this.#standings = standings
     this.#options = options
+    this.#isWhole = standings.every(({ isShort }) => !isShort)
     this.parts = standings.map(({ part }) => part)
   }
 
@@ -130,14 +141,18 @@ class Settling {
   /** The usual case, without a turn per log: nobody has pruned, and that is in memory. */
   #isPlain(): boolean {
     try {
-      return this.#standings.every(({ part, reliances }) => {
-        const reliance = reliances.of(part.tree, this.#options)
+      return this.#standings.every((standing) => {
+        const reliance = standing.reliances.of(standing.part.tree, this.#optionsFor(standing))
         if (reliance instanceof Promise) reliance.catch(() => {}) // asked again, and then shown
         return reliance === null
       })
     } catch {
       return false // as well
     }
+  }
+
+  #optionsFor({ isSparse }: Standing): ReadOptions {
+    return isSparse && this.#isWhole ? HERE : this.#options
   }
 
   #measure(): void {
@@ -173,7 +188,7 @@ class Settling {
       const standing = this.#standings[index]
       if (part === undefined || standing === undefined) return null
       try {
-        return await standing.reliances.of(part.tree, this.#options)
+        return await standing.reliances.of(part.tree, this.#optionsFor(standing))
       } catch (error) {
         const tree = await this.#readOn(standing, part, error)
         if (tree === null) return null
@@ -182,10 +197,15 @@ class Settling {
     }
   }
 
-  /** Null where it is read as it is: what it relied on was cleared since, in a version that is read as far as it is left. */
+  /**
+   * Null where it is read as it is: what it relied on was cleared since, in a version that is read as far as it is left, or is
+   * not here, in a sparse log that nothing speaks against.
+   */
   async #readOn(standing: Standing, part: Part, error: unknown): Promise<TreeSnapshot | null> {
     if (error instanceof TreeRefusal) return part.refuse(error)
     if (isManyhandsError(error, 'VERSION_UNAVAILABLE')) return null
+    if (this.#optionsFor(standing) === HERE && isManyhandsError(error, 'BLOCK_UNAVAILABLE'))
+      return null
     if (this.#options.wait !== false || !isManyhandsError(error, 'BLOCK_UNAVAILABLE')) throw error
     this.isComplete = false
     const { lastRead } = standing.reliances

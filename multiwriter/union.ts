@@ -231,15 +231,27 @@ class Source {
       },
       renew: () => this.#latest(options)
     }
-    const below = (length: number) => this.log.snapshot(length, options)
-    return { part, reliances: this.#reliances, below }
+    const { isSparse, signedLength } = this.log
+    return {
+      part,
+      reliances: this.#reliances,
+      isSparse,
+      isShort: tree.length < signedLength,
+      below: (length) => this.log.snapshot(length, options)
+    }
   }
 
   /** The log at a length that it once had. @throws VERSION_UNAVAILABLE */
   async standingAt(length: number, options: ReadOptions): Promise<Standing> {
     const part = await this.#partAt(length, options)
-    const below = (shorter: number) => this.log.snapshotAt(shorter, options)
-    return { part, reliances: this.#reliances, below }
+    return {
+      part,
+      reliances: this.#reliances,
+      isSparse: this.log.isSparse,
+      // Who named these lengths read by them.
+      isShort: false,
+      below: (shorter) => this.log.snapshotAt(shorter, options)
+    }
   }
 
   async #partAt(length: number, options: ReadOptions): Promise<Part> {
