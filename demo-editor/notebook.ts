@@ -5,8 +5,9 @@
 import { EventEmitter } from 'eventemitter3'
 import { Awareness } from 'y-protocols/awareness'
 import { bindAwareness } from '../adapters/yjs/index.ts'
-import type { ListedDocument, LiveDocument, PresenceTopic, Space, Value } from '../index.ts'
-import type { DocumentRow, SyncNotice } from './protocol.ts'
+import type { LiveDocument, PresenceTopic, Space } from '../index.ts'
+import { DocumentRows, type Rows } from './document-rows.ts'
+import type { SyncNotice } from './protocol.ts'
 
 /** What others hold, and which deletions of theirs count, is looked up so often: nothing tells of it. */
 const LOOK_MS = 200
@@ -22,6 +23,8 @@ interface Present {
 interface NotebookEvents {
   documents: []
   sync: []
+  /** The list cannot be read. */
+  broken: [error: unknown]
 }
 
 /** One opening of a document: each is closed by itself. */
@@ -32,11 +35,9 @@ export interface OpenDocument extends Pick<LiveDocument, 'doc' | 'flush' | 'clos
 
 export class Notebook extends EventEmitter<NotebookEvents> {
   readonly #space: Space
-  readonly #changes: AsyncIterator<unknown>
+  readonly #rows: DocumentRows
   readonly #timer: NodeJS.Timeout
   #sync: SyncNotice
-  /** Of the logs, when the list was last looked at. */
-  #lengths = ''
   /** By document: one awareness for all its pages. */
   readonly #present = new Map<string, Present>()
 
@@ -44,8 +45,10 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     super()
     this.#space = space
     this.#sync = this.#lookAtSync()
-    this.#changes = space.documents.metadata.watch()
-    void this.#follow()
+    this.#rows = new DocumentRows(space)
+    this.#rows.on('change', () => this.emit('documents'))
+    this.#rows.on('broken', (error) => this.emit('broken', error))
+    void this.#rows.look()
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
   }
 
@@ -53,20 +56,20 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     return this.#sync
   }
 
-  /** In the order of their titles. */
-  async list(): Promise<readonly DocumentRow[]> {
-    const rows: DocumentRow[] = []
-    for await (const listed of this.#space.documents.list()) rows.push(rowOf(listed))
-    return rows.sort((a, b) => a.title.localeCompare(b.title) || (a.id < b.id ? -1 : 1))
+  /** By id; null until they are listed. */
+  get rows(): Rows | null {
+    return this.#rows.rows
   }
 
   /** Names a document, for the first time or anew. Of titles that were given at the same time, this one stays. */
   async name(id: string, title: string): Promise<void> {
     await this.#space.documents.metadata.resolve(id, { title })
+    await this.#rows.lookAt(id)
   }
 
   async delete(id: string): Promise<void> {
     await this.#space.documents.delete(id)
+    this.#rows.deleted(id)
   }
 
   async open(id: string): Promise<OpenDocument> {
@@ -87,15 +90,7 @@ export class Notebook extends EventEmitter<NotebookEvents> {
       topic.close()
     }
     this.#present.clear()
-    await this.#changes.return?.()
-  }
-
-  async #follow(): Promise<void> {
-    for (;;) {
-      const { done } = await this.#changes.next()
-      if (done === true) return
-      this.emit('documents')
-    }
+    await this.#rows.close()
   }
 
   #enter(id: string, { doc }: LiveDocument): Awareness {
@@ -122,11 +117,7 @@ export class Notebook extends EventEmitter<NotebookEvents> {
 
   #look(): void {
     this.#tellSync()
-    // A deletion, or an edit that undoes one, is somewhere in the logs. Pages hear of it only if the list is another one.
-    const lengths = this.#space.writers().map(({ length }) => length)
-    if (lengths.join() === this.#lengths) return
-    this.#lengths = lengths.join()
-    this.emit('documents')
+    void this.#rows.look()
   }
 
   #tellSync(): void {
@@ -141,22 +132,4 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     const own = logs.find(({ isOwn }) => isOwn)
     return { peers: peers.length, unsynced: own === undefined ? 0 : own.known - own.elsewhere }
   }
-}
-
-function rowOf({ id, metadata, conflicts }: ListedDocument): DocumentRow {
-  const title = titleOf(metadata)
-  const others = conflicts.flatMap(({ path, value }) => {
-    if (value === null) return []
-    // Of the title alone, or of all that is told of the document.
-    if (path.length === 0) return [titleOf(value)]
-    return path.length === 1 && path[0] === 'title' ? [titleOf({ title: value })] : []
-  })
-  return { id, title, otherTitles: [...new Set(others)].filter((other) => other !== title) }
-}
-
-/** Another program may have put there what it liked. */
-function titleOf(value: Value): string {
-  const isFields = typeof value === 'object' && value !== null && 'title' in value
-  const title = isFields ? value.title : null
-  return typeof title === 'string' && title.trim() !== '' ? title : 'Untitled'
 }

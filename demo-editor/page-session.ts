@@ -23,6 +23,9 @@ import {
   type Request
 } from './protocol.ts'
 
+/** The list is told at most so often. */
+const GATHER_MS = 50
+
 /** Who the device is, for its pages. */
 export interface Owner {
   readonly name: string
@@ -48,11 +51,9 @@ class PageSession {
   readonly #channels = new Map<number, Channel>()
   /** Requests are met one after the other: a document is created before it is opened. */
   #line: Promise<void> = Promise.resolve()
-  /** A listing is under way, and whether another one is due after it. */
-  #listing: 'no' | 'yes' | 'again' = 'no'
-
-  /** What the page was last told of the documents. */
-  #listed = ''
+  /** What the page was last told of the documents; null for nothing. */
+  #told: Map<string, DocumentRow> | null = null
+  #timer: NodeJS.Timeout | null = null
 
   constructor(socket: WebSocket, notebook: Notebook) {
     this.#socket = socket
@@ -62,9 +63,12 @@ class PageSession {
   start(): void {
     const notebook = this.#notebook
     const onlist = () => this.#list()
+    // The page connects anew, and asks again.
+    const onbroken = (error: unknown) => this.#socket.close(1011, messageOf(error).slice(0, 100))
     const onsync = () => this.#tellSync()
     notebook.on('documents', onlist)
     notebook.on('sync', onsync)
+    notebook.on('broken', onbroken)
     this.#socket.on('message', (data: Buffer, isBinary) => {
       try {
         if (isBinary) this.#hear(data)
@@ -76,10 +80,12 @@ class PageSession {
     this.#socket.on('close', () => {
       notebook.off('documents', onlist)
       notebook.off('sync', onsync)
+      notebook.off('broken', onbroken)
+      clearTimeout(this.#timer ?? undefined)
       this.#line = this.#line.then(() => this.#releaseAll())
     })
     this.#tellSync()
-    this.#list()
+    this.#tellDocuments()
   }
 
   tell(notice: Notice): void {
@@ -90,31 +96,22 @@ class PageSession {
     this.tell({ type: 'sync', sync: this.#notebook.sync })
   }
 
-  /** Many changes in a row make one listing more, not one each. */
+  /** Many changes in a row make few notices. */
   #list(): void {
-    if (this.#listing !== 'no') {
-      this.#listing = 'again'
-      return
-    }
-    this.#listing = 'yes'
-    void this.#listNow()
+    this.#timer ??= setTimeout(() => this.#tellDocuments(), GATHER_MS)
   }
 
-  async #listNow(): Promise<void> {
-    try {
-      this.#tellDocuments(await this.#notebook.list())
-    } catch (error) {
-      this.#socket.close(1011, messageOf(error).slice(0, 100)) // the page connects anew, and asks again
-    }
-    const isDue = this.#listing === 'again'
-    this.#listing = 'no'
-    if (isDue) this.#list()
-  }
-
-  #tellDocuments(documents: readonly DocumentRow[]): void {
-    const notice = JSON.stringify({ type: 'documents', documents } satisfies Notice)
-    if (notice !== this.#listed) this.#socket.send(notice)
-    this.#listed = notice
+  #tellDocuments(): void {
+    clearTimeout(this.#timer ?? undefined)
+    this.#timer = null
+    const { rows: now } = this.#notebook
+    if (now === null) return
+    const told = this.#told ?? new Map<string, DocumentRow>()
+    const rows = [...now.values()].filter((row) => told.get(row.id) !== row)
+    const gone = [...told.keys()].filter((id) => !now.has(id))
+    if (this.#told !== null && rows.length + gone.length === 0) return
+    this.#told = new Map(now)
+    this.tell({ type: 'documents', rows, gone })
   }
 
   #enqueue(request: Request): void {
@@ -128,7 +125,9 @@ class PageSession {
   async #meet(request: Request): Promise<void> {
     switch (request.type) {
       case 'name':
-        return this.#notebook.name(request.id, request.title)
+        await this.#notebook.name(request.id, request.title)
+        this.#tellDocuments() // before it hears that the title is kept
+        return this.tell({ type: 'named', id: request.id, title: request.title })
       case 'delete':
         return this.#notebook.delete(request.id)
       case 'open':

@@ -33,7 +33,14 @@ export type Request =
 
 export type Notice =
   | { readonly type: 'hello'; readonly name: string; readonly hue: number }
-  | { readonly type: 'documents'; readonly documents: readonly DocumentRow[] }
+  /** What is new or different in the list, and what is not in it any more; the first of a connection tells all there is. */
+  | {
+      readonly type: 'documents'
+      readonly rows: readonly DocumentRow[]
+      readonly gone: readonly string[]
+    }
+  /** The document has this title, durably. */
+  | { readonly type: 'named'; readonly id: string; readonly title: string }
   | { readonly type: 'sync'; readonly sync: SyncNotice }
   /** A request could not be met. */
   | { readonly type: 'failed'; readonly request: Request['type']; readonly message: string }

@@ -9,6 +9,7 @@ import {
 } from '../protocol.ts'
 import { LastingSocket, type SocketState } from './lasting-socket.ts'
 import { PageDocument } from './page-document.ts'
+import { RowList } from './row-list.ts'
 
 interface LinkEvents {
   /** Anything that is shown has changed. */
@@ -21,10 +22,9 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
   /** Who the device is; '' until it has said so. */
   name = ''
   hue = 0
-  /** Null until the device has told. */
-  documents: readonly DocumentRow[] | null = null
   sync: SyncNotice = { peers: 0, unsynced: 0 }
   readonly #socket: LastingSocket
+  readonly #rows = new RowList()
   readonly #open = new Map<number, PageDocument>()
   /** The one that is shown. */
   #shown: PageDocument | null = null
@@ -43,35 +43,50 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
     return this.#socket.state
   }
 
+  /** All documents in the order of their titles; null until the device has told. */
+  get documents(): readonly DocumentRow[] | null {
+    return this.#rows.sorted
+  }
+
+  /** Null for one that is not in the list. */
+  row(id: string): DocumentRow | null {
+    return this.#rows.get(id)
+  }
+
   /** The document that is shown, or null. */
   get shown(): PageDocument | null {
     return this.#shown
   }
 
-  /** Edits in any document of this page that the device has not yet called durable. */
+  /** Edits in any document of this page, and titles, that the device has not yet called durable. */
   get unsaved(): number {
-    return [...this.#open.values()].reduce((sum, { unsaved }) => sum + unsaved, 0)
+    const titles = this.#rows.unsaved.size
+    return [...this.#open.values()].reduce((sum, { unsaved }) => sum + unsaved, titles)
   }
 
   /** Shows a document, or none. The one before stays here until everything in it is durable. */
   show(id: string | null): void {
     const before = this.#shown
     if (before?.id === id) return
-    this.#shown = id === null ? null : (this.#find(id) ?? this.#openDocument(id))
+    this.#shown = id === null ? null : (this.#find(id) ?? this.#openDocument(id, false))
     before?.awareness.setLocalState(null)
     this.#introduce()
     this.#releaseSaved()
     this.emit('change')
   }
 
+  /** Makes a document: it can be written in at once, whatever the device is doing. */
   create(title: string): string {
     const id = crypto.randomUUID()
-    this.#ask({ type: 'name', id, title })
+    this.rename(id, title)
+    this.#openDocument(id, true)
     return id
   }
 
   rename(id: string, title: string): void {
+    this.#rows.rename(id, title)
     this.#ask({ type: 'name', id, title })
+    this.emit('change')
   }
 
   delete(id: string): void {
@@ -86,9 +101,9 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
     return [...this.#open.values()].find((each) => each.id === id)
   }
 
-  #openDocument(id: string): PageDocument {
+  #openDocument(id: string, isNew: boolean): PageDocument {
     const channel = this.#nextChannel++
-    const opened = new PageDocument(id, channel, (bytes) => this.#socket.send(bytes))
+    const opened = new PageDocument(id, channel, isNew, (bytes) => this.#socket.send(bytes))
     this.#open.set(channel, opened)
     opened.on('change', () => {
       this.#releaseSaved()
@@ -114,6 +129,8 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
   }
 
   #onstate(state: SocketState): void {
+    if (state === 'open') this.#rows.reconnected()
+    for (const [id, title] of this.#rows.unsaved) this.#ask({ type: 'name', id, title })
     for (const each of this.#open.values()) {
       if (state === 'open') {
         each.reconnected()
@@ -131,7 +148,10 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
         this.#introduce()
         break
       case 'documents':
-        this.documents = notice.documents
+        this.#rows.update(notice.rows, notice.gone)
+        break
+      case 'named':
+        this.#rows.named(notice.id, notice.title)
         break
       case 'sync':
         this.sync = notice.sync

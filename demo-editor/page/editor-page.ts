@@ -8,7 +8,7 @@ import { LinkController } from './link-controller.ts'
 import { StatusLine } from './status-line.ts'
 import { TextEditor } from './text-editor.ts'
 import { hues, shared } from './theme.ts'
-import { TitleBar } from './title-bar.ts'
+import { TitleBar, type Rename } from './title-bar.ts'
 
 /** What stands behind # in the address: the token, and the document that is shown. */
 const address = new URLSearchParams(location.hash.slice(1))
@@ -125,7 +125,6 @@ class EditorPage extends LitElement {
   @state() accessor failure = ''
   @query('document-list') private accessor list!: DocumentList
   @query('text-editor') private accessor editor!: TextEditor | null
-  @query('title-bar') private accessor titleBar!: TitleBar
 
   constructor() {
     super()
@@ -168,16 +167,15 @@ class EditorPage extends LitElement {
       <document-list
         .documents=${documents}
         .chosen=${shown?.id ?? null}
-        ?disabled=${isAway}
         @choose=${(event: CustomEvent<string>) => this.#choose(event.detail)}
-        @create=${() => void this.#create()}
+        @create=${() => this.#create()}
       ></document-list>
       <main>
         <title-bar
           .row=${this.#row}
           ?disabled=${isAway}
-          @rename=${(event: CustomEvent<string>) => this.#rename(event.detail)}
-          @delete=${() => this.#delete()}
+          @rename=${(event: CustomEvent<Rename>) => this.#link.rename(event.detail.id, event.detail.title)}
+          @delete=${(event: CustomEvent<string>) => this.#link.delete(event.detail)}
           @done=${() => void this.#focusText()}
         ></title-bar>
         ${this.#body()}
@@ -199,24 +197,17 @@ class EditorPage extends LitElement {
 
   get #row(): DocumentRow | null {
     const id = this.#link.shown?.id
-    return this.#link.documents?.find((row) => row.id === id) ?? null
+    return id === undefined ? null : this.#link.row(id)
   }
 
   /** The document of the address, or the first one; another one when it was deleted. */
   #showSomething(): void {
-    const { shown, documents } = this.#link
-    if (documents === null) return
-    const has = (id: string | null | undefined) => documents.some((row) => row.id === id)
-    if (shown !== null && (has(shown.id) || shown.id === this.#created)) {
-      if (has(this.#created)) this.#created = null
-      return
-    }
+    const { documents } = this.#link
+    if (documents === null || this.#row !== null) return
     const wanted = address.get('document')
-    this.#show(has(wanted) ? wanted : (documents[0]?.id ?? null))
+    const isThere = wanted !== null && this.#link.row(wanted) !== null
+    this.#show(isThere ? wanted : (documents[0]?.id ?? null))
   }
-
-  /** Made here, and perhaps not in the list yet. */
-  #created: string | null = null
 
   #show(id: string | null): void {
     if (id === (this.#link.shown?.id ?? null)) return
@@ -232,40 +223,35 @@ class EditorPage extends LitElement {
     void this.#focusText()
   }
 
-  async #create(): Promise<void> {
+  #create(): void {
     this.listing = false
-    this.#created = this.#link.create('Untitled')
-    this.#show(this.#created)
-    await this.#until(() => this.#row !== null)
-    this.titleBar.focus()
-  }
-
-  #rename(title: string): void {
-    const id = this.#link.shown?.id
-    if (id !== undefined) this.#link.rename(id, title)
-  }
-
-  #delete(): void {
-    const id = this.#link.shown?.id
-    this.#created = null
-    if (id !== undefined) this.#link.delete(id)
+    this.#show(this.#link.create('Untitled'))
+    void this.#focusOn('title-bar', () => true)
   }
 
   async #focusText(): Promise<void> {
-    await this.#until(() => this.#link.shown?.isLoaded ?? false)
-    await this.editor?.updateComplete
-    this.editor?.focus()
+    await this.#focusOn('text-editor', () => this.#link.shown?.isLoaded ?? false)
   }
 
-  /** Waits until something is shown; the device may be slow, or away. */
-  async #until(condition: () => boolean): Promise<void> {
-    while (!condition()) await new Promise<void>((resolve) => this.#link.once('change', resolve))
+  /** Moves the focus once there is something to move it to. Who has gone elsewhere meanwhile is not fetched back. */
+  async #focusOn(part: string, isThere: () => boolean): Promise<void> {
+    const turn = ++this.#turn
+    const from = focused()
+    while (turn === this.#turn && !isThere())
+      await new Promise<void>((resolve) => this.#link.once('change', resolve))
     await this.updateComplete
+    const element = this.renderRoot.querySelector<LitElement>(part)
+    await element?.updateComplete
+    const now = focused()
+    if (turn === this.#turn && (now === null || now === from)) element?.focus()
   }
+
+  /** The last move of the focus that was asked for: the one that counts. */
+  #turn = 0
 
   readonly #onkey = (event: KeyboardEvent): void => {
     const isCommand = event.ctrlKey || event.metaKey
-    if (event.key === 'F2') this.titleBar.focus()
+    if (event.key === 'F2') void this.#focusOn('title-bar', () => true)
     else if (event.key === 'F6') this.#switchPane()
     else if (!(isCommand && event.key === 's')) return // there is nothing to save by hand
     event.preventDefault()
@@ -279,13 +265,20 @@ class EditorPage extends LitElement {
       return
     }
     this.listing = true
-    void this.updateComplete.then(() => this.list.focus())
+    void this.#focusOn('document-list', () => this.#link.documents !== null)
   }
 
   #fail(message: string): void {
     this.failure = message
     setTimeout(() => (this.failure = ''), FAILURE_MS)
   }
+}
+
+/** What has the focus, in whatever it is nested; null for nothing. */
+function focused(): Element | null {
+  let element = document.activeElement
+  while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement
+  return element === document.body ? null : element
 }
 
 function refused() {

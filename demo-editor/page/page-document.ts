@@ -33,17 +33,24 @@ export class PageDocument extends EventEmitter<DocumentEvents> {
   readonly text = this.doc.getText(TEXT)
   readonly awareness = new Awareness(this.doc)
   readonly #send: (bytes: Uint8Array<ArrayBuffer>) => void
-  #isLoaded = false
+  #isLoaded: boolean
   /** Messages on this connection, and how many of them the device has acknowledged. */
   #sent = 0
   #acknowledged = 0
   /** Edits since everything was last durable. */
   #unsaved = 0
 
-  constructor(id: string, channel: number, send: (bytes: Uint8Array<ArrayBuffer>) => void) {
+  /** @param isNew made here just now, so that there is nothing to load */
+  constructor(
+    id: string,
+    channel: number,
+    isNew: boolean,
+    send: (bytes: Uint8Array<ArrayBuffer>) => void
+  ) {
     super()
     this.id = id
     this.channel = channel
+    this.#isLoaded = isNew
     this.#send = send
     this.doc.on('update', this.#onupdate)
     this.awareness.on('update', this.#onawareness)

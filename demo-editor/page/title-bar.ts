@@ -1,10 +1,21 @@
-/** The title of the document that is shown: rename, delete, and settle what two devices called it at once. */
-import { css, html, LitElement, nothing } from 'lit'
+/**
+ * The title of the document that is shown: rename, delete, and settle what two devices called it at once.
+ *
+ * Others may rename or delete the document at any moment. What a person is typing here is not taken from under the hands, and what
+ * was asked about one document is never done to the next one that is shown.
+ */
+import { css, html, LitElement, nothing, type PropertyValues } from 'lit'
 import { property, query } from 'lit/decorators.js'
 import { MAX_TITLE, type DocumentRow } from '../protocol.ts'
 import { shared } from './theme.ts'
 
-/** Emits `rename` with a title, `delete`, and `done` when the person goes on to the text. */
+/** Of which document, and what it is to be called. */
+export interface Rename {
+  readonly id: string
+  readonly title: string
+}
+
+/** Emits `rename` with a `Rename`, `delete` with an id, and `done` when the person goes on to the text. */
 export class TitleBar extends LitElement {
   static override readonly styles = [
     shared,
@@ -76,12 +87,22 @@ export class TitleBar extends LitElement {
 
   @property({ attribute: false }) accessor row: DocumentRow | null = null
   @property({ type: Boolean }) accessor disabled = false
-  @query('input') private accessor input!: HTMLInputElement
-  @query('dialog') private accessor dialog!: HTMLDialogElement
+  /** The document that the dialog is about. */
+  #asked: string | null = null
+  @query('input') private accessor input!: HTMLInputElement | null
+  @query('dialog') private accessor dialog!: HTMLDialogElement | null
 
   override focus(): void {
-    this.input.focus()
-    this.input.select()
+    this.input?.focus()
+    this.input?.select()
+  }
+
+  protected override updated(changed: PropertyValues<this>): void {
+    if (!changed.has('row')) return
+    const before = changed.get('row') ?? null
+    if (before?.id !== this.row?.id) this.dialog?.close()
+    else if (this.#isTyping(before?.title)) return
+    if (this.input !== null && this.row !== null) this.input.value = this.row.title
   }
 
   protected override render() {
@@ -93,14 +114,10 @@ export class TitleBar extends LitElement {
           aria-label="Title"
           title="Rename (F2)"
           maxlength=${MAX_TITLE}
-          .value=${title}
-          ?disabled=${this.disabled}
           @keydown=${this.#onkey}
           @change=${this.#onrename}
         />
-        <button class="plain" ?disabled=${this.disabled} @click=${() => this.dialog.showModal()}>
-          Delete
-        </button>
+        <button class="plain" ?disabled=${this.disabled} @click=${this.#onask}>Delete</button>
       </div>
       ${otherTitles.length > 0 ? this.#titles([title, ...otherTitles]) : nothing}
       <dialog aria-label="Delete the document" @close=${this.#onanswer}>
@@ -116,17 +133,17 @@ export class TitleBar extends LitElement {
   #titles(titles: readonly string[]) {
     return html`<div class="row titles" role="group" aria-label="Titles given at the same time">
       Two titles at once. Keep:
-      ${titles.map(
-        (title) =>
-          html`<button ?disabled=${this.disabled} @click=${() => this.#emit('rename', title)}>
-            ${title}
-          </button>`
-      )}
+      ${titles.map((title) => html`<button @click=${() => this.#rename(title)}>${title}</button>`)}
     </div>`
   }
 
+  /** Something else than the title that stood there. */
+  #isTyping(title: string | undefined): boolean {
+    return this.shadowRoot?.activeElement === this.input && this.input?.value !== title
+  }
+
   readonly #onkey = (event: KeyboardEvent): void => {
-    if (event.key !== 'Escape' && event.key !== 'Enter') return
+    if (this.input === null || (event.key !== 'Escape' && event.key !== 'Enter')) return
     event.preventDefault() // or the text, focused meanwhile, would get the Enter
     if (event.key === 'Escape') this.input.value = this.row?.title ?? ''
     this.input.blur() // which makes it a 'change', if it is one
@@ -134,17 +151,28 @@ export class TitleBar extends LitElement {
   }
 
   readonly #onrename = (): void => {
+    if (this.input === null || this.row === null) return
     const title = this.input.value.trim()
-    if (title === '') this.input.value = this.row?.title ?? ''
-    else if (title !== this.row?.title) this.#emit('rename', title)
+    if (title === '') this.input.value = this.row.title
+    else if (title !== this.row.title) this.#rename(title)
+  }
+
+  readonly #onask = (): void => {
+    this.#asked = this.row?.id ?? null
+    this.dialog?.showModal()
   }
 
   readonly #onanswer = (): void => {
-    if (this.dialog.returnValue === 'delete') this.#emit('delete')
-    this.dialog.returnValue = ''
+    const { dialog } = this
+    if (dialog?.returnValue === 'delete' && this.#asked !== null) this.#emit('delete', this.#asked)
+    if (dialog !== null) dialog.returnValue = ''
   }
 
-  #emit(type: string, detail?: string): void {
+  #rename(title: string): void {
+    if (this.row !== null) this.#emit('rename', { id: this.row.id, title } satisfies Rename)
+  }
+
+  #emit(type: string, detail?: Rename | string): void {
     this.dispatchEvent(new CustomEvent(type, { detail }))
   }
 }

@@ -10,7 +10,14 @@ import * as Y from 'yjs'
 import { Notebook } from '../../demo-editor/notebook.ts'
 import { PageServer } from '../../demo-editor/page-server.ts'
 import { servePage } from '../../demo-editor/page-session.ts'
-import { frame, KIND, parseFrame, type Notice, type Request } from '../../demo-editor/protocol.ts'
+import {
+  frame,
+  KIND,
+  parseFrame,
+  type DocumentRow,
+  type Notice,
+  type Request
+} from '../../demo-editor/protocol.ts'
 import { openTwoDevices, until, type TwoDevices } from '../support/devices.ts'
 
 interface Setting {
@@ -41,6 +48,8 @@ async function withDevice(body: (setting: Setting) => Promise<void>): Promise<vo
 class FakePage {
   readonly socket: WebSocket
   readonly notices: Notice[] = []
+  /** The list, as it was told piece by piece. */
+  readonly rows = new Map<string, DocumentRow>()
   /** What was heard on channels. */
   readonly frames: { readonly channel: number; readonly kind: number }[] = []
   acknowledged = 0
@@ -60,13 +69,20 @@ class FakePage {
     socket.on('close', (code) => (this.closed = code))
     socket.on('message', (data: Buffer, isBinary) => {
       if (!isBinary) {
-        this.notices.push(JSON.parse(data.toString()))
+        this.#note(JSON.parse(data.toString()))
         return
       }
       const { channel, kind, decoder } = parseFrame(data)
       this.frames.push({ channel, kind })
       if (kind === KIND.ack) this.acknowledged = decoding.readVarUint(decoder)
     })
+  }
+
+  #note(notice: Notice): void {
+    this.notices.push(notice)
+    if (notice.type !== 'documents') return
+    for (const row of notice.rows) this.rows.set(row.id, row)
+    for (const id of notice.gone) this.rows.delete(id)
   }
 
   ask(request: Request): void {
@@ -178,20 +194,64 @@ test('page session: titles given on two devices at once are both shown, and a na
   withDevice(async ({ two, page }) => {
     const other = new Notebook(two.spaceB)
     const ann = await page()
-    const rows = () =>
-      ann.notices.flatMap((each) => (each.type === 'documents' ? [each.documents] : [])).at(-1)
+    const row = () => ann.rows.get('a')
     ann.ask({ type: 'name', id: 'a', title: 'By Ann' })
     await other.name('a', 'By Ben')
-    await until(() => rows()?.length === 1)
+    await until(() => ann.rows.size === 1)
     two.connect()
-    await until(() => rows()?.[0]?.otherTitles.length === 1)
-    const [row] = rows() ?? []
-    assert.equal(new Set([row?.title, ...(row?.otherTitles ?? [])]), new Set(['By Ann', 'By Ben']))
+    await until(() => row()?.otherTitles.length === 1)
+    assert.equal(
+      new Set([row()?.title, ...(row()?.otherTitles ?? [])]),
+      new Set(['By Ann', 'By Ben'])
+    )
     ann.ask({ type: 'name', id: 'a', title: 'By Ann' })
-    await until(() => rows()?.[0]?.title === 'By Ann' && rows()?.[0]?.otherTitles.length === 0)
+    await until(() => row()?.title === 'By Ann' && row()?.otherTitles.length === 0)
     ann.ask({ type: 'delete', id: 'a' })
-    await until(() => rows()?.length === 0)
+    await until(() => ann.rows.size === 0)
     await other.close()
+  }))
+
+test('page session: of a long list a change is told alone, and typing tells nothing', () =>
+  withDevice(async ({ two, page }) => {
+    const { metadata } = two.spaceA.documents
+    const ids = Array.from({ length: 2000 }, (_, i) => `doc-${i}`)
+    await Promise.all(ids.map((id) => metadata.put(id, { title: id })))
+    const ann = await page()
+    await until(() => ann.rows.size === 2000)
+    const told = () => ann.notices.filter(({ type }) => type === 'documents')
+    const before = told().length
+    ann.ask({ type: 'name', id: 'doc-7', title: 'Another' })
+    await until(() => ann.notices.some(({ type }) => type === 'named'))
+    await ann.open('doc-7', 1)
+    for (let i = 1; i <= 50; i++) ann.edit(1, i, 'x')
+    await until(() => ann.acknowledged === 50)
+    ann.ask({ type: 'delete', id: 'doc-8' })
+    await until(() => ann.rows.size === 1999)
+    assert.equal(told().slice(before), [
+      {
+        type: 'documents',
+        rows: [{ id: 'doc-7', title: 'Another', otherTitles: [] }],
+        gone: []
+      },
+      { type: 'documents', rows: [], gone: ['doc-8'] }
+    ])
+  }))
+
+test('page session: a deletion by another device, and an edit that undoes it, reach the list', () =>
+  withDevice(async ({ two, page }) => {
+    const ann = await page()
+    ann.ask({ type: 'name', id: 'a', title: 'By Ann' })
+    await until(() => ann.rows.has('a'))
+    await ann.open('a', 1)
+    ann.edit(1, 1, 'x')
+    await until(() => ann.acknowledged === 1)
+    const cut = two.connect()
+    await until(async () => (await two.spaceB.documents.metadata.get('a')) !== null)
+    await two.spaceB.documents.delete('a')
+    await until(() => !ann.rows.has('a'))
+    cut()
+    ann.edit(1, 2, 'y')
+    await until(() => ann.rows.has('a'))
   }))
 
 test('page session: the page is told how many changes no other device has', () =>
