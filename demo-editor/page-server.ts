@@ -9,10 +9,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import http from 'node:http'
 import { WebSocketServer, type WebSocket } from 'ws'
-import { CLOSE } from './protocol.ts'
-
-/** A paste of tens of megabytes is one message; beyond this the page is broken. */
-const MAX_MESSAGE_BYTES = 128 * 1024 * 1024
+import { CLOSE, MAX_MESSAGE_BYTES } from './protocol.ts'
 
 /** Path to file, with the type that its ending says. */
 export type Files = Readonly<Record<string, string>>

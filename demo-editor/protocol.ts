@@ -21,8 +21,14 @@ export const TEXT = 'text'
 
 export const MAX_TITLE = 200
 
+/** A text grows by pasting up to this size: a page holds several times as much of it, and its device, too. */
+export const MAX_TEXT_BYTES = 64 * 1024 * 1024
+
+/** One message may bring a whole text, and what was deleted from it and can still be undone. Beyond this the page is broken. */
+export const MAX_MESSAGE_BYTES = 2 * MAX_TEXT_BYTES
+
 /** Codes of WebSocket closings. 4000 and up are an application's own. */
-export const CLOSE = { wrongToken: 4401, badMessage: 4400 } as const
+export const CLOSE = { wrongToken: 4401, badMessage: 4400, tooLarge: 1009 } as const
 
 export type Request =
   /** Gives a document a title: a new one with its first, another one anew. */

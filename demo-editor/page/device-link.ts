@@ -1,6 +1,7 @@
 /** This page's device: what it says, what is asked of it, and the documents that are open here. */
 import { EventEmitter } from 'eventemitter3'
 import {
+  MAX_MESSAGE_BYTES,
   parseFrame,
   type DocumentRow,
   type Notice,
@@ -17,6 +18,9 @@ interface LinkEvents {
   /** A request could not be met. */
   failed: [message: string]
 }
+
+const TOO_LARGE = `What this page has to save is more than its device takes at once
+  (${MAX_MESSAGE_BYTES / 2 ** 20} MB). Undo the last large paste, or copy what you need and load the page again.`
 
 export class DeviceLink extends EventEmitter<LinkEvents> {
   /** Who the device is; '' until it has said so. */
@@ -36,6 +40,7 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
     this.#socket.on('text', (text) => this.#hear(JSON.parse(text) as Notice))
     this.#socket.on('bytes', (bytes) => this.#hearBytes(bytes))
     this.#socket.on('state', (state) => this.#onstate(state))
+    this.#socket.on('too-large', () => this.emit('failed', TOO_LARGE))
     this.#socket.connect()
   }
 

@@ -186,7 +186,11 @@ class EditorPage extends LitElement {
 
   #body() {
     const { shown, documents } = this.#link
-    if (shown?.isLoaded) return html`<text-editor .document=${shown}></text-editor>`
+    if (shown?.isLoaded)
+      return html`<text-editor
+        .document=${shown}
+        @refuse=${(event: CustomEvent<string>) => this.#fail(event.detail)}
+      ></text-editor>`
     if (shown !== null || documents === null)
       return html`<p class="note" role="status">Opening…</p>`
     return html`<p class="note">

@@ -13,6 +13,8 @@ interface SocketEvents {
   state: [SocketState]
   text: [string]
   bytes: [Uint8Array]
+  /** The last message was larger than the server takes; it will be no smaller the next time. */
+  'too-large': []
 }
 
 export class LastingSocket extends EventEmitter<SocketEvents> {
@@ -56,6 +58,7 @@ export class LastingSocket extends EventEmitter<SocketEvents> {
   #closed(code: number): void {
     if (code === CLOSE.wrongToken) return this.#become('refused')
     this.#become('away')
+    if (code === CLOSE.tooLarge) this.emit('too-large')
     setTimeout(() => this.connect(), this.#wait)
     this.#wait = Math.min(this.#wait * RETRY.factor, RETRY.lastMs)
   }

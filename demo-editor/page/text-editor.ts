@@ -1,16 +1,24 @@
 /** The text of one document: CodeMirror, bound to a Y.Text, with the others' cursors. */
 import { defaultKeymap } from '@codemirror/commands'
 import { search, searchKeymap } from '@codemirror/search'
-import { EditorState, type Extension } from '@codemirror/state'
+import { EditorState, type Extension, type Text, type Transaction } from '@codemirror/state'
 import { drawSelection, EditorView, keymap, placeholder } from '@codemirror/view'
 import { css, html, LitElement, type PropertyValues } from 'lit'
 import { property } from 'lit/decorators.js'
 import { yCollab, yUndoManagerKeymap } from 'y-codemirror.next'
 import { UndoManager } from 'yjs'
+import { MAX_TEXT_BYTES } from '../protocol.ts'
 import type { PageDocument } from './page-document.ts'
 import { remoteCursors } from './remote-cursors.ts'
 import { hues, shared } from './theme.ts'
 
+/** What inserts less is typing, and is taken whatever the size: there is room between a text and a message. */
+const LARGE = 10_000
+
+/** In a UTF-16 unit there are so many bytes of UTF-8 at most. */
+const MAX_BYTES_PER_UNIT = 3
+
+/** Emits `refuse` with the reason when something is not inserted. */
 export class TextEditor extends LitElement {
   static override readonly styles = [
     shared,
@@ -133,6 +141,17 @@ export class TextEditor extends LitElement {
     this.#show(null)
   }
 
+  /** Only for what is done here: what others wrote is in the document already. */
+  readonly #limit = EditorState.transactionFilter.of((transaction) => {
+    if (!transaction.isUserEvent('input') || insertedBy(transaction) < LARGE) return transaction
+    const bytes = bytesOf(transaction.newDoc)
+    if (bytes <= MAX_TEXT_BYTES) return transaction
+    const detail = `Nothing was inserted: the text would take ${toMegabytes(bytes)} MB, and a document holds
+      ${toMegabytes(MAX_TEXT_BYTES)} MB. Divide it among several documents.`
+    this.dispatchEvent(new CustomEvent('refuse', { detail }))
+    return []
+  })
+
   #show(document: PageDocument | null): void {
     this.#view?.destroy()
     this.#undo?.destroy()
@@ -145,10 +164,28 @@ export class TextEditor extends LitElement {
       root: this.renderRoot as ShadowRoot,
       state: EditorState.create({
         doc: document.text.toJSON(),
-        extensions: extensionsFor(document, this.#undo)
+        extensions: [extensionsFor(document, this.#undo), this.#limit]
       })
     })
   }
+}
+
+function toMegabytes(bytes: number): number {
+  return Math.ceil(bytes / 2 ** 20)
+}
+
+function insertedBy({ changes }: Transaction): number {
+  let length = 0
+  changes.iterChanges((_fromA, _toA, _fromB, _toB, inserted) => (length += inserted.length))
+  return length
+}
+
+function bytesOf(text: Text): number {
+  if (text.length * MAX_BYTES_PER_UNIT <= MAX_TEXT_BYTES) return 0 // whatever it is, there is room
+  const encoder = new TextEncoder()
+  let bytes = 0
+  for (const part of text) bytes += encoder.encode(part).byteLength
+  return bytes
 }
 
 function extensionsFor(document: PageDocument, undoManager: UndoManager): Extension[] {
