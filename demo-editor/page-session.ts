@@ -26,6 +26,12 @@ import {
 /** The list is told at most so often. */
 const GATHER_MS = 50
 
+/** A page has the document open that it shows, and those in which something is not saved yet. */
+const MAX_OPEN = 100
+
+/** So many requests of a page wait at most: nobody makes more in the time that one takes. */
+const MAX_WAITING = 1000
+
 /** Who the device is, for its pages. */
 export interface Owner {
   readonly name: string
@@ -51,6 +57,7 @@ class PageSession {
   readonly #channels = new Map<number, Channel>()
   /** Requests are met one after the other: a document is created before it is opened. */
   #line: Promise<void> = Promise.resolve()
+  #waiting = 0
   /** What the page was last told of the documents; null for nothing. */
   #told: Map<string, DocumentRow> | null = null
   #timer: NodeJS.Timeout | null = null
@@ -64,17 +71,18 @@ class PageSession {
     const notebook = this.#notebook
     const onlist = () => this.#list()
     // The page connects anew, and asks again.
-    const onbroken = (error: unknown) => this.#socket.close(1011, messageOf(error).slice(0, 100))
+    const onbroken = (error: unknown) => this.#socket.close(1011, reasonOf(error))
     const onsync = () => this.#tellSync()
     notebook.on('documents', onlist)
     notebook.on('sync', onsync)
     notebook.on('broken', onbroken)
     this.#socket.on('message', (data: Buffer, isBinary) => {
+      if (this.#socket.readyState !== this.#socket.OPEN) return // it was told to go
       try {
         if (isBinary) this.#hear(data)
         else this.#enqueue(parseRequest(data.toString()))
       } catch (error) {
-        this.#socket.close(CLOSE.badMessage, messageOf(error).slice(0, 100))
+        this.#socket.close(CLOSE.badMessage, reasonOf(error))
       }
     })
     this.#socket.on('close', () => {
@@ -115,11 +123,13 @@ class PageSession {
   }
 
   #enqueue(request: Request): void {
+    if (++this.#waiting > MAX_WAITING) throw new Error('too many requests')
     this.#line = this.#line
       .then(() => this.#meet(request))
       .catch((error: unknown) =>
         this.tell({ type: 'failed', request: request.type, message: messageOf(error) })
       )
+      .finally(() => this.#waiting--)
   }
 
   async #meet(request: Request): Promise<void> {
@@ -142,6 +152,7 @@ class PageSession {
   async #open(id: string, number: number): Promise<void> {
     if (this.#socket.readyState !== this.#socket.OPEN) return
     await this.#release(number)
+    if (this.#channels.size >= MAX_OPEN) throw new Error('Too many documents are open in this page')
     const live = await this.#notebook.open(id)
     this.#channels.set(number, new Channel(number, live, (bytes) => this.#socket.send(bytes)))
   }
@@ -241,6 +252,13 @@ class Channel {
   #say(kind: (typeof KIND)[keyof typeof KIND], write: (encoder: encoding.Encoder) => void): void {
     this.#send(frame(this.#number, kind, write))
   }
+}
+
+/** The reason of a closing: 123 bytes at most. */
+function reasonOf(error: unknown): string {
+  return messageOf(error)
+    .replaceAll(/[^ -~]/g, '?')
+    .slice(0, 123)
 }
 
 function messageOf(error: unknown): string {

@@ -5,6 +5,7 @@ import * as encoding from 'lib0/encoding'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { WebSocket } from 'ws'
+import { Awareness, encodeAwarenessUpdate } from 'y-protocols/awareness'
 import { writeSyncStep1, writeUpdate } from 'y-protocols/sync'
 import * as Y from 'yjs'
 import { Notebook } from '../../demo-editor/notebook.ts'
@@ -18,7 +19,12 @@ import {
   type Notice,
   type Request
 } from '../../demo-editor/protocol.ts'
-import { openTwoDevices, until, type TwoDevices } from '../support/devices.ts'
+import {
+  openTwoDevices,
+  until,
+  type TwoDevices,
+  type TwoDevicesOptions
+} from '../support/devices.ts'
 
 interface Setting {
   readonly two: TwoDevices
@@ -26,8 +32,11 @@ interface Setting {
   readonly page: () => Promise<FakePage>
 }
 
-async function withDevice(body: (setting: Setting) => Promise<void>): Promise<void> {
-  const two = await openTwoDevices()
+async function withDevice(
+  body: (setting: Setting) => Promise<void>,
+  device: TwoDevicesOptions['device'] = {}
+): Promise<void> {
+  const two = await openTwoDevices({ device })
   const notebook = new Notebook(two.spaceA)
   const server = await PageServer.listen({
     files: {},
@@ -151,6 +160,10 @@ test('page session: what is no message closes this page, and leaves the device a
       ({ socket }) => socket.send('{"type":"open","id":"a","channel":-1}'),
       ({ socket }) => socket.send('{"type":"name","id":"a","title":"  "}'),
       ({ socket }) => socket.send(`{"type":"name","id":"a","title":"${'x'.repeat(201)}"}`),
+      ({ socket }) => socket.send(JSON.stringify({ type: '\u6f22'.repeat(100) })),
+      ({ socket }) => socket.send(`{"type":"open","id":"${'x'.repeat(1_000_000)}","channel":1}`),
+      ({ socket }) => socket.send('{"type":"open","id":"a","channel":1e300}'),
+      ({ socket }) => socket.send(new Uint8Array(1000).fill(0xff)),
       ({ socket }) => socket.send(new Uint8Array()),
       ({ socket }) => socket.send(new Uint8Array([0xff])),
       ({ socket }) => socket.send(frame(1, KIND.ack, () => {})),
@@ -176,6 +189,97 @@ test('page session: what is no message closes this page, and leaves the device a
     const { doc } = await two.spaceA.documents.open('a')
     assert.is(doc.getText('text').length, 'safe'.length + 'still '.length)
   }))
+
+test('page session: a page that floods its device is closed, and the others are served', () =>
+  withDevice(async ({ page }) => {
+    const bystander = await page()
+    await bystander.open('a', 1)
+    const floods: ((page: FakePage) => void)[] = [
+      (each) => {
+        for (let i = 0; i < 20_000; i++) each.ask({ type: 'name', id: 'a', title: `${i}` })
+      },
+      (each) => {
+        for (let i = 0; i < 2000; i++) each.ask({ type: 'open', id: `doc-${i}`, channel: i })
+      }
+    ]
+    for (const flood of floods) {
+      const each = await page()
+      flood(each)
+      await until(() => each.closed !== null)
+      assert.is(each.closed, 4400, String(flood))
+      bystander.edit(1, 1, 'x')
+      await until(() => bystander.acknowledged === 1)
+      bystander.acknowledged = 0
+    }
+  }))
+
+test('page session: a page that has too much open is told so', () =>
+  withDevice(async ({ page }) => {
+    const ann = await page()
+    for (let i = 0; i < 100; i++) await ann.open(`doc-${i}`, i)
+    ann.ask({ type: 'open', id: 'one-more', channel: 100 })
+    await until(() => ann.notices.some(({ type }) => type === 'failed'))
+    ann.ask({ type: 'release', channel: 0 })
+    await ann.open('one-more', 100)
+    assert.is(ann.closed, null)
+  }))
+
+test('page session: what others hold at a document has a limit, and more harms nobody', () =>
+  withDevice(async ({ page }) => {
+    const [ann, other] = [await page(), await page()]
+    await Promise.all([ann.open('a', 1), other.open('a', 1)])
+    const awareness = new Awareness(new Y.Doc())
+    awareness.setLocalState({ user: { name: 'x'.repeat(1_000_000) } })
+    const update = encodeAwarenessUpdate(awareness, [awareness.clientID])
+    awareness.destroy()
+    ann.socket.send(
+      frame(1, KIND.awareness, (encoder) => encoding.writeVarUint8Array(encoder, update))
+    )
+    ann.edit(1, 1, 'x')
+    other.edit(1, 1, 'y')
+    await until(() => other.acknowledged === 1)
+    await until(() => ann.acknowledged === 1 || ann.closed !== null)
+  }))
+
+test('page session: a page that leaves in the middle of its edits has those that it was told are kept', () =>
+  withDevice(async ({ two, page }) => {
+    const ann = await page()
+    await ann.open('a', 1)
+    for (let i = 1; i <= 200; i++) ann.edit(1, i, 'x')
+    await until(() => ann.acknowledged > 0)
+    const kept = ann.acknowledged
+    ann.socket.terminate()
+    const again = await page()
+    await again.open('a', 1)
+    again.edit(1, 1, 'y')
+    await until(() => again.acknowledged === 1)
+    const live = await two.spaceA.documents.open('a')
+    assert.ok(live.doc.getText('text').length > kept)
+  }))
+
+test('page session: a clock that jumps while somebody types loses nothing, and a later title wins', async () => {
+  const clock = { ms: Date.UTC(2027, 0, 1) }
+  const setting = async ({ two, page }: Setting) => {
+    const ann = await page()
+    await ann.open('a', 1)
+    two.connect()
+    const DAY = 86_400_000
+    for (const [i, jump] of [0, 400 * DAY, -800 * DAY, 30 * DAY].entries()) {
+      clock.ms += jump
+      ann.edit(1, i + 1, `${i}`)
+      ann.ask({ type: 'name', id: 'a', title: `Title ${i}` })
+      await until(() => ann.acknowledged === i + 1 && ann.rows.get('a')?.title === `Title ${i}`)
+    }
+    const { documents } = two.spaceB
+    const { doc } = await documents.open('a')
+    await until(() => doc.getText('text').length === 4)
+    await until(async () => {
+      const listed = await documents.metadata.get('a')
+      return JSON.stringify([listed?.value, listed?.conflicts]) === '[{"title":"Title 3"},[]]'
+    })
+  }
+  await withDevice(setting, { now: () => clock.ms })
+})
 
 test('page session: messages for a channel that is not open are late, not wrong', () =>
   withDevice(async ({ page }) => {
