@@ -240,6 +240,23 @@ export function deleteRows(
   return { rows: [], baselines: sorted([...baselines.values()]) }
 }
 
+/** Takes out of the sum what one core adds to it: the own row goes, another's gets a baseline. Those of others stay. */
+export function forgetRow(
+  own: RowsPayload | null,
+  others: readonly RowsPayload[],
+  of: Uint8Array,
+  core: Uint8Array
+): RowsPayload {
+  const isOf = ({ position }: { readonly position: Position }) => b4a.equals(position.core, of)
+  const { rows = [], baselines = [] } = own ?? {}
+  const kept = {
+    rows: rows.filter((row) => !isOf(row)),
+    baselines: baselines.filter((each) => !isOf(each))
+  }
+  const all = deleteRows(own, others, core)
+  return { rows: kept.rows, baselines: sorted([...kept.baselines, ...all.baselines.filter(isOf)]) }
+}
+
 function sorted<T extends { readonly position: Position }>(items: T[]): T[] {
   return items.sort((a, b) => comparePositions(a.position, b.position))
 }

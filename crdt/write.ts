@@ -12,7 +12,7 @@ import { NO_MERGE_TYPES, type AnyMergeType, type MergeTypes } from './merge-type
 import type { Patch } from './patch.ts'
 import { isFields, valueToLeaves } from './paths.ts'
 import type { AdmittedLength, Deletes } from './register.ts'
-import { addToRows, deleteRows, raiseInRows, type RowsPayload } from './rows.ts'
+import { addToRows, deleteRows, forgetRow, raiseInRows, type RowsPayload } from './rows.ts'
 import { knowledgeOf, seenBy } from './seen.ts'
 import type { DotsEntry, NamedEntry, RowsEntry, TypedEntry } from './typed-entry.ts'
 import { checkSize, decodeValue, encodeValue, normalizeValue } from './value.ts'
@@ -40,6 +40,8 @@ export type WriteOperation =
   /** Whatever type the key is of. */
   | { readonly do: 'del' }
   | { readonly do: 'add'; readonly amount: number }
+  /** Takes out of a counter what this core has added to it. */
+  | { readonly do: 'forget'; readonly core: Uint8Array }
   | { readonly do: 'include' | 'exclude'; readonly element: unknown }
   | { readonly do: 'enable' | 'disable' }
   | { readonly do: 'raise'; readonly type: 'max' | 'min'; readonly to: number }
@@ -132,6 +134,13 @@ class Writer {
       case 'add':
         if (operation.amount === 0) return null
         return this.#rows('counter', addToRows(this.#rowsOf('counter'), operation.amount, this.#at))
+      case 'forget': {
+        const others = this.#others.flatMap(({ entry }) =>
+          entry.type === 'counter' ? [entry] : []
+        )
+        const own = this.#rowsOf('counter')
+        return this.#rows('counter', forgetRow(own, others, operation.core, this.#context.core))
+      }
       case 'raise': {
         const { type, to } = operation
         return this.#rows(type, raiseInRows(type, this.#rowsOf(type), to, this.#at))

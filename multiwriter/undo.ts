@@ -6,9 +6,11 @@
  *
  * `revert` undoes one writer's later work, and nobody else's. A key is written only where something that shows is that
  * later work's; it gets what shows without it: the fold of the same entries, with that one log at its older length. So of an object
- * only the fields change that this writer wrote, and counters are left alone. Where somebody else has written over it since, or wins over it, the key is left
- * alone. So reverting twice is reverting once, and
- * two devices that revert at once write the same. The test's slow twin folds everything from scratch (test/oracle/revert.ts).
+ * only the fields change that this writer wrote. Where somebody else has written over it since, or wins over it, the key is left
+ * alone. Of sets and flags also what that writer took away comes back, which nothing that shows tells of. Of a counter everything
+ * that the writer ever added is taken out, and what counted of it then is added here: to add what makes up for the later increments
+ * would do so again the next time. So reverting twice is reverting once, and two devices that revert at once write the same; but to
+ * a counter, both add what is taken out and belongs there. The test's slow twin folds everything from scratch (test/oracle/revert.ts).
  *
  * Both first read all they need, so that what is missing is told before anything is written; then they write in batches that
  * are each whole, and look again at each key just before. What only a newer version can read is left alone, and counted.
@@ -16,7 +18,7 @@
 import b4a from 'b4a'
 import { checkOptions, invalid } from '../errors.ts'
 import type { CoreLength } from '../clock/index.ts'
-import { encodeValue } from '../crdt/index.ts'
+import { encodeValue, type WriteOperation } from '../crdt/index.ts'
 import type { ReadOptions, TreeRange, Work } from '../core/index.ts'
 import { changedKeys } from './changed.ts'
 import { lengthsOf } from './checkout.ts'
@@ -24,7 +26,7 @@ import { iterate } from './cursor.ts'
 import { keyEncodingOf } from './encodings.ts'
 import { closedError, type Engine } from './engine.ts'
 import { isSameShown, isUnreadable } from './entry.ts'
-import type { Operation } from './group.ts'
+import type { NextWrite, Operation } from './group.ts'
 import { Keyspace, pathOf, splitKey, type Range, type SubPath } from './keyspace.ts'
 import { placeToText } from './link.ts'
 import { checkRead, checkWork, WORK_OPTIONS } from './options.ts'
@@ -60,7 +62,10 @@ export interface RestoreReport {
 }
 
 export interface RevertReport extends RestoreReport {
-  /** Keys that were left alone, as what shows there is somebody else's, or a counter: in the form of links' paths, `db:sub/key`. */
+  /**
+   * Keys that were left alone, as what shows there is somebody else's, or a counter that has become something
+   * else, or was: in the form of links' paths, `db:sub/key`.
+   */
   readonly kept: readonly string[]
 }
 
@@ -127,7 +132,7 @@ export async function revert(engine: Engine, given: RevertOptions): Promise<Reve
   }
   const judgeNow = async (): Promise<Judge> => {
     const { now, without } = await views()
-    return (key) => judgeRevert(key, { writer, length }, now, without, read)
+    return (key) => judgeRevert(key, older, now, without, read)
   }
   const { now, without } = await views()
   const undo = new Undo(engine, judgeNow, work)
@@ -149,9 +154,10 @@ async function judgeRestore(
   return isReachable(old) ? writeBack(key, old) : UNREADABLE
 }
 
+/** @param work what is in this log from this block on */
 async function judgeRevert(
   key: Uint8Array,
-  { writer, length }: { readonly writer: string; readonly length: number },
+  work: CoreLength,
   now: View,
   without: View,
   read: ReadOptions
@@ -159,24 +165,65 @@ async function judgeRevert(
   const current = await foldWritable(now, key, read)
   const rest = await without.get(key, read)
   if (current === null || isUnreadable(rest)) return UNREADABLE
-  // What was made up for by an increment once cannot be told from what was not.
-  const isCounter = current.type === 'counter' || rest.type === 'counter'
-  if (isCounter || !isWorkOf(current, writer, length)) return KEPT
-  if (isSameState(rest, current)) return SAME
+  const isShown = isWorkOf(current, work)
+  const isSame = isSameState(rest, current)
+  if (!isShown && (isSame || !isOfDots(current, rest))) return KEPT
+  if (isSame) return SAME
   if (!isReachable(rest)) return UNREADABLE
   // What somebody writes there meanwhile is not that writer's work.
-  return writeBack(key, rest, (previous) => isSameShown(previous, current))
+  const cas = (previous: FoldedKey) => isSameShown(previous, current)
+  if (current.type !== 'counter' && rest.type !== 'counter') return writeBack(key, rest, cas)
+  if (current.type !== 'counter' || (rest.exists && rest.type !== 'counter')) return KEPT
+  const first = await firstStep(key, work.core, now, without, read)
+  return writeBack(key, rest, cas, stepsAfter(first, rest))
+}
+
+/** Whether both are the same set or flag: there is no more to it than elements that come and go. */
+function isOfDots({ type }: FoldedKey, rest: FoldedKey): boolean {
+  return (type === 'set' || type === 'flag') && (rest.type === type || rest.type === null)
+}
+
+/** What takes a log's later work out of a counter: what it has added; or everything, where it has deleted what others had added. */
+async function firstStep(
+  key: Uint8Array,
+  core: Uint8Array,
+  now: View,
+  older: View,
+  read: ReadOptions
+): Promise<WriteOperation> {
+  const [later, before] = await Promise.all(
+    [now, older].map(async (view) => {
+      const { entries } = await view.said(key, read)
+      const entry = entries.find((said) => b4a.equals(said.core, core))?.entry
+      return entry?.type === 'counter' ? entry.baselines : []
+    })
+  )
+  const isSame = later?.every(({ position }, i) => {
+    const other = before?.[i]?.position
+    return other?.seq === position.seq && b4a.equals(other.core, position.core)
+  })
+  return isSame === true ? { do: 'forget', core } : { do: 'del' }
+}
+
+function stepsAfter(first: WriteOperation, goal: FoldedKey): NextWrite {
+  const next = stepsTo(goal)
+  return (now, step) => (step === 0 ? first : next(now, step))
 }
 
 /** Whether anything that shows at a key, its deletion included, is what this writer wrote from a block on. */
-function isWorkOf({ shown, winner }: FoldedKey, writer: string, length: number): boolean {
+function isWorkOf({ shown, winner }: FoldedKey, { core, length }: CoreLength): boolean {
   const writes = shown.length > 0 || winner === null ? shown : [winner]
-  return writes.some(({ said, position }) => said.writer === writer && position.seq >= length)
+  return writes.some(({ said, position }) => b4a.equals(said.core, core) && position.seq >= length)
 }
 
-function writeBack(key: Uint8Array, goal: FoldedKey, cas?: Operation['cas']): Verdict {
+function writeBack(
+  key: Uint8Array,
+  goal: FoldedKey,
+  cas?: Operation['cas'],
+  write = stepsTo(goal)
+): Verdict {
   const size = goal.exists ? encodeValue(goal.value).byteLength : 0
-  const operation = { key, write: stepsTo(goal), size, ...(cas === undefined ? {} : { cas }) }
+  const operation = { key, write, size, ...(cas === undefined ? {} : { cas }) }
   return { kind: 'write', operation, isDeletion: !goal.exists }
 }
 

@@ -33,9 +33,11 @@ export async function revertSlowly(
   )
   const shown = new Map(shownOf(now))
   const log = z32.encode(writer)
-  for (const { key, shown: writes, winner } of now) {
+  for (const { key, shown: writes, winner, type } of now) {
     const shows = writes.length > 0 ? writes : [winner]
-    if (!shows.some((write) => write.writer === log && write.seq >= length)) continue
+    const isShown = shows.some((write) => write.writer === log && write.seq >= length)
+    // What was taken out of a set shows nowhere.
+    if (!isShown && type !== 'set' && type !== 'flag') continue
     const id = b4a.toString(key, 'hex')
     const value = without.get(id)
     if (value === undefined) shown.delete(id)

@@ -40,6 +40,7 @@ export interface SlowWrite {
 
 export interface SlowKey {
   readonly key: Uint8Array
+  readonly type: string | null
   readonly exists: boolean
   readonly value: Value
   /** The latest of what shows, or the latest deletion. */
@@ -155,6 +156,7 @@ function foldSlowly(
   const { leaves, hidden, gone, value } = foldFieldsSlowly(said, admitted, deletes)
   const shown = leaves.map(writeOf)
   return {
+    type: 'value',
     exists: leaves.length > 0,
     value,
     shown,
@@ -174,9 +176,10 @@ function foldTogether(
   admitted: Admitted,
   deletes: Deletes
 ): Omit<SlowKey, 'key'> {
-  const { exists, value, shown, winner, conflicts } = foldEntries(said, admitted, { deletes })
+  const { type, exists, value, shown, winner, conflicts } = foldEntries(said, admitted, { deletes })
   if (winner === null) throw new Error('Nobody says anything')
   return {
+    type,
     exists,
     value,
     winner: writeOf(winner),
