@@ -77,6 +77,12 @@ export function patchAlone(
   return next === leaves.length ? overwrite(own, leaves, position, stamp) : null
 }
 
+/** Whether a patch sets leaves, and does no more. @throws VALUE_INVALID */
+export function setsOnly(patch: Patch): boolean {
+  const leaves: Leaf[] = []
+  return collectSet(patch, [], leaves) && leaves.length > 0
+}
+
 /** False where the patch does more than to set leaves. */
 function collectSet(patch: Patch, path: Path, leaves: Leaf[]): boolean {
   return Object.entries(patch).every(([name, field]) => {

@@ -364,7 +364,8 @@ function isBelow(path: Path, map: PathMap<true>): boolean {
   return !(map.above(path).next().done ?? false)
 }
 
-function checkCount(registers: number): void {
+/** @throws VALUE_TOO_LARGE */
+export function checkCount(registers: number): void {
   if (registers <= MAX_ITEMS) return
   throw new ManyhandsError(
     'VALUE_TOO_LARGE',

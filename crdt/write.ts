@@ -25,6 +25,7 @@ import {
   type FieldWrite
 } from './write-fields.ts'
 import { patchAlone, writeFieldsAlone, writeWhole } from './write-alone.ts'
+import { patchPart } from './write-part.ts'
 
 export type WriteOperation =
   /** `base`: what the caller read; by default what stands there. `settles`: conflicts end, at unchanged fields too. */
@@ -123,7 +124,7 @@ class Writer {
       case 'put-whole':
         return putAtomic(this.#fieldWrite(), decodeValue(operation.bytes))
       case 'patch': {
-        const alone = this.#patchAlone(operation.fields)
+        const alone = this.#patchAlone(operation.fields) ?? this.#patchPart(operation.fields)
         if (alone !== null) return alone === 'same' ? null : alone
         return this.#context.isAtomic === true
           ? patchAtomic(this.#fieldWrite(), operation.fields)
@@ -173,6 +174,18 @@ class Writer {
   #patchAlone(fields: Patch) {
     if (this.#context.isAtomic === true || this.#others.length > 0) return null
     return patchAlone(this.#own?.entry ?? null, fields, this.#at, this.#context.stamp)
+  }
+
+  /** Null where the whole object has a word in it. */
+  #patchPart(fields: Patch) {
+    const { stamp, admitted, deletes = 'add-wins', isAtomic = false } = this.#context
+    if (isAtomic) return null
+    return patchPart(this.#own, this.#others, fields, {
+      position: this.#at,
+      stamp,
+      admitted,
+      deletes
+    })
   }
 
   get #at() {
