@@ -310,7 +310,10 @@ class Fold<S extends PlacedEntry> {
     const contributions = said.flatMap((each) => this.#contribution(type, each, said))
     const states = contributions.map(({ contribution }) => contribution)
     const value = states.length === 0 ? null : foldStates(type, states)
-    if (value === UNREADABLE) return this.#unknown(name, said)
+    if (value === UNREADABLE) {
+      this.#refuseStates(type, contributions)
+      return partOf(name, said, false, null, NONE) // all is folded again, without them
+    }
     const shown = value === null ? NONE : contributions.map((each) => each.said)
     return partOf(name, said, value !== null, value, shown)
   }
@@ -335,6 +338,17 @@ class Fold<S extends PlacedEntry> {
       this.#refused.add(said)
       return []
     }
+  }
+
+  /** Those that not even alone come to anything; where there is none, all: nobody can tell which does not fit. */
+  #refuseStates(
+    type: AnyMergeType,
+    contributions: readonly { readonly said: S; readonly contribution: Contribution<unknown> }[]
+  ): void {
+    const bad = contributions.filter(
+      ({ contribution }) => foldStates(type, [contribution]) === UNREADABLE
+    )
+    for (const { said } of bad.length > 0 ? bad : contributions) this.#refused.add(said)
   }
 
   #unknown(name: string, said: readonly S[]): Part<S> {

@@ -91,13 +91,20 @@ function contentOf({ value, deleted, refusal }: ExplainedEntry<unknown>): string
 
 const MAX_SHOWN = 200
 
-/** JSON, with bytes in hex, cut where it gets long. */
+/** JSON, with bytes as `<68690a>`, which no text in JSON is, cut where it gets long. */
 function showValue(value: unknown): string {
-  const text =
-    JSON.stringify(value, (_, each: unknown) =>
-      each instanceof Uint8Array ? `0x${bytesToHex(each)}` : each
-    ) ?? String(value)
+  const text = toText(value)
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text
+}
+
+function toText(value: unknown): string {
+  if (value instanceof Uint8Array) return `<${bytesToHex(value)}>`
+  if (Array.isArray(value)) return `[${value.map(toText).join(',')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? String(value)
+  const fields = Object.entries(value).map(
+    ([name, field]) => `${JSON.stringify(name)}:${toText(field)}`
+  )
+  return `{${fields.join(',')}}`
 }
 
 function bytesToHex(bytes: Uint8Array): string {

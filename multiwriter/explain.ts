@@ -21,7 +21,7 @@ import {
   type Position,
   type Value
 } from '../crdt/index.ts'
-import type { RefusalReason } from './refusals.ts'
+import { foldRefusal, type RefusalReason } from './refusals.ts'
 import type { Said, SaidByAll } from './view.ts'
 
 /** What decided, and its sentence. Exactly one holds for a key. */
@@ -164,7 +164,9 @@ export function explainKey<K, V>(
   )
   const leftOut = [
     ...said.unsupported.map((writer) => unreadable<V>(writer, said)),
-    ...folded.refused.map((each) => refused<V>(each, each.entry.head.stamp, 'value-malformed')),
+    ...folded.refused.map((each) =>
+      refused<V>(each, each.entry.head.stamp, foldRefusal(each.entry).reason)
+    ),
     ...said.refused.map((each) => refused<V>(each, null, each.reason))
   ]
   const notes: Note[] = []

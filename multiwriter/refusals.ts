@@ -18,6 +18,8 @@ export type RefusalReason =
   | 'pruned-lost'
   /** The value is not one canonical value. */
   | 'value-malformed'
+  /** What a merge type of the application cannot decode, or does not fold. */
+  | 'merge-type-refused'
   /** The key or the value is not of the encoding it was read with. */
   | 'encoding-mismatch'
   /** The value does not fit the schema it was read with. */
@@ -44,10 +46,22 @@ export interface Refusal {
   /** The writer's log in text form; for a refused peer, its device key. */
   readonly writer: string
   readonly reason: RefusalReason
+  /** The merge type, where that is what refused. */
+  readonly type?: string
   /** Different places found so far; repeated reads of one place count once. */
   readonly count: number
   /** The first block it was found in. */
   readonly seq: number
+}
+
+/** Why an entry was left out of a fold, and by which merge type. */
+export function foldRefusal({ type, name }: { readonly type: string; readonly name?: string }): {
+  readonly reason: RefusalReason
+  readonly name?: string
+} {
+  return type === 'named' && name !== undefined
+    ? { reason: 'merge-type-refused', name }
+    : { reason: 'value-malformed' }
 }
 
 /** Places remembered, so that reading one again is not counted again. Beyond, counts may be too high. */
@@ -58,13 +72,15 @@ export class Refusals {
   readonly #refusals = new Map<string, Refusal>()
   readonly #places = new Set<string>()
 
-  add(writer: string, reason: RefusalReason, seq: number): void {
-    const id = `${writer} ${reason}`
+  add(writer: string, reason: RefusalReason, seq: number, type?: string): void {
+    const id = type === undefined ? `${writer} ${reason}` : `${writer} ${reason} ${type}`
     const place = `${id} ${seq}`
     if (this.#places.has(place)) return
     if (this.#places.size < MAX_PLACES) this.#places.add(place)
     const known = this.#refusals.get(id)
-    const refusal = { writer, reason, count: (known?.count ?? 0) + 1, seq: known?.seq ?? seq }
+    const count = (known?.count ?? 0) + 1
+    const named = type === undefined ? {} : { type }
+    const refusal = { writer, reason, ...named, count, seq: known?.seq ?? seq }
     this.#refusals.set(id, refusal)
     this.events.emit('refused', refusal)
   }

@@ -20,7 +20,7 @@ import type { ReadOptions, TreeEntry, TreeRange } from '../core/index.ts'
 import { mapCursor, type Cursor } from './cursor.ts'
 import { mergeSorted, type Group } from './merge.ts'
 import { cutPart, PartCursor, restOf, type Part } from './part.ts'
-import type { RefusalReason, Refusals } from './refusals.ts'
+import { foldRefusal, type RefusalReason, type Refusals } from './refusals.ts'
 import type { IndexDefinition, IndexRow } from './stored-indexes.ts'
 import { FallbackCursor, mergeGroups, type RowGroup, type Rows } from './view-rows.ts'
 
@@ -317,7 +317,10 @@ export class View {
   foldSaid(key: Uint8Array, entries: readonly Said[], unsupported: readonly string[]): FoldedKey {
     const folded = foldEntries(entries, this.admitted, this.#hooks.foldOptions(key))
     const { type, exists, value, winner, shown, conflicts, isUnknownType, refused } = folded
-    for (const { writer, seq } of refused) this.#hooks.refusals.add(writer, 'value-malformed', seq)
+    for (const { writer, seq, entry } of refused) {
+      const { reason, name } = foldRefusal(entry)
+      this.#hooks.refusals.add(writer, reason, seq, name)
+    }
     return {
       key,
       type,

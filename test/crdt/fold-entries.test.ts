@@ -268,6 +268,32 @@ test("a user's merge type: written, folded, deleted; unknown where it is not reg
   assert.is(history.foldAt(history.lengths).value, 'more')
 })
 
+test("a user's merge type that throws: what it cannot fold is refused, and the key is what the others say", () => {
+  const fussy = defineMergeType({
+    ...longest,
+    name: 'example/fussy',
+    fold: (said) => {
+      if (said.some(({ state }) => state === 'bad')) throw new Error('bad')
+      if (said.length === 3) throw new Error('too many')
+      return said.length
+    }
+  })
+  const history = new TypedHistory(4, { types: new MergeTypes([fussy]) })
+  const say = (device: number, operation: string) =>
+    history.write(device, [{ do: 'apply', name: fussy.name, operation }], device)
+  say(0, 'good')
+  say(1, 'bad')
+  const folded = history.foldAt(history.lengths)
+  assert.equal([folded.exists, folded.value, folded.isUnknownType], [true, 1, false])
+  assert.is(folded.refused.length, 1)
+  say(1, 'better')
+  say(2, 'best')
+  const none = history.foldAt(history.lengths)
+  assert.equal([none.exists, none.refused.length], [false, 3], 'nobody can tell which does not fit')
+  history.write(3, [put('a text')], 0)
+  assert.is(history.foldAt(history.lengths).value, 'a text')
+})
+
 test('fold: an entry whose value nobody can read is refused, and the rest folded', () => {
   const history = new TypedHistory(2)
   history.write(0, [put({ a: 1 })], 0)

@@ -10,6 +10,7 @@ import { CLEARED_KEY, clearingHooks } from '../../multiwriter/cleared.ts'
 import { iterate, WriterList } from '../../multiwriter/index.ts'
 import { Refusals } from '../../multiwriter/refusals.ts'
 import { Union } from '../../multiwriter/union.ts'
+import { cpuTime } from '../support/cpu-time.ts'
 import { connect, openTwoDevices, tempFolder, until, type TwoDevices } from '../support/devices.ts'
 import { dbKey, forgeBlock, forgeLeaf } from '../support/forge.ts'
 import { exportSpace } from '../support/export.ts'
@@ -490,7 +491,7 @@ test('purge: who announces that others have cleared their logs changes nothing, 
     two.connect()
     await until(async () => (await spaceA.db.get('theirs')) !== null)
     const liar = b4a.alloc(32, 9)
-    const started = performance.now()
+    const started = cpuTime()
     for (let round = 1; round <= 2000; round++) {
       const since = round % 2 === 0 ? Number.MAX_SAFE_INTEGER : round
       const logs = [coreOf(spaceA).key, coreOf(spaceA, spaceB.writer).key, liar]
@@ -498,7 +499,7 @@ test('purge: who announces that others have cleared their logs changes nothing, 
     }
     await spaceB.db.put('theirs', 2)
     await until(async () => (await spaceA.db.get('theirs'))?.value === 2)
-    assert.ok(performance.now() - started < 10_000, 'they cost little')
+    assert.ok(cpuTime() - started < 10_000, 'they cost little')
     await spaceB.db.put('theirs', 1)
     await until(async () => (await spaceA.db.get('theirs'))?.value === 1)
     assert.equal(spaceA.refusals(), [])
