@@ -8,7 +8,7 @@ import { checkOptions, ManyhandsError } from '../../errors.ts'
 import type { OrderedStore, OwnLog, ReadOptions } from '../../core/index.ts'
 import { checkoutOf, readVersion } from '../checkout.ts'
 import type { Engine } from '../engine.ts'
-import { keyEncodingOf, valueEncodingOf } from '../encodings.ts'
+import { valueEncodingOf } from '../encodings.ts'
 import { Keyspace, SECTION_DELETIONS, SECTION_METADATA, type Range } from '../keyspace.ts'
 import { MultiBee, type Conflict } from '../multibee.ts'
 import { checkRead, RANGE_OPTIONS, READ_OPTIONS } from '../options.ts'
@@ -19,7 +19,7 @@ import { AheadCodec } from './ahead.ts'
 import { DocumentCache } from './cache.ts'
 import { Deletions, isGone } from './deletions.ts'
 import { Feed } from './feed.ts'
-import { checkId, UpdateKeys } from './keys.ts'
+import { checkId, ID_KEYS, UpdateKeys } from './keys.ts'
 import { LiveDocument } from './live-document.ts'
 import type { AheadOut, DocumentParts, DocumentSupport } from './parts.ts'
 import { readAll } from './read.ts'
@@ -332,7 +332,7 @@ export class Documents implements AheadIn {
     return new MultiBee(
       { ...this.#parts.engine, isClosed, close: () => Promise.resolve() },
       new Keyspace([], section),
-      keyEncodingOf('utf-8'),
+      ID_KEYS,
       valueEncodingOf('json'),
       [],
       isAtomic

@@ -2,6 +2,7 @@
 import b4a from 'b4a'
 import { invalid } from '../../errors.ts'
 import type { TreeRange } from '../../core/index.ts'
+import { keyEncodingOf, type KeyEncoding } from '../encodings.ts'
 import { Keyspace, SECTION_UPDATES, splitKey } from '../keyspace.ts'
 
 /** As long as a name in a key may be. */
@@ -23,6 +24,14 @@ export function checkId(id: unknown): string {
     id.length > 0 &&
     b4a.byteLength(id) <= MAX_ID_BYTES
   return isId ? id : invalid('id', `a well-formed string of 1 to ${MAX_ID_BYTES} bytes`, id)
+}
+
+const text = keyEncodingOf<string>('utf-8')
+
+/** Ids as keys: nothing is told of what cannot be opened. The empty one bounds a range. */
+export const ID_KEYS: KeyEncoding<string> = {
+  encode: (id) => text.encode(id === '' ? id : checkId(id)),
+  decode: (bytes) => checkId(text.decode(bytes))
 }
 
 /** Each writer numbers its own updates of a document, upwards. */

@@ -29,6 +29,9 @@ test('documents: an id is any name, and stands for nothing but itself; what is n
     await rejectsWith('INVALID_ARGUMENT', () => documents.open(anything as string))
     await rejectsWith('INVALID_ARGUMENT', () => documents.delete(anything as string))
   }
+  for (const id of ['x'.repeat(256), '€'.repeat(86), '\ud800', 7])
+    await rejectsWith('INVALID_ARGUMENT', () => documents.metadata.put(id as string, {}))
+  await rejectsWith('KEY_INVALID', () => documents.metadata.put('', {}))
   await rejectsWith('INVALID_ARGUMENT', () => documents.open('a', { wit: true } as object))
   await two.close()
 })
