@@ -375,9 +375,12 @@ export class Replica {
 
   /** What had stood on what is here now. */
   #hearEarly(): void {
-    const early = this.#early
-    this.#early = []
-    for (const { ahead, path } of early) this.hear(ahead, path)
+    for (let before = Infinity; this.#early.length > 0 && this.#early.length < before; ) {
+      const early = this.#early
+      before = early.length
+      this.#early = []
+      for (const { ahead, path } of early) this.hear(ahead, path) // one may stand on one behind it
+    }
   }
 
   /** Some time later, what no log has confirmed by then is quoted in ours. */
