@@ -62,6 +62,8 @@ test('check: a sound space gives no finding, on both devices, empty, synced and 
     two.connect()
     await arrived(two)
     await two.spaceB.db.put('000002', 'theirs')
+    // What is signed and on its way is told of, and is no damage.
+    await until(async () => (await two.spaceA.db.get('000002'))?.value === 'theirs')
     for (const space of [two.spaceA, two.spaceB]) assert.equal(await space.check(), [])
   }))
 
