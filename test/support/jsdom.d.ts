@@ -9,11 +9,15 @@ declare module 'jsdom' {
     )
     readonly window: {
       readonly [name: string]: unknown
+      readonly addEventListener: () => void
+      readonly removeEventListener: () => void
+      readonly dispatchEvent: () => void
       readonly document: {
         readonly body: PageElement
         createElement(name: string): PageElement
       }
       readonly Range: { readonly prototype: object }
+      readonly HTMLCanvasElement: { readonly prototype: object }
       close(): void
     }
   }

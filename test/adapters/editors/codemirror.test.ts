@@ -1,4 +1,4 @@
-import '../../support/dom.ts' // before the editor
+import { textsOf } from '../../support/dom.ts' // before the editor
 import { EditorState } from '@codemirror/state'
 import { EditorView } from '@codemirror/view'
 import { test } from 'uvu'
@@ -8,7 +8,7 @@ import { editorLaws } from '../../contract/editor.ts'
 
 editorLaws({
   name: 'CodeMirror 6',
-  cursors: '.cm-ySelectionInfo',
+  cursors: (element) => textsOf(element, '.cm-ySelectionInfo'),
   mount(parent, { doc, awareness }, user) {
     awareness.setLocalStateField('user', { name: user, color: '#30bced', colorLight: '#30bced33' })
     const text = doc.getText('body')

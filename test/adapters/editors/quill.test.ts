@@ -1,4 +1,4 @@
-import { mountPoint } from '../../support/dom.ts' // before the editor
+import { mountPoint, textsOf } from '../../support/dom.ts' // before the editor
 import Quill from 'quill'
 import QuillCursors from 'quill-cursors'
 import { test } from 'uvu'
@@ -10,7 +10,7 @@ Quill.register('modules/cursors', QuillCursors)
 
 editorLaws({
   name: 'Quill 2',
-  cursors: '.ql-cursor-name',
+  cursors: (element) => textsOf(element, '.ql-cursor-name'),
   mount(parent, { doc, awareness }, user) {
     awareness.setLocalStateField('user', { name: user, color: '#30bced' })
     const element = mountPoint()

@@ -1,4 +1,4 @@
-import '../../support/dom.ts' // before the editor
+import { textsOf } from '../../support/dom.ts' // before the editor
 import { Editor } from '@tiptap/core'
 import { Collaboration } from '@tiptap/extension-collaboration'
 import { CollaborationCaret } from '@tiptap/extension-collaboration-caret'
@@ -21,7 +21,7 @@ function placeOf({ state }: Editor, at: number): number {
 
 editorLaws({
   name: 'Tiptap (ProseMirror)',
-  cursors: '.collaboration-carets__label',
+  cursors: (element) => textsOf(element, '.collaboration-carets__label'),
   mount(element, provider, user) {
     const editor = new Editor({
       element,
