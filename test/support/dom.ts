@@ -68,6 +68,16 @@ export function classesOf(element: PageElement, selector: string): string[] {
   return [...element.querySelectorAll(selector)].flatMap(({ classList }) => [...classList])
 }
 
+/** Ctrl-Z, in the editor that is mounted there. */
+export function pressUndo(element: PageElement): void {
+  const { KeyboardEvent } = page
+  const [typedInto] = element.querySelectorAll('[contenteditable=true], textarea')
+  const keys = { key: 'z', code: 'KeyZ', keyCode: 90, ctrlKey: true }
+  const target = typedInto ?? element
+  target.focus()
+  target.dispatchEvent(new KeyboardEvent('keydown', { ...keys, bubbles: true, cancelable: true }))
+}
+
 /** Ends what still runs in the page: its frames keep a process alive. */
 export function closePage(): void {
   page.close()
@@ -78,5 +88,7 @@ export interface PageElement {
   readonly textContent: string | null
   readonly classList: Iterable<string>
   append(child: PageElement): void
+  focus(): void
+  dispatchEvent(event: object): boolean
   querySelectorAll(selector: string): Iterable<PageElement>
 }

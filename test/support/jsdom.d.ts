@@ -16,6 +16,7 @@ declare module 'jsdom' {
         readonly body: PageElement
         createElement(name: string): PageElement
       }
+      readonly KeyboardEvent: new (type: string, init: object) => object
       readonly Range: { readonly prototype: object }
       readonly HTMLCanvasElement: { readonly prototype: object }
       close(): void
