@@ -144,10 +144,10 @@ export class SpaceProvider extends ObservableV2<SpaceProviderEvents> {
     return live
   }
 
-  /** Nobody is told of any more: their cursors go. */
+  /** Nobody is told of any more: their cursors go. Our own is under the id that the document had first: Yjs may have changed it. */
   #forgetOthers(): void {
     const others = [...this.awareness.getStates().keys()].filter(
-      (client) => client !== this.doc.clientID
+      (client) => client !== this.awareness.clientID
     )
     removeAwarenessStates(this.awareness, others, this)
   }

@@ -125,6 +125,19 @@ test('provider: who has the document open sees the others, until they leave', as
   await two.close()
 })
 
+test('provider: what this device says of itself outlasts a disconnect, though the document has another client id by then', async () => {
+  const two = await openTwoDevices()
+  const doc = new Y.Doc()
+  const provider = new SpaceProvider(two.spaceA, 'd', doc)
+  await provider.whenSynced
+  provider.awareness.setLocalStateField('user', 'Ann')
+  doc.clientID += 1 // as Yjs does, when another document writes under the same
+  provider.disconnect()
+  assert.equal(provider.awareness.getLocalState(), { user: 'Ann' })
+  provider.destroy()
+  await two.close()
+})
+
 test('provider: thousands of documents, opened and closed, with ids of any length, leave nothing behind', async () => {
   const two = await openTwoDevices()
   two.connect()
