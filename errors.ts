@@ -12,6 +12,10 @@ const NEXT_STEPS = {
     'A newer manyhands wrote this key from this device; upgrade before writing to it.',
   PRESENCE_TOO_LARGE:
     'Say at most 16 KiB in a topic of presence, 128 KiB in 64 topics; what should last belongs into the database.',
+  CHANNEL_FULL:
+    'Wait for earlier messages: each `send` tells when the connection has taken its own.',
+  CHANNEL_PEER_GONE: 'Send it again when the device joins the channel again.',
+  MESSAGE_TOO_LARGE: 'Send at most 64 MiB at a time; what should last belongs into the database.',
   STORE_LOCKED: 'Close the other process, or work through it.',
   STORE_FOREIGN: 'Choose an empty folder, or one that manyhands made.',
   STORE_UNSUPPORTED: 'A newer manyhands made this store; upgrade to open it.',
@@ -44,6 +48,7 @@ const NEXT_STEPS = {
   SPACE_CLOSED: 'Open the space again.',
   BEE_CLOSED: 'Open the database again.',
   TOPIC_CLOSED: 'Open the topic again.',
+  CHANNEL_CLOSED: 'Open the channel again.',
   TRANSPORT_CLOSED: 'Make a new transport.'
 } as const
 

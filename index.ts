@@ -117,7 +117,8 @@ const TIMERS: Timers = {
     const timer = setTimeout(task, ms)
     timer.unref()
     return () => clearTimeout(timer)
-  }
+  },
+  soon: (task) => void setImmediate(task)
 }
 
 /** Yjs is loaded when the first document is opened: who needs no documents need not install it. */

@@ -41,6 +41,11 @@ export type RefusalReason =
   | 'presence-unsupported'
   | 'presence-forged'
   | 'presence-flood'
+  /** Of what was said on channels: nothing more of it is heard on that connection. */
+  | 'channel-oversized'
+  | 'channel-malformed'
+  | 'channel-unsupported'
+  | 'channel-flood'
 
 export interface Refusal {
   /** The writer's log in text form; for a refused peer, its device key. */

@@ -1,10 +1,12 @@
 /**
- * What a space says on its connections, and does with what it hears: logs that there are, blocks that were cleared, who is there.
+ * What a space says on its connections, and does with what it hears: logs that there are, blocks that were cleared, who is there,
+ * messages on channels.
  * Everything here comes from peers that have proven to be members; none of it is trusted further than that.
  */
 import { EventEmitter } from 'eventemitter3'
 import z32 from 'z32'
 import type { ClearedUpTo, SpaceLink, SpacePeer } from '../core/index.ts'
+import type { ChannelHub } from './channels/hub.ts'
 import type { PresenceHub } from './presence/hub.ts'
 import type { PurgePeer } from './purge.ts'
 import type { Refusals } from './refusals.ts'
@@ -20,6 +22,7 @@ export interface LinkParts {
   readonly writers: WriterList
   readonly refusals: Refusals
   readonly presence: PresenceHub
+  readonly channels: ChannelHub
   readonly peers: SpacePeers
   /** @see SpaceLink.announce */
   announce(): readonly Uint8Array[] | null
@@ -79,7 +82,7 @@ export class SpacePeers {
 }
 
 export function linkOf(parts: LinkParts): SpaceLink {
-  const { membershipKey, union, writers, refusals, presence, peers } = parts
+  const { membershipKey, union, writers, refusals, presence, channels, peers } = parts
   return {
     membershipKey,
     cores: () => union.logs().map((log) => log.core),
@@ -102,16 +105,22 @@ export function linkOf(parts: LinkParts): SpaceLink {
       peers.events.emit('change')
     },
     onpresence: (peer, message) => presence.receive(peer, message),
-    ondrain: (peer) => presence.drained(peer),
+    onchannels: (peer, message) => channels.receive(peer, message),
+    ondrain: (peer) => {
+      presence.drained(peer)
+      channels.drained(peer)
+    },
     onleave: () => presence.close(),
     onpeer: (peer) => {
       peers.add(peer)
       presence.add(peer)
+      channels.add(peer)
       peers.tell('add', peer)
     },
     onpeergone: (peer) => {
       peers.delete(peer)
       presence.remove(peer)
+      channels.remove(peer)
       peers.tell('remove', peer)
     },
     onrefused: (reason, peer) => refusals.add(z32.encode(peer), `peer-${reason}`, 0)

@@ -24,6 +24,8 @@ import type { ReadMode } from './indexed-reads.ts'
 import type { IndexProgress, IndexRebuild } from './local-index.ts'
 import { LogAcknowledgements } from './acknowledgements.ts'
 import { checkSpace, type Finding } from './check.ts'
+import type { Channel } from './channels/channel.ts'
+import { ChannelHub } from './channels/hub.ts'
 import { clearingHooks } from './cleared.ts'
 import {
   compactSpace,
@@ -154,6 +156,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #writers: WriterList
   readonly #refusals: Refusals
   readonly #presence: PresenceHub
+  readonly #channels: ChannelHub
   readonly #clearing: ClearingHooks
   readonly #queue: WriteQueue
   readonly #index: SpaceIndex
@@ -212,6 +215,10 @@ export class Space extends EventEmitter<SpaceEvents> {
           this.#refusals.add(from, `presence-${reason}`, 0)
       }
     })
+    this.#channels = new ChannelHub({
+      timers: parts.timers,
+      onrefused: (from, reason) => this.#refusals.add(from, `channel-${reason}`, 0)
+    })
     this.#union = new Union({
       writers: this.#writers,
       refusals: this.#refusals,
@@ -268,6 +275,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       writers: this.#writers,
       refusals: this.#refusals,
       presence: this.#presence,
+      channels: this.#channels,
       peers: this.#peers,
       announce: () => (this.isOpen ? [own.core.key, ...this.#record.writers] : null),
       takesLogs: () => this.isOpen && this.#closing === null,
@@ -316,6 +324,20 @@ export class Space extends EventEmitter<SpaceEvents> {
   /** Who is there now, and what they say of themselves: cursors, names. Never stored. */
   get presence(): Presence {
     return this.#presence
+  }
+
+  /**
+   * Messages to and from the devices that are connected now and have a channel of the same name: straight from one to the other,
+   * stored nowhere. The same object for the same name until it is closed.
+   * @param name 1 to 255 bytes
+   * @throws INVALID_ARGUMENT, SPACE_CLOSED
+   * @example
+   * const chat = space.channel('chat')
+   * chat.on('message', (bytes, peer) => console.log(peer, bytes))
+   * for (const peer of chat.peers()) await chat.send(peer, new Uint8Array([1]))
+   */
+  channel(name: string): Channel {
+    return this.#channels.channel(name)
   }
 
   /** What was refused of others' data since the space was opened. */
@@ -495,6 +517,7 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   async #close(): Promise<void> {
     this.#presence.close()
+    this.#channels.close()
     await this.#pruning.close()
     const saved = await Promise.allSettled([this.documents.close()])
     await this.#queue.settle()

@@ -4,4 +4,6 @@ export interface Timers {
   elapsed(): number
   /** Calls `task` once, after `ms`. Keeps no process alive. @returns how to call it off */
   after(ms: number, task: () => void): () => void
+  /** Calls `task` once everything else that is ready has had its turn. */
+  soon(task: () => void): void
 }

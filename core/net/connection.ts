@@ -44,7 +44,9 @@ export interface SpaceLink {
   oncleared(logs: readonly ClearedUpTo[]): void
   /** A proven peer says who is there; unchecked bytes. */
   onpresence(peer: SpacePeer, message: Uint8Array): void
-  /** A peer for which `sendPresence` gave false takes more. */
+  /** A proven peer says something on channels; unchecked bytes. */
+  onchannels(peer: SpacePeer, message: Uint8Array): void
+  /** A peer for which `sendPresence` or `sendChannels` gave false takes more. */
   ondrain(peer: SpacePeer): void
   /** The connections are about to close: the last moment to say goodbye. @returns whether something was sent */
   onleave(): boolean
@@ -198,6 +200,7 @@ export class SpacePeer {
   #logs: Message<Uint8Array[]> | null = null
   #cleared: Message<ClearedUpTo[]> | null = null
   #presence: Message<Uint8Array> | null = null
+  #channels: Message<Uint8Array> | null = null
   /** What the peer has said to have cleared, by log in hex. */
   readonly #clearedThere = new Map<string, ClearedUpTo>()
   /** What it was told of ours. */
@@ -255,6 +258,11 @@ export class SpacePeer {
     return this.#isProven && this.#presence?.send(message) === true
   }
 
+  /** @see sendPresence */
+  sendChannels(message: Uint8Array): boolean {
+    return this.#isProven && this.#channels?.send(message) === true
+  }
+
   /** Whether the peer has said to have cleared its copies of a log, up to this declaration. */
   hasCleared(core: Uint8Array, since: number): boolean {
     return (this.#clearedThere.get(b4a.toString(core, 'hex'))?.since ?? 0) >= since
@@ -296,6 +304,12 @@ export class SpacePeer {
       encoding: c.raw,
       onmessage: (message) => {
         if (this.#isProven) this.#link.onpresence(this, message)
+      }
+    })
+    this.#channels = channel.addMessage<Uint8Array>({
+      encoding: c.raw,
+      onmessage: (message) => {
+        if (this.#isProven) this.#link.onchannels(this, message)
       }
     })
     channel.open({ version: VERSION, proof: this.#proof(this.#stream.isInitiator) })

@@ -2,6 +2,7 @@
 import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { encodeFrame } from '../../multiwriter/channels/message.ts'
 import { decodeTicket } from '../../multiwriter/ticket.ts'
 import type { Space } from '../../multiwriter/index.ts'
 import { openTwoDevices, until, type TwoDevices } from '../support/devices.ts'
@@ -51,6 +52,34 @@ law('a reflected proof is refused', async ({ spaceA }) => {
   await isRefused(spaceA, peer)
   peer.close()
 })
+
+law(
+  'who has not proven to be a member says nothing on channels, and who has, does',
+  async ({ spaceA }) => {
+    const key = membershipKeyOf(spaceA)
+    const chat = spaceA.channel('chat')
+    const said: string[] = []
+    chat.on('message', (bytes) => said.push(b4a.toString(bytes)))
+    const opening = encodeFrame({ type: 'open', id: 0, name: 'chat' })
+    const saying = (text: string) =>
+      encodeFrame({ type: 'piece', to: 0, isLast: true, bytes: b4a.from(text) })
+    const stranger = new RawPeer(spaceA)
+    const forged = await stranger.greet(key, () => helloOf(b4a.alloc(32, 7)))
+    for (const frame of [opening, saying('stranger')]) forged.sayChannels(frame)
+    await until(() => forged.isClosed)
+    const member = new RawPeer(spaceA)
+    const greeting = await member.greet(key, () => helloOf(member.proof(key)))
+    for (const frame of [opening, saying('member')]) greeting.sayChannels(frame)
+    await until(() => said.length > 0)
+    assert.equal(said, ['member'])
+    assert.equal(chat.peers(), spaceA.peers())
+    greeting.sayChannels(b4a.from([1, 9]))
+    await until(() => spaceA.refusals().some(({ reason }) => reason === 'channel-malformed'))
+    assert.equal([chat.peers(), spaceA.peers().length], [[], 1], 'it is heard no more, on channels')
+    stranger.close()
+    member.close()
+  }
+)
 
 law('a proof replayed from another connection is refused', async ({ spaceA, spaceB }) => {
   const key = membershipKeyOf(spaceA)

@@ -30,6 +30,10 @@ export class SimTimers implements Timers {
     return () => this.#tasks.delete(entry)
   }
 
+  soon(task: () => void): void {
+    this.after(0, task)
+  }
+
   /** Runs the next task that is due until then. */
   step(until: number): boolean {
     const due = [...this.#tasks].filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0]

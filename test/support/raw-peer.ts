@@ -98,12 +98,15 @@ export class RawPeer {
   }
 }
 
+/** What is said on the channel of a space, by its number. */
+const MESSAGES = { logs: 0, cleared: 1, presence: 2, channels: 3 } as const
+
 /** The channel of a space. */
 class Greeting {
   /** Whether the other closed it. */
   isClosed = false
   readonly #channel: Channel<Uint8Array> | null
-  readonly #logs: Message<Uint8Array> | null
+  readonly #messages: readonly (Message<Uint8Array> | undefined)[]
 
   constructor(mux: Protomux, id: Uint8Array, onhello: (hello: Uint8Array) => void = () => {}) {
     this.#channel = mux.createChannel<Uint8Array>({
@@ -113,7 +116,8 @@ class Greeting {
       onopen: onhello,
       onclose: () => (this.isClosed = true)
     })
-    this.#logs = this.#channel?.addMessage({ encoding: raw, onmessage: () => {} }) ?? null
+    const add = () => this.#channel?.addMessage({ encoding: raw, onmessage: () => {} })
+    this.#messages = Object.keys(MESSAGES).map(add)
   }
 
   say(hello: Uint8Array): void {
@@ -121,7 +125,11 @@ class Greeting {
   }
 
   sayLogs(bytes: Uint8Array): void {
-    this.#logs?.send(bytes)
+    this.#messages[MESSAGES.logs]?.send(bytes)
+  }
+
+  sayChannels(bytes: Uint8Array): void {
+    this.#messages[MESSAGES.channels]?.send(bytes)
   }
 }
 
