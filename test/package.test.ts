@@ -179,14 +179,15 @@ function transpile(text: string): { readonly outputText: string } {
 }
 
 test('our own declarations need no skipLibCheck', () => {
-  const entries = ['', '/clock', '/crdt', '/core', '/multiwriter', '/yjs']
+  const entries = ['', '/clock', '/crdt', '/core', '/multiwriter', '/yjs', '/automerge-repo']
   const lines = entries.map((entry, i) => `export * as e${i} from 'manyhands${entry}'`)
   writeFileSync(path.join(consumer, 'declarations.ts'), lines.join('\n'))
   typecheck('declarations.ts', false)
 })
 
 test('every export of the public entries has a type that is not any', () => {
-  const lines = ['', '/clock', '/crdt', '/core', '/multiwriter', '/yjs'].flatMap((entry, i) => [
+  const entries = ['', '/clock', '/crdt', '/core', '/multiwriter', '/yjs', '/automerge-repo']
+  const lines = entries.flatMap((entry, i) => [
     `import * as e${i} from 'manyhands${entry}'`,
     `export const typed${i}: NoneIsAny<typeof e${i}> = true`
   ])
@@ -292,7 +293,8 @@ test('every package that is reached is a dependency, and every dependency is rea
     peerDependencies: Record<string, string>
   }
   const packages = new Set(
-    [...reached('index.js'), ...reached('cli/main.js'), ...reached('adapters/yjs/index.js')]
+    ['index.js', 'cli/main.js', 'adapters/yjs/index.js', 'adapters/automerge-repo/index.js']
+      .flatMap((entry) => [...reached(entry)])
       .filter((specifier) => !specifier.startsWith('node:'))
       .map((specifier) =>
         specifier
@@ -301,7 +303,7 @@ test('every package that is reached is a dependency, and every dependency is rea
           .join('/')
       )
   )
-  const typesOnly = ['@standard-schema/spec', 'streamx'] // their types are in ours
+  const typesOnly = ['@automerge/automerge-repo', '@standard-schema/spec', 'streamx'] // their types are in ours
   assert.equal(
     [...packages, ...typesOnly].sort(),
     [
