@@ -45,7 +45,8 @@ export async function makeProject(): Promise<string> {
   for (const name of ['index.ts', 'errors.ts', 'clock', 'crdt', 'core', 'multiwriter']) {
     await symlink(join(root, name), join(modules, 'manyhands', name))
   }
-  await symlink(join(root, 'adapters', 'yjs'), join(modules, 'manyhands', 'yjs'))
+  for (const name of ['yjs', 'automerge-repo'])
+    await symlink(join(root, 'adapters', name), join(modules, 'manyhands', name))
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   return folder
 }
