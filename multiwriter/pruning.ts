@@ -14,7 +14,7 @@ import type { Timers } from './timers.ts'
 export const PRUNE_AFTER_MS = 10 * 60 * 1000
 
 export interface PruningParts extends PrunerParts {
-  readonly timers: Timers
+  readonly timers: Pick<Timers, 'after'>
 }
 
 export class Pruning {

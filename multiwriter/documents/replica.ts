@@ -375,7 +375,7 @@ export class Replica {
 
   /** What had stood on what is here now. */
   #hearEarly(): void {
-    for (let before = Infinity; this.#early.length > 0 && this.#early.length < before; ) {
+    for (let before = Infinity; this.#early.length > 0 && this.#early.length < before;) {
       const early = this.#early
       before = early.length
       this.#early = []

@@ -325,10 +325,6 @@ test('pruning: a clock that is set back goes on behind the stamps of a log that 
 class HandTimers {
   readonly tasks: { readonly ms: number; readonly task: () => void }[] = []
 
-  elapsed(): number {
-    return 0
-  }
-
   after(ms: number, task: () => void): () => void {
     const each = { ms, task }
     this.tasks.push(each)
