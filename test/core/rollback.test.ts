@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Child } from '../support/child.ts'
+import { until } from '../support/devices.ts'
 import { appendTo, inFolder, suspicion, withStore } from '../support/folder.ts'
 import { MemoryPipe } from '../support/memory-pipe.ts'
 import { failure, keysOf, numbered, put, SALT } from '../support/store.ts'
@@ -31,6 +32,8 @@ async function crash(
   const child = new Child('store-process.ts', { folder: path, appends: 3, hold: true, ...options })
   await child.line('log')
   await child.line(`ack ${(options.from ?? 0) + 2}`)
+  // The mark comes a moment after what it marks is acknowledged.
+  await until(async () => (await readdir(path)).includes('high-water.json'))
   await child.kill()
 }
 
