@@ -209,6 +209,15 @@ const basing = fc
   .map(({ value, base }): WriteOperation => ({ do: 'put', value, base }))
 const valueWriting = fc.oneof(putting, patching, basing, fc.constant(del))
 
+/**
+ * Conflicts that a write of the device has settled. One with a core of which it has only heard more, from others, stays in sight until
+ * that is here: a cover that names what is not here is weak (DESIGN section 4).
+ */
+function settled(history: TypedHistory, by: number) {
+  const { conflicts } = history.readBy(by)
+  return conflicts.filter(({ of }) => !history.isHeardAhead(by, of.position.core))
+}
+
 const EITHER: readonly Settings[] = [{ deletes: 'add-wins' }, { deletes: 'delete-wins' }]
 
 for (const settings of EITHER) {
@@ -230,10 +239,10 @@ for (const settings of EITHER) {
       fc.property(steps(valueWriting), device, fc.nat(9), (taken, by, ms) => {
         const history = play(taken, settings)
         history.write(by, [del], ms)
-        const { exists, value, conflicts } = history.readBy(by)
+        const { exists, value } = history.readBy(by)
         assert.not(exists)
         assert.is(value, null)
-        assert.equal(conflicts, [])
+        assert.equal(settled(history, by), [])
         assert.not(history.write(by, [del], ms))
       }),
       { numRuns: RUNS }
@@ -241,14 +250,32 @@ for (const settings of EITHER) {
   })
 }
 
+test('value: what a deletion knew of by hearsay stays in sight until what was heard of is here', () => {
+  const history = new TypedHistory(DEVICES)
+  history.write(1, [{ do: 'put', value: 1 }], 0)
+  history.write(1, [{ do: 'put', value: 2 }], 0)
+  history.learn(0, 1)
+  history.write(0, [del], 0)
+  history.learn(2, 1, 1)
+  history.learn(2, 0)
+  history.write(2, [del], 0)
+  const { exists, conflicts } = history.readBy(2)
+  assert.not(exists)
+  assert.equal(
+    conflicts.map(({ value }) => value),
+    [1]
+  )
+  history.learn(2, 1)
+  assert.equal(history.readBy(2).conflicts, [])
+})
+
 test('value: a put that settles leaves no conflicts', () => {
   fc.assert(
     fc.property(steps(valueWriting), device, anyTree, fc.nat(9), (taken, by, value, ms) => {
       const history = play(taken)
       history.write(by, [{ do: 'put', value, settles: true }], ms)
-      const folded = history.readBy(by)
-      assert.equal(folded.value, value)
-      assert.equal(folded.conflicts, [])
+      assert.equal(history.readBy(by).value, value)
+      assert.equal(settled(history, by), [])
     }),
     { numRuns: RUNS }
   )
@@ -259,10 +286,9 @@ test('register: a put reads back, leaves no conflicts, and beats what it had see
     fc.property(steps(valueWriting), device, anyTree, fc.nat(9), (taken, by, value, ms) => {
       const history = play(taken, { isAtomic: true })
       history.write(by, [{ do: 'put', value }], ms)
-      const { value: read, conflicts } = history.readBy(by)
-      assert.equal(read, value)
+      assert.equal(history.readBy(by).value, value)
       assert.is(history.readBy(by).shown.length, 1)
-      assert.equal(conflicts, [])
+      assert.equal(settled(history, by), [])
     }),
     { numRuns: RUNS }
   )

@@ -1,4 +1,5 @@
 /** Devices that write one key and learn of each other in pieces: a history, from which any prefix of any log can be read. */
+import b4a from 'b4a'
 import * as assert from 'uvu/assert'
 import { tagOf } from '../../clock/index.ts'
 import {
@@ -8,7 +9,9 @@ import {
   unpackEntry,
   writeEntry,
   type FoldOptions,
+  type Head,
   type PlacedEntry,
+  type TypedEntry,
   type WriteContext,
   type WriteOperation
 } from '../../crdt/index.ts'
@@ -87,6 +90,16 @@ export class TypedHistory {
       ...(types === undefined ? {} : { types })
     }
     return foldEntries(this.saidAt(lengths), (core) => lengths[deviceOf(core)] ?? 0, options)
+  }
+
+  /** Whether somebody whom the device has read had seen more of a core than the device has. */
+  isHeardAhead(device: number, core: Uint8Array): boolean {
+    const known = this.knownBy(device)
+    return this.saidAt(known).some(({ entry }) =>
+      headsIn(entry).some(({ seen }) =>
+        seen.some((item) => b4a.equals(item.core, core) && item.seq >= (known[deviceOf(core)] ?? 0))
+      )
+    )
   }
 
   readBy(device: number) {
@@ -169,6 +182,10 @@ export class TypedHistory {
   happeningsAt(lengths: readonly number[]): Happening[] {
     return this.happenings.filter(({ author, seq }) => seq < (lengths[author] ?? 0))
   }
+}
+
+function headsIn(entry: TypedEntry): readonly Head[] {
+  return entry.type === 'value' ? [entry.head, ...entry.registers] : [entry.head]
 }
 
 /** In place of an entry that was deleted. */
