@@ -16,3 +16,16 @@ export function seededRandom(seed: number): SeededRandom {
     }
   }
 }
+
+/** The same items in another order (Fisher and Yates). */
+export function shuffled<T>(items: readonly T[], random: SeededRandom): T[] {
+  const order = [...items]
+  for (let i = order.length - 1; i > 0; i--) {
+    const j = random.below(i + 1)
+    const [a, b] = [order[i], order[j]]
+    if (a === undefined || b === undefined) continue
+    order[i] = b
+    order[j] = a
+  }
+  return order
+}
