@@ -3,6 +3,7 @@
  * documents, nothing of logs or devices. Its updates are commutative and idempotent: any order, any repetition gives one document.
  */
 import type { Doc } from 'yjs'
+import type { Source, Span, Spans } from './spans.ts'
 
 /** The live documents that there are: an application uses them by their own library's API. */
 export type EngineDoc = Doc
@@ -33,13 +34,6 @@ export interface Taken {
   readonly outcome: 'done' | 'known' | 'early' | 'refused'
   /** As in `Applied`. */
   readonly thrown: unknown
-}
-
-/** Places in what a source brought in, from `start` to before `end`. */
-export interface Span {
-  readonly source: number
-  readonly start: number
-  readonly end: number
 }
 
 /** What a document of the application's is bound with. */
@@ -96,5 +90,24 @@ export interface DocumentEngine {
   bind(doc: EngineDoc, other: EngineDoc, binding: Binding): () => void
   /** Tells the document's observers that it stands for what is stored. */
   loaded(doc: EngineDoc): void
+  /** A source's name, of bytes that nobody chose. @param seed at least 16 bytes */
+  sourceOf(seed: Uint8Array): Source
+  /** What is edited in a document from now on is counted under this source. */
+  writeAs(doc: EngineDoc, source: Source): void
+  /** What an update brings, and under which sources; null for what cannot be read. */
+  spans(update: Uint8Array): Spans | null
+  /** An update without what it brings under other sources. */
+  only(update: Uint8Array, isWanted: (source: Source) => boolean): Uint8Array
+  /**
+   * The indices of those updates past a seal that admitted ones stand on, over any number of steps: they are brought in by `partsAlone`,
+   * and what they brought is struck.
+   */
+  needed(admitted: readonly Uint8Array[], past: readonly Uint8Array[]): readonly number[]
+  /** An update without its deletions. */
+  partsAlone(update: Uint8Array): Uint8Array
+  /** Whether a live document that has an update needs no more than `strike` to show what one shows that never had it. */
+  canStrike(update: Uint8Array, struck: Spans): boolean
+  /** Shows as deleted what is in these spans, for good: no undo brings it back. */
+  strike(doc: EngineDoc, struck: Spans, origin: unknown): void
   destroy(doc: EngineDoc): void
 }

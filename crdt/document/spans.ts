@@ -1,17 +1,20 @@
 /**
- * Stretches of what a source made: a Yjs client counts its items, so what an update brings is a few spans of clocks. Sets of
- * them are kept per source, rising and apart.
+ * Stretches of what a source made: a Yjs client counts its items, an Automerge actor its changes, so what an update brings is a
+ * few spans of counts. Sets of them are kept per source, rising and apart.
  */
 
-/** Clocks from `start` up to, not including, `end`. */
+/** What an engine's parts are counted under: a client id of Yjs, an actor id of Automerge. */
+export type Source = number | string
+
+/** Counts from `start` up to, not including, `end`. */
 export interface Span {
-  readonly source: number
+  readonly source: Source
   readonly start: number
   readonly end: number
 }
 
 export class Spans {
-  readonly #bySource = new Map<number, Span[]>()
+  readonly #bySource = new Map<Source, Span[]>()
 
   constructor(spans: Iterable<Span> = []) {
     for (const span of spans) this.add(span)
@@ -23,6 +26,10 @@ export class Spans {
 
   *[Symbol.iterator](): IterableIterator<Span> {
     for (const spans of this.#bySource.values()) yield* spans
+  }
+
+  get sources(): readonly Source[] {
+    return [...this.#bySource.keys()]
   }
 
   add({ source, start, end }: Span): void {
@@ -37,7 +44,7 @@ export class Spans {
     this.#bySource.set(source, spans)
   }
 
-  has(source: number, clock: number): boolean {
+  has(source: Source, clock: number): boolean {
     const spans = this.#bySource.get(source) ?? []
     const found = spans[firstEndingAt(spans, clock + 1)]
     return found !== undefined && found.start <= clock

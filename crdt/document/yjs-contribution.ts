@@ -1,9 +1,6 @@
 /** What one writer brought into a Yjs document, as one update: the snapshot that stands for its own updates. */
-import * as encoding from 'lib0/encoding'
 import * as Y from 'yjs'
-import type { Decoded } from './yjs-update.ts'
-
-type Deletions = Decoded['ds']
+import { encode, type Decoded, type Deletions, type Run } from './yjs-update.ts'
 
 export interface Clocks {
   readonly start: number
@@ -31,46 +28,17 @@ export function isDeletedBy(deletions: Deletions, { id, length }: Y.Item): boole
   return coversRange(deletions, id.client, id.clock, length)
 }
 
-/** An update as Yjs writes it: of each client its structs from a clock on, then the deletions. */
 export function encodeContribution(
   doc: Y.Doc,
   ranges: ReadonlyMap<number, Clocks>,
   deletions: Deletions
 ): Uint8Array {
-  const encoder = new Y.UpdateEncoderV2()
-  encoding.writeVarUint(encoder.restEncoder, ranges.size)
-  // Greater clients first, as Yjs itself does: it resolves fewer conflicts so.
-  for (const [client, clocks] of [...ranges].sort(([a], [b]) => b - a)) {
-    writeStructs(encoder, doc.store.clients.get(client) ?? [], client, clocks)
-  }
-  writeDeletions(encoder, deletions)
-  return encoder.toUint8Array()
-}
-
-function writeStructs(
-  encoder: Y.UpdateEncoderV2,
-  all: readonly (Y.Item | Y.GC)[],
-  client: number,
-  { start, end }: Clocks
-): void {
-  const structs = all.filter(({ id, length }) => id.clock + length > start && id.clock < end)
-  encoding.writeVarUint(encoder.restEncoder, structs.length)
-  encoder.writeClient(client)
-  encoding.writeVarUint(encoder.restEncoder, start)
-  for (const struct of structs) struct.write(encoder, Math.max(0, start - struct.id.clock))
-}
-
-function writeDeletions(encoder: Y.UpdateEncoderV2, { clients }: Deletions): void {
-  encoding.writeVarUint(encoder.restEncoder, clients.size)
-  for (const [client, items] of [...clients].sort(([a], [b]) => b - a)) {
-    encoder.resetDsCurVal()
-    encoding.writeVarUint(encoder.restEncoder, client)
-    encoding.writeVarUint(encoder.restEncoder, items.length)
-    for (const { clock, len } of items) {
-      encoder.writeDsClock(clock)
-      encoder.writeDsLen(len)
-    }
-  }
+  const runs = [...ranges].map(([client, { start, end }]): Run => {
+    const all = doc.store.clients.get(client) ?? []
+    const structs = all.filter(({ id, length }) => id.clock + length > start && id.clock < end)
+    return { client, start, structs }
+  })
+  return encode(runs, deletions)
 }
 
 /** A delete set's ranges are sorted and do not touch. */

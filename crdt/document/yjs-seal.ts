@@ -12,12 +12,9 @@
  * cannot be taken back: what was deleted, and what a key of a map held before. `canStrike` tells whether there are any; else the
  * document is built anew.
  */
-import * as encoding from 'lib0/encoding'
 import * as Y from 'yjs'
 import { Spans, type Span } from './spans.ts'
-
-export type Decoded = ReturnType<typeof Y.decodeUpdateV2>
-type Struct = Decoded['structs'][number]
+import type { Decoded, Struct } from './yjs-update.ts'
 
 /** The items that an update brings. */
 export function spansOf({ structs }: Decoded): Spans {
@@ -90,26 +87,6 @@ export function canStrike({ structs, ds }: Decoded, past: Spans): boolean {
   return structs.every(isListItem) && [...ds.clients].every(isOwnDeletion)
 }
 
-/** An update's items, without what it deletes; in the second encoding. */
-export function itemsAlone({ structs }: Decoded): Uint8Array {
-  const byClient = new Map<number, Struct[]>()
-  for (const struct of structs) {
-    const list = byClient.get(struct.id.client) ?? []
-    byClient.set(struct.id.client, list)
-    list.push(struct)
-  }
-  const encoder = new Y.UpdateEncoderV2()
-  encoding.writeVarUint(encoder.restEncoder, byClient.size)
-  for (const [client, list] of [...byClient].sort(([a], [b]) => b - a)) {
-    encoding.writeVarUint(encoder.restEncoder, list.length)
-    encoder.writeClient(client)
-    encoding.writeVarUint(encoder.restEncoder, list[0]?.id.clock ?? 0)
-    for (const struct of list) struct.write(encoder, 0)
-  }
-  encoding.writeVarUint(encoder.restEncoder, 0) // no deletions
-  return encoder.toUint8Array()
-}
-
 /** Shows as deleted what is in these spans, for good. What is not in the document changes nothing. */
 export function strike(doc: Y.Doc, spans: Spans, origin: unknown): void {
   const struck: Y.Item[] = []
@@ -152,6 +129,7 @@ function containerOf({ parent }: Y.Item): Y.Item | null {
 function deleteSetOf(doc: Y.Doc, spans: Spans): ReturnType<typeof Y.createDeleteSet> {
   const set = Y.createDeleteSet()
   for (const { source, start, end } of spans) {
+    if (typeof source !== 'number') continue // none of ours
     const length = Math.min(end, Y.getState(doc.store, source)) - start
     if (length <= 0) continue
     const items = set.clients.get(source) ?? []
@@ -176,5 +154,7 @@ export function visibleSpans(doc: Y.Doc): readonly Span[] {
       visible.add({ source: client, start: clock, end: clock + struct.length })
     }
   }
-  return [...visible].sort((a, b) => a.source - b.source || a.start - b.start)
+  return [...visible].sort(
+    (a, b) => Number(a.source > b.source) - Number(a.source < b.source) || a.start - b.start
+  )
 }

@@ -4,6 +4,7 @@
  * eighth), and large ones deflated.
  */
 import b4a from 'b4a'
+import * as encoding from 'lib0/encoding'
 import * as Y from 'yjs'
 import { deflate, inflate } from './deflate.ts'
 
@@ -18,6 +19,15 @@ const MIN_V2_BYTES = 48
 const MERGED_AT_ONCE = 32
 
 export type Decoded = ReturnType<typeof Y.decodeUpdateV2>
+export type Struct = Decoded['structs'][number]
+export type Deletions = Decoded['ds']
+
+/** Of one client: structs without a gap, skips included. The first may begin before `start`. */
+export interface Run {
+  readonly client: number
+  readonly start: number
+  readonly structs: readonly Struct[]
+}
 
 /** Updates of Yjs, in its first encoding, as one that is stored. */
 export function pack(updates: readonly Uint8Array[]): Uint8Array {
@@ -84,6 +94,49 @@ export function decodedOrNone(update: Uint8Array): readonly Decoded[] {
   }
 }
 
+/** An update in Yjs' second encoding. */
+export function encode(runs: readonly Run[], deletions: Deletions | null): Uint8Array {
+  const encoder = new Y.UpdateEncoderV2()
+  encoding.writeVarUint(encoder.restEncoder, runs.length)
+  // Greater clients first, as Yjs itself does: it resolves fewer conflicts so.
+  for (const { client, start, structs } of runs.toSorted((a, b) => b.client - a.client)) {
+    encoding.writeVarUint(encoder.restEncoder, structs.length)
+    encoder.writeClient(client)
+    encoding.writeVarUint(encoder.restEncoder, start)
+    for (const struct of structs) struct.write(encoder, Math.max(0, start - struct.id.clock))
+  }
+  writeDeletions(encoder, deletions?.clients ?? new Map())
+  return encoder.toUint8Array()
+}
+
+/** Some structs of an update, with all of each client's or none. */
+export function runsOf(structs: readonly Struct[]): readonly Run[] {
+  const byClient = new Map<number, Struct[]>()
+  for (const struct of structs) {
+    const known = byClient.get(struct.id.client)
+    if (known === undefined) byClient.set(struct.id.client, [struct])
+    else known.push(struct)
+  }
+  return [...byClient].map(([client, run]) => ({
+    client,
+    start: run[0]?.id.clock ?? 0,
+    structs: run
+  }))
+}
+
+function writeDeletions(encoder: Y.UpdateEncoderV2, clients: Deletions['clients']): void {
+  encoding.writeVarUint(encoder.restEncoder, clients.size)
+  for (const [client, items] of [...clients].sort(([a], [b]) => b - a)) {
+    encoder.resetDsCurVal()
+    encoding.writeVarUint(encoder.restEncoder, client)
+    encoding.writeVarUint(encoder.restEncoder, items.length)
+    for (const { clock, len } of items) {
+      encoder.writeDsClock(clock)
+      encoder.writeDsLen(len)
+    }
+  }
+}
+
 function merge(updates: readonly Uint8Array[]): Uint8Array {
   let merged = updates
   while (merged.length > 1) {
@@ -104,7 +157,7 @@ function packed(version: number, update: Uint8Array): Uint8Array {
  * What these refuse is all that made Yjs throw in the middle of an integration (800,000 mutated updates): half of an update would
  * count, another half on another device.
  */
-function isSoundStruct(struct: Decoded['structs'][number]): boolean {
+function isSoundStruct(struct: Struct): boolean {
   if (struct.length === 0) return false
   if (!(struct instanceof Y.Item)) return true
   const { id, origin, rightOrigin, parent } = struct

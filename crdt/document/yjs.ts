@@ -3,10 +3,14 @@
  * that the application uses, too.
  */
 import * as Y from 'yjs'
-import type { DocumentEngine, Missing, Span, Taken } from './engine.ts'
+import type { DocumentEngine, Missing, Taken } from './engine.ts'
+import type { Span } from './spans.ts'
 import { coversRange, encodeContribution, isDeletedBy, rangesOf } from './yjs-contribution.ts'
+import { canStrike, neededOf, spansOf, strike } from './yjs-seal.ts'
 import {
   bringIn,
+  encode,
+  runsOf,
   decodedOrNone,
   decodeOne,
   open,
@@ -80,10 +84,7 @@ export const yjs: DocumentEngine = {
     return { outcome, thrown }
   },
 
-  brings(update) {
-    const ranges = rangesOf(decodedOrNone(update))
-    return Array.from(ranges, ([source, { start, end }]) => ({ source, start, end }))
-  },
+  brings: (update) => decodedOrNone(update).flatMap((decoded) => [...spansOf(decoded)]),
 
   refersTo: (update) => decodedOrNone(update).flatMap(referencesIn),
 
@@ -138,6 +139,34 @@ export const yjs: DocumentEngine = {
     doc.emit('load', [doc])
     doc.emit('sync', [true, doc])
   },
+
+  sourceOf: (seed) => new DataView(seed.buffer, seed.byteOffset).getUint32(0),
+
+  writeAs(doc, source) {
+    if (typeof source === 'number') doc.clientID = source
+  },
+
+  spans(update) {
+    const [decoded] = decodedOrNone(update)
+    return decoded === undefined ? null : spansOf(decoded)
+  },
+
+  only(update, isWanted) {
+    const { structs, ds } = decodeOne(open(update))
+    return packedSmall(encode(runsOf(structs.filter(({ id }) => isWanted(id.client))), ds))
+  },
+
+  needed: (admitted, past) =>
+    neededOf(
+      admitted.flatMap(decodedOrNone),
+      past.map((update) => decodedOrNone(update)[0] ?? NOTHING)
+    ),
+
+  partsAlone: (update) => packedSmall(encode(runsOf(decodeOne(open(update)).structs), null)),
+
+  canStrike: (update, struck) => decodedOrNone(update).every((each) => canStrike(each, struck)),
+
+  strike,
 
   destroy: (doc) => doc.destroy()
 }
@@ -196,6 +225,8 @@ function isDeleted(doc: Y.Doc, client: number, start: number, end: number): bool
     if (!struct.deleted) return false
   }
 }
+/** What cannot be read stands on nothing. */
+const NOTHING: Decoded = { structs: [], ds: Y.createDeleteSet() }
 
 function thrownBy(task: () => void): unknown {
   try {
@@ -225,7 +256,9 @@ function missingFor(doc: Y.Doc, { structs, ds }: Decoded): Missing {
     need(client, clock)
     if (clock <= endOf(client)) ends.set(client, Math.max(endOf(client), clock + struct.length))
   }
-  for (const { source, end } of referencesIn({ structs, ds })) need(source, end)
+  for (const { source, end } of referencesIn({ structs, ds })) {
+    if (typeof source === 'number') need(source, end)
+  }
   return missing
 }
 

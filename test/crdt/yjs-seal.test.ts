@@ -2,15 +2,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as Y from 'yjs'
-import {
-  canStrike,
-  itemsAlone,
-  neededOf,
-  spansOf,
-  strike,
-  visibleSpans,
-  type Decoded
-} from '../../crdt/document/yjs-seal.ts'
+import { canStrike, neededOf, spansOf, strike, visibleSpans } from '../../crdt/document/yjs-seal.ts'
+import { encode, runsOf, type Decoded } from '../../crdt/document/yjs-update.ts'
 import { Spans } from '../../crdt/document/spans.ts'
 import { seededRandom, shuffled, type SeededRandom } from '../support/random.ts'
 
@@ -92,7 +85,7 @@ function build(all: readonly Written[], sealed: number, from: number, random: Se
     ...all
       .filter(({ writer }, i) => writer !== sealed || i < from)
       .map(({ update }) => Y.convertUpdateFormatV1ToV2(update)),
-    ...needed.map(itemsAlone)
+    ...needed.map(({ structs }) => encode(runsOf(structs), null))
   ]
   const doc = new Y.Doc()
   for (const update of shuffled(updates, random)) Y.applyUpdateV2(doc, update)
