@@ -52,9 +52,17 @@ export type { PruneGrounds } from './prune.ts'
 export { encodeOpaque } from './document/opaque.ts'
 export { decodeUpdate, encodeUpdate, TYPE_DOCUMENT_UPDATE } from './document/update.ts'
 export type { DocumentUpdate, UpdateKind } from './document/update.ts'
-export { loadYjs } from './document/load.ts'
-export type { Binding, DocumentEngine, EngineDoc, Missing } from './document/engine.ts'
-export type { Span } from './document/spans.ts'
+export { ENGINE_NAMES, loadEngine } from './document/load.ts'
+export type {
+  Binding,
+  DocumentEngine,
+  EngineDoc,
+  EngineDocs,
+  EngineName,
+  Missing
+} from './document/engine.ts'
+export type { AutomergeDocument } from './document/automerge-document.ts'
+export type { Source, Span } from './document/spans.ts'
 
 export { isReadable, lastWritten, readValue, valueAlone } from './alone.ts'
 export type { WrittenValue } from './alone.ts'

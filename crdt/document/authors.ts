@@ -11,7 +11,7 @@
  */
 import b4a from 'b4a'
 import { compareStamps, type Stamp } from '../../clock/index.ts'
-import type { DocumentEngine } from './engine.ts'
+import type { DocumentEngine, EngineDoc } from './engine.ts'
 import type { Source, Spans } from './spans.ts'
 
 /** One update, and what its entry says of its sources. */
@@ -87,7 +87,7 @@ export function isForged({ isImport, derived }: Authored, brought: Spans): boole
 
 /** All updates of a document, in no order. */
 export function judge<U extends Authored>(
-  engine: Pick<DocumentEngine, 'spans' | 'only'>,
+  engine: Pick<DocumentEngine<EngineDoc>, 'spans' | 'only'>,
   updates: readonly U[]
 ): Judged<U> {
   const refused: { update: U; reason: AuthorRefusal }[] = []

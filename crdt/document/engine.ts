@@ -3,10 +3,18 @@
  * documents, nothing of logs or devices. Its updates are commutative and idempotent: any order, any repetition gives one document.
  */
 import type { Doc } from 'yjs'
+import type { AnyAutomergeDocument } from './automerge-document.ts'
 import type { Source, Span, Spans } from './spans.ts'
 
-/** The live documents that there are: an application uses them by their own library's API. */
-export type EngineDoc = Doc
+/** The live documents that there are, by their engines: an application uses them by their own library's API. */
+export interface EngineDocs {
+  readonly yjs: Doc
+  readonly automerge: AnyAutomergeDocument
+}
+
+export type EngineName = keyof EngineDocs
+
+export type EngineDoc = EngineDocs[EngineName]
 
 /** One update among everybody's. */
 export interface OneOfAll {
@@ -14,8 +22,8 @@ export interface OneOfAll {
   readonly isOwn: boolean
 }
 
-/** Of each of the engine's own sources, the first place that a document does not have. */
-export type Missing = ReadonlyMap<number, number>
+/** Of each of the engine's own sources, the first place that a document does not have. Automerge names changes, by their hashes. */
+export type Missing = ReadonlyMap<Source, number>
 
 /** How updates were brought in, by their indices. */
 export interface Applied {
@@ -37,45 +45,45 @@ export interface Taken {
 }
 
 /** What a document of the application's is bound with. */
-export interface Binding {
+export interface Binding<D> {
   readonly origin: unknown
   /** A sub-document of `other` is wanted. */
-  readonly onsubdoc: (subdoc: EngineDoc) => void
+  onsubdoc(subdoc: D): void
   /** `other` is gone. */
   readonly ondestroy: () => void
 }
 
 /** What happens to a live document, told to its owner. */
-export interface DocObserver {
+export interface DocObserver<D> {
   /** A change that was not made by `apply` with this owner as `origin`. */
   readonly onupdate: (update: Uint8Array) => void
   /** A sub-document is wanted: it is bound to the document with its guid. */
-  readonly onsubdoc: (subdoc: EngineDoc) => void
+  onsubdoc(subdoc: D): void
 }
 
-export interface DocumentEngine {
+export interface DocumentEngine<D extends EngineDoc> {
   readonly name: string
   /** Names the engine in entries. */
   readonly code: number
-  create(id: string): EngineDoc
+  create(id: string): D
   /** @param origin of updates that the owner applied itself @returns how to stop */
-  observe(doc: EngineDoc, origin: unknown, observer: DocObserver): () => void
+  observe(doc: D, origin: unknown, observer: DocObserver<D>): () => void
   /** Several updates of `observe` as one, as small as can be had quickly. */
   pack(updates: readonly Uint8Array[]): Uint8Array
   /**
    * Brings packed updates into a document, in one step, marked with `origin`. What cannot be read changes nothing.
    */
-  apply(doc: EngineDoc, updates: readonly Uint8Array[], origin: unknown): Applied
+  apply(doc: D, updates: readonly Uint8Array[], origin: unknown): Applied
   /** Brings one packed update in, if everything that it stands on is here: nothing of it waits inside the document. */
-  take(doc: EngineDoc, update: Uint8Array, origin: unknown): Taken
+  take(doc: D, update: Uint8Array, origin: unknown): Taken
   /** What a packed update brings in; nothing, when it does not read. */
   brings(update: Uint8Array): readonly Span[]
   /** What a packed update refers to, among it what it brings in itself; nothing, when it does not read. */
   refersTo(update: Uint8Array): readonly Span[]
   /** Whether a document has any of what something was held back for: then it is to be applied again. */
-  isDue(doc: EngineDoc, missing: Missing): boolean
+  isDue(doc: D, missing: Missing): boolean
   /** Everything in a document, as one packed update. */
-  state(doc: EngineDoc): Uint8Array
+  state(doc: D): Uint8Array
   /**
    * What one writer brought into a document, as one packed update that says the same as its own updates together, and no more:
    * nothing of the others, so that what is sealed of theirs later stays out.
@@ -87,13 +95,13 @@ export interface DocumentEngine {
    * Keeps two documents the same from now on; changes that only one of them has are brought into the other.
    * @param binding its `origin` marks in `other` what comes from `doc` @returns how to stop
    */
-  bind(doc: EngineDoc, other: EngineDoc, binding: Binding): () => void
+  bind(doc: D, other: D, binding: Binding<D>): () => void
   /** Tells the document's observers that it stands for what is stored. */
-  loaded(doc: EngineDoc): void
+  loaded(doc: D): void
   /** A source's name, of bytes that nobody chose. @param seed at least 16 bytes */
   sourceOf(seed: Uint8Array): Source
   /** What is edited in a document from now on is counted under this source. */
-  writeAs(doc: EngineDoc, source: Source): void
+  writeAs(doc: D, source: Source): void
   /** What an update brings, and under which sources; null for what cannot be read. */
   spans(update: Uint8Array): Spans | null
   /** An update without what it brings under other sources. */
@@ -108,6 +116,6 @@ export interface DocumentEngine {
   /** Whether a live document that has an update needs no more than `strike` to show what one shows that never had it. */
   canStrike(update: Uint8Array, struck: Spans): boolean
   /** Shows as deleted what is in these spans, for good: no undo brings it back. */
-  strike(doc: EngineDoc, struck: Spans, origin: unknown): void
-  destroy(doc: EngineDoc): void
+  strike(doc: D, struck: Spans, origin: unknown): void
+  destroy(doc: D): void
 }

@@ -1,7 +1,16 @@
 /** Engines are loaded when they are needed: the libraries behind them are optional. */
-import type { DocumentEngine } from './engine.ts'
+import type { DocumentEngine, EngineDocs, EngineName } from './engine.ts'
 
-/** @throws what importing throws when `yjs` or `lib0` is not installed */
-export async function loadYjs(): Promise<DocumentEngine> {
-  return (await import('./yjs.ts')).yjs
+type Loaders = { readonly [E in EngineName]: () => Promise<DocumentEngine<EngineDocs[E]>> }
+
+const LOADERS: Loaders = {
+  yjs: async () => (await import('./yjs.ts')).yjs,
+  automerge: async () => (await import('./automerge.ts')).automerge
+}
+
+export const ENGINE_NAMES: readonly EngineName[] = ['yjs', 'automerge']
+
+/** @throws what importing throws when the engine's library is not installed */
+export function loadEngine<E extends EngineName>(name: E): Promise<DocumentEngine<EngineDocs[E]>> {
+  return LOADERS[name]()
 }

@@ -3,7 +3,7 @@
  * that the application uses, too.
  */
 import * as Y from 'yjs'
-import type { DocumentEngine, Missing, Taken } from './engine.ts'
+import type { DocumentEngine, Taken } from './engine.ts'
 import type { Span } from './spans.ts'
 import { coversRange, encodeContribution, isDeletedBy, rangesOf } from './yjs-contribution.ts'
 import { canStrike, neededOf, spansOf, strike } from './yjs-seal.ts'
@@ -26,17 +26,21 @@ import {
  */
 const MAX_PENDING_BYTES = 1024 * 1024
 
-export const yjs: DocumentEngine = {
+/** Of each client, the first place that is not here. */
+type Clocks = ReadonlyMap<number, number>
+
+export const yjs: DocumentEngine<Y.Doc> = {
   name: 'yjs',
   code: 1,
 
   create: (id) => new Y.Doc({ guid: id }),
 
-  observe(doc, origin, { onupdate, onsubdoc }) {
+  observe(doc, origin, observer) {
     const onUpdate = (update: Uint8Array, from: unknown) => {
-      if (from !== origin) onupdate(update)
+      if (from !== origin) observer.onupdate(update)
     }
-    const onSubdocs = ({ loaded }: { readonly loaded: Set<Y.Doc> }) => loaded.forEach(onsubdoc)
+    const onSubdocs = ({ loaded }: { readonly loaded: Set<Y.Doc> }) =>
+      loaded.forEach((subdoc) => observer.onsubdoc(subdoc))
     doc.on('update', onUpdate)
     doc.on('subdocs', onSubdocs)
     return () => {
@@ -89,7 +93,9 @@ export const yjs: DocumentEngine = {
   refersTo: (update) => decodedOrNone(update).flatMap(referencesIn),
 
   isDue: (doc, missing) =>
-    [...missing].some(([client, clock]) => Y.getState(doc.store, client) > clock),
+    [...missing].some(
+      ([client, clock]) => typeof client === 'number' && Y.getState(doc.store, client) > clock
+    ),
 
   state: (doc) => packState(doc),
 
@@ -114,7 +120,8 @@ export const yjs: DocumentEngine = {
     }
   },
 
-  bind(doc, other, { origin, onsubdoc, ondestroy }) {
+  bind(doc, other, binding) {
+    const { origin, ondestroy } = binding
     const link = { origin }
     Y.applyUpdateV2(other, Y.encodeStateAsUpdateV2(doc, Y.encodeStateVector(other)), origin)
     const missing = Y.encodeStateAsUpdateV2(other, Y.encodeStateVector(doc))
@@ -125,7 +132,7 @@ export const yjs: DocumentEngine = {
     })
     const stopBack = yjs.observe(other, origin, {
       onupdate: (update) => Y.applyUpdate(doc, update, link),
-      onsubdoc
+      onsubdoc: (subdoc) => binding.onsubdoc(subdoc)
     })
     other.on('destroy', ondestroy)
     return () => {
@@ -175,7 +182,7 @@ export const yjs: DocumentEngine = {
  * Refused when it is no update: then nothing was changed, or as much as every other device changes by it. What it stands on when
  * it is held back.
  */
-function applyOne(doc: Y.Doc, update: Uint8Array, origin: unknown): 'done' | 'refused' | Missing {
+function applyOne(doc: Y.Doc, update: Uint8Array, origin: unknown): 'done' | 'refused' | Clocks {
   try {
     const opened = open(update)
     const decoded = decodeOne(opened) // before anything is integrated: half an update must not count
@@ -243,7 +250,7 @@ function pendingBytes({ store: { pendingStructs, pendingDs } }: Y.Doc): number {
 }
 
 /** What an update stands on that neither the document nor the update itself has. */
-function missingFor(doc: Y.Doc, { structs, ds }: Decoded): Missing {
+function missingFor(doc: Y.Doc, { structs, ds }: Decoded): Clocks {
   const ends = new Map<number, number>()
   const missing = new Map<number, number>()
   const endOf = (client: number) => ends.get(client) ?? Y.getState(doc.store, client)

@@ -1,0 +1,281 @@
+/**
+ * Automerge as a document engine. Only who uses it loads it: `@automerge/automerge` is an optional peer dependency.
+ *
+ * An update is a list of changes, each of which names, by hash, the changes that it was made on; Automerge applies a change when
+ * it has those. How they are stored says automerge-update.ts.
+ *
+ * What is sealed away cannot be struck: a change is whole, and so are those that it was made on. Updates past a seal that admitted
+ * ones stand on stay visible, and are reported.
+ */
+import * as A from '@automerge/automerge'
+import b4a from 'b4a'
+import { AutomergeDocument, type AnyAutomergeDocument } from './automerge-document.ts'
+import {
+  packBundle,
+  packChanges,
+  packDocument,
+  readChanges,
+  savedIn,
+  type Change
+} from './automerge-update.ts'
+import type { Applied, DocumentEngine, Missing } from './engine.ts'
+import { Spans, type Span } from './spans.ts'
+
+/** As `MAX_PENDING_BYTES` of Yjs: more than 1 MiB that waits is read again from the logs. */
+const MAX_WAITING_BYTES = 1024 * 1024
+
+const ACTOR_BYTES = 16
+
+type Doc = AnyAutomergeDocument
+
+export const automerge: DocumentEngine<Doc> = {
+  name: 'automerge',
+  code: 2,
+
+  create: (id) => new AutomergeDocument(id),
+
+  observe(doc, origin, { onupdate }) {
+    const onUpdate = (changes: readonly Uint8Array[], from: unknown) => {
+      if (from !== origin) onupdate(packChanges(changes))
+    }
+    doc.on('update', onUpdate)
+    return () => doc.off('update', onUpdate)
+  },
+
+  pack: (updates) => packChanges(updates.flatMap((update) => bytesOf(readChanges(update)))),
+
+  apply(doc, updates, origin) {
+    const refused: number[] = []
+    const coming: Coming[] = []
+    const thrown = thrownBy(() =>
+      updates.forEach((update, index) => {
+        const saved = savedIn(update)
+        const changes = saved === null ? readChanges(update) : []
+        if (changes === null || (saved !== null && !isLoaded(doc, saved, origin)))
+          refused.push(index)
+        else coming.push(...changes.map((change) => ({ index, change })))
+      })
+    )
+    const { held, missing, ...rest } = bringInAll(doc, coming, origin)
+    return { refused: [...refused, ...rest.refused], held, missing, thrown: thrown ?? rest.thrown }
+  },
+
+  take(doc, update, origin) {
+    const changes = readChanges(update)
+    if (changes === null) return { outcome: 'refused', thrown: undefined }
+    const isNews = changes.some(({ decoded }) => !has(doc, decoded.hash))
+    if (!isNews) return { outcome: 'known', thrown: undefined }
+    const coming = changes.map((change) => ({ index: 0, change }))
+    const { early } = sortOut(doc, coming)
+    if (early.length > 0) return { outcome: 'early', thrown: undefined }
+    const { isRefused, thrown } = takeIn(doc, coming, origin)
+    return { outcome: isRefused ? 'refused' : 'done', thrown }
+  },
+
+  brings: (update) => hashesIn(update).map(spanOf),
+
+  refersTo: (update) => [...hashesIn(update), ...depsOf(update)].map(spanOf),
+
+  isDue: (doc, missing) =>
+    [...missing.keys()].some((hash) => typeof hash === 'string' && has(doc, hash)),
+
+  state: (doc) => packDocument(doc.value),
+
+  contribution(updates) {
+    const own = updates
+      .filter(({ isOwn }) => isOwn)
+      .flatMap(({ bytes }) => readChanges(bytes) ?? [])
+    const doc = new AutomergeDocument('')
+    automerge.apply(
+      doc,
+      updates.map(({ bytes }) => bytes),
+      null
+    )
+    const hashes = [...new Set(own.map(({ decoded }) => decoded.hash))]
+    if (!hashes.every((hash) => has(doc, hash))) return null
+    return hashes.length === 0 ? packChanges([]) : packBundle(doc.value, hashes)
+  },
+
+  bind(doc, other, { origin, ondestroy }) {
+    const link = { origin }
+    const missingThere = A.getChanges(other.value, doc.value)
+    const missingHere = A.getChanges(doc.value, other.value)
+    if (missingThere.length > 0) other.bringIn(missingThere, origin)
+    if (missingHere.length > 0) doc.bringIn(missingHere, link)
+    const there = (changes: readonly Uint8Array[], from: unknown) => {
+      if (from !== link) other.bringIn(changes, origin)
+    }
+    const back = (changes: readonly Uint8Array[], from: unknown) => {
+      if (from !== origin) doc.bringIn(changes, link)
+    }
+    doc.on('update', there)
+    other.on('update', back)
+    other.on('destroy', ondestroy)
+    return () => {
+      doc.off('update', there)
+      other.off('update', back)
+      other.off('destroy', ondestroy)
+    }
+  },
+
+  loaded: () => {},
+
+  sourceOf: (seed) => b4a.toString(seed.subarray(0, ACTOR_BYTES), 'hex'),
+
+  writeAs(doc, source) {
+    if (typeof source === 'string') doc.actAs(source)
+  },
+
+  spans(update) {
+    const changes = readChanges(update)
+    if (changes === null) return null
+    return new Spans(
+      changes.map(({ decoded: { actor, seq } }) => ({ source: actor, start: seq - 1, end: seq }))
+    )
+  },
+
+  only(update, isWanted) {
+    const wanted = (readChanges(update) ?? []).filter(({ decoded }) => isWanted(decoded.actor))
+    return packChanges(wanted.map(({ bytes }) => bytes))
+  },
+
+  needed(admitted, past) {
+    const here = new Set(admitted.flatMap(hashesIn))
+    const by = new Map<string, number>()
+    past.forEach((update, i) => {
+      for (const hash of hashesIn(update)) if (!by.has(hash)) by.set(hash, i)
+    })
+    const needed = new Set<number>()
+    const queue = admitted.flatMap(depsOf)
+    for (let hash = queue.pop(); hash !== undefined; hash = queue.pop()) {
+      const index = here.has(hash) ? undefined : by.get(hash)
+      if (index === undefined || needed.has(index)) continue
+      needed.add(index)
+      queue.push(...depsOf(past[index] ?? new Uint8Array(0)))
+    }
+    return [...needed].sort((a, b) => a - b)
+  },
+
+  partsAlone: (update) => update,
+
+  canStrike: () => false,
+
+  strike: () => {},
+
+  destroy: (doc) => doc.destroy()
+}
+
+/** One change, and by which update of a call it came; -1 for one that waited. */
+interface Coming {
+  readonly index: number
+  readonly change: Change
+}
+
+/** What stands on what is not here. */
+const waiting = new WeakMap<Doc, readonly Coming[]>()
+
+function bringInAll(doc: Doc, coming: readonly Coming[], origin: unknown): Applied {
+  const { ready, early } = sortOut(doc, [...(waiting.get(doc) ?? []), ...coming])
+  const outcome = bringIn(doc, ready, origin)
+  let room = MAX_WAITING_BYTES
+  const kept: Coming[] = []
+  const held: Coming[] = []
+  for (const each of early) {
+    room -= each.change.bytes.byteLength
+    if (room >= 0) kept.push({ ...each, index: -1 })
+    else held.push(each)
+  }
+  waiting.set(doc, kept)
+  return { ...outcome, held: indicesOf(held), missing: missingIn(doc, held) }
+}
+
+/** A change is ready when all that it was made on is here, or is ready too. Mostly they come in order: then this is one pass. */
+function sortOut(doc: Doc, coming: readonly Coming[]) {
+  const ready: Coming[] = []
+  const hashes = new Set<string>()
+  const isHere = (hash: string) => hashes.has(hash) || has(doc, hash)
+  let early = coming
+  for (let before = -1; early.length > 0 && ready.length > before;) {
+    before = ready.length
+    early = early.filter((each) => {
+      const { hash, deps } = each.change.decoded
+      if (!deps.every(isHere)) return true
+      hashes.add(hash)
+      ready.push(each)
+      return false
+    })
+  }
+  return { ready, early }
+}
+
+/** All at once; where something in it is refused, one by one. */
+function bringIn(doc: Doc, ready: readonly Coming[], origin: unknown) {
+  if (ready.length === 0) return { refused: [], thrown: undefined }
+  const all = takeIn(doc, ready, origin)
+  if (!all.isRefused) return { refused: [], thrown: all.thrown }
+  const refused: Coming[] = []
+  let thrown: unknown
+  for (const each of ready) {
+    const one = takeIn(doc, [each], origin)
+    if (one.isRefused) refused.push(each)
+    thrown ??= one.thrown
+  }
+  return { refused: indicesOf(refused), thrown }
+}
+
+/** What Automerge refuses changes nothing; what an observer throws comes after the change. */
+function takeIn(doc: Doc, coming: readonly Coming[], origin: unknown) {
+  const before = doc.value
+  const changes = coming.map(({ change }) => change.bytes)
+  const thrown = thrownBy(() => doc.bringIn(changes, origin))
+  const isRefused = thrown !== undefined && doc.value === before
+  return { isRefused, thrown: isRefused ? undefined : thrown }
+}
+
+function missingIn(doc: Doc, coming: readonly Coming[]): Missing {
+  const deps = coming.flatMap(({ change }) => change.decoded.deps)
+  return new Map(deps.filter((hash) => !has(doc, hash)).map((hash) => [hash, 0]))
+}
+
+/** Each once. */
+function indicesOf(coming: readonly Coming[]): readonly number[] {
+  return [...new Set(coming.map(({ index }) => index))].filter((index) => index >= 0)
+}
+
+function isLoaded(doc: Doc, saved: Uint8Array, origin: unknown): boolean {
+  const before = doc.value
+  const thrown = thrownBy(() => doc.load(saved, origin))
+  if (thrown !== undefined && doc.value !== before) throw thrown // an observer's
+  return thrown === undefined
+}
+
+function has(doc: Doc, hash: string): boolean {
+  return A.hasHeads(doc.value, [hash])
+}
+
+/** Changes refer to others by their hashes. */
+function spanOf(hash: string): Span {
+  return { source: hash, start: 0, end: 1 }
+}
+
+function bytesOf(changes: readonly Change[] | null): readonly Uint8Array[] {
+  return (changes ?? []).map(({ bytes }) => bytes)
+}
+
+function hashesIn(update: Uint8Array): readonly string[] {
+  return (readChanges(update) ?? []).map(({ decoded }) => decoded.hash)
+}
+
+function depsOf(update: Uint8Array): readonly string[] {
+  return (readChanges(update) ?? []).flatMap(({ decoded }) => decoded.deps)
+}
+
+/** Undefined for nothing. */
+function thrownBy(task: () => void): unknown {
+  try {
+    task()
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
