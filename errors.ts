@@ -43,7 +43,9 @@ const NEXT_STEPS = {
     'Use the live database: a checkout, and a database opened without a log of its own, only read.',
   BACKUP_INVALID: 'Fetch the archive again, or use another one; nothing was restored.',
   PORT_VERSION: 'Use the same version of manyhands in both processes.',
-  DOCUMENTS_UNAVAILABLE: 'Install yjs (npm install yjs), and open the document again.',
+  DOCUMENTS_UNAVAILABLE:
+    'Install the package that the message names (npm install yjs), and open the document again.',
+  DOCUMENT_ENGINE: 'Open the document with the engine that it was made with, or choose another id.',
   DEVICE_CLOSED: 'Open the device again.',
   SPACE_CLOSED: 'Open the space again.',
   BEE_CLOSED: 'Open the database again.',

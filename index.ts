@@ -6,7 +6,7 @@ import {
   swarm,
   type SwarmOptions
 } from './core/native/index.ts'
-import { loadYjs } from './crdt/index.ts'
+import { loadEngine } from './crdt/index.ts'
 import {
   MemoryNetwork,
   type Durability,
@@ -121,7 +121,10 @@ const TIMERS: Timers = {
   soon: (task) => void setImmediate(task)
 }
 
-/** Yjs is loaded when the first document is opened: who needs no documents need not install it. */
+/** What an engine's library is installed by. */
+const PACKAGES = { yjs: 'yjs and lib0', automerge: '@automerge/automerge' } as const
+
+/** An engine is loaded when the first document of it is opened: who needs none need not install it. */
 const DOCUMENTS: DocumentSupport = {
   timers: {
     after(ms, task) {
@@ -130,11 +133,11 @@ const DOCUMENTS: DocumentSupport = {
       return () => clearTimeout(timer)
     }
   },
-  async loadEngine() {
+  async loadEngine(name) {
     try {
-      return await loadYjs()
+      return await loadEngine(name)
     } catch (cause) {
-      const message = 'Documents need the packages yjs and lib0'
+      const message = `Such documents need what is not installed: ${PACKAGES[name]}`
       throw new ManyhandsError('DOCUMENTS_UNAVAILABLE', message, { cause })
     }
   }

@@ -26,6 +26,8 @@ export type RefusalReason =
   | 'schema-mismatch'
   /** What stands among a document's updates is none, or a piece of it is missing. */
   | 'document-malformed'
+  /** It is of another engine than the document is open with: two devices made one id at the same time, each with its own. */
+  | 'document-other-engine'
   /** A document's update that its engine cannot bring in. */
   | 'document-update-refused'
   /** A document's update stands on what is not here, as more do than are kept: read again when that comes. */

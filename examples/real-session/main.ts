@@ -1,26 +1,31 @@
 /**
  * A real session of two people in one text (`npm run example -- real-session`): 26,078 edits, recorded with all that was concurrent in
  * them, are typed again on two devices, go through logs, network and views, and come out as the recorded text: on both, after a
- * restart, and on a third device that joins later. `--first 1000` replays only the beginning.
+ * restart, and on a third device that joins later. `--first 1000` replays only the beginning, `--engine automerge` in
+ * an Automerge document instead of a Yjs one.
  *
  *     main.ts      what happens, chapter by chapter
  *     session.ts   the recording: who typed what, and what of the other's was on the screen
  *     screen.ts    what one person sees
+ *     sheets.ts    the text, by Yjs and by Automerge
  *     replay.ts    the two persons at their two devices
  */
 import { createHash } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { count, heading, line, ms } from '../shared/print.ts'
 import { tell, type TwoDevices } from '../shared/two-devices.ts'
-import { meet, openText, Replay, textOf } from './replay.ts'
+import { meet, Replay } from './replay.ts'
 import { replayInMemory } from './screen.ts'
 import { countConcurrent, readSession } from './session.ts'
+import { LIBRARIES, type Library } from './sheets.ts'
 
-const session = await readSession(firstOf())
+const { first, library } = argumentsOf()
+const session = await readSession(first)
 const { edits } = session
-/** Of a beginning the recording does not tell the text: that is told by Yjs alone. */
-const text = session.endContent ?? replayInMemory(edits)
-const WHAT = session.endContent === null ? 'as Yjs alone' : 'as recorded'
+/** Of a beginning, and of the order in which Automerge puts what was typed at one place, the recording does not tell. */
+const recorded = library === LIBRARIES.yjs ? session.endContent : null
+const text = recorded ?? replayInMemory(library, edits)
+const WHAT = recorded === null ? `as ${library.name} alone` : 'as recorded'
 
 await tell('two people, one text, a real session', async (two) => {
   introduce()
@@ -30,15 +35,24 @@ await tell('two people, one text, a real session', async (two) => {
 })
 
 /** Bad arguments end the process. */
-function firstOf(): number {
+function argumentsOf(): { readonly first: number; readonly library: Library } {
   try {
-    const { values } = parseArgs({ options: { first: { type: 'string' } } })
+    const options = {
+      first: { type: 'string' },
+      engine: { type: 'string', default: 'yjs' }
+    } as const
+    const { values } = parseArgs({ options })
     const first = Number(values.first ?? Infinity)
-    if (first > 0 && (first === Infinity || Number.isSafeInteger(first))) return first
-    throw new Error(`"--first" expected a number of edits, got ${values.first}.`)
+    if (!(first > 0 && (first === Infinity || Number.isSafeInteger(first))))
+      throw new Error(`"--first" expected a number of edits, got ${values.first}.`)
+    const { engine } = values
+    if (engine === 'yjs' || engine === 'automerge') return { first, library: LIBRARIES[engine] }
+    throw new Error(`"--engine" expected yjs or automerge, got ${engine}.`)
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error))
-    console.error('Usage: npm run example -- real-session [--first <edits>]')
+    console.error(
+      'Usage: npm run example -- real-session [--first <edits>] [--engine <yjs|automerge>]'
+    )
     process.exit(2)
   }
 }
@@ -52,16 +66,16 @@ function introduce(): void {
 async function type(two: TwoDevices): Promise<void> {
   heading('1. Each types on a device of its own')
   await two.meet()
-  const documents = [await openText(two.laptop), await openText(two.phone)] as const
-  const replay = new Replay(documents)
+  const documents = [await library.open(two.laptop), await library.open(two.phone)] as const
+  const replay = new Replay(library, documents)
   const begin = performance.now()
   await replay.run(edits)
   const time = performance.now() - begin
   line(`Typed in ${ms(time)}: ${count((edits.length / time) * 1000)} edits per second.`)
   check('Laptop, on the screen', replay.screens[0].content)
-  check('Laptop, its document', textOf(documents[0]))
+  check('Laptop, its document', documents[0].content)
   check('Phone, on the screen', replay.screens[1].content)
-  check('Phone, its document', textOf(documents[1]))
+  check('Phone, its document', documents[1].content)
   for (const document of documents) await document.close()
 }
 
@@ -74,20 +88,20 @@ async function restart(two: TwoDevices): Promise<void> {
     ['Phone', two.phone]
   ] as const) {
     const begin = performance.now()
-    const document = await openText(space)
-    check(`${name}, opened in ${ms(performance.now() - begin)}`, textOf(document))
+    const document = await library.open(space)
+    check(`${name}, opened in ${ms(performance.now() - begin)}`, document.content)
     await document.close()
   }
 }
 
 async function joinLate(two: TwoDevices): Promise<void> {
   heading('3. A third device joins, with nothing but the ticket')
-  const first = await openText(two.laptop)
+  const first = await library.open(two.laptop)
   await two.meet()
   const begin = performance.now()
-  const late = await openText(await two.join('Tablet'))
+  const late = await library.open(await two.join('Tablet'))
   await meet([first, late])
-  check(`Tablet, complete in ${ms(performance.now() - begin)}`, textOf(late))
+  check(`Tablet, complete in ${ms(performance.now() - begin)}`, late.content)
 }
 
 /** @throws Error unless it is what the two wrote */

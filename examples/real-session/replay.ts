@@ -1,5 +1,5 @@
 /**
- * Two persons, each before a screen of their own, which is a Yjs document beside the one that the device keeps. What is typed there
+ * Two persons, each before a screen of their own, which is a text beside the one that the device keeps. What is typed there
  * goes into the device's document at once, and on to the other device. But the other person sees it only when the recording says so:
  * that is how everything that was concurrent then is concurrent now, whatever the network does.
  *
@@ -8,9 +8,8 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import progress from 'cli-progress'
-import * as Y from 'yjs'
-import type { LiveDocument, Space } from '../../index.ts'
 import { Screen } from './screen.ts'
+import type { Library, Sheet } from './sheets.ts'
 import { glimpsesOf, other, type Edit } from './session.ts'
 
 /** Devices in one process have each other's edits within milliseconds. */
@@ -21,11 +20,11 @@ const STEP = 100
 
 export class Replay {
   readonly screens: readonly [Screen, Screen]
-  readonly documents: readonly [LiveDocument, LiveDocument]
+  readonly documents: readonly [Sheet, Sheet]
 
-  constructor(documents: readonly [LiveDocument, LiveDocument]) {
+  constructor(library: Library, documents: readonly [Sheet, Sheet]) {
     this.documents = documents
-    this.screens = [screenAt(0, documents[0]), screenAt(1, documents[1])]
+    this.screens = [screenAt(library, 0, documents[0]), screenAt(library, 1, documents[1])]
   }
 
   async run(edits: readonly Edit[]): Promise<void> {
@@ -66,35 +65,19 @@ export class Replay {
 }
 
 /** What is typed on the screen goes into the document; what comes from elsewhere, the screen keeps until it is to show it. */
-function screenAt(person: 0 | 1, { doc }: LiveDocument): Screen {
-  const screen: Screen = new Screen(person, (update) => Y.applyUpdate(doc, update, screen))
-  doc.on('update', (update: Uint8Array, origin: unknown) => {
+function screenAt(library: Library, person: 0 | 1, document: Sheet): Screen {
+  const screen: Screen = new Screen(library, person, (update) => document.write(update, screen))
+  document.onupdate((update, origin) => {
     if (origin !== screen) screen.arrive(update)
   })
   return screen
 }
 
-export function openText(space: Space): Promise<LiveDocument> {
-  return space.documents.open('friends')
-}
-
-export function textOf({ doc }: LiveDocument): string {
-  return doc.getText('text').toJSON()
-}
-
 /** Resolves when both show the same. */
-export async function meet([one, two]: readonly [LiveDocument, LiveDocument]): Promise<void> {
+export async function meet([one, two]: readonly [Sheet, Sheet]): Promise<void> {
   const deadline = performance.now() + MEET_MS
-  while (measure(one) !== measure(two)) {
+  while (one.measure !== two.measure) {
     if (performance.now() > deadline) throw new Error('The documents did not become the same.')
     await setImmediate()
   }
-}
-
-/**
- * Where nobody types, two documents that measure the same are the same: of what may be missing, each insertion moves a clock, and a
- * deletion alone makes the text shorter.
- */
-function measure({ doc }: LiveDocument): string {
-  return `${Buffer.from(Y.encodeStateVector(doc)).toString('hex')} ${doc.getText('text').length}`
 }

@@ -1,5 +1,5 @@
-/** What one person has on the screen: a Yjs document of its own, which shows what has arrived only when it is told to. */
-import * as Y from 'yjs'
+/** What one person has on the screen: a text of its own, which shows what has arrived only when it is told to. */
+import type { Library, Paper } from './sheets.ts'
 import type { Edit, Patch, Person } from './session.ts'
 import { other } from './session.ts'
 
@@ -10,37 +10,24 @@ interface Arrived {
 }
 
 export class Screen {
-  readonly #doc = new Y.Doc()
-  readonly #text = this.#doc.getText('text')
+  readonly #paper: Paper
   readonly #arrived: Arrived[] = []
   #arriving: Uint8Array[] = []
   #shown = 0
   /** Own edits. */
   typed = 0
 
-  /**
-   * Yjs settles by client ids, which are random else, who comes first where two insert at one place. In the recording it was person
-   * 0; the other way round 14 of the 21,362 characters come out elsewhere.
-   */
-  constructor(person: Person, ontyped: (update: Uint8Array) => void) {
-    this.#doc.clientID = person + 1
-    this.#doc.on('update', (update: Uint8Array, origin: unknown) => {
-      if (origin !== this) ontyped(update)
-    })
+  constructor(library: Library, person: Person, ontyped: (update: Uint8Array) => void) {
+    this.#paper = library.paper(person, ontyped)
   }
 
   get content(): string {
-    return this.#text.toJSON()
+    return this.#paper.content
   }
 
   type(patches: readonly Patch[]): void {
     this.typed++
-    this.#doc.transact(() => {
-      for (const [position, deleted, inserted] of patches) {
-        if (deleted > 0) this.#text.delete(position, deleted)
-        if (inserted !== '') this.#text.insert(position, inserted)
-      }
-    })
+    this.#paper.type(patches)
   }
 
   /** Keeps an update of the other. */
@@ -61,7 +48,7 @@ export class Screen {
       if (next === undefined || next.upTo > count)
         throw new Error(`Edit ${count} of the other is not here.`)
       this.#arrived.shift()
-      for (const update of next.updates) Y.applyUpdate(this.#doc, update, this)
+      for (const update of next.updates) this.#paper.take(update)
       this.#shown = next.upTo
     }
   }
@@ -71,11 +58,11 @@ export class Screen {
   }
 }
 
-/** The same with Yjs alone: no logs, no devices. */
-export function replayInMemory(edits: readonly Edit[]): string {
+/** The same with the library alone: no logs, no devices. */
+export function replayInMemory(library: Library, edits: readonly Edit[]): string {
   const screens: readonly [Screen, Screen] = [
-    new Screen(0, (update) => screens[1].arrive(update)),
-    new Screen(1, (update) => screens[0].arrive(update))
+    new Screen(library, 0, (update) => screens[1].arrive(update)),
+    new Screen(library, 1, (update) => screens[0].arrive(update))
   ]
   for (const { by, seen, patches } of edits) {
     screens[by].show(seen)

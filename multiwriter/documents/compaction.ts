@@ -3,7 +3,12 @@
  * what they said together, and nothing of the others: whatever is sealed of theirs later, ours stands. What we quoted of them stays
  * as it is. It has the position of the newest update that it replaces. Versions from before show the updates still.
  */
-import { encodeUpdate, TYPE_DOCUMENT_UPDATE, type DocumentEngine } from '../../crdt/index.ts'
+import {
+  encodeUpdate,
+  TYPE_DOCUMENT_UPDATE,
+  type DocumentEngine,
+  type EngineDoc
+} from '../../crdt/index.ts'
 import type { OwnShare } from './cache.ts'
 import type { OpaqueWrite } from '../group.ts'
 import type { UpdateKeys } from './keys.ts'
@@ -30,7 +35,7 @@ export interface Compaction {
  * @returns null while something that ours stand on is not here
  */
 export function compactionOf(
-  engine: DocumentEngine,
+  engine: Pick<DocumentEngine<EngineDoc>, 'code' | 'contribution'>,
   keys: UpdateKeys,
   updates: readonly Update[],
   next: number

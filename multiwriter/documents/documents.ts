@@ -3,8 +3,15 @@
  * all of them together. Open ones follow what arrives; closed ones take no memory.
  */
 import b4a from 'b4a'
-import type { EngineDoc, Value } from '../../crdt/index.ts'
-import { checkOptions, ManyhandsError } from '../../errors.ts'
+import {
+  ENGINE_NAMES,
+  type AutomergeDocument,
+  type EngineDoc,
+  type EngineDocs,
+  type EngineName,
+  type Value
+} from '../../crdt/index.ts'
+import { checkOptions, invalid, ManyhandsError } from '../../errors.ts'
 import type { OrderedStore, OwnLog, ReadOptions } from '../../core/index.ts'
 import { checkoutOf, readVersion } from '../checkout.ts'
 import type { Engine } from '../engine.ts'
@@ -59,10 +66,25 @@ export interface ListedDocument {
 }
 
 /** An open document, and who holds it. */
-interface Held {
-  readonly replica: Promise<Replica>
+interface Held<D extends EngineDoc> {
+  readonly replica: Promise<Replica<D>>
   count: number
 }
+
+type ByEngine<T extends { readonly [E in EngineName]: unknown }> = {
+  readonly [E in EngineName]: Map<string, T[E]>
+}
+
+export interface OpenDocumentOptions<E extends EngineName> extends ReadOptions {
+  /** Which library's document it is: 'yjs' (default) or 'automerge'. */
+  readonly engine?: E
+}
+
+interface AutomergeOptions {
+  readonly engine: 'automerge'
+}
+
+type AnyDocument = LiveDocument<EngineDocs['yjs']> | LiveDocument<EngineDocs['automerge']>
 
 export class Documents implements AheadIn {
   /** What is told of each document, by its id: a title, say. A database like any other: it merges, and shows conflicts. */
@@ -73,10 +95,16 @@ export class Documents implements AheadIn {
   readonly #codec: AheadCodec
   readonly #ahead: AheadOut
   readonly #feed: Feed
-  readonly #held = new Map<string, Held>()
+  readonly #held: ByEngine<{ readonly [E in EngineName]: Held<EngineDocs[E]> }> = {
+    yjs: new Map(),
+    automerge: new Map()
+  }
   /** Documents that are being released: who opens one again waits. */
   readonly #releasing = new Map<string, Promise<void>>()
-  readonly #replicas = new Map<string, Replica>()
+  readonly #replicas: ByEngine<{ readonly [E in EngineName]: Replica<EngineDocs[E]> }> = {
+    yjs: new Map(),
+    automerge: new Map()
+  }
   #isClosed = false
   /** Nothing is written any more. */
   #isGone = false
@@ -90,26 +118,41 @@ export class Documents implements AheadIn {
     this.#ahead = aheadOut(this.#codec, parts)
     parts.own.core.on('remote-contiguous-length', this.#onsynced)
     this.#feed = new Feed(parts.engine.union, {
-      isWanted: (id) => this.#replicas.has(id),
+      isWanted: (id) => this.#shown(id).length > 0,
       isKnown: ({ isOwn, tree }, from) => isOwn && parts.own.hasWritten(from, tree.length),
-      onarrival: ({ id, view, entries }) => this.#replicas.get(id)?.receive(view, entries),
-      onread: (lengths) => this.#replicas.forEach((replica) => replica.cover(lengths))
+      onarrival: ({ id, view, entries }) => {
+        for (const replica of this.#shown(id)) replica.receive(view, entries)
+      },
+      onread: (lengths) => {
+        for (const replica of this.#all()) replica.cover(lengths)
+      }
     })
   }
 
   /**
    * A live document, with all that is known of it on this device. Where there is none yet it is empty, and its first edit makes it.
    * @param id any name of 1 to 255 bytes
-   * @throws INVALID_ARGUMENT, DOCUMENTS_UNAVAILABLE, SPACE_CLOSED; BLOCK_UNAVAILABLE, in a sparse space
+   * @throws INVALID_ARGUMENT, DOCUMENTS_UNAVAILABLE, DOCUMENT_ENGINE, SPACE_CLOSED; BLOCK_UNAVAILABLE, in a sparse space
    * @example
    * const todo = await space.documents.open('notes/todo')
    * todo.doc.getText('text').insert(0, 'Buy milk')
    */
-  async open(id: string, options: ReadOptions = {}): Promise<LiveDocument> {
+  open(id: string, options?: OpenDocumentOptions<'yjs'>): Promise<LiveDocument>
+  /** @example const list = await space.documents.open<List>('todo', { engine: 'automerge' }) */
+  open<T>(
+    id: string,
+    options: AutomergeOptions & ReadOptions
+  ): Promise<LiveDocument<AutomergeDocument<T>>>
+  async open(id: string, options: OpenDocumentOptions<EngineName> = {}): Promise<AnyDocument> {
     checkId(id)
-    checkOptions('open', options, READ_OPTIONS)
-    checkRead(options)
-    return this.#open(id, options, {})
+    checkOptions('open', options, OPEN_OPTIONS)
+    const { engine = 'yjs', ...read } = options
+    checkEngine(engine)
+    checkRead(read)
+    // One after the other, so that each keeps its type.
+    return engine === 'yjs'
+      ? this.#open('yjs', id, read, {})
+      : this.#open('automerge', id, read, {})
   }
 
   /**
@@ -118,28 +161,25 @@ export class Documents implements AheadIn {
    * @throws VERSION_INVALID, VERSION_FOREIGN, VERSION_UNAVAILABLE; as `open`
    * @example const then = await space.documents.checkout('notes/todo', await space.at(yesterday))
    */
-  async checkout(id: string, version: string): Promise<EngineDoc> {
+  checkout(
+    id: string,
+    version: string,
+    options?: { readonly engine?: 'yjs' }
+  ): Promise<EngineDocs['yjs']>
+  checkout<T>(id: string, version: string, options: AutomergeOptions): Promise<AutomergeDocument<T>>
+  async checkout(
+    id: string,
+    version: string,
+    options: { readonly engine?: EngineName } = {}
+  ): Promise<EngineDoc> {
     this.#checkOpen()
     checkId(id)
-    const { engine } = this.#parts
-    const then = checkoutOf(engine, readVersion(version, engine.tag))
-    const library = await this.#support().loadEngine()
-    const view = await then.view({})
-    const entries = await readAll(view, new UpdateKeys(id).range, {})
-    const reader = {
-      view,
-      refusals: engine.refusals,
-      engine: library.code,
-      id,
-      codec: this.#codec
-    }
-    const doc = library.create(id)
-    library.apply(
-      doc,
-      readUpdates(reader, entries).map(({ bytes }) => bytes),
-      null
-    )
-    return doc
+    checkOptions('checkout', options, ['engine'])
+    const { engine = 'yjs' } = options
+    checkEngine(engine)
+    return engine === 'yjs'
+      ? this.#checkout('yjs', id, version)
+      : this.#checkout('automerge', id, version)
   }
 
   /**
@@ -167,7 +207,8 @@ export class Documents implements AheadIn {
   async delete(id: string): Promise<void> {
     this.#checkOpen()
     checkId(id)
-    await this.#replicas.get(id)?.flush() // what was typed here before is meant, too
+    // What was typed here before is meant, too.
+    await Promise.all(this.#shown(id).map((replica) => replica.flush()))
     await this.#deletions.add(id, await this.#parts.engine.union.view({ wait: false }))
   }
 
@@ -182,25 +223,29 @@ export class Documents implements AheadIn {
   hear(signed: Uint8Array, from: AheadPath): PresenceRefusalReason | null {
     const ahead = this.#codec.read(signed)
     if (typeof ahead === 'string') return ahead
-    const replica = this.#replicas.get(ahead.id)
     const { own, hub } = this.#parts
-    if (replica === undefined || this.#isClosed || b4a.equals(ahead.core, own.core.key)) return null
+    const replicas = this.#shown(ahead.id)
+    const isOurs = b4a.equals(ahead.core, own.core.key)
+    if (replicas.length === 0 || this.#isClosed || isOurs) return null
     if (!hub.counts(ahead.core)) return 'unknown-writer'
-    return ahead.isTrue() ? replica.hear(ahead, from) : 'forged'
+    if (!ahead.isTrue()) return 'forged'
+    const refusals = replicas.map((replica) => replica.hear(ahead, from))
+    return refusals.find((reason) => reason !== null) ?? null
   }
 
   /** A connection is gone. For the space; not for applications. */
   lose(from: AheadPath): void {
-    for (const replica of this.#replicas.values()) replica.lose(from)
+    for (const replica of this.#all()) replica.lose(from)
   }
 
   /** Writes what is unsaved, and closes all documents. For the space; not for applications. */
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    await Promise.allSettled([...this.#held.values()].map(({ replica }) => replica))
+    const opening = ENGINE_NAMES.flatMap((name) => [...this.#held[name].values()])
+    await Promise.allSettled(opening.map(({ replica }) => replica))
     await Promise.allSettled(this.#releasing.values())
-    const replicas = [...this.#replicas.values()]
+    const replicas = this.#all()
     const flushed = await Promise.allSettled(replicas.map((replica) => replica.flush()))
     await Promise.all(replicas.map((replica) => replica.settle()))
     await Promise.all(replicas.map((replica) => replica.save()))
@@ -213,82 +258,141 @@ export class Documents implements AheadIn {
     for (const each of flushed) if (each.status === 'rejected') throw each.reason
   }
 
-  async #open(id: string, options: ReadOptions, first: Metadata): Promise<LiveDocument> {
+  async #checkout<E extends EngineName>(
+    name: E,
+    id: string,
+    version: string
+  ): Promise<EngineDocs[E]> {
+    const { engine } = this.#parts
+    const then = checkoutOf(engine, readVersion(version, engine.tag))
+    const library = await this.#support().loadEngine(name)
+    const view = await then.view({})
+    const entries = await readAll(view, new UpdateKeys(id).range, {})
+    const { refusals } = engine
+    const reader = { view, refusals, engine: library.code, id, codec: this.#codec }
+    const updates = readUpdates(reader, entries).map(({ bytes }) => bytes)
+    const doc = library.create(id)
+    library.apply(doc, updates, null)
+    return doc
+  }
+
+  /** A document as it is open here, by any engine. */
+  #shown(id: string) {
+    return ENGINE_NAMES.flatMap((name) => this.#replicas[name].get(id) ?? [])
+  }
+
+  #all() {
+    return ENGINE_NAMES.flatMap((name) => [...this.#replicas[name].values()])
+  }
+
+  async #open<E extends EngineName>(
+    name: E,
+    id: string,
+    options: ReadOptions,
+    first: Metadata
+  ): Promise<LiveDocument<EngineDocs[E]>> {
     this.#checkOpen()
     for (;;) {
-      const releasing = this.#releasing.get(id)
+      const releasing = this.#releasing.get(releaseOf(name, id))
       if (releasing === undefined) break
       await releasing
       this.#checkOpen()
     }
-    const held = this.#hold(id, options, first)
+    const held = this.#hold(name, id, options, first)
     try {
       return new LiveDocument(await held.replica, {
-        release: () => this.#release(id, held),
+        release: () => this.#release(name, id, held),
         onsubdoc: (subdoc) => this.#adopt(id, subdoc)
       })
     } catch (error) {
-      this.#drop(id, held)
+      this.#drop(name, id, held)
       throw error
     }
   }
 
-  #hold(id: string, options: ReadOptions, first: Metadata): Held {
-    const known = this.#held.get(id)
+  #hold<E extends EngineName>(
+    name: E,
+    id: string,
+    options: ReadOptions,
+    first: Metadata
+  ): Held<EngineDocs[E]> {
+    const known = this.#heldBy(name).get(id)
     if (known !== undefined) {
       known.count++
       return known
     }
-    const held = { replica: this.#load(id, options, first), count: 1 }
-    this.#held.set(id, held)
+    const held = { replica: this.#load(name, id, options, first), count: 1 }
+    this.#heldBy(name).set(id, held)
     return held
   }
 
-  async #load(id: string, options: ReadOptions, first: Metadata): Promise<Replica> {
-    const engine = await this.#support().loadEngine()
+  async #load<E extends EngineName>(
+    name: E,
+    id: string,
+    options: ReadOptions,
+    first: Metadata
+  ): Promise<Replica<EngineDocs[E]>> {
+    const engine = await this.#support().loadEngine(name)
     await this.#feed.start()
     this.#checkOpen()
-    const replica = new Replica(id, this.#partsOf(id, first), engine)
+    const replica = new Replica(id, this.#partsOf<E>(id, first), engine)
     // From here on it hears what arrives, so that nothing is missed between reading and following.
-    this.#replicas.set(id, replica)
+    this.#replicasBy(name).set(id, replica)
     try {
       await replica.load(options)
       return replica
     } catch (error) {
-      this.#replicas.delete(id)
+      this.#replicasBy(name).delete(id)
       replica.close()
       throw error
     }
   }
 
-  #drop(id: string, held: Held): void {
+  #drop<E extends EngineName>(name: E, id: string, held: Held<EngineDocs[E]>): void {
     held.count--
-    if (held.count > 0 || this.#held.get(id) !== held) return
-    this.#held.delete(id)
-    if (this.#held.size === 0) this.#feed.pause()
+    if (held.count > 0 || this.#heldBy(name).get(id) !== held) return
+    this.#heldBy(name).delete(id)
+    if (ENGINE_NAMES.every((each) => this.#held[each].size === 0)) this.#feed.pause()
   }
 
-  async #release(id: string, held: Held): Promise<void> {
-    this.#drop(id, held)
+  async #release<E extends EngineName>(
+    name: E,
+    id: string,
+    held: Held<EngineDocs[E]>
+  ): Promise<void> {
+    this.#drop(name, id, held)
     if (held.count > 0 || this.#isClosed) return
-    const released = held.replica.then((replica) => this.#free(id, replica))
-    const done = released.finally(() => this.#releasing.delete(id))
-    this.#releasing.set(id, done)
+    const released = held.replica.then((replica) => this.#free(name, id, replica))
+    const key = releaseOf(name, id)
+    const done = released.finally(() => this.#releasing.delete(key))
+    this.#releasing.set(key, done)
     await done
   }
 
-  async #free(id: string, replica: Replica): Promise<void> {
+  async #free<E extends EngineName>(
+    name: E,
+    id: string,
+    replica: Replica<EngineDocs[E]>
+  ): Promise<void> {
     try {
       await replica.settle()
       await replica.save()
       await replica.flush() // what was still typed meanwhile
     } finally {
-      this.#replicas.delete(id)
+      this.#replicasBy(name).delete(id)
       replica.close()
     }
   }
 
-  #partsOf(id: string, first: Metadata): DocumentParts {
+  #heldBy<E extends EngineName>(name: E): Map<string, Held<EngineDocs[E]>> {
+    return this.#held[name]
+  }
+
+  #replicasBy<E extends EngineName>(name: E): Map<string, Replica<EngineDocs[E]>> {
+    return this.#replicas[name]
+  }
+
+  #partsOf<E extends EngineName>(id: string, first: Metadata): DocumentParts<EngineDocs[E]> {
     const { engine, own, queue } = this.#parts
     return {
       own,
@@ -309,15 +413,16 @@ export class Documents implements AheadIn {
     await this.metadata.put(id, first, { cas: (previous) => previous === null })
   }
 
-  /** A sub-document is a document of its own, by its guid, as long as somebody has it loaded. */
+  /** A sub-document is a document of its own, by its guid, as long as somebody has it loaded. Only Yjs has such. */
   #adopt(parent: string, subdoc: EngineDoc): void {
+    if (!('guid' in subdoc)) return
     this.#adoptNow(parent, subdoc).catch((error: unknown) =>
-      this.#replicas.get(parent)?.events.emit('error', error)
+      this.#replicas.yjs.get(parent)?.events.emit('error', error)
     )
   }
 
-  async #adoptNow(parent: string, subdoc: EngineDoc): Promise<void> {
-    const live = await this.#open(checkId(subdoc.guid), {}, { parent })
+  async #adoptNow(parent: string, subdoc: EngineDocs['yjs']): Promise<void> {
+    const live = await this.#open('yjs', checkId(subdoc.guid), {}, { parent })
     if (subdoc.isDestroyed) return live.close()
     live.bind(subdoc, live)
     subdoc.on('destroy', () => {
@@ -340,7 +445,7 @@ export class Documents implements AheadIn {
   }
 
   readonly #onsynced = (length: number): void => {
-    for (const replica of this.#replicas.values()) replica.synced(length)
+    for (const replica of this.#all()) replica.synced(length)
   }
 
   #support(): DocumentSupport {
@@ -351,6 +456,17 @@ export class Documents implements AheadIn {
   #checkOpen(): void {
     if (this.#isClosed) throw new ManyhandsError('SPACE_CLOSED', 'The space is closed')
   }
+}
+
+const OPEN_OPTIONS = [...READ_OPTIONS, 'engine']
+
+/** @throws INVALID_ARGUMENT */
+function checkEngine(name: EngineName): void {
+  if (!ENGINE_NAMES.includes(name)) invalid('engine', `one of ${ENGINE_NAMES.join(', ')}`, name)
+}
+
+function releaseOf(name: EngineName, id: string): string {
+  return `${name} ${id}`
 }
 
 /** What one device sends. */

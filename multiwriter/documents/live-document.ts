@@ -1,13 +1,13 @@
 /** An open document, as one of its users holds it. */
 import { EventEmitter } from 'eventemitter3'
-import type { EngineDoc } from '../../crdt/index.ts'
+import type { EngineDoc, EngineDocs } from '../../crdt/index.ts'
 import type { DocumentStatus } from './own-updates.ts'
 import type { Replica, ReplicaEvents } from './replica.ts'
 
-interface LiveHooks {
+interface LiveHooks<D> {
   readonly release: () => Promise<void>
   /** A sub-document of a document bound to this one is wanted. */
-  readonly onsubdoc: (subdoc: EngineDoc) => void
+  onsubdoc(subdoc: D): void
 }
 
 /**
@@ -17,18 +17,21 @@ interface LiveHooks {
  * const todo = await space.documents.open('notes/todo')
  * todo.doc.getText('text').insert(0, 'Buy milk')
  */
-export class LiveDocument extends EventEmitter<ReplicaEvents> implements AsyncDisposable {
+export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
+  extends EventEmitter<ReplicaEvents>
+  implements AsyncDisposable
+{
   readonly id: string
   /** Edits of other devices have this object's document as their origin, not null: an UndoManager leaves them alone. */
-  readonly doc: EngineDoc
-  readonly #replica: Replica
-  readonly #hooks: LiveHooks
+  readonly doc: D
+  readonly #replica: Replica<D>
+  readonly #hooks: LiveHooks<D>
   /** How to end the bindings that were made by this one. */
   readonly #bound = new Set<() => void>()
   #closing: Promise<void> | null = null
 
   /** @see Documents.open */
-  constructor(replica: Replica, hooks: LiveHooks) {
+  constructor(replica: Replica<D>, hooks: LiveHooks<D>) {
     super()
     this.id = replica.id
     this.doc = replica.doc
@@ -53,9 +56,12 @@ export class LiveDocument extends EventEmitter<ReplicaEvents> implements AsyncDi
    * in it already is kept. `manyhands/yjs` has a provider made of this.
    * @param origin marks changes in `other` that come from here; changes so marked are not taken from it
    */
-  bind(other: EngineDoc, origin: unknown): () => void {
-    const { onsubdoc } = this.#hooks
-    const unbind = this.#replica.bind(other, { origin, onsubdoc, ondestroy: () => stop() })
+  bind(other: D, origin: unknown): () => void {
+    const unbind = this.#replica.bind(other, {
+      origin,
+      onsubdoc: (subdoc) => this.#hooks.onsubdoc(subdoc),
+      ondestroy: () => stop()
+    })
     const stop = () => {
       unbind()
       this.#bound.delete(stop)

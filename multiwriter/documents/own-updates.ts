@@ -3,7 +3,12 @@
  * with a number, which goes to connected devices at once (ahead.ts) and into our log soon; where nobody hears it, changes gather
  * until the log takes them. Several updates go into the log in one batch, with what they stand on of others that no log holds yet.
  */
-import { encodeUpdate, TYPE_DOCUMENT_UPDATE, type DocumentEngine } from '../../crdt/index.ts'
+import {
+  encodeUpdate,
+  TYPE_DOCUMENT_UPDATE,
+  type DocumentEngine,
+  type EngineDoc
+} from '../../crdt/index.ts'
 import type { OpaqueWrite } from '../group.ts'
 import { MAX_AHEAD_BYTES } from './ahead.ts'
 import type { UpdateKeys } from './keys.ts'
@@ -29,6 +34,9 @@ const GATHER_MS = 5
  * more than a keystroke does.
  */
 const HEARD_GATHER_MS = 200
+
+type PackingEngine = Pick<DocumentEngine<EngineDoc>, 'code' | 'pack'>
+type OwnParts = Omit<DocumentParts<EngineDoc>, 'onsubdoc'>
 
 export interface OwnHooks {
   /** What these packed updates stand on that no log holds yet. */
@@ -68,8 +76,8 @@ interface Rest {
 
 export class OwnUpdates {
   readonly #id: string
-  readonly #parts: DocumentParts
-  readonly #engine: DocumentEngine
+  readonly #parts: OwnParts
+  readonly #engine: PackingEngine
   readonly #keys: UpdateKeys
   readonly #hooks: OwnHooks
   /** The number of our next update. */
@@ -94,8 +102,8 @@ export class OwnUpdates {
 
   constructor(
     id: string,
-    parts: DocumentParts,
-    engine: DocumentEngine,
+    parts: OwnParts,
+    engine: PackingEngine,
     keys: UpdateKeys,
     hooks: OwnHooks
   ) {

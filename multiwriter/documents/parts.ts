@@ -1,5 +1,5 @@
 /** What documents are made of, given by their space. */
-import type { DocumentEngine, EngineDoc } from '../../crdt/index.ts'
+import type { DocumentEngine, EngineDoc, EngineDocs, EngineName } from '../../crdt/index.ts'
 import type { OwnLog } from '../../core/index.ts'
 import type { AheadCodec, AheadUpdate } from './ahead.ts'
 import type { DocumentCache } from './cache.ts'
@@ -16,7 +16,7 @@ export type TypingTimers = Pick<Timers, 'after'>
 export interface DocumentSupport {
   readonly timers: TypingTimers
   /** @throws DOCUMENTS_UNAVAILABLE when the engine's library is not installed */
-  loadEngine(): Promise<DocumentEngine>
+  loadEngine<E extends EngineName>(name: E): Promise<DocumentEngine<EngineDocs[E]>>
 }
 
 /** The way to connected devices that is faster than the logs. */
@@ -30,7 +30,7 @@ export interface AheadOut {
 }
 
 /** What one open document works with. */
-export interface DocumentParts {
+export interface DocumentParts<D extends EngineDoc> {
   readonly union: Union
   readonly own: OwnLog
   readonly queue: WriteQueue
@@ -42,5 +42,5 @@ export interface DocumentParts {
   /** Makes the document listed, if it is not. */
   tellOf(): Promise<void>
   /** A sub-document is wanted. */
-  onsubdoc(subdoc: EngineDoc): void
+  onsubdoc(subdoc: D): void
 }

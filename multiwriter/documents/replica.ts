@@ -5,7 +5,15 @@
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import z32 from 'z32'
-import type { Binding, DocumentEngine, EngineDoc, Missing, UpdateKind } from '../../crdt/index.ts'
+import type {
+  Binding,
+  DocumentEngine,
+  EngineDoc,
+  Missing,
+  Source,
+  UpdateKind
+} from '../../crdt/index.ts'
+import { ManyhandsError } from '../../errors.ts'
 import type { ReadOptions, TreeEntry } from '../../core/index.ts'
 import type { PresenceRefusalReason } from '../presence/counts.ts'
 import type { RefusalReason } from '../refusals.ts'
@@ -18,7 +26,7 @@ import { OwnUpdates, type DocumentStatus, type OwnWritten } from './own-updates.
 import type { DocumentParts } from './parts.ts'
 import { readAll, readBack, readSince } from './read.ts'
 import { UnconfirmedList, type AheadPath } from './unconfirmed.ts'
-import { isOurs, readUpdates, type Update } from './updates.ts'
+import { isOfOtherEngine, isOurs, readUpdates, type Update } from './updates.ts'
 
 export interface ReplicaEvents {
   status: [DocumentStatus]
@@ -49,12 +57,12 @@ interface Early {
   readonly path: AheadPath
 }
 
-export class Replica {
+export class Replica<D extends EngineDoc> {
   readonly id: string
-  readonly doc: EngineDoc
+  readonly doc: D
   readonly events = new EventEmitter<ReplicaEvents>()
-  readonly #parts: DocumentParts
-  readonly #engine: DocumentEngine
+  readonly #parts: DocumentParts<D>
+  readonly #engine: DocumentEngine<D>
   readonly #keys: UpdateKeys
   readonly #unobserve: () => void
   readonly #own: OwnUpdates
@@ -73,7 +81,7 @@ export class Replica {
   /** How far each log is brought in, by writer. */
   readonly #covered = new Map<string, number>()
   /** What updates stand on that were held back. */
-  #missing = new Map<number, number>()
+  #missing = new Map<Source, number>()
   #rereading: Promise<void> | null = null
   /** The document has more than its cached row. */
   #isDirty = false
@@ -83,7 +91,7 @@ export class Replica {
   /** It could not be saved while something was unconfirmed. */
   #isSaveDue = false
 
-  constructor(id: string, parts: DocumentParts, engine: DocumentEngine) {
+  constructor(id: string, parts: DocumentParts<D>, engine: DocumentEngine<D>) {
     this.id = id
     this.#parts = parts
     this.#engine = engine
@@ -110,6 +118,7 @@ export class Replica {
       (cached && (await this.#entriesSince(view, cached, options))) ??
       (await this.#allEntries(view, options))
     const updates = this.#read(view, entries)
+    if (cached === null && updates.length === 0) this.#checkEngine(view, entries)
     this.#apply(updates)
     for (const { part } of updates) this.#writers.add(part.writer)
     this.#share = addTo(this.#share, updates)
@@ -119,6 +128,13 @@ export class Replica {
     this.#isLoaded = true
     this.#hearEarly()
     this.#engine.loaded(this.doc)
+  }
+
+  /** A document that there is must not look empty, and then be two. @throws DOCUMENT_ENGINE */
+  #checkEngine(view: View, entries: readonly CoreEntry[]): void {
+    const { name, code } = this.#engine
+    if (!isOfOtherEngine({ view, engine: code }, entries)) return
+    throw new ManyhandsError('DOCUMENT_ENGINE', `"${this.id}" is no document of ${name}`)
   }
 
   /** Brings in what has arrived. */
@@ -208,12 +224,12 @@ export class Replica {
   }
 
   /** Keeps a document of the application's the same as this one. @returns how to stop */
-  bind(other: EngineDoc, binding: Binding): () => void {
+  bind(other: D, binding: Binding<D>): () => void {
     return this.#engine.bind(this.doc, other, binding)
   }
 
   /** Tells a bound document's observers that it is what is stored. */
-  tellLoaded(other: EngineDoc): void {
+  tellLoaded(other: D): void {
     this.#engine.loaded(other)
   }
 

@@ -4,7 +4,7 @@
  * them, or they are quoted in ours (docs/decisions/006-keystrokes-ahead-of-the-log.md).
  */
 import b4a from 'b4a'
-import type { DocumentEngine, Span } from '../../crdt/index.ts'
+import type { DocumentEngine, EngineDoc, Span } from '../../crdt/index.ts'
 import type { AheadUpdate } from './ahead.ts'
 import type { Update } from './updates.ts'
 
@@ -72,7 +72,10 @@ export class UnconfirmedList {
   }
 
   /** What these packed updates of ours stand on, with all that that stands on. */
-  ground(engine: DocumentEngine, updates: readonly Uint8Array[]): readonly Unconfirmed[] {
+  ground(
+    engine: Pick<DocumentEngine<EngineDoc>, 'refersTo'>,
+    updates: readonly Uint8Array[]
+  ): readonly Unconfirmed[] {
     if (this.#list.length === 0) return []
     const named = updates.flatMap((update) => engine.refersTo(update))
     const isNamed = ({ brings }: Unconfirmed) =>

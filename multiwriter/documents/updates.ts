@@ -5,7 +5,7 @@
 import b4a from 'b4a'
 import { compareStamps, type Stamp } from '../../clock/index.ts'
 import { decodeUpdate, TYPE_DOCUMENT_UPDATE, type UpdateKind } from '../../crdt/index.ts'
-import type { Refusals } from '../refusals.ts'
+import type { RefusalReason, Refusals } from '../refusals.ts'
 import type { Part } from '../part.ts'
 import type { CoreEntry, Said, View } from '../view.ts'
 import type { AheadCodec } from './ahead.ts'
@@ -59,6 +59,19 @@ export function readUpdates(reader: UpdateReader, entries: Iterable<CoreEntry>):
   return updates.sort(compareUpdates)
 }
 
+/** Whether entries are updates of another engine than this. */
+export function isOfOtherEngine(
+  { view, engine }: Pick<UpdateReader, 'view' | 'engine'>,
+  entries: readonly CoreEntry[]
+): boolean {
+  return entries.some(({ part, entry }) => {
+    const said = view.read(part, entry, TYPE_DOCUMENT_UPDATE)
+    if (typeof said === 'string' || said.entry.type !== 'unknown') return false
+    const piece = decodeUpdate(said.entry.payload)
+    return piece !== null && piece.engine !== engine
+  })
+}
+
 /** Snapshots first: they are newer than what others wrote over what they hold. Then by time: an update is older than its answers. */
 function compareUpdates(a: Update, b: Update): number {
   if (a.kind !== b.kind) return a.kind === 'snapshot' ? -1 : 1
@@ -87,8 +100,12 @@ class Joining {
     if (held.type === 'unknown' && held.number !== TYPE_DOCUMENT_UPDATE) return null // as well
     const number = parseUpdateKey(entry.key)?.number
     const piece = held.type === 'unknown' ? decodeUpdate(held.payload) : null
-    if (number === undefined || piece === null || piece.engine !== engine) {
+    if (number === undefined || piece === null) {
       this.#refuse(entry.seq)
+      return null
+    }
+    if (piece.engine !== engine) {
+      this.#refuse(entry.seq, 'document-other-engine')
       return null
     }
     if (this.#pieces.length > 0 && number !== this.#next) this.end()
@@ -141,7 +158,7 @@ class Joining {
     return { ...update, author: ahead.core, aheadNumber: ahead.number, bytes: ahead.bytes }
   }
 
-  #refuse(seq: number): void {
-    this.#reader.refusals.add(this.#part.writer, 'document-malformed', seq)
+  #refuse(seq: number, reason: RefusalReason = 'document-malformed'): void {
+    this.#reader.refusals.add(this.#part.writer, reason, seq)
   }
 }

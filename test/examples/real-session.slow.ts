@@ -12,4 +12,16 @@ test('all of the session comes out as recorded: on both devices, after a restart
   assert.is(new Set(texts).size, 1)
 })
 
+test('all of the session comes out the same everywhere in an Automerge document', async () => {
+  const { code, output, left } = await runExample('real-session', undefined, [
+    '--engine',
+    'automerge'
+  ])
+  assert.is(code, 0, output)
+  assert.equal(left, [])
+  const texts = output.match(/sha256 [0-9a-f]{16}: as Automerge alone$/gm) ?? []
+  assert.is(texts.length, 7)
+  assert.is(new Set(texts).size, 1)
+})
+
 test.run()

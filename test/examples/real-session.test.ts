@@ -2,6 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Screen, replayInMemory } from '../../examples/real-session/screen.ts'
+import { LIBRARIES } from '../../examples/real-session/sheets.ts'
 import { countConcurrent, glimpsesOf, readSession } from '../../examples/real-session/session.ts'
 import { badLines, runExample } from '../support/example.ts'
 
@@ -9,7 +10,7 @@ test('the recording, with what each saw of the other, gives the recorded text in
   const { edits, endContent } = await readSession()
   assert.is(edits.length, 26_078)
   assert.is(countConcurrent(edits), 11_700)
-  assert.is(replayInMemory(edits), endContent)
+  assert.is(replayInMemory(LIBRARIES.yjs, edits), endContent)
 })
 
 test('an edit sees what its parents had seen, and what everybody saw is a glimpse', async () => {
@@ -27,8 +28,8 @@ test('an edit sees what its parents had seen, and what everybody saw is a glimps
 
 test('a screen refuses to show more or less than the recording says', () => {
   const typed: Uint8Array[] = []
-  const one = new Screen(0, (update) => typed.push(update))
-  const two = new Screen(1, () => {})
+  const one = new Screen(LIBRARIES.yjs, 0, (update) => typed.push(update))
+  const two = new Screen(LIBRARIES.yjs, 1, () => {})
   one.type([[0, 0, 'a']])
   one.type([[1, 0, 'b']])
   for (const update of typed) two.arrive(update)
@@ -40,15 +41,19 @@ test('a screen refuses to show more or less than the recording says', () => {
   assert.is(two.content, 'ab')
 })
 
-test('its beginning comes out the same on both devices, after a restart, and on a third', async () => {
-  const run = await runExample('real-session', undefined, ['--first', '1000'])
-  assert.is(run.code, 0, run.output)
-  assert.equal(run.left, [])
-  assert.equal(badLines(run.output), [])
-  const texts = run.output.match(/sha256 [0-9a-f]{16}: as Yjs alone$/gm) ?? []
-  assert.is(texts.length, 7)
-  assert.is(new Set(texts).size, 1)
-})
+for (const [engine, name] of [
+  ['yjs', 'Yjs'],
+  ['automerge', 'Automerge']
+] as const)
+  test(`its beginning comes out the same on both devices, after a restart, and on a third: ${name}`, async () => {
+    const run = await runExample('real-session', undefined, ['--first', '1000', '--engine', engine])
+    assert.is(run.code, 0, run.output)
+    assert.equal(run.left, [])
+    assert.equal(badLines(run.output), [])
+    const texts = run.output.match(new RegExp(`sha256 [0-9a-f]{16}: as ${name} alone$`, 'gm')) ?? []
+    assert.is(texts.length, 7)
+    assert.is(new Set(texts).size, 1)
+  })
 
 test('a wrong number of edits is refused before anything is made', async () => {
   for (const first of ['0', '1.5']) {
