@@ -1,6 +1,6 @@
 /**
- * Who wrote what in a document. What an engine counts its parts under, a *source*, is derived from the log that they stand in
- * (multiwriter/documents/sources.ts), so an entry proves whose its parts are, and nobody can write under somebody else's source.
+ * Who wrote what in a document. What an engine counts its parts under, a *source*, is derived from the log that they stand in: then
+ * an entry proves whose its parts are, and nobody can write under somebody else's source.
  *
  * What is brought in from elsewhere, an older document of an application's, has sources of its own. It is marked as an import, and
  * proves nothing: what an author proves to be its own, it brings itself.
@@ -8,6 +8,8 @@
  * A document is what its judged updates say in this order: imports by rank, then what is proven, by time. For honest updates any
  * order gives the same, so whoever watches applies them as they come; only where two writers bring the same source does
  * the order matter. `Claims` tells when that is so.
+ *
+ * Documents do not ask this yet: the client ids that they use are random.
  */
 import b4a from 'b4a'
 import { compareStamps, type Stamp } from '../../clock/index.ts'
@@ -81,7 +83,7 @@ export class Claims {
 }
 
 /** Whether an update keeps to its writer's sources. */
-export function isForged({ isImport, derived }: Authored, brought: Spans): boolean {
+function isForged({ isImport, derived }: Authored, brought: Spans): boolean {
   return !isImport && brought.sources.some((source) => !derived.has(source))
 }
 
