@@ -1,0 +1,462 @@
+/**
+ * Where each core ends. Five hands can end a core: a fork, a ballot, the recovery key, its own identity, and whoever ranks above
+ * it. Each is decided for itself and the lowest binds. The answer depends on whom one asks for: under an office that a revocation
+ * ended, no later readmission counts.
+ */
+import type { Claims } from './claims.ts'
+import { push } from './claims.ts'
+import type { Acknowledgement, Logs } from './forks.ts'
+import type { Entry, History } from './history.ts'
+import { liveRecoveries, phraseCut, type Owners, type Term } from './owners.ts'
+import type { Head, Key } from './records.ts'
+import { NO_OFFICE, type Ballot, type Core, type Grant, type Registry } from './registry.ts'
+
+/** What an identity holds by one grant of owner or admin. */
+export interface Office {
+  /** Its place among all offices; 0 is the highest. */
+  readonly order: number
+  readonly role: 'owner' | 'admin'
+  readonly identity: Key
+  readonly grant: Grant
+  readonly term: Term | null
+}
+
+/** Somebody says where cores end. */
+export interface Statement {
+  readonly kind: 'revoke' | 'seal' | 'leave'
+  readonly entry: Entry
+  /** Rank of the office under which it was made. */
+  readonly order: number
+  readonly identity: Key
+  /** Place of the author's device among those of its identity. */
+  readonly seniority: number
+  /** Of a revocation: whose. */
+  readonly target: { readonly identity: Key; readonly device: Key | null } | null
+  readonly cuts: ReadonlyMap<Key, Head>
+  /** What had been found before it. */
+  readonly tick: number
+}
+
+export type CutBy = 'fork' | 'ballot' | 'recovery' | 'own' | 'rank' | 'successor'
+
+export interface Cut {
+  /** Infinity where nothing ends it. */
+  readonly length: number
+  /** Of the core at this length, where somebody named it. */
+  readonly treeHash: Key | null
+  readonly by: CutBy | null
+}
+
+/** A statement about one core, raised to its floor. */
+interface Said {
+  readonly statement: Statement
+  readonly length: number
+  readonly treeHash: Key | null
+}
+
+interface Heard extends Acknowledgement {
+  readonly seniority: number
+  readonly tick: number
+}
+
+const OPEN: Cut = { length: Infinity, treeHash: null, by: null }
+const NO_STATEMENTS: readonly Statement[] = []
+const NOTHING_HEARD: readonly Heard[] = []
+
+export interface CutsOptions {
+  readonly history: History
+  readonly claims: Claims
+  readonly logs: Logs
+  readonly registry: Registry
+  readonly owners: Owners
+}
+
+export class Cuts {
+  readonly #history: History
+  readonly #claims: Claims
+  readonly #logs: Logs
+  readonly #registry: Registry
+  readonly #owners: Owners
+  readonly #removals = new Map<Key, Ballot[]>()
+  readonly #ownerNow = new Map<Key, Term>()
+  readonly #offices = new Map<Key, Office[]>()
+  readonly #revocations = new Map<Key, Statement[]>()
+  readonly #seals = new Map<Key, Statement[]>()
+  readonly #own = new Map<Key, Statement[]>()
+  readonly #heard = new Map<Key, Heard[]>()
+  #tick = 0
+
+  constructor({ history, claims, logs, registry, owners }: CutsOptions) {
+    this.#history = history
+    this.#claims = claims
+    this.#logs = logs
+    this.#registry = registry
+    this.#owners = owners
+    for (const ballot of owners.ballots) {
+      if (ballot.change === 'remove') push(this.#removals, ballot.identity, ballot)
+    }
+    for (const term of owners.terms)
+      if (term.until === null) this.#ownerNow.set(term.identity, term)
+  }
+
+  isOwner(identity: Key): boolean {
+    return this.#ownerNow.has(identity)
+  }
+
+  openOffice(office: Office): void {
+    push(this.#offices, office.identity, office)
+  }
+
+  nextTick(): number {
+    return this.#tick++
+  }
+
+  hear(heard: Omit<Heard, 'tick'>): void {
+    push(this.#heard, heard.head.core, { ...heard, tick: this.nextTick() })
+  }
+
+  heardOf(core: Key): readonly Acknowledgement[] {
+    return this.#heard.get(core) ?? NOTHING_HEARD
+  }
+
+  /** An act on others: of a revocation, on an identity, else on the cores it names. */
+  state(statement: Statement): void {
+    const { target } = statement
+    if (target !== null) push(this.#revocations, target.identity, statement)
+    else for (const core of statement.cuts.keys()) push(this.#seals, core, statement)
+  }
+
+  /** An act on the author's own devices. */
+  stateOwn(statement: Statement): void {
+    push(this.#own, statement.identity, statement)
+  }
+
+  // Who may.
+
+  /**
+   * RULE 3: You act only on those of lower rank. On owners nobody acts alone.
+   * @returns whether a holder of the office `order` may not act on this identity
+   */
+  isProtected(identity: Key, order: number): boolean {
+    if (this.#ownerNow.has(identity)) return true
+    const offices = this.#offices.get(identity) ?? []
+    return offices.some((office) => office.order < order && !this.isEnded(office))
+  }
+
+  /** RULE 2: Demotion or removal ends an office. */
+  isEnded({ identity, grant, order, role }: Office): boolean {
+    const removals = this.#removals.get(identity) ?? []
+    if (removals.some((ballot) => !this.isSpared(grant, ballot))) return true
+    return (
+      role === 'admin' &&
+      this.#revocationsOf(identity, order).some((each) => !this.isExempt(grant, each))
+    )
+  }
+
+  /** Revocations of the whole identity by those who rank above `order` and may. */
+  #revocationsOf(identity: Key, order: number): readonly Statement[] {
+    const all = this.#revocations.get(identity) ?? NO_STATEMENTS
+    return all.filter(
+      (each) =>
+        each.order < order &&
+        each.target?.device === null &&
+        !this.isProtected(identity, each.order)
+    )
+  }
+
+  /** RULE 10: Whether the grant comes from below a revocation of the identity or the device that it had seen. */
+  isBarred(grant: Grant, identity: Key, device: Key): boolean {
+    const removals = this.#removals.get(identity) ?? []
+    const isRemoved = (each: Ballot) =>
+      this.#seesBallot(grant.entry, each) && !this.isSpared(grant, each)
+    if (removals.some(isRemoved)) return true
+    return (this.#revocations.get(identity) ?? NO_STATEMENTS).some((each) => {
+      const { device: revoked } = each.target ?? { device: null }
+      if (revoked !== null && revoked !== device) return false
+      if (this.isProtected(identity, each.order)) return false
+      return this.#history.sees(grant.entry, each.entry) && !this.isExempt(grant, each)
+    })
+  }
+
+  /** The highest office of an identity that has not ended. */
+  officeOf(identity: Key): Office | null {
+    const open = (this.#offices.get(identity) ?? []).filter((office) => !this.isEnded(office))
+    return open.length === 0 ? null : open.reduce((a, b) => (a.order < b.order ? a : b))
+  }
+
+  /** Whether what others gave the identity still stands. */
+  stands(identity: Key, grant: Grant): boolean {
+    const removals = this.#removals.get(identity) ?? []
+    if (removals.some((ballot) => !this.isSpared(grant, ballot))) return false
+    if (this.#revocationsOf(identity, NO_OFFICE).some((each) => !this.isExempt(grant, each)))
+      return false
+    const own = this.#own.get(identity) ?? NO_STATEMENTS
+    return !own.some((each) => this.#isFarewell(each) && !this.isExempt(grant, each))
+  }
+
+  /** The identity's first device leaves, and so do all. */
+  #isFarewell({ kind, identity, seniority }: Statement): boolean {
+    return kind === 'leave' && seniority === 0 && !this.#ownerNow.has(identity)
+  }
+
+  // Who had seen what.
+
+  /** Whether the record holds the grant in its causal past: of a ballot, votes of a majority. */
+  sees(entry: Entry, { ballot, entry: grant }: Grant): boolean {
+    return ballot === null ? this.#history.sees(entry, grant) : this.#seesBallot(entry, ballot)
+  }
+
+  #seesBallot(entry: Entry, { votes, electorate }: Ballot): boolean {
+    const seen = votes.filter((vote) => this.#history.sees(entry, vote)).length
+    return seen * 2 > electorate
+  }
+
+  /**
+   * RULE 10: Unlisted cores count with length 0, except under a later grant that has seen the revocation; such a grant is void
+   * if its author ranks below the revoker, unless it has also seen a grant that lifted the revocation.
+   */
+  isExempt(grant: Grant, revocation: Statement): boolean {
+    if (grant.basis !== 'ballot' && !this.#history.sees(grant.entry, revocation.entry)) return false
+    switch (grant.basis) {
+      case 'root':
+        return false
+      case 'ballot':
+        return this.#ballotSaw(grant, revocation.entry)
+      case 'grant':
+        return grant.order <= revocation.order || this.#isLifted(grant, revocation)
+      case 'own':
+        return this.#isOwnExempt(grant, revocation)
+      case 'successor':
+        return this.#restsOn(grant, grant.old[0]?.core, (each) => this.isExempt(each, revocation))
+      case 'recovery':
+        return revocation.identity === this.#identityOf(grant) || this.#isLifted(grant, revocation)
+    }
+  }
+
+  #ballotSaw({ ballot }: Grant, entry: Entry): boolean {
+    if (ballot === null) return false
+    const seen = ballot.votes.filter((vote) => this.#history.sees(vote, entry)).length
+    return seen * 2 > ballot.electorate
+  }
+
+  #isOwnExempt(grant: Grant, revocation: Statement): boolean {
+    const author = this.#registry.cores.get(grant.entry.core)
+    if (author === undefined) return false
+    if (revocation.identity === author.device.identity)
+      return grant.seniority <= revocation.seniority
+    const device = revocation.target?.device ?? null
+    if (device !== null) return this.#isLifted(grant, revocation)
+    return this.#restsOn(grant, grant.entry.core, (each) => this.isExempt(each, revocation))
+  }
+
+  /** Whether a grant of this core that passes the test is in the grant's causal past. */
+  #restsOn(grant: Grant, core: Key | undefined, passes: (each: Grant) => boolean): boolean {
+    const grants = core === undefined ? [] : (this.#registry.cores.get(core)?.grants ?? [])
+    return grants.some((each) => this.sees(grant.entry, each) && passes(each))
+  }
+
+  /** Whether the grant has seen another, of somebody who could, that let the same identity or device in again. */
+  #isLifted(grant: Grant, revocation: Statement): boolean {
+    const identity = this.#identityOf(grant)
+    if (identity === undefined) return false
+    const device = revocation.target?.device ?? null
+    return this.#registry.givenTo(identity).some((each) => {
+      if (each === grant || !this.sees(grant.entry, each)) return false
+      if (device !== null && deviceOf(each) !== device) return false
+      return this.isExempt(each, revocation)
+    })
+  }
+
+  #identityOf({ entry: { record } }: Grant): Key | undefined {
+    if (typeof record === 'string') return undefined
+    if (record.kind === 'vote') {
+      return record.change.kind === 'add' ? record.change.member.identity : undefined
+    }
+    return 'member' in record ? record.member.identity : undefined
+  }
+
+  /** RULE 7, RULE 10: what a ballot removed comes back by a later ballot, or by an owner that has seen it. */
+  isSpared(grant: Grant, removal: Ballot): boolean {
+    switch (grant.basis) {
+      case 'root':
+        return false
+      case 'ballot':
+        return (grant.ballot?.generation ?? -1) > removal.generation
+      case 'grant': {
+        if (!this.#seesBallot(grant.entry, removal)) return false
+        return this.#isOwnersOrder(grant.order) || this.#isGivenSince(grant, removal)
+      }
+      case 'own':
+        return this.#restsOn(grant, grant.entry.core, (each) => this.isSpared(each, removal))
+      case 'successor':
+        return this.#restsOn(grant, grant.old[0]?.core, (each) => this.isSpared(each, removal))
+      case 'recovery':
+        return this.#isGivenSince(grant, removal)
+    }
+  }
+
+  #isOwnersOrder(order: number): boolean {
+    return order < this.#owners.terms.length
+  }
+
+  #isGivenSince(grant: Grant, removal: Ballot): boolean {
+    return this.#registry
+      .givenTo(removal.identity)
+      .some(
+        (each) => each !== grant && this.sees(grant.entry, each) && this.isSpared(each, removal)
+      )
+  }
+
+  // Where a core ends.
+
+  /** RULE 4: Each log counts up to the cut that higher ranks and its own identity gave it; the lower length counts. */
+  of(core: Core, office: Office | null = null): Cut {
+    const parts = [this.#byFork(core), this.#byBallots(core, office), this.#byPhrase(core)]
+    parts.push(this.#byOwn(core), this.#byRanks(core, office), this.#bySuccession(core, office))
+    return parts.reduce((low, part) => (part.length < low.length ? part : low), OPEN)
+  }
+
+  #byFork({ core }: Core): Cut {
+    const length = this.#logs.lengthOf(core)
+    return length === Infinity ? OPEN : { length, treeHash: this.#logs.hashOf(core), by: 'fork' }
+  }
+
+  #byBallots(core: Core, office: Office | null): Cut {
+    let low = Infinity
+    for (const removal of this.#removals.get(core.device.identity) ?? []) {
+      const named = removal.cuts.get(core.core)
+      const isEnder = office !== null && !this.isSpared(office.grant, removal)
+      if (named !== undefined) low = Math.min(low, named)
+      else if (isEnder || !core.grants.some((grant) => this.isSpared(grant, removal))) low = 0
+    }
+    return { length: low, treeHash: null, by: 'ballot' }
+  }
+
+  #byPhrase({ core, device }: Core): Cut {
+    const recoveries = liveRecoveries(this.#claims, this.#logs, device.identity)
+    if (recoveries.length === 0) return OPEN
+    const length = phraseCut(this.#history, recoveries, core, device.device) ?? Infinity
+    return { length, treeHash: null, by: 'recovery' }
+  }
+
+  /** RULE 8: An identity revokes its own devices; among them the earlier has the higher rank. */
+  #byOwn(core: Core): Cut {
+    const statements = this.#own.get(core.device.identity)
+    if (statements === undefined) return OPEN
+    const said = statements.flatMap((each) => this.#saidByOwn(each, core) ?? [])
+    return this.#decide(said, ({ statement }) => statement.seniority, 'own')
+  }
+
+  #saidByOwn(statement: Statement, core: Core): Said | null {
+    const { seniority, kind, target, cuts, entry } = statement
+    const { device } = core
+    const isSelf = device.seniority === seniority
+    if (device.seniority < seniority) return null
+    if (kind === 'leave' && this.#ownerNow.has(device.identity)) return null
+    if (kind === 'revoke' && (isSelf || target?.device !== device.device)) return null
+    if (!isSelf && this.#isVotingCore(core)) return null
+    const named = cuts.get(core.core)
+    if (named === undefined && kind === 'seal') return null
+    if (named === undefined && core.grants.some((grant) => this.isExempt(grant, statement)))
+      return null
+    const said = this.#raise(statement, core.core, named)
+    // A log cannot take back the very record that says so.
+    return entry.core === core.core && said.length <= entry.index
+      ? { ...said, length: entry.index + 1, treeHash: entry.treeHash }
+      : said
+  }
+
+  #isVotingCore({ core, device }: Core): boolean {
+    const term = this.#ownerNow.get(device.identity)
+    return term !== undefined && this.#owners.votingCores.get(term)?.has(core) === true
+  }
+
+  /** RULE 5: Of several seals of one core the highest-ranking author's decides. */
+  #byRanks(core: Core, office: Office | null): Cut {
+    const { identity } = core.device
+    const said: Said[] = []
+    for (const statement of this.#revocations.get(identity) ?? NO_STATEMENTS) {
+      if (this.isProtected(identity, statement.order)) continue
+      const { device } = statement.target ?? { device: null }
+      if (device !== null && device !== core.device.device) continue
+      const named = statement.cuts.get(core.core)
+      if (named !== undefined || !this.#isReadmitted(core, statement, office)) {
+        said.push(this.#raise(statement, core.core, named))
+      }
+    }
+    for (const statement of this.#seals.get(core.core) ?? NO_STATEMENTS) {
+      if (statement.identity === identity || this.isProtected(identity, statement.order)) continue
+      said.push(this.#raise(statement, core.core, statement.cuts.get(core.core)))
+    }
+    return this.#decide(said, ({ statement }) => statement.order, 'rank')
+  }
+
+  #isReadmitted({ grants }: Core, statement: Statement, office: Office | null): boolean {
+    const isEnder = statement.target?.device === null && office !== null
+    if (isEnder && !this.isExempt(office.grant, statement)) return false
+    return grants.some((grant) => this.isExempt(grant, statement))
+  }
+
+  /** RULE 9: A successor names the length it continues; if the core ends before, the successor is void. */
+  #bySuccession(core: Core, office: Office | null): Cut {
+    const isAlive = core.grants.some((grant) => {
+      if (grant.basis !== 'successor') return true
+      return grant.old.every(({ core: old, length }) => {
+        const known = this.#registry.cores.get(old)
+        return known !== undefined && this.of(known, office).length >= length
+      })
+    })
+    return isAlive ? OPEN : { length: 0, treeHash: null, by: 'successor' }
+  }
+
+  /**
+   * RULE 6: A seal counts as raised to its floor: the greatest length of that core acknowledged, in the seal's causal past, by its
+   * author or anyone of higher rank.
+   */
+  #raise(statement: Statement, core: Key, named: Head | undefined): Said {
+    let length = named?.length ?? 0
+    let treeHash = named?.treeHash ?? null
+    for (const heard of this.#heard.get(core) ?? NOTHING_HEARD) {
+      if (heard.head.length <= length || heard.tick >= statement.tick) continue
+      const isOwn = heard.identity === statement.identity && heard.seniority <= statement.seniority
+      if (!isOwn && heard.order >= statement.order) continue
+      if (!this.#history.sees(statement.entry, heard.entry)) continue
+      length = heard.head.length
+      treeHash = heard.head.treeHash
+    }
+    return { statement, length, treeHash }
+  }
+
+  /** How far a statement of a seal was raised; null where it was not. */
+  raisedTo(statement: Statement, core: Key): number | null {
+    const named = statement.cuts.get(core)
+    const { length } = this.#raise(statement, core, named)
+    return length > (named?.length ?? 0) ? length : null
+  }
+
+  /**
+   * RULE 5: Of several seals of one core (each first raised to its floor) the highest-ranking author's decides; of one author's, the
+   * one that has seen the others; if concurrent, the higher-ranking device's, then the lower length.
+   */
+  #decide(said: readonly Said[], rankOf: (said: Said) => number, by: CutBy): Cut {
+    if (said.length === 0) return OPEN
+    const top = Math.min(...said.map(rankOf))
+    const ofTop = said.filter((each) => rankOf(each) === top)
+    const last = ofTop.filter(({ statement }) => !this.#isSeenBy(statement, ofTop))
+    last.sort((a, b) => a.statement.seniority - b.statement.seniority || a.length - b.length)
+    const [{ length, treeHash } = OPEN] = last
+    return { length, treeHash, by }
+  }
+
+  #isSeenBy({ entry }: Statement, others: readonly Said[]): boolean {
+    return others.some(({ statement }) => this.#history.sees(statement.entry, entry))
+  }
+}
+
+function deviceOf({ entry: { record } }: Grant): Key | undefined {
+  if (typeof record === 'string') return undefined
+  if (record.kind === 'vote') {
+    return record.change.kind === 'add' ? record.change.member.device : undefined
+  }
+  return 'member' in record ? record.member.device : undefined
+}

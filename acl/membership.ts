@@ -1,0 +1,295 @@
+/** What the pass found, told to those who ask: who is there, what they may, and where cores end. */
+import type { Cut, CutBy } from './cuts.ts'
+import type { ForkCut, ForkCuts } from './forks.ts'
+import type { Entry, History } from './history.ts'
+import type { PendingBallot } from './owners.ts'
+import type { Pass, Refusal, Rule } from './pass.ts'
+import { compareRoles, ROLES, type Key, type Role } from './records.ts'
+import { NO_OFFICE, type Ballot, type Core, type Device, type Grant } from './registry.ts'
+
+export interface Member {
+  readonly identity: Key
+  /** What the identity has now; null where it has been a member, and is none any more. */
+  readonly role: Role | null
+  /** Place among all offices, 0 the highest; null below all of them. */
+  readonly rank: number | null
+  /** What a writer may write below; null is everything. */
+  readonly prefixes: readonly Uint8Array[] | null
+  /** The earlier has the higher rank. */
+  readonly devices: readonly MemberDevice[]
+}
+
+export interface MemberDevice {
+  readonly device: Key
+  /** What it may now: the most of its open cores, and no more than its identity. Null without an open core. */
+  readonly role: Role | null
+  readonly cores: readonly Key[]
+}
+
+/** How far a core counts, and by what right. */
+export interface CoreStanding {
+  readonly core: Key
+  readonly use: 'acl' | 'data'
+  readonly identity: Key
+  readonly device: Key
+  /** The role under which its content was written. */
+  readonly role: Role
+  readonly prefixes: readonly Uint8Array[] | null
+  /** It counts from 0 up to here; Infinity while nothing ends it. */
+  readonly length: number
+  /** Of the core at `length`, where somebody named it. */
+  readonly treeHash: Key | null
+  readonly endedBy: CutBy | null
+  /** The core that it goes on from, and where. */
+  readonly continues: { readonly core: Key; readonly length: number } | null
+}
+
+/** A record that does not count. */
+export interface RefusedRecord {
+  readonly core: Key
+  readonly index: number
+  readonly treeHash: Key
+  /** The rule of docs/MEMBERSHIP.md that says so; 0 for what could not be read or was not signed. */
+  readonly rule: Rule
+  readonly why: string
+}
+
+/** A seal that was named below what had been acknowledged (rule 6). */
+export interface RaisedSeal {
+  /** The record that sealed. */
+  readonly by: { readonly core: Key; readonly index: number }
+  readonly core: Key
+  readonly named: number
+  readonly length: number
+}
+
+export interface Membership {
+  readonly space: Key
+  /** The list of owners, by the ballots that led to it: what a vote must name. Null where the space has no founding. */
+  readonly generation: Key | null
+  /** In rank order. */
+  readonly owners: readonly Key[]
+  /** All who are or were members: by rank, then by key. */
+  readonly members: ReadonlyMap<Key, Member>
+  readonly cores: ReadonlyMap<Key, CoreStanding>
+  readonly ballots: readonly Ballot[]
+  readonly pendingBallots: readonly PendingBallot[]
+  readonly forks: readonly ForkCut[]
+  readonly refused: readonly RefusedRecord[]
+  readonly raised: readonly RaisedSeal[]
+  /** How far a device says to hold a core; 0 where it never said. */
+  acknowledged(device: Key, core: Key): number
+  /**
+   * What no seal of a later date can take away any more: the length of the core that every device of every owner and admin, and every
+   * device of the core's own identity, has acknowledged. Below it, pruning is safe.
+   */
+  finalLength(core: Key): number
+}
+
+interface Context {
+  readonly history: History
+  readonly space: Key
+  readonly forks: ForkCuts
+}
+
+export function describe(pass: Pass | null, context: Context): Membership {
+  return pass === null ? nothing(context) : new Description(pass, context).membership()
+}
+
+function nothing({ history, space, forks }: Context): Membership {
+  const why: Refusal = { rule: 1, why: 'the root does not begin with its founding' }
+  return {
+    space,
+    generation: null,
+    owners: [],
+    members: new Map(),
+    cores: new Map(),
+    ballots: [],
+    pendingBallots: [],
+    forks: [...forks.values()],
+    refused: [...history.entries()].map((entry) => refusedRecord(entry, why)),
+    raised: [],
+    acknowledged: () => 0,
+    finalLength: () => 0
+  }
+}
+
+class Description {
+  readonly #pass: Pass
+  readonly #context: Context
+  readonly #cuts = new Map<Core, Cut>()
+
+  constructor(pass: Pass, context: Context) {
+    this.#pass = pass
+    this.#context = context
+    for (const core of pass.registry.cores.values()) this.#cuts.set(core, pass.cuts.of(core))
+  }
+
+  membership(): Membership {
+    const { owners, registry } = this.#pass
+    const cores = new Map(
+      [...registry.cores.values()].map((core) => [core.core, this.#standing(core)])
+    )
+    const current = owners.terms.filter(({ until }) => until === null)
+    const members = this.#members()
+    const lengths = this.#acknowledgements()
+    const acknowledged = (device: Key, core: Key) => lengths.get(device)?.get(core) ?? 0
+    return {
+      space: this.#context.space,
+      generation: owners.generation,
+      owners: current.map(({ identity }) => identity),
+      members,
+      cores,
+      ballots: owners.ballots,
+      pendingBallots: owners.pending,
+      forks: [...this.#context.forks.values()].sort((a, b) => (a.core < b.core ? -1 : 1)),
+      refused: this.#refused(),
+      raised: this.#raised(),
+      acknowledged,
+      finalLength: (core) => finalLength(core, cores.get(core), members, acknowledged)
+    }
+  }
+
+  #standing(core: Core): CoreStanding {
+    const { length, treeHash, by } = this.#cuts.get(core) ?? this.#pass.cuts.of(core)
+    const { identity, device } = core.device
+    const { role, prefixes } = this.#pass.registry.strongest(core)
+    const continues = core.grants[0]?.old.at(-1) ?? null
+    const { core: key, use } = core
+    return {
+      core: key,
+      use,
+      identity,
+      device,
+      role,
+      prefixes,
+      length,
+      treeHash,
+      endedBy: by,
+      continues
+    }
+  }
+
+  // Members.
+
+  #members(): ReadonlyMap<Key, Member> {
+    const all = [...this.#pass.registry.identities()].map((identity) => this.#member(identity))
+    const rankOf = ({ rank }: Member) => rank ?? NO_OFFICE
+    all.sort((a, b) => {
+      if (rankOf(a) !== rankOf(b)) return rankOf(a) - rankOf(b)
+      return a.identity < b.identity ? -1 : 1
+    })
+    return new Map(all.map((member) => [member.identity, member]))
+  }
+
+  #member(identity: Key): Member {
+    const { registry, cuts } = this.#pass
+    const standing = registry.givenTo(identity).filter((grant) => cuts.stands(identity, grant))
+    const role = standing.reduce<Role | null>((best, each) => greater(best, each.role), null)
+    const devices = registry.devicesOf(identity).map((device) => this.#device(device, role))
+    const rank = cuts.officeOf(identity)?.order ?? null
+    return { identity, role, rank, prefixes: prefixesOf(standing), devices }
+  }
+
+  /** RULE 8: A device never has more than its identity has now. */
+  #device({ device, cores }: Device, most: Role | null): MemberDevice {
+    const open = cores.filter((core) => this.#cuts.get(core)?.length === Infinity)
+    const role = open.reduce<Role | null>(
+      (best, core) => greater(best, this.#pass.registry.strongest(core).role),
+      null
+    )
+    const capped = role === null || most === null ? null : lesser(role, most)
+    return { device, role: capped, cores: cores.map(({ core }) => core) }
+  }
+
+  // Records.
+
+  #refused(): readonly RefusedRecord[] {
+    const refused: RefusedRecord[] = []
+    for (const entry of this.#context.history.entries()) {
+      if (this.#pass.counted.has(entry)) continue
+      refused.push(refusedRecord(entry, this.#whyRefused(entry)))
+    }
+    return refused.sort(compareRefused)
+  }
+
+  #whyRefused(entry: Entry): Refusal {
+    const known = this.#pass.refusals.get(entry)
+    if (known !== undefined) return known
+    const core = this.#pass.registry.cores.get(entry.core)
+    if (core === undefined) return { rule: 2, why: 'nobody granted its core' }
+    return { rule: 4, why: 'it lies past the end of its core' }
+  }
+
+  #raised(): readonly RaisedSeal[] {
+    const raised: RaisedSeal[] = []
+    for (const statement of this.#pass.statements) {
+      const { core: author, index } = statement.entry
+      for (const [core, { length: named }] of statement.cuts) {
+        const length = this.#pass.cuts.raisedTo(statement, core)
+        if (length !== null) raised.push({ by: { core: author, index }, core, named, length })
+      }
+    }
+    return raised
+  }
+
+  #acknowledgements(): ReadonlyMap<Key, ReadonlyMap<Key, number>> {
+    const byDevice = new Map<Key, Map<Key, number>>()
+    const { registry, counted } = this.#pass
+    for (const entry of counted.keys()) {
+      const { record, core } = entry
+      const device = registry.cores.get(core)?.device.device
+      if (typeof record === 'string' || record.kind !== 'ack' || device === undefined) continue
+      const lengths = byDevice.get(device) ?? new Map<Key, number>()
+      byDevice.set(device, lengths)
+      for (const head of record.lengths) {
+        lengths.set(head.core, Math.max(lengths.get(head.core) ?? 0, head.length))
+      }
+    }
+    return byDevice
+  }
+}
+
+function finalLength(
+  key: Key,
+  core: CoreStanding | undefined,
+  members: ReadonlyMap<Key, Member>,
+  acknowledged: (device: Key, core: Key) => number
+): number {
+  if (core === undefined) return 0
+  let final = core.length
+  for (const { identity, rank, devices } of members.values()) {
+    if (rank === null && identity !== core.identity) continue
+    for (const { device, role } of devices) {
+      // Who wrote the core holds it, and says no more than that by writing.
+      if (role === null || device === core.device) continue
+      final = Math.min(final, acknowledged(device, key))
+    }
+  }
+  return final
+}
+
+function refusedRecord({ core, index, treeHash }: Entry, { rule, why }: Refusal): RefusedRecord {
+  return { core, index, treeHash, rule, why }
+}
+
+function compareRefused(a: RefusedRecord, b: RefusedRecord): number {
+  if (a.core !== b.core) return a.core < b.core ? -1 : 1
+  return a.index - b.index || (a.treeHash < b.treeHash ? -1 : 1)
+}
+
+function greater(a: Role | null, b: Role): Role {
+  return a === null || compareRoles(b, a) > 0 ? b : a
+}
+
+function lesser(a: Role, b: Role): Role {
+  return ROLES[Math.min(ROLES.indexOf(a), ROLES.indexOf(b))] ?? a
+}
+
+/** Of what stands with the greatest role, all that may be written below; null is everything. */
+function prefixesOf(standing: readonly Grant[]): readonly Uint8Array[] | null {
+  if (standing.some(({ prefixes, role }) => prefixes === null && compareRoles(role, 'writer') >= 0))
+    return null
+  const all = standing.flatMap(({ prefixes }) => prefixes ?? [])
+  return all.length === 0 ? null : all
+}

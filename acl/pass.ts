@@ -1,0 +1,418 @@
+/**
+ * One pass over all offices, from the founder down. Offices are resolved one after the other in rank order, each once: when an
+ * office's turn comes, whoever could cut its logs has had theirs, so what it says up to its cut can be taken as said. What it grants goes to the
+ * end of the queue, which makes the queue the rank order. Then come the members without an office, whose acts concern themselves alone.
+ *
+ * It departs from walking the graph in topological order, as most group managers do: there a removal must be undone when its author turns out
+ * to be removed. Here nothing is ever undone. It costs one look at each record per office of its author. The slow twin, which asks every
+ * question from scratch, is test/oracle/membership.ts.
+ */
+import type { Claims, Recovery } from './claims.ts'
+import { Cuts, type Office, type Statement } from './cuts.ts'
+import type { Logs } from './forks.ts'
+import type { Entry, History } from './history.ts'
+import { continues, Electorate, firstOfEach, liveRecoveries, successorsOf } from './owners.ts'
+import type { Hash, Owners, Term } from './owners.ts'
+import {
+  compareRoles,
+  type AclRecord,
+  type DeviceClaim,
+  type GrantRecord,
+  type Key
+} from './records.ts'
+import { NO_OFFICE, Registry, type Ballot, type Core, type Device, type Grant } from './registry.ts'
+
+/** The rules of docs/MEMBERSHIP.md; 0 is what no rule needs to be asked about: unreadable, unsigned. */
+export type Rule = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11
+
+/** Why a record does not count. */
+export interface Refusal {
+  readonly rule: Rule
+  readonly why: string
+}
+
+type Body<K extends AclRecord['kind']> = Extract<AclRecord, { readonly kind: K }>
+
+export interface PassOptions {
+  readonly history: History
+  readonly claims: Claims
+  readonly logs: Logs
+  readonly hash: Hash
+}
+
+/** Whose acl core is read, and under what. */
+interface Author {
+  readonly core: Core
+  readonly device: Device
+  readonly identity: Key
+  readonly office: Office | null
+}
+
+export class Pass {
+  readonly registry = new Registry()
+  readonly owners: Owners
+  readonly cuts: Cuts
+  readonly offices: Office[] = []
+  readonly refusals = new Map<Entry, Refusal>()
+  /** Records that count, with the rank under which they do. */
+  readonly counted = new Map<Entry, number>()
+  /** What was said about cores by those who may. */
+  readonly statements: Statement[] = []
+  readonly #history: History
+  readonly #claims: Claims
+  readonly #logs: Logs
+  readonly #known = new Set<Key>()
+
+  private constructor({ history, claims, logs, hash }: PassOptions, founder: DeviceClaim) {
+    this.#history = history
+    this.#claims = claims
+    this.#logs = logs
+    this.owners = new Electorate(history, claims, logs, hash).resolve(founder)
+    const { registry, owners } = this
+    this.cuts = new Cuts({ history, claims, logs, registry, owners })
+  }
+
+  /** @returns null where the root does not begin with its founding */
+  static run(options: PassOptions): Pass | null {
+    const [root] = options.logs.entries(options.claims.space)
+    if (root === undefined || typeof root.record === 'string' || root.record.kind !== 'found')
+      return null
+    if (!options.claims.isSigned(root)) return null
+    const pass = new Pass(options, root.record.member)
+    pass.#seatOwners(root, root.record)
+    // The queue grows while it is worked off.
+    for (let i = 0; i < pass.offices.length; i++) pass.#resolve(pass.offices[i])
+    for (const identity of pass.registry.identities()) pass.#read(identity, null)
+    return pass
+  }
+
+  // Offices.
+
+  /** RULE 2: Owners before admins; owners by founder first, then by the generation that admitted them. */
+  #seatOwners(root: Entry, record: Body<'found'>): void {
+    for (const term of this.owners.terms) {
+      const grant = term.ballot === null ? this.#found(root, record) : this.#seat(term, term.ballot)
+      if (grant !== null) this.#open(grant, term.identity, 'owner', term)
+    }
+    for (const entry of this.owners.counted) this.counted.set(entry, 0)
+  }
+
+  /** RULE 1: The founder's acl core is the root and the space's address; the founder is the first owner. */
+  #found(root: Entry, { member, cores }: Body<'found'>): Grant {
+    const grant: Grant = { ...grantOf('root', root), role: 'owner', order: -1 }
+    this.#admit(member, cores, grant)
+    this.registry.give(member.identity, grant)
+    this.counted.set(root, 0)
+    return grant
+  }
+
+  #seat({ member }: Term, ballot: Ballot): Grant | null {
+    const [entry] = ballot.votes
+    if (entry === undefined || typeof entry.record === 'string') return null
+    if (entry.record.kind !== 'vote' || entry.record.change.kind !== 'add') return null
+    const grant: Grant = { ...grantOf('ballot', entry), role: 'owner', order: -1, ballot }
+    this.#admit(member, entry.record.change.cores, grant)
+    this.registry.give(member.identity, grant)
+    return grant
+  }
+
+  #open(grant: Grant, identity: Key, role: Office['role'], term: Term | null): void {
+    const office = { order: this.offices.length, role, identity, grant, term }
+    this.offices.push(office)
+    this.cuts.openOffice(office)
+  }
+
+  /** RULE 4: Offices are resolved one after the other in rank order, each once. */
+  #resolve(office: Office | undefined): void {
+    if (office !== undefined) this.#read(office.identity, office)
+  }
+
+  /** All acl logs of an identity, its first device's first, each up to its cut. */
+  #read(identity: Key, office: Office | null): void {
+    const done = new Set<Core>()
+    for (;;) {
+      const core = this.#nextCore(identity, done)
+      if (core === null) return
+      done.add(core)
+      this.#readLog({ core, device: core.device, identity, office })
+    }
+  }
+
+  /** The list grows while it is worked off: devices are admitted, cores are succeeded. */
+  #nextCore(identity: Key, done: ReadonlySet<Core>): Core | null {
+    for (const { cores } of this.registry.devicesOf(identity)) {
+      const next = cores.find((core) => core.use === 'acl' && !done.has(core))
+      if (next !== undefined) return next
+    }
+    return null
+  }
+
+  #readLog(author: Author): void {
+    const { core, office } = author
+    let { length } = this.cuts.of(core, office)
+    for (const entry of this.#logs.entries(core.core)) {
+      if (entry.index >= length) return
+      // What a device says about its own cores can end the very log in which it says it.
+      if (this.#count(entry, author)) ({ length } = this.cuts.of(core, office))
+    }
+  }
+
+  // Records.
+
+  /** @returns whether it may have moved a cut of its author's own */
+  #count(entry: Entry, author: Author): boolean {
+    const { record } = entry
+    const known = this.counted.get(entry)
+    if (typeof record === 'string') return this.#refuse(entry, 0, record)
+    if (!this.#claims.isSigned(entry)) return this.#refuse(entry, 0, 'unsigned')
+    const isFirstLook = known === undefined && !this.refusals.has(entry)
+    if (isFirstLook) this.#countOwn(entry, record, author)
+    if ((known ?? NO_OFFICE) === NO_OFFICE) this.#countUnderOffice(entry, record, author)
+    return isFirstLook && (record.kind === 'seal' || record.kind === 'leave')
+  }
+
+  #refuse(entry: Entry, rule: Rule, why: string): false {
+    if (!this.counted.has(entry)) this.refusals.set(entry, { rule, why })
+    return false
+  }
+
+  #accept(entry: Entry, order: number): void {
+    this.counted.set(entry, order)
+    this.refusals.delete(entry)
+  }
+
+  /** What needs no office: acts on one's own devices, and what one has seen. */
+  #countOwn(entry: Entry, record: AclRecord, author: Author): void {
+    switch (record.kind) {
+      case 'grant':
+        if (record.member.identity === author.identity) this.#grantOwn(entry, record, author)
+        return
+      case 'revoke':
+        if (record.identity === author.identity) this.#revokeOwn(entry, record, author)
+        return
+      case 'seal':
+        return this.#sealOwn(entry, record, author)
+      case 'leave':
+        return this.#leave(entry, record, author)
+      case 'ack':
+        return this.#hear(entry, record, author, NO_OFFICE)
+      case 'successor':
+      case 'recovery':
+        // Taken up where the core that they begin was registered.
+        if (author.core.grants.some((grant) => grant.entry === entry))
+          this.#accept(entry, NO_OFFICE)
+        else this.#refuse(entry, 9, 'it begins no core of its device')
+        return
+      case 'fork':
+        return this.#accept(entry, NO_OFFICE)
+      case 'vote':
+        if (!this.counted.has(entry))
+          this.#refuse(entry, 7, 'not the first vote of an owner in its voting core')
+        return
+      case 'found':
+        if (!this.counted.has(entry)) this.#refuse(entry, 1, 'only the root is founded')
+        return
+    }
+  }
+
+  /** RULE 8: An identity admits its own devices, with no more rights than its own. */
+  #grantOwn(entry: Entry, record: GrantRecord, { device, office }: Author): void {
+    const { seniority } = device
+    const order = office?.order ?? NO_OFFICE
+    const { role, prefixes } = record
+    const grant: Grant = { ...grantOf('own', entry), role, prefixes, order, seniority }
+    if (this.#admit(record.member, record.cores, grant)) this.#accept(entry, NO_OFFICE)
+    else this.#refuse(entry, 2, 'the device or a core is somebody else’s')
+  }
+
+  #revokeOwn(entry: Entry, { identity, device, cuts }: Body<'revoke'>, author: Author): void {
+    if (device === null) return void this.#refuse(entry, 3, 'nobody changes their own role')
+    const known = this.registry.devices.get(device)
+    if (known !== undefined && known.seniority <= author.device.seniority) {
+      return void this.#refuse(entry, 8, 'the device is no later one')
+    }
+    this.#stateOwn(entry, 'revoke', author, cuts, { identity, device })
+  }
+
+  #sealOwn(entry: Entry, { cuts }: Body<'seal'>, author: Author): void {
+    this.#stateOwn(entry, 'seal', author, cuts, null)
+  }
+
+  /** RULE 11: An owner's leave record only announces the wish. */
+  #leave(entry: Entry, { cuts }: Body<'leave'>, author: Author): void {
+    if (this.cuts.isOwner(author.identity))
+      return void this.#refuse(entry, 11, 'an owner leaves by a ballot')
+    this.#stateOwn(entry, 'leave', author, cuts, null)
+  }
+
+  #stateOwn(
+    entry: Entry,
+    kind: Statement['kind'],
+    author: Author,
+    cuts: Body<'seal'>['cuts'],
+    target: Statement['target']
+  ): void {
+    const order = author.office?.order ?? NO_OFFICE
+    this.cuts.stateOwn(this.#statement(entry, kind, author, { cuts, target, order }))
+    this.#accept(entry, NO_OFFICE)
+  }
+
+  #statement(
+    entry: Entry,
+    kind: Statement['kind'],
+    { identity, device }: Author,
+    { cuts, target, order }: Pick<Statement, 'target' | 'order'> & Pick<Body<'seal'>, 'cuts'>
+  ): Statement {
+    const byCore = new Map([...firstOfEach(cuts)].map((cut) => [cut.core, cut]))
+    const { seniority } = device
+    const tick = this.cuts.nextTick()
+    return { kind, entry, order, identity, seniority, target, cuts: byCore, tick }
+  }
+
+  #hear(entry: Entry, { lengths }: Body<'ack'>, { identity, device }: Author, order: number): void {
+    const { seniority } = device
+    for (const head of lengths) this.cuts.hear({ entry, head, identity, seniority, order })
+    this.#accept(entry, order)
+  }
+
+  /** RULE 2: A record counts under an office only if its causal past holds the grant of that office. */
+  #countUnderOffice(entry: Entry, record: AclRecord, author: Author): void {
+    const { office, core } = author
+    if (!isOfOffice(record, author.identity)) return
+    if (office === null || !this.cuts.sees(entry, office.grant)) {
+      // What a higher office of the same author met with says more.
+      if (this.refusals.has(entry)) return
+      return void this.#refuse(entry, 2, 'its author held no office that it had seen')
+    }
+    if (compareRoles(this.registry.strongest(core).role, office.role) < 0) {
+      return void this.#refuse(entry, 8, 'its device has less than the office')
+    }
+    if (record.kind === 'grant') this.#grant(entry, record, office)
+    if (record.kind === 'revoke') this.#revoke(entry, record, author, office.order)
+    if (record.kind === 'seal') this.#seal(entry, record, author, office.order)
+    if (record.kind === 'ack') this.#hear(entry, record, author, office.order)
+  }
+
+  /** RULE 3: You give at most your own role. RULE 7: Owners are a closed list. */
+  #grant(entry: Entry, record: GrantRecord, { order }: Office): void {
+    const { member, role, prefixes, cores } = record
+    if (role === 'owner') return void this.#refuse(entry, 7, 'owners are made by ballots')
+    const grant: Grant = { ...grantOf('grant', entry), role, prefixes, order }
+    if (this.cuts.isBarred(grant, member.identity, member.device)) {
+      return void this.#refuse(entry, 10, 'its author ranks below the revoker')
+    }
+    if (!this.#admit(member, cores, grant)) {
+      return void this.#refuse(entry, 2, 'the device or a core is somebody else’s')
+    }
+    this.registry.give(member.identity, grant)
+    if (role === 'admin') this.#open(grant, member.identity, 'admin', null)
+    this.#accept(entry, order)
+  }
+
+  #revoke(entry: Entry, record: Body<'revoke'>, author: Author, order: number): void {
+    const { identity, device, cuts } = record
+    if (this.cuts.isProtected(identity, order)) {
+      return void this.#refuse(entry, 3, 'its author does not rank above')
+    }
+    this.#state(
+      this.#statement(entry, 'revoke', author, { cuts, order, target: { identity, device } })
+    )
+    this.#accept(entry, order)
+  }
+
+  #seal(entry: Entry, { cuts }: Body<'seal'>, author: Author, order: number): void {
+    this.#state(this.#statement(entry, 'seal', author, { cuts, order, target: null }))
+    this.#accept(entry, order)
+  }
+
+  #state(statement: Statement): void {
+    this.cuts.state(statement)
+    this.statements.push(statement)
+  }
+
+  // Cores.
+
+  /** @returns whether one of the cores is the device's */
+  #admit(member: DeviceClaim, cores: Body<'grant'>['cores'], grant: Grant): boolean {
+    this.#meet(member.identity)
+    const admitted = cores.filter((claim) => this.registry.register(member, claim, grant))
+    for (const { core, use } of admitted) if (use === 'acl') this.#succeed(core)
+    return admitted.length > 0
+  }
+
+  /** RULE 8: Those the phrase admitted come first. */
+  #meet(identity: Key): void {
+    if (this.#known.has(identity)) return
+    this.#known.add(identity)
+    const left = [...liveRecoveries(this.#claims, this.#logs, identity)]
+    while (left.length > 0) {
+      const first = left.findIndex(
+        ({ entry }) => !left.some((other) => this.#history.sees(entry, other.entry))
+      )
+      for (const each of left.splice(Math.max(first, 0), 1)) this.#recover(each)
+    }
+  }
+
+  #recover({ entry, record }: Recovery): void {
+    const grant: Grant = { ...grantOf('recovery', entry), role: 'owner' }
+    const own = { core: entry.core, use: 'acl' } as const
+    if (!this.registry.register(record.member, own, grant)) return
+    for (const claim of record.cores) this.registry.register(record.member, claim, grant)
+    for (const { core, use } of [own, ...record.cores]) if (use === 'acl') this.#succeed(core)
+  }
+
+  /** RULE 9: A device key may at any time replace its own cores by new ones; no right grows. */
+  #succeed(core: Key): void {
+    const old = this.registry.cores.get(core)
+    if (old === undefined) return
+    for (const { entry, record } of successorsOf(this.#claims, this.#logs, core)) {
+      const { member } = record
+      const isOwn = member.device === old.device.device && member.identity === old.device.identity
+      if (!isOwn || this.registry.cores.has(entry.core)) continue
+      if (!continues(this.#history, record.old, core, Infinity)) continue
+      this.#continue(entry, record, old)
+    }
+  }
+
+  #continue(entry: Entry, record: Body<'successor'>, old: Core): void {
+    const acl = { core: old.core, length: lengthIn(record, old.core) }
+    const register = (core: Key, use: Core['use'], from: Core, rest: Grant['old']) => {
+      const { role, prefixes } = this.registry.strongest(from)
+      const grant: Grant = { ...grantOf('successor', entry), role, prefixes, old: [acl, ...rest] }
+      if (!this.registry.cores.has(core))
+        this.registry.register(record.member, { core, use }, grant)
+    }
+    register(entry.core, 'acl', old, [])
+    const data = old.device.cores.findLast(
+      ({ use, core }) => use === 'data' && record.old.some((head) => head.core === core)
+    )
+    for (const { core, use } of record.cores) {
+      if (use !== 'data' || data === undefined) continue
+      register(core, use, data, [{ core: data.core, length: lengthIn(record, data.core) }])
+    }
+    this.#succeed(entry.core)
+  }
+}
+
+/** Those that act on others, and acknowledgements, whose word weighs by rank. */
+function isOfOffice(record: AclRecord, author: Key): boolean {
+  switch (record.kind) {
+    case 'grant':
+      return record.member.identity !== author
+    case 'revoke':
+      return record.identity !== author
+    case 'seal':
+    case 'ack':
+      return true
+    default:
+      return false
+  }
+}
+
+function grantOf(basis: Grant['basis'], entry: Entry): Omit<Grant, 'role'> {
+  return { basis, entry, order: NO_OFFICE, seniority: 0, prefixes: null, ballot: null, old: [] }
+}
+
+function lengthIn({ old }: Body<'successor'>, core: Key): number {
+  return old.find((head) => head.core === core)?.length ?? 0
+}

@@ -1,0 +1,71 @@
+/** From logs to membership: a pure function of the set of logs, and its incremental twin, which gives the same. */
+import { Claims, type Verifier } from './claims.ts'
+import { Forks, Logs, type ForkCuts } from './forks.ts'
+import { History } from './history.ts'
+import { describe, type Membership } from './membership.ts'
+import type { Hash } from './owners.ts'
+import { Pass } from './pass.ts'
+import type { AclLog, Key } from './records.ts'
+
+export interface MembershipOptions {
+  /** The founder's acl core: the root of everything, and the space's address. */
+  readonly space: Key
+  readonly verify: Verifier
+  /** Names generations of owners; BLAKE2b-256 of the UTF-8 bytes, as hex, in real spaces. */
+  readonly hash: Hash
+}
+
+/**
+ * Who is a member, with which rights, and how far each core counts.
+ *
+ * The result depends on the *set* of records alone, not on their order of arrival, and two devices that hold the same logs agree. A log
+ * may be held in part (a prefix), and a forked one in several branches. It never throws for what stands in logs: what does
+ * not count is listed in `refused` with the rule that says so. A space whose root does not begin with its founding has no members.
+ */
+export function resolveMembership(logs: Iterable<AclLog>, options: MembershipOptions): Membership {
+  return new MembershipResolver(options).add(logs)
+}
+
+/** Keeps what it was given, so that one more record does not cost reading all of them again. */
+export class MembershipResolver {
+  readonly #history = new History()
+  readonly #claims: Claims
+  readonly #hash: Hash
+  #membership: Membership | null = null
+
+  constructor({ space, verify, hash }: MembershipOptions) {
+    this.#claims = new Claims(space, verify)
+    this.#hash = hash
+  }
+
+  /** The membership of all logs added so far. A log may be given again, from its start, when it has grown. */
+  add(logs: Iterable<AclLog>): Membership {
+    const added = this.#history.add(logs)
+    for (const entry of added) this.#claims.note(entry)
+    if (added.length > 0 || this.#membership === null) this.#membership = this.#resolve()
+    return this.#membership
+  }
+
+  #resolve(): Membership {
+    const { space } = this.#claims
+    const forks = new Forks(this.#history, this.#claims, space)
+    const provisional = forks.provisional()
+    const first = this.#pass(provisional)
+    if (forks.areNone || first === null) return this.#describe(first, provisional)
+    const { cuts, registry } = first
+    const decided = forks.decide(
+      (core) => cuts.heardOf(core),
+      (core) => registry.cores.get(core)?.device.identity
+    )
+    return this.#describe(this.#pass(decided), decided)
+  }
+
+  #pass(cuts: ForkCuts): Pass | null {
+    const [history, claims] = [this.#history, this.#claims]
+    return Pass.run({ history, claims, logs: new Logs(history, cuts), hash: this.#hash })
+  }
+
+  #describe(pass: Pass | null, forks: ForkCuts): Membership {
+    return describe(pass, { history: this.#history, space: this.#claims.space, forks })
+  }
+}

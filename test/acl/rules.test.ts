@@ -1,0 +1,342 @@
+/** The eleven rules of docs/MEMBERSHIP.md, one test each in the same words; and what forks cost. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { resolveMembership } from '../../acl/index.ts'
+import {
+  author,
+  dataHead,
+  founder,
+  meet,
+  OPTIONS,
+  recovery,
+  shortHash,
+  succession,
+  type Author
+} from '../support/acl.ts'
+import { lengthIn, roleIn, ruleFor, told } from '../support/told.ts'
+
+const FIRST = shortHash('owners/alice/1/acl')
+const afterAdding = (generation: string, { identity, device, core }: Author): string =>
+  shortHash(`${generation}/add/${identity}/${device}/${core}`)
+
+function votesFor(voter: Author, generation: string, next: Author): void {
+  const { member, claims: cores } = next
+  voter.write({ kind: 'vote', generation, change: { kind: 'add', member, cores } })
+}
+
+function votesAgainst(voter: Author, generation: string, other: Author, length = 0): void {
+  const cuts =
+    length === 0 ? voter.cut(other) : [dataHead(other.core, length), dataHead(other.data, length)]
+  voter.write({
+    kind: 'vote',
+    generation,
+    change: { kind: 'remove', identity: other.identity, cuts }
+  })
+}
+
+/** Alice, Bob and Carol own the space, and know it. @returns the name of their generation */
+function threeOwners(alice: Author, bob: Author, carol: Author): string {
+  votesFor(alice, FIRST, bob)
+  const second = afterAdding(FIRST, bob)
+  bob.sees(alice)
+  votesFor(alice, second, carol)
+  votesFor(bob, second, carol)
+  meet(alice, bob, carol)
+  return afterAdding(second, carol)
+}
+
+test('RULE 1: the founder’s acl core is the root and the space’s address; the founder is the first owner', () => {
+  const alice = founder()
+  const mallory = author('mallory')
+  mallory.write({ kind: 'found', member: mallory.member, cores: mallory.claims })
+  const space = told(alice, mallory)
+  assert.equal(space.owners, ['alice'])
+  assert.is(roleIn(space, 'mallory'), null)
+  assert.is(ruleFor(space, mallory, 0), 2)
+  const empty = resolveMembership([mallory.log], OPTIONS)
+  assert.is(empty.members.size, 0)
+  assert.is(ruleFor(empty, mallory, 0), 1)
+})
+
+test('RULE 2: rank belongs to an office; admins by distance of the grant from the founder, then the granter’s rank, then position in the granter’s log', () => {
+  const alice = founder()
+  const [bob, carol, dave, erin] = [author('bob'), author('carol'), author('dave'), author('erin')]
+  alice.grants(bob, 'admin')
+  alice.grants(carol, 'admin')
+  bob.sees(alice)
+  carol.sees(alice)
+  carol.grants(dave, 'admin')
+  bob.grants(erin, 'admin')
+  dave.sees(carol)
+  const space = told(alice, bob, carol, dave, erin)
+  const ranks = ['alice', 'bob', 'carol', 'erin', 'dave'].map(
+    (name) => space.members.get(name)?.rank
+  )
+  assert.equal(ranks, [0, 1, 2, 3, 4])
+})
+
+test('RULE 2: a record counts under an office only if its causal past holds the grant of that office', () => {
+  const alice = founder()
+  const [bob, carol, dave] = [author('bob'), author('carol'), author('dave')]
+  bob.grants(carol, 'writer') // before anybody made Bob an admin
+  alice.grants(bob, 'admin')
+  bob.sees(alice)
+  bob.grants(dave, 'writer')
+  const space = told(alice, bob)
+  assert.is(roleIn(space, 'carol'), null)
+  assert.is(ruleFor(space, bob, 0), 2)
+  assert.is(roleIn(space, 'dave'), 'writer')
+})
+
+test('RULE 3: you act only on those of lower rank, give at most your own role, and never change your own; on owners nobody acts alone', () => {
+  const alice = founder()
+  const [bob, carol, dave] = [author('bob'), author('carol'), author('dave')]
+  const generation = threeOwners(alice, bob, carol)
+  assert.ok(generation.length > 0)
+  alice.grants(dave, 'admin')
+  dave.sees(alice)
+  dave.revokes('carol', [carol])
+  alice.revokes('carol', [carol]) // an owner of higher rank, alone
+  alice.revokes('alice', [])
+  dave.write({
+    kind: 'grant',
+    member: carol.member,
+    role: 'owner',
+    prefixes: null,
+    cores: carol.claims
+  })
+  const space = told(alice, bob, carol, dave)
+  assert.equal(space.owners, ['alice', 'bob', 'carol'])
+  assert.is(ruleFor(space, dave, 0), 3)
+  assert.is(ruleFor(space, alice, alice.length - 2), 3)
+  assert.is(ruleFor(space, alice, alice.length - 1), 3)
+  assert.is(ruleFor(space, dave, 1), 7)
+})
+
+test('RULE 4: what lies past a cut is void, with all that rested on it; mutual removals have one outcome', () => {
+  const alice = founder()
+  const [bob, carol, dave] = [author('bob'), author('carol'), author('dave')]
+  alice.grants(bob, 'admin')
+  alice.grants(carol, 'admin')
+  meet(alice, bob, carol)
+  bob.revokes('carol', [carol])
+  carol.revokes('bob', [bob])
+  carol.grants(dave, 'writer')
+  const space = told(alice, bob, carol)
+  assert.is(roleIn(space, 'bob'), 'admin')
+  assert.is(roleIn(space, 'carol'), null)
+  assert.is(roleIn(space, 'dave'), null)
+  assert.is(ruleFor(space, carol, 0), 4)
+})
+
+test('RULE 5: of several seals of one core the highest-ranking author’s decides; of one author’s, the one that has seen the others', () => {
+  const alice = founder()
+  const [bob, carol] = [author('bob'), author('carol')]
+  alice.grants(bob, 'admin')
+  alice.grants(carol, 'writer')
+  meet(alice, bob, carol)
+  bob.write({ kind: 'seal', cuts: [dataHead(carol.data, 3)] })
+  assert.is(lengthIn(told(alice, bob), carol.data), 3)
+  alice.write({ kind: 'seal', cuts: [dataHead(carol.data, 5)] })
+  assert.is(lengthIn(told(alice, bob), carol.data), 5)
+  alice.write({ kind: 'seal', cuts: [dataHead(carol.data, 9)] })
+  bob.sees(alice)
+  bob.write({ kind: 'seal', cuts: [dataHead(carol.data, 1)] })
+  assert.is(lengthIn(told(alice, bob), carol.data), 9, 'restored')
+})
+
+test('RULE 6: a seal counts as raised to its floor: the greatest length of that core acknowledged, in the seal’s causal past, by its author or anyone of higher rank', () => {
+  const alice = founder()
+  const [bob, carol, dave] = [author('bob'), author('carol'), author('dave')]
+  alice.grants(bob, 'admin')
+  alice.grants(carol, 'admin')
+  alice.grants(dave, 'writer')
+  alice.acknowledges(dataHead(dave.data, 7))
+  meet(alice, bob, carol)
+  carol.acknowledges(dataHead(dave.data, 50)) // of lower rank than Bob: does not bind him
+  bob.sees(carol)
+  bob.write({ kind: 'seal', cuts: [dataHead(dave.data, 0)] })
+  const space = told(alice, bob, carol)
+  assert.is(lengthIn(space, dave.data), 7)
+  assert.equal(space.raised, [
+    { by: { core: bob.core, index: 0 }, core: dave.data, named: 0, length: 7 }
+  ])
+})
+
+test('RULE 7: owners are a closed list, changed only by a ballot: votes of more than half of all current owners', () => {
+  const alice = founder()
+  const [bob, carol, dave] = [author('bob'), author('carol'), author('dave')]
+  const generation = threeOwners(alice, bob, carol)
+  votesFor(alice, generation, dave)
+  assert.equal(told(alice, bob, carol).owners, ['alice', 'bob', 'carol'])
+  assert.is(told(alice, bob, carol).pendingBallots.length, 1)
+  votesFor(bob, generation, dave)
+  votesAgainst(bob, generation, carol, 9) // not Bob's first vote of this generation
+  const space = told(alice, bob, carol)
+  assert.equal(space.owners, ['alice', 'bob', 'carol', 'dave'])
+  assert.is(space.generation, afterAdding(generation, dave))
+  assert.is(ruleFor(space, bob, bob.length - 1), 7)
+})
+
+test('RULE 7: a core’s cut is the greatest length that the votes of a majority name or exceed', () => {
+  const alice = founder()
+  const [bob, carol] = [author('bob'), author('carol')]
+  const generation = threeOwners(alice, bob, carol)
+  votesAgainst(alice, generation, carol, 9)
+  votesAgainst(bob, generation, carol, 4)
+  const space = told(alice, bob, carol)
+  assert.equal(space.owners, ['alice', 'bob'])
+  assert.is(lengthIn(space, carol.data), 4)
+})
+
+test('RULE 8: an identity admits and revokes its own devices, with no more rights than its own; among them the earlier has the higher rank', () => {
+  const alice = founder()
+  const [bob, phone, tablet] = [author('bob'), author('bob', 2), author('bob', 3)]
+  alice.grants(bob, 'writer')
+  bob.sees(alice)
+  bob.grants(phone, 'admin')
+  phone.sees(bob)
+  bob.sees(phone)
+  phone.grants(tablet, 'writer')
+  phone.revokes('bob', [], 'bob/1')
+  const space = told(alice, bob, phone, tablet)
+  const devices = space.members.get('bob')?.devices.map(({ device, role }) => [device, role])
+  assert.equal(devices, [
+    ['bob/1', 'writer'],
+    ['bob/2', 'writer'],
+    ['bob/3', 'writer']
+  ])
+  assert.is(ruleFor(space, phone, 1), 8)
+  bob.sees(phone)
+  bob.revokes('bob', [phone], 'bob/2')
+  assert.is(lengthIn(told(alice, bob, phone, tablet), phone.core), 2)
+})
+
+test('RULE 8: a lost first device is revoked by the phrase, which outranks the devices of its own identity only', () => {
+  const alice = founder()
+  const [bob, carol] = [author('bob'), author('carol')]
+  alice.grants(bob, 'admin')
+  bob.sees(alice)
+  bob.grants(carol, 'writer') // a thief, on Bob's laptop
+  const desktop = recovery(author('bob', 2).sees(bob), { revoked: ['bob/1', 'carol/1'], cuts: [] })
+  const space = told(alice, bob, carol, desktop)
+  assert.is(lengthIn(space, bob.core), 0)
+  assert.is(roleIn(space, 'carol'), null)
+  assert.is(roleIn(space, 'bob'), 'admin')
+  assert.is(space.members.get('bob')?.devices[0]?.device, 'bob/2')
+})
+
+test('RULE 9: a device key may at any time replace its own cores by new ones; tails beyond that length still count', () => {
+  const alice = founder()
+  const [bob, carol, dave] = [author('bob'), author('carol'), author('dave')]
+  alice.grants(bob, 'admin')
+  bob.sees(alice)
+  bob.grants(carol, 'writer')
+  const next = succession(bob, '-b', [bob.head(), dataHead(bob.data, 4)])
+  next.grants(dave, 'writer')
+  bob.grants(author('erin'), 'writer') // the tail
+  const space = told(alice, bob, next)
+  assert.equal(
+    ['carol', 'dave', 'erin'].map((name) => roleIn(space, name)),
+    ['writer', 'writer', 'writer']
+  )
+  assert.equal(space.cores.get(next.data)?.continues, { core: bob.data, length: 4 })
+  alice.sees(bob)
+  alice.write({ kind: 'seal', cuts: [bob.head(1), dataHead(bob.data, 3)] })
+  const sealed = told(alice, bob, next)
+  assert.is(lengthIn(sealed, next.data), 0, 'a successor of more than counts is void')
+})
+
+test('RULE 9: two successors of one core are a fork', () => {
+  const alice = founder()
+  const bob = author('bob')
+  alice.grants(bob, 'writer')
+  bob.sees(alice)
+  bob.acknowledges()
+  const [one, two] = [succession(bob, '-one'), succession(bob, '-two')]
+  assert.equal(
+    [one, two].map(({ core }) => lengthIn(told(alice, bob, one, two), core)),
+    [0, 0]
+  )
+  alice.sees(two)
+  alice.acknowledges(two.head())
+  assert.equal(
+    [one, two].map(({ core }) => lengthIn(told(alice, bob, one, two), core)),
+    [0, 1]
+  )
+})
+
+test('RULE 10: unlisted cores count with length 0, except under a later grant that has seen the revocation; such a grant is void if its author ranks below the revoker', () => {
+  const alice = founder()
+  const [bob, carol] = [author('bob'), author('carol')]
+  const fresh = author('carol', 1, '-fresh')
+  alice.grants(bob, 'admin')
+  alice.grants(carol, 'writer')
+  meet(alice, bob, carol)
+  alice.revokes('carol')
+  bob.grants(fresh, 'writer') // has not seen it
+  assert.is(lengthIn(told(alice, bob), fresh.core), 0)
+  bob.sees(alice)
+  bob.grants(fresh, 'writer')
+  const before = told(alice, bob)
+  assert.is(lengthIn(before, fresh.core), 0)
+  assert.is(ruleFor(before, bob, 1), 10)
+  alice.sees(bob)
+  alice.grants(fresh, 'writer')
+  const after = told(alice, bob)
+  assert.equal(
+    [fresh.core, carol.core].map((core) => lengthIn(after, core)),
+    [Infinity, 0]
+  )
+})
+
+test('RULE 11: a space never ends without an owner: an owner leaves only by a ballot; removal of the only owner is void', () => {
+  const alice = founder()
+  const bob = author('bob')
+  alice.write({ kind: 'leave', cuts: [] })
+  votesAgainst(alice, FIRST, alice, 1)
+  const alone = told(alice)
+  assert.equal(alone.owners, ['alice'])
+  assert.equal(
+    [1, 2].map((index) => ruleFor(alone, alice, index)),
+    [11, 7]
+  )
+  votesFor(alice, FIRST, bob)
+  const second = afterAdding(FIRST, bob)
+  bob.sees(alice)
+  votesAgainst(alice, second, alice, 9)
+  votesAgainst(bob, second, alice, 9)
+  assert.equal(told(alice, bob).owners, ['bob'])
+})
+
+test('FORKS: a forked core is cut at the greatest length acknowledged on one branch, of the highest-ranking acknowledger', () => {
+  const alice = founder()
+  const [bob, carol] = [author('bob'), author('carol')]
+  alice.grants(bob, 'admin')
+  alice.grants(carol, 'admin')
+  meet(alice, bob, carol)
+  bob.acknowledges()
+  const twin = bob.copy()
+  bob.grants(author('dave'), 'writer')
+  twin.grants(author('erin'), 'writer')
+  const cut = told(alice, carol, bob, twin)
+  assert.equal(
+    ['dave', 'erin'].map((name) => roleIn(cut, name)),
+    [null, null]
+  )
+  carol.sees(twin)
+  carol.acknowledges(twin.head())
+  alice.sees(bob)
+  alice.acknowledges(bob.head())
+  const space = told(alice, carol, bob, twin)
+  assert.equal(
+    ['dave', 'erin'].map((name) => roleIn(space, name)),
+    ['writer', null]
+  )
+  assert.equal(
+    space.forks.map(({ core, common, length }) => [core, common, length]),
+    [[bob.core, 1, 2]]
+  )
+})
+
+test.run()

@@ -1,0 +1,16 @@
+import { test } from 'uvu'
+import {
+  agreesWithTheOracle,
+  isAFunctionOfTheSet,
+  isMovedOnlyFromAbove,
+  laws
+} from './membership-laws.ts'
+
+// 100,000 histories, in tests of their own so that a failure shows how far it got.
+for (let from = 100_000; from < 180_000; from += 10_000) {
+  laws(`membership: as the naive resolution does, from ${from}`, agreesWithTheOracle, from, 10_000)
+}
+laws('membership: a function of the set', isAFunctionOfTheSet, 180_000, 10_000)
+laws('membership: moved only from above', isMovedOnlyFromAbove, 190_000, 10_000)
+
+test.run()

@@ -1,0 +1,28 @@
+import { test } from 'uvu'
+import {
+  agreesWithTheOracle,
+  isAFunctionOfTheSet,
+  isMovedOnlyFromAbove,
+  laws
+} from './membership-laws.ts'
+
+laws(
+  'membership: random histories and parts of them resolve as the naive resolution does',
+  agreesWithTheOracle,
+  1,
+  700
+)
+laws(
+  'membership: order, parts, duplicates and one by one: the same result',
+  isAFunctionOfTheSet,
+  5001,
+  500
+)
+laws(
+  'membership: late records of lower ranks move nothing above them',
+  isMovedOnlyFromAbove,
+  9001,
+  700
+)
+
+test.run()
