@@ -2,6 +2,7 @@
 export { resolveMembership, MembershipResolver, type MembershipOptions } from './resolve.ts'
 export type { Member, MemberDevice, CoreStanding, Membership } from './membership.ts'
 export type { RaisedSeal, RefusedRecord } from './membership.ts'
+export { mayAct, type Act, type Permission } from './may.ts'
 export type { Verifier } from './claims.ts'
 export type { CutBy } from './cuts.ts'
 export type { ForkCut } from './forks.ts'
