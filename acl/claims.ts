@@ -37,6 +37,13 @@ export interface Recovery {
   readonly record: RecoveryRecord
 }
 
+/** An acknowledgement of one core, in the record it stands in. */
+export interface Said {
+  readonly entry: Entry
+  readonly head: Head
+}
+
+const NOTHING_SAID: readonly Said[] = []
 const NO_SUCCESSORS: readonly Successor[] = []
 const NO_RECOVERIES: readonly Recovery[] = []
 
@@ -46,7 +53,7 @@ export class Claims {
   readonly #signed = new Map<Entry, boolean>()
   readonly #successors = new Map<Key, Successor[]>()
   readonly #recoveries = new Map<Key, Recovery[]>()
-  readonly #acknowledged = new Map<Key, Head[]>()
+  readonly #acknowledged = new Map<Key, Said[]>()
   /** Proved: up to where the histories of a core agree. */
   readonly forks = new Map<Key, number>()
 
@@ -63,7 +70,7 @@ export class Claims {
       this.forks.set(record.core, Math.min(known, record.common))
     }
     if (record.kind === 'ack')
-      for (const head of record.lengths) push(this.#acknowledged, head.core, head)
+      for (const head of record.lengths) push(this.#acknowledged, head.core, { entry, head })
     if (record.kind === 'recovery') {
       push(this.#recoveries, record.member.identity, { entry, record })
     }
@@ -76,9 +83,9 @@ export class Claims {
     return this.#successors.get(core) ?? NO_SUCCESSORS
   }
 
-  /** What anybody, member or not, says to hold of a core beyond a length. */
-  acknowledgedBeyond(core: Key, length: number): readonly Head[] {
-    return (this.#acknowledged.get(core) ?? []).filter((head) => head.length > length)
+  /** What anybody, member or not, says to hold of a core. */
+  acknowledgedOf(core: Key): readonly Said[] {
+    return this.#acknowledged.get(core) ?? NOTHING_SAID
   }
 
   /** Cores that some successor continues. */
@@ -92,6 +99,8 @@ export class Claims {
 
   /** Whether all that a record needs to have signed is signed. */
   isSigned(entry: Entry): boolean {
+    const { record } = entry
+    if (typeof record !== 'string' && record.kind === 'ack') return true
     const known = this.#signed.get(entry)
     if (known !== undefined) return known
     const isSigned = this.#check(entry)

@@ -9,7 +9,14 @@ import type { Acknowledgement, Logs } from './forks.ts'
 import type { Entry, History } from './history.ts'
 import { liveRecoveries, phraseCut, type Owners, type Term } from './owners.ts'
 import type { Head, Key } from './records.ts'
-import { NO_OFFICE, type Ballot, type Core, type Grant, type Registry } from './registry.ts'
+import {
+  NO_OFFICE,
+  type Ballot,
+  type Core,
+  type Device,
+  type Grant,
+  type Registry
+} from './registry.ts'
 
 /** What an identity holds by one grant of owner or admin. */
 export interface Office {
@@ -54,14 +61,18 @@ interface Said {
   readonly treeHash: Key | null
 }
 
-interface Heard extends Acknowledgement {
+/** An acknowledging record that counts. Kept per record and not per core: there are more of these than of all others together. */
+interface Heard {
+  readonly identity: Key
   readonly seniority: number
   readonly tick: number
+  /** Rank of the office under which it counts, and since when. */
+  order: number
+  officeTick: number
 }
 
 const OPEN: Cut = { length: Infinity, treeHash: null, by: null }
 const NO_STATEMENTS: readonly Statement[] = []
-const NOTHING_HEARD: readonly Heard[] = []
 
 export interface CutsOptions {
   readonly history: History
@@ -83,7 +94,7 @@ export class Cuts {
   readonly #revocations = new Map<Key, Statement[]>()
   readonly #seals = new Map<Key, Statement[]>()
   readonly #own = new Map<Key, Statement[]>()
-  readonly #heard = new Map<Key, Heard[]>()
+  readonly #heard = new Map<Entry, Heard>()
   #tick = 0
 
   constructor({ history, claims, logs, registry, owners }: CutsOptions) {
@@ -111,12 +122,22 @@ export class Cuts {
     return this.#tick++
   }
 
-  hear(heard: Omit<Heard, 'tick'>): void {
-    push(this.#heard, heard.head.core, { ...heard, tick: this.nextTick() })
+  hear(entry: Entry, { identity, seniority }: Device, order: number): void {
+    const tick = this.nextTick()
+    const known = this.#heard.get(entry) ?? { identity, seniority, tick, order, officeTick: tick }
+    this.#heard.set(entry, known)
+    if (known.order <= order) return
+    known.order = order
+    known.officeTick = tick
   }
 
   heardOf(core: Key): readonly Acknowledgement[] {
-    return this.#heard.get(core) ?? NOTHING_HEARD
+    return this.#claims.acknowledgedOf(core).flatMap(({ entry, head }) => {
+      const heard = this.#heard.get(entry)
+      return heard === undefined
+        ? []
+        : { entry, head, identity: heard.identity, order: heard.order }
+    })
   }
 
   /** An act on others: of a revocation, on an identity, else on the cores it names. */
@@ -416,15 +437,21 @@ export class Cuts {
   #raise(statement: Statement, core: Key, named: Head | undefined): Said {
     let length = named?.length ?? 0
     let treeHash = named?.treeHash ?? null
-    for (const heard of this.#heard.get(core) ?? NOTHING_HEARD) {
-      if (heard.head.length <= length || heard.tick >= statement.tick) continue
-      const isOwn = heard.identity === statement.identity && heard.seniority <= statement.seniority
-      if (!isOwn && heard.order >= statement.order) continue
-      if (!this.#history.sees(statement.entry, heard.entry)) continue
-      length = heard.head.length
-      treeHash = heard.head.treeHash
+    for (const { entry, head } of this.#claims.acknowledgedOf(core)) {
+      if (head.length <= length || !this.#binds(entry, statement)) continue
+      length = head.length
+      treeHash = head.treeHash
     }
     return { statement, length, treeHash }
+  }
+
+  /** Whether an acknowledgement is the statement's author's, or of anyone of higher rank, and was seen. */
+  #binds(entry: Entry, { identity, seniority, order, tick, entry: by }: Statement): boolean {
+    const heard = this.#heard.get(entry)
+    if (heard === undefined) return false
+    const isOwn = heard.identity === identity && heard.seniority <= seniority && heard.tick < tick
+    const isAbove = heard.order < order && heard.officeTick < tick
+    return (isOwn || isAbove) && this.#history.sees(by, entry)
   }
 
   /** How far a statement of a seal was raised; null where it was not. */

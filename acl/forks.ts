@@ -171,9 +171,8 @@ export class Forks {
 
   /** Whether anybody at all says that there is more; by whom, is decided with the ranks. */
   #isContradicted(old: Key, from: number): boolean {
-    return this.#claims
-      .acknowledgedBeyond(old, from)
-      .some((head) => this.#history.at(head) !== null)
+    const said = this.#claims.acknowledgedOf(old)
+    return said.some(({ head }) => head.length > from && this.#history.at(head) !== null)
   }
 
   #branchCut(core: Key, common: number, acks: readonly Acknowledgement[]): ForkCut {

@@ -132,8 +132,11 @@ class Description {
     )
     const current = owners.terms.filter(({ until }) => until === null)
     const members = this.#members()
-    const lengths = this.#acknowledgements()
-    const acknowledged = (device: Key, core: Key) => lengths.get(device)?.get(core) ?? 0
+    const lengths = once(() => this.#acknowledgements())
+    // The graph goes on growing; this tells of what there was.
+    const entries = [...this.#context.history.entries()]
+    const refused = once(() => this.#refused(entries))
+    const acknowledged = (device: Key, core: Key) => lengths().get(device)?.get(core) ?? 0
     return {
       space: this.#context.space,
       generation: owners.generation,
@@ -143,7 +146,9 @@ class Description {
       ballots: owners.ballots,
       pendingBallots: owners.pending,
       forks: [...this.#context.forks.values()].sort((a, b) => (a.core < b.core ? -1 : 1)),
-      refused: this.#refused(),
+      get refused() {
+        return refused()
+      },
       raised: this.#raised(),
       acknowledged,
       finalLength: (core) => finalLength(core, cores.get(core), members, acknowledged)
@@ -204,9 +209,9 @@ class Description {
 
   // Records.
 
-  #refused(): readonly RefusedRecord[] {
+  #refused(entries: readonly Entry[]): readonly RefusedRecord[] {
     const refused: RefusedRecord[] = []
-    for (const entry of this.#context.history.entries()) {
+    for (const entry of entries) {
       if (this.#pass.counted.has(entry)) continue
       refused.push(refusedRecord(entry, this.#whyRefused(entry)))
     }
@@ -248,6 +253,12 @@ class Description {
     }
     return byDevice
   }
+}
+
+/** What is seldom asked is worked out when it is asked first. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null
+  return () => (made ??= { value: make() }).value
 }
 
 function finalLength(

@@ -195,7 +195,7 @@ export class Pass {
       case 'leave':
         return this.#leave(entry, record, author)
       case 'ack':
-        return this.#hear(entry, record, author, NO_OFFICE)
+        return this.#hear(entry, author, NO_OFFICE)
       case 'successor':
       case 'recovery':
         // Taken up where the core that they begin was registered.
@@ -269,9 +269,8 @@ export class Pass {
     return { kind, entry, order, identity, seniority, target, cuts: byCore, tick }
   }
 
-  #hear(entry: Entry, { lengths }: Body<'ack'>, { identity, device }: Author, order: number): void {
-    const { seniority } = device
-    for (const head of lengths) this.cuts.hear({ entry, head, identity, seniority, order })
+  #hear(entry: Entry, { device }: Author, order: number): void {
+    this.cuts.hear(entry, device, order)
     this.#accept(entry, order)
   }
 
@@ -290,7 +289,7 @@ export class Pass {
     if (record.kind === 'grant') this.#grant(entry, record, office)
     if (record.kind === 'revoke') this.#revoke(entry, record, author, office.order)
     if (record.kind === 'seal') this.#seal(entry, record, author, office.order)
-    if (record.kind === 'ack') this.#hear(entry, record, author, office.order)
+    if (record.kind === 'ack') this.#hear(entry, author, office.order)
   }
 
   /** RULE 3: You give at most your own role. RULE 7: Owners are a closed list. */

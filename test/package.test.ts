@@ -96,6 +96,7 @@ import { isManyhandsError, openDevice, stampToText } from 'manyhands'
 import type { Change, Device, Entry, ErrorCode, MultiBee, Space, Stamp, Value } from 'manyhands'
 import { HybridLogicalClock } from 'manyhands/clock'
 import { encodeValue } from 'manyhands/crdt'
+import { resolveMembership } from 'manyhands/acl'
 import { MemoryNetwork } from 'manyhands/core'
 import { iterate, mergeSorted, openMultiBee, WriterList } from 'manyhands/multiwriter'
 import { mkdtempSync } from 'node:fs'
@@ -132,7 +133,7 @@ const value: Value = { list: [1, 'x', null, new Uint8Array(1)] }
 console.log('bytes', encodeValue(value).byteLength > 0)
 
 export const socketOf = (socket: net.Socket): net.Socket => space.replicate(socket, { initiator: true })
-export const parts = [HybridLogicalClock, MemoryNetwork, iterate, mergeSorted, openMultiBee, WriterList]
+export const parts = [HybridLogicalClock, MemoryNetwork, iterate, mergeSorted, openMultiBee, resolveMembership, WriterList]
 await laptop.close()
 await phone.close()
 `

@@ -42,7 +42,7 @@ export async function makeProject(): Promise<string> {
     exports: { '.': './index.ts', './*': './*/index.ts' }
   }
   await writeFile(join(modules, 'manyhands', 'package.json'), JSON.stringify(manifest))
-  for (const name of ['index.ts', 'errors.ts', 'clock', 'crdt', 'core', 'multiwriter']) {
+  for (const name of ['index.ts', 'errors.ts', 'clock', 'crdt', 'acl', 'core', 'multiwriter']) {
     await symlink(join(root, name), join(modules, 'manyhands', name))
   }
   for (const name of ['yjs', 'automerge-repo'])
