@@ -196,12 +196,12 @@ export class Electorate {
   }
 
   /**
-   * Whether another owner, voting on a later list, had seen this vote. Then not even the recovery key takes it back: a removed owner
+   * Whether most other owners, voting on another list, had seen this vote. Then not even the recovery key takes it back: a removed owner
    * would undo all ballots that its vote decided, its own removal among them.
    */
   #isBuiltOn(vote: Entry, { identity }: Term, generation: Key): boolean {
     const others = this.#current().filter((term) => term.identity !== identity)
-    return others.some((term) =>
+    const relying = others.filter((term) =>
       this.#votingLogs(term).some(({ core, length }) =>
         this.#logs.votes(core).some((later) => {
           const isLater = isVote(later.record) && later.record.generation !== generation
@@ -209,6 +209,7 @@ export class Electorate {
         })
       )
     )
+    return relying.length * 2 > others.length
   }
 
   /** RULE 7: one identity, one vote, given in one core only: the acl core that its ballot names, and its successors. */

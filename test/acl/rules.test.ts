@@ -94,8 +94,12 @@ test('RULE 3: you act only on those of lower rank, give at most your own role, a
   const generation = threeOwners(alice, bob, carol)
   assert.ok(generation.length > 0)
   alice.grants(dave, 'admin')
+  const erin = author('erin')
+  alice.grants(erin, 'admin')
   dave.sees(alice)
+  erin.sees(alice)
   dave.revokes('carol', [carol])
+  erin.revokes('dave', [dave]) // the earlier admin ranks higher
   alice.revokes('carol', [carol]) // an owner of higher rank, alone
   alice.revokes('alice', [])
   dave.write({
@@ -105,9 +109,11 @@ test('RULE 3: you act only on those of lower rank, give at most your own role, a
     prefixes: null,
     cores: carol.claims
   })
-  const space = told(alice, bob, carol, dave)
+  const space = told(alice, bob, carol, dave, erin)
   assert.equal(space.owners, ['alice', 'bob', 'carol'])
   assert.is(ruleFor(space, dave, 0), 3)
+  assert.is(ruleFor(space, erin, 0), 3)
+  assert.is(roleIn(space, 'dave'), 'admin')
   assert.is(ruleFor(space, alice, alice.length - 2), 3)
   assert.is(ruleFor(space, alice, alice.length - 1), 3)
   assert.is(ruleFor(space, dave, 1), 7)

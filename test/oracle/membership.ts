@@ -313,20 +313,21 @@ class Telling {
     })
   }
 
-  /** Another owner had seen it when voting on another list. */
+  /** Most other owners had seen it when voting on another list. */
   isReliedOn(vote: Rec, owner: Owner, now: readonly Owner[], list: List): boolean {
-    return now.some((other) => {
-      if (other.identity === owner.identity) return false
-      const said = this.votingPlaces(other, list.ballots).flatMap(({ core, end }) =>
-        this.log(core).filter(({ index }) => index < end)
+    const others = now.filter(({ identity }) => identity !== owner.identity)
+    const relying = others.filter((other) =>
+      this.votingPlaces(other, list.ballots).some(({ core, end }) =>
+        this.log(core).some(
+          ({ index, body }, i, log) =>
+            index < end &&
+            body?.kind === 'vote' &&
+            body.generation !== list.name &&
+            this.held.sees(log[i] ?? vote, vote)
+        )
       )
-      return said.some(
-        (rec) =>
-          rec.body?.kind === 'vote' &&
-          rec.body.generation !== list.name &&
-          this.held.sees(rec, vote)
-      )
-    })
+    )
+    return relying.length > others.length / 2
   }
 
   /** The list after one more ballot, or null where none has a majority. */

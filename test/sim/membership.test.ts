@@ -25,4 +25,7 @@ laws(
   700
 )
 
+// A removed owner brought back, by voting late, what another owner's recovery key had taken back.
+laws('membership: regression, a late vote of a removed owner', isMovedOnlyFromAbove, 203670, 1)
+
 test.run()
