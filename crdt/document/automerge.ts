@@ -47,17 +47,22 @@ export const automerge: DocumentEngine<Doc> = {
   apply(doc, updates, origin) {
     const refused: number[] = []
     const coming: Coming[] = []
-    const thrown = thrownBy(() =>
-      updates.forEach((update, index) => {
-        const saved = savedIn(update)
-        const changes = saved === null ? readChanges(update) : []
-        if (changes === null || (saved !== null && !isLoaded(doc, saved, origin)))
-          refused.push(index)
+    let thrownAtLoad: unknown
+    updates.forEach((update, index) => {
+      const saved = savedIn(update)
+      if (saved === null) {
+        const changes = readChanges(update)
+        if (changes === null) refused.push(index)
         else coming.push(...changes.map((change) => ({ index, change })))
-      })
-    )
+        return
+      }
+      const { isRefused, thrown } = attempt(doc, () => doc.load(saved, origin))
+      if (isRefused) refused.push(index)
+      thrownAtLoad ??= thrown
+    })
     const { held, missing, ...rest } = bringInAll(doc, coming, origin)
-    return { refused: [...refused, ...rest.refused], held, missing, thrown: thrown ?? rest.thrown }
+    const thrown = thrownAtLoad ?? rest.thrown
+    return { refused: [...refused, ...rest.refused], held, missing, thrown }
   },
 
   take(doc, update, origin) {
@@ -223,11 +228,15 @@ function bringIn(doc: Doc, ready: readonly Coming[], origin: unknown) {
   return { refused: indicesOf(refused), thrown }
 }
 
-/** What Automerge refuses changes nothing; what an observer throws comes after the change. */
 function takeIn(doc: Doc, coming: readonly Coming[], origin: unknown) {
-  const before = doc.value
   const changes = coming.map(({ change }) => change.bytes)
-  const thrown = thrownBy(() => doc.bringIn(changes, origin))
+  return attempt(doc, () => doc.bringIn(changes, origin))
+}
+
+/** What Automerge refuses changes nothing; what an observer throws comes after the change. */
+function attempt(doc: Doc, task: () => void) {
+  const before = doc.value
+  const thrown = thrownBy(task)
   const isRefused = thrown !== undefined && doc.value === before
   return { isRefused, thrown: isRefused ? undefined : thrown }
 }
@@ -240,13 +249,6 @@ function missingIn(doc: Doc, coming: readonly Coming[]): Missing {
 /** Each once. */
 function indicesOf(coming: readonly Coming[]): readonly number[] {
   return [...new Set(coming.map(({ index }) => index))].filter((index) => index >= 0)
-}
-
-function isLoaded(doc: Doc, saved: Uint8Array, origin: unknown): boolean {
-  const before = doc.value
-  const thrown = thrownBy(() => doc.load(saved, origin))
-  if (thrown !== undefined && doc.value !== before) throw thrown // an observer's
-  return thrown === undefined
 }
 
 function has(doc: Doc, hash: string): boolean {

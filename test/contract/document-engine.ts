@@ -31,7 +31,8 @@ const WRITERS = 3
 const ORIGIN = { by: 'the owner' }
 
 export function documentEngineContract<D extends EngineDoc>(kind: EngineKind<D>): void {
-  const { engine, shown } = kind
+  const { engine } = kind
+  const shown = (doc: D) => kind.shown(doc)
   const law = (title: string, body: () => void) => test(`${engine.name}: ${title}`, body)
 
   /** Random edits of writers who now and then hear of each other; everybody's updates in an order of causes. */
