@@ -26,7 +26,7 @@ export type RefusalReason =
   | 'schema-mismatch'
   /** What stands among a document's updates is none, or a piece of it is missing. */
   | 'document-malformed'
-  /** It is of another engine than the document is open with: two devices made one id at the same time, each with its own. */
+  /** An update of another engine than the document is open with: two devices made one id at once, each with its own, or a newer version did. */
   | 'document-other-engine'
   /** A document's update that its engine cannot bring in. */
   | 'document-update-refused'

@@ -180,7 +180,9 @@ interface Coming {
 const waiting = new WeakMap<Doc, readonly Coming[]>()
 
 function bringInAll(doc: Doc, coming: readonly Coming[], origin: unknown): Applied {
-  const { ready, early } = sortOut(doc, [...(waiting.get(doc) ?? []), ...coming])
+  // Automerge goes through the whole document for each call: what came ahead is not applied again when its log brings it.
+  const news = coming.filter(({ change }) => !has(doc, change.decoded.hash))
+  const { ready, early } = sortOut(doc, [...(waiting.get(doc) ?? []), ...news])
   const outcome = bringIn(doc, ready, origin)
   let room = MAX_WAITING_BYTES
   const kept: Coming[] = []
