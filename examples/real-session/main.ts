@@ -22,10 +22,9 @@ import { LIBRARIES, type Library } from './sheets.ts'
 const { first, library } = argumentsOf()
 const session = await readSession(first)
 const { edits } = session
-/** Of a beginning, and of the order in which Automerge puts what was typed at one place, the recording does not tell. */
-const recorded = library === LIBRARIES.yjs ? session.endContent : null
-const text = recorded ?? replayInMemory(library, edits)
-const WHAT = recorded === null ? `as ${library.name} alone` : 'as recorded'
+/** Of a beginning the recording does not tell the text: that is told by the library alone. */
+const text = session.endContent ?? replayInMemory(library, edits)
+const WHAT = session.endContent === null ? `as ${library.name} alone` : 'as recorded'
 
 await tell('two people, one text, a real session', async (two) => {
   introduce()

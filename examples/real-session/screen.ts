@@ -48,7 +48,7 @@ export class Screen {
       if (next === undefined || next.upTo > count)
         throw new Error(`Edit ${count} of the other is not here.`)
       this.#arrived.shift()
-      for (const update of next.updates) this.#paper.take(update)
+      this.#paper.take(next.updates)
       this.#shown = next.upTo
     }
   }

@@ -10,7 +10,7 @@ import type { Patch, Person } from './session.ts'
 export interface Paper {
   readonly content: string
   type(patches: readonly Patch[]): void
-  take(update: Uint8Array): void
+  take(updates: readonly Uint8Array[]): void
 }
 
 export interface Sheet {
@@ -56,7 +56,9 @@ const yjs: Library = {
           }
         })
       },
-      take: (update) => Y.applyUpdate(doc, update, taken)
+      take(updates) {
+        for (const update of updates) Y.applyUpdate(doc, update, taken)
+      }
     }
   },
 
@@ -107,8 +109,9 @@ const automerge: Library = {
         })
         for (const change of A.getChanges(before, doc)) ontyped(change)
       },
-      take(update) {
-        doc = A.applyChanges(doc, [update])[0]
+      // All at once: Automerge goes through the whole document each time.
+      take(updates) {
+        doc = A.applyChanges(doc, [...updates])[0]
       }
     }
   },
