@@ -33,20 +33,20 @@ interface Clipboard {
 }
 
 inBrowser({
-  async 'large: a paste of 10 MB arrives on the other device, one that is too large is refused, and says so'(
+  async 'large: a paste of 2 MB arrives on the other device, one that is too large is refused, and says so'(
     window
   ) {
     const [ann, ben] = await openBoth(window)
     await ann.create('Large')
     await ben.choose('Large')
     const line = 'twenty bytes in line\n'
-    const size = 500_000
+    const size = 100_000
     await paste(ann, line, size)
     await ann.until(/Saved/, { timeout: 60_000 })
     await until(async () => (await ben.text()).length === line.length * size, { timeout: 60_000 })
-    await paste(ann, '\u6f22'.repeat(40) + '\n', size)
+    await paste(ann, '\u6f22'.repeat(40) + '\n', 560_000)
     const alert = ann.root.getByRole('alert')
-    await alert.filter({ hasText: /Nothing was inserted: the text would take 68 MB/ }).waitFor()
+    await alert.filter({ hasText: /Nothing was inserted: the text would take \d+ MB/ }).waitFor()
     assert.is((await ann.text()).length, line.length * size)
     await ann.content.click()
     await ann.page.keyboard.type('!')

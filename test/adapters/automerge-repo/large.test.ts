@@ -5,10 +5,10 @@ import * as assert from 'uvu/assert'
 import { until } from '../../support/devices.ts'
 import { end, inStep, lines, sites, type Notes } from '../../support/repos.ts'
 
-test('a document of 20 MB goes from repo to repo, and through the space', async () => {
+test('a document of 5 MB goes from repo to repo, and through the space', async () => {
   const { site, close } = await sites()
   const a = await site('a')
-  const bytes = new Uint8Array(20_000_000)
+  const bytes = new Uint8Array(5_000_000)
   for (let at = 0; at < bytes.byteLength; at += 50_000)
     crypto.getRandomValues(bytes.subarray(at, at + 50_000))
   const handle = a.repo.create<Notes>({ lines: ['large'], bytes })
