@@ -220,7 +220,7 @@ export class Replica<D extends EngineDoc> {
   /** The document closes: what was shown here, and no log holds, goes into ours. Never rejects: when it fails, it may still come. */
   async settle(): Promise<void> {
     this.#isSettled = true
-    await this.#own.quote(this.#unconfirmed.all()).catch(() => {})
+    await this.#own.quote(this.#unconfirmed.all()).catch(() => {}) // its own log may still bring it
   }
 
   /** Keeps a document of the application's the same as this one. @returns how to stop */
