@@ -52,6 +52,14 @@ export type { PruneGrounds } from './prune.ts'
 export { encodeOpaque } from './document/opaque.ts'
 export { decodeUpdate, encodeUpdate, TYPE_DOCUMENT_UPDATE } from './document/update.ts'
 export type { DocumentUpdate, UpdateKind } from './document/update.ts'
+export { decodeStatement, encodeStatement } from './document/statement.ts'
+export type { Statement } from './document/statement.ts'
+export { dateOf, Minutes } from './document/minutes.ts'
+export { Authors, isForged } from './document/authors.ts'
+export type { Author, Authored, Counted } from './document/authors.ts'
+export { contentOf, neededBy } from './document/content.ts'
+export type { Content } from './document/content.ts'
+export { clientIdOf } from './document/client-id.ts'
 export { ENGINE_NAMES, loadEngine } from './document/load.ts'
 export type {
   Binding,
@@ -59,9 +67,11 @@ export type {
   EngineDoc,
   EngineDocs,
   EngineName,
-  Missing
+  Missing,
+  TextRun
 } from './document/engine.ts'
 export type { AutomergeDocument } from './document/automerge-document.ts'
+export { Spans } from './document/spans.ts'
 export type { Source, Span } from './document/spans.ts'
 
 export { isReadable, lastWritten, readValue, valueAlone } from './alone.ts'

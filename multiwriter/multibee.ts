@@ -569,7 +569,7 @@ export class MultiBee<K = string, V = Value, I = V> {
     this.#checkOpen()
     const ready = this.#line.enter(operations)
     const checked = ready instanceof Promise ? await this.#untilClosed(ready) : ready
-    return this.#queue().write(checked)
+    return (await this.#queue().write(checked)) !== null
   }
 
   /** A schema of the caller's may never answer: closing does not wait for it. */

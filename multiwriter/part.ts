@@ -19,6 +19,8 @@ export interface Part {
   /** The core's key in text form. */
   readonly writer: string
   readonly isOwn: boolean
+  /** Blocks that count, at most: Infinity where no seal binds the reader. */
+  readonly seal: number
   readonly tree: TreeSnapshot
   /** Says that this core's tree was found bad, and gives what is left of it. */
   refuse(refusal: TreeRefusal): Promise<TreeSnapshot>

@@ -32,6 +32,12 @@ export type RefusalReason =
   | 'document-update-refused'
   /** A document's update stands on what is not here, as more do than are kept: read again when that comes. */
   | 'document-update-held'
+  /** A document's update brings something under a source that is not its writer's. */
+  | 'document-author-forged'
+  /** A document's update brings something under a source that another writer has, too, and proves to have. */
+  | 'document-author-taken'
+  /** A document's update lies past a seal; what counts stands on it, and its engine can only show both. */
+  | 'document-sealed-shown'
   /** An open space has as many logs as it takes. */
   | 'too-many-logs'
   /** A peer knew the space's topic, but could not prove to hold its key, or speaks another version. */

@@ -328,7 +328,8 @@ class Undo {
   async #write(writes: readonly Write[]): Promise<boolean> {
     if (writes.length === 0) return true
     if (this.#engine.isClosed()) throw closedError()
-    if (!(await queueOf(this.#engine).write(writes.map(({ operation }) => operation)))) return false
+    const operations = writes.map(({ operation }) => operation)
+    if ((await queueOf(this.#engine).write(operations)) === null) return false
     const deleted = writes.filter(({ isDeletion }) => isDeletion).length
     this.#deleted += deleted
     this.#written += writes.length - deleted

@@ -224,6 +224,7 @@ class Source {
       core: this.log.key,
       writer: this.log.id,
       isOwn: this.#isOwn,
+      seal: this.#seal,
       tree,
       refuse: async (refusal) => {
         await this.#refuse(refusal)
@@ -265,7 +266,7 @@ class Source {
       await this.#refuse(refusal)
       return this.log.snapshot(Math.min(length, refusal.seq), options)
     }
-    return { core: key, writer: id, isOwn: this.#isOwn, tree, refuse }
+    return { core: key, writer: id, isOwn: this.#isOwn, seal: Infinity, tree, refuse }
   }
 
   /** Shorter where the log is, or has been found bad: remote data never throws out of a view. */

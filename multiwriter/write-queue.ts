@@ -7,7 +7,7 @@
  */
 import b4a from 'b4a'
 import z32 from 'z32'
-import type { HybridLogicalClock } from '../clock/index.ts'
+import type { HybridLogicalClock, Stamp } from '../clock/index.ts'
 import type { OwnLog } from '../core/index.ts'
 import { CasLosses } from './cas-losses.ts'
 import { Group, isOpaque, type OpaqueWrite, type Operation } from './group.ts'
@@ -24,7 +24,7 @@ const MAX_GROUP_BYTES = 4 * 1024 * 1024
 interface Pending {
   readonly operations: readonly Operation[]
   readonly opaque: readonly OpaqueWrite[]
-  readonly resolve: (isWritten: boolean) => void
+  readonly resolve: (stamp: Stamp | null) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -49,10 +49,10 @@ export class WriteQueue {
   }
 
   /**
-   * True when the operations are durable, all in one batch; false when a `cas` among them said no. Then, as on a rejection,
-   * none of them was written.
+   * Their batch's stamp when the operations are durable, all in one batch; null when a `cas` among them said no. Then, as on a
+   * rejection, none of them was written.
    */
-  write(writes: readonly (Operation | OpaqueWrite)[]): Promise<boolean> {
+  write(writes: readonly (Operation | OpaqueWrite)[]): Promise<Stamp | null> {
     return new Promise((resolve, reject) => {
       const { operations, opaque } = sorted(writes)
       this.#pending.push({ operations, opaque, resolve, reject })
@@ -119,7 +119,7 @@ export class WriteQueue {
       if (puts.length > 0) await this.#log.append(puts)
       this.losses.watch(composed.casWrites())
       // Not before: who was refused for what another call of this group writes must not hear so if that was not written.
-      for (const [{ resolve }, isTaken] of verdicts) resolve(isTaken)
+      for (const [{ resolve }, isTaken] of verdicts) resolve(isTaken ? composed.stamp : null)
     } catch (error) {
       // A rejection after a resolution does nothing, so those refused above keep their own reason.
       for (const { reject } of group) reject(error)

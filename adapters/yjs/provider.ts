@@ -26,10 +26,14 @@ export type SpaceProviderEvents = {
   /** The document has all that this device knows of it; false when it no longer follows. */
   sync: (isSynced: boolean) => void
   synced: (isSynced: boolean) => void
+  /** What is sealed could only be taken out of a document made anew: this one follows no more. Open another `Doc`. */
+  reload: (provider: SpaceProvider) => void
   'connection-error': (error: unknown, provider: SpaceProvider) => void
 }
 
 /**
+ * It gives the document its client id, so that what is typed is proved to be this device's: make it before other providers of the
+ * same document, some of which look at that once.
  * @example
  * const doc = new Y.Doc()
  * const provider = new SpaceProvider(space, 'notes/todo', doc)
@@ -43,6 +47,8 @@ export class SpaceProvider extends ObservableV2<SpaceProviderEvents> {
   shouldConnect = false
   readonly #space: Space
   readonly #ownsAwareness: boolean
+  /** What `doc` writes under, from the beginning: editors look at its client id once. */
+  readonly #session: number
   #live: LiveDocument | null = null
   /** Ends what `#bind` began. */
   #stop: () => void = () => {}
@@ -59,7 +65,11 @@ export class SpaceProvider extends ObservableV2<SpaceProviderEvents> {
     this.#ownsAwareness = awareness === undefined
     this.id = id
     this.doc = doc
+    const { clientId, session } = space.documents.newClientId(id)
+    doc.clientID = clientId
+    this.#session = session
     this.awareness = awareness ?? ownAwareness(doc)
+    this.#moveCursor()
     doc.on('destroy', this.#ondestroy)
     if (connect) this.connect()
   }
@@ -118,19 +128,38 @@ export class SpaceProvider extends ObservableV2<SpaceProviderEvents> {
       return live.close()
     }
     this.#live = live
-    const unbind = live.bind(this.doc, this)
+    const unbind = live.bind(this.doc, this, this.#session)
     const topic = holdTopic(this.#space.presence, this.id)
     const cursors = bindAwareness(this.awareness, topic)
+    const { doc } = live
     const onclose = () => this.disconnect() // the space closes
-    live.doc.on('destroy', onclose)
+    doc.on('destroy', onclose)
+    live.on('reload', this.#onreload)
     this.#stop = () => {
       unbind()
       cursors.destroy()
       releaseTopic(topic)
-      live.doc.off('destroy', onclose)
+      doc.off('destroy', onclose)
+      live.off('reload', this.#onreload)
     }
     this.#setSynced(true)
     this.emit('status', [{ status: 'connected' }])
+  }
+
+  readonly #onreload = (): void => {
+    this.disconnect()
+    this.emit('reload', [this])
+  }
+
+  /** Editors look for their own cursor under the id that the document writes under: an awareness of yours may have another. */
+  #moveCursor(): void {
+    const { awareness, doc } = this
+    const { clientID } = awareness
+    if (awareness.doc !== doc || clientID === doc.clientID) return
+    const state = awareness.getLocalState()
+    removeAwarenessStates(awareness, [clientID], this)
+    awareness.clientID = doc.clientID
+    awareness.setLocalState(state)
   }
 
   #unbind(): LiveDocument | null {

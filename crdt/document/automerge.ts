@@ -10,6 +10,7 @@
 import * as A from '@automerge/automerge'
 import b4a from 'b4a'
 import { AutomergeDocument, type AnyAutomergeDocument } from './automerge-document.ts'
+import { runsIn, textPathIn } from './automerge-runs.ts'
 import {
   packBundle,
   packChanges,
@@ -131,11 +132,17 @@ export const automerge: DocumentEngine<Doc> = {
     if (typeof source === 'string') doc.actAs(source)
   },
 
+  writesAs: (doc) => A.getActorId(doc.value),
+
   spans(update) {
     const changes = readChanges(update)
     if (changes === null) return null
     return new Spans(
-      changes.map(({ decoded: { actor, seq } }) => ({ source: actor, start: seq - 1, end: seq }))
+      changes.map(({ decoded: { actor, startOp, ops } }) => ({
+        source: actor,
+        start: startOp,
+        end: startOp + ops.length
+      }))
     )
   },
 
@@ -165,7 +172,23 @@ export const automerge: DocumentEngine<Doc> = {
 
   canStrike: () => false,
 
-  strike: () => {},
+  strike: () => false,
+
+  waits: (doc) => (waiting.get(doc)?.length ?? 0) > 0,
+
+  // A change that says something else has another name, and its actor's count is taken: it is refused.
+  agrees: () => true,
+
+  isSame(a, b) {
+    const [heads, others] = [A.getHeads(a.value).sort(), A.getHeads(b.value).sort()]
+    return heads.join(' ') === others.join(' ')
+  },
+
+  runs(doc, of, from, to) {
+    const path = textPathIn(doc, of)
+    if (path === 'none yet') return []
+    return path === null ? null : runsIn(doc.value, path, from, to)
+  },
 
   destroy: (doc) => doc.destroy()
 }

@@ -16,6 +16,15 @@ export type EngineName = keyof EngineDocs
 
 export type EngineDoc = EngineDocs[EngineName]
 
+/** A stretch of a text, from one index to another, all of one source. */
+export interface TextRun {
+  readonly from: number
+  readonly to: number
+  readonly source: Source
+  /** What its first character is counted as. */
+  readonly start: number
+}
+
 /** One update among everybody's. */
 export interface OneOfAll {
   readonly bytes: Uint8Array
@@ -102,6 +111,8 @@ export interface DocumentEngine<D extends EngineDoc> {
   sourceOf(seed: Uint8Array): Source
   /** What is edited in a document from now on is counted under this source. */
   writeAs(doc: D, source: Source): void
+  /** What that is. A library may have changed it: Yjs does when somebody else writes under it. */
+  writesAs(doc: D): Source
   /** What an update brings, and under which sources; null for what cannot be read. */
   spans(update: Uint8Array): Spans | null
   /** An update without what it brings under other sources. */
@@ -115,7 +126,21 @@ export interface DocumentEngine<D extends EngineDoc> {
   partsAlone(update: Uint8Array): Uint8Array
   /** Whether a live document that has an update needs no more than `strike` to show what one shows that never had it. */
   canStrike(update: Uint8Array, struck: Spans): boolean
-  /** Shows as deleted what is in these spans, for good: no undo brings it back. */
-  strike(doc: D, struck: Spans, origin: unknown): void
+  /**
+   * Shows as deleted what is in these spans, for good: no undo brings it back. It is no edit: `observe` does not tell it.
+   * @returns false where the library cannot
+   */
+  strike(doc: D, struck: Spans): boolean
+  /** Whether something in a document waits for what it stands on. */
+  waits(doc: D): boolean
+  /** Whether an update says of what a document has already nothing else than the document: a liar may say two things of one place. */
+  agrees(doc: D, update: Uint8Array): boolean
+  /** Whether two documents show the same, under the same sources. */
+  isSame(a: D, b: D): boolean
+  /**
+   * Whose each stretch of a text is.
+   * @param of names the text; undefined for the only one there is @returns null where there is no such text
+   */
+  runs(doc: D, of: unknown, from: number, to: number): Iterable<TextRun> | null
   destroy(doc: D): void
 }

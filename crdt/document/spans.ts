@@ -1,5 +1,5 @@
 /**
- * Stretches of what a source made: a Yjs client counts its items, an Automerge actor its changes, so what an update brings is a
+ * Stretches of what a source made: a Yjs client counts its items, an Automerge actor its operations, so what an update brings is a
  * few spans of counts. Sets of them are kept per source, rising and apart.
  */
 

@@ -13,7 +13,7 @@
  * document is built anew.
  */
 import * as Y from 'yjs'
-import { Spans, type Span } from './spans.ts'
+import { Spans } from './spans.ts'
 import type { Decoded, Struct } from './yjs-update.ts'
 
 /** The items that an update brings. */
@@ -87,8 +87,11 @@ export function canStrike({ structs, ds }: Decoded, past: Spans): boolean {
   return structs.every(isListItem) && [...ds.clients].every(isOwnDeletion)
 }
 
+/** The origin of what a seal takes out of a document. */
+export const SEAL = Symbol('seal')
+
 /** Shows as deleted what is in these spans, for good. What is not in the document changes nothing. */
-export function strike(doc: Y.Doc, spans: Spans, origin: unknown): void {
+export function strike(doc: Y.Doc, spans: Spans): void {
   const struck: Y.Item[] = []
   doc.transact((transaction) => {
     transaction.local = false
@@ -99,7 +102,7 @@ export function strike(doc: Y.Doc, spans: Spans, origin: unknown): void {
       struct.delete(transaction)
       struck.push(struct)
     })
-  }, origin)
+  }, SEAL)
   for (const item of struck) {
     if (!(item.content instanceof Y.ContentDeleted)) item.gc(doc.store, false)
   }
@@ -142,19 +145,4 @@ function deleteSetOf(doc: Y.Doc, spans: Spans): ReturnType<typeof Y.createDelete
 /** Yjs does not export the class, and asks for no more than its two fields. */
 function deleteItem(clock: number, len: number) {
   return { clock, len }
-}
-
-/** What is there to be seen: of each source, the clocks of items that are not deleted. Equal documents have equal ones. */
-export function visibleSpans(doc: Y.Doc): readonly Span[] {
-  const visible = new Spans()
-  for (const structs of doc.store.clients.values()) {
-    for (const struct of structs) {
-      if (!(struct instanceof Y.Item) || struct.deleted) continue
-      const { client, clock } = struct.id
-      visible.add({ source: client, start: clock, end: clock + struct.length })
-    }
-  }
-  return [...visible].sort(
-    (a, b) => Number(a.source > b.source) - Number(a.source < b.source) || a.start - b.start
-  )
 }

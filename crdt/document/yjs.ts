@@ -3,10 +3,12 @@
  * that the application uses, too.
  */
 import * as Y from 'yjs'
+import { clientIdOf } from './client-id.ts'
 import type { DocumentEngine, Taken } from './engine.ts'
 import type { Span } from './spans.ts'
 import { coversRange, encodeContribution, isDeletedBy, rangesOf } from './yjs-contribution.ts'
-import { canStrike, neededOf, spansOf, strike } from './yjs-seal.ts'
+import { canStrike, neededOf, SEAL, spansOf, strike } from './yjs-seal.ts'
+import { agrees, runsIn, shownIn, typeIn } from './yjs-shown.ts'
 import {
   bringIn,
   encode,
@@ -37,7 +39,7 @@ export const yjs: DocumentEngine<Y.Doc> = {
 
   observe(doc, origin, observer) {
     const onUpdate = (update: Uint8Array, from: unknown) => {
-      if (from !== origin) observer.onupdate(update)
+      if (from !== origin && from !== SEAL) observer.onupdate(update)
     }
     const onSubdocs = ({ loaded }: { readonly loaded: Set<Y.Doc> }) =>
       loaded.forEach((subdoc) => observer.onsubdoc(subdoc))
@@ -147,11 +149,13 @@ export const yjs: DocumentEngine<Y.Doc> = {
     doc.emit('sync', [true, doc])
   },
 
-  sourceOf: (seed) => new DataView(seed.buffer, seed.byteOffset).getUint32(0),
+  sourceOf: clientIdOf,
 
   writeAs(doc, source) {
     if (typeof source === 'number') doc.clientID = source
   },
+
+  writesAs: (doc) => doc.clientID,
 
   spans(update) {
     const [decoded] = decodedOrNone(update)
@@ -173,7 +177,22 @@ export const yjs: DocumentEngine<Y.Doc> = {
 
   canStrike: (update, struck) => decodedOrNone(update).every((each) => canStrike(each, struck)),
 
-  strike,
+  strike(doc, struck) {
+    strike(doc, struck)
+    return true
+  },
+
+  waits: ({ store }) => store.pendingStructs !== null || store.pendingDs !== null,
+
+  agrees: (doc, update) => decodedOrNone(update).every((decoded) => agrees(doc, decoded)),
+
+  isSame: (a, b) => shownIn(a) === shownIn(b),
+
+  runs(doc, of, from, to) {
+    const type = typeIn(doc, of)
+    if (type === 'none yet') return []
+    return type === null ? null : runsIn(type, from, to)
+  },
 
   destroy: (doc) => doc.destroy()
 }

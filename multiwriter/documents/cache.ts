@@ -3,12 +3,17 @@
  * be deleted at any time. A row stands for the logs at the lengths it names; it is used when each of these logs still begins so,
  * and what it does not say is read from the logs. What does not read is no row.
  *
- *     row    = id: hash of the rest 32 B, version u8, engine u8, entries uint, bytes uint, snapshot uint,
- *              count uint, count x (core 32 B, length uint, tree hash 32 B), state
+ *     row    = hash of the rest 32 B, version u8 (2), engine u8, entries uint, bytes uint, snapshot uint,
+ *              count uint, count x (core 32 B, length uint, tree hash 32 B),
+ *              count uint, count x (sealed core 32 B, seal uint), quotes u8, authors, state
+ *
+ * `authors` is as crdt/document/authors.ts writes it.
  */
 import b4a from 'b4a'
 import c, { type State } from 'compact-encoding'
+import { Authors } from '../../crdt/index.ts'
 import { hash, type OrderedStore } from '../../core/index.ts'
+import type { Seal } from './seals.ts'
 
 /** A log, and how far its updates are in the state. */
 export interface Covered {
@@ -29,11 +34,16 @@ export interface CachedDocument {
   readonly engine: number
   readonly own: OwnShare
   readonly covered: readonly Covered[]
+  /** By which it was made. */
+  readonly seals: readonly Seal[]
+  /** Whether anything in it was quoted. */
+  readonly hasQuotes: boolean
+  readonly authors: Authors
   /** A packed update of the engine. */
   readonly state: Uint8Array
 }
 
-const VERSION = 1
+const VERSION = 2
 const HASH_BYTES = 32
 const CONTEXT = 'manyhands/document-cache'
 
@@ -82,21 +92,21 @@ export class DocumentCache {
   }
 }
 
-function encodeRow({ engine, own, covered, state }: CachedDocument): Uint8Array {
-  const head: State = { start: 0, end: 2, buffer: null }
-  const numbers = [own.entries, own.bytes, own.snapshot, covered.length]
-  for (const number of [...numbers, ...covered.map(({ length }) => length)])
-    c.uint.preencode(head, number)
-  head.end += covered.length * 2 * HASH_BYTES
-  head.buffer = b4a.alloc(head.end)
-  c.uint8.encode(head, VERSION)
-  c.uint8.encode(head, engine)
-  for (const number of numbers) c.uint.encode(head, number)
-  for (const { core, length, treeHash } of covered) {
-    c.fixed32.encode(head, core)
-    c.uint.encode(head, length)
-    c.fixed32.encode(head, treeHash)
+function encodeRow(document: CachedDocument): Uint8Array {
+  const { engine, own, covered, seals, hasQuotes, authors, state } = document
+  const write = (to: 'preencode' | 'encode', head: State) => {
+    c.uint8[to](head, VERSION)
+    c.uint8[to](head, engine)
+    for (const number of [own.entries, own.bytes, own.snapshot]) c.uint[to](head, number)
+    coveredEncoding[to](head, [...covered])
+    sealsEncoding[to](head, [...seals])
+    c.bool[to](head, hasQuotes)
+    authors[to](head)
   }
+  const size: State = { start: 0, end: 0, buffer: null }
+  write('preencode', size)
+  const head = { start: 0, end: size.end, buffer: b4a.alloc(size.end) }
+  write('encode', head)
   const rest = b4a.concat([head.buffer, state])
   return b4a.concat([hash(CONTEXT, rest), rest])
 }
@@ -107,16 +117,46 @@ function decodeRow(row: Uint8Array): CachedDocument | null {
   if (!b4a.equals(hash(CONTEXT, rest), row.subarray(0, HASH_BYTES))) return null
   const head: State = { start: 0, end: rest.byteLength, buffer: rest }
   if (c.uint8.decode(head) !== VERSION) return null
-  const engine = c.uint8.decode(head)
-  const entries = c.uint.decode(head)
-  const bytes = c.uint.decode(head)
-  const snapshot = c.uint.decode(head)
-  const count = c.uint.decode(head)
-  const covered: Covered[] = []
-  for (let i = 0; i < count; i++) {
-    const core = c.fixed32.decode(head)
-    const length = c.uint.decode(head)
-    covered.push({ core, length, treeHash: c.fixed32.decode(head) })
+  return {
+    engine: c.uint8.decode(head),
+    own: {
+      entries: c.uint.decode(head),
+      bytes: c.uint.decode(head),
+      snapshot: c.uint.decode(head)
+    },
+    covered: coveredEncoding.decode(head),
+    seals: sealsEncoding.decode(head),
+    hasQuotes: c.bool.decode(head),
+    authors: Authors.decode(head),
+    state: rest.subarray(head.start)
   }
-  return { engine, own: { entries, bytes, snapshot }, covered, state: rest.subarray(head.start) }
 }
+
+const coveredEncoding = c.array<Covered, Covered>({
+  preencode(state, { length }) {
+    state.end += 2 * HASH_BYTES
+    c.uint.preencode(state, length)
+  },
+  encode(state, { core, length, treeHash }) {
+    c.fixed32.encode(state, core)
+    c.uint.encode(state, length)
+    c.fixed32.encode(state, treeHash)
+  },
+  decode: (state) => ({
+    core: c.fixed32.decode(state),
+    length: c.uint.decode(state),
+    treeHash: c.fixed32.decode(state)
+  })
+})
+
+const sealsEncoding = c.array<Seal, Seal>({
+  preencode(state, { seal }) {
+    state.end += HASH_BYTES
+    c.uint.preencode(state, seal)
+  },
+  encode(state, { core, seal }) {
+    c.fixed32.encode(state, core)
+    c.uint.encode(state, seal)
+  },
+  decode: (state) => ({ core: c.fixed32.decode(state), seal: c.uint.decode(state) })
+})

@@ -4,10 +4,15 @@
  * as it is. It has the position of the newest update that it replaces. Versions from before show the updates still.
  */
 import {
+  Authors,
+  encodeStatement,
   encodeUpdate,
+  Spans,
   TYPE_DOCUMENT_UPDATE,
+  type Counted,
   type DocumentEngine,
-  type EngineDoc
+  type EngineDoc,
+  type Statement
 } from '../../crdt/index.ts'
 import type { OwnShare } from './cache.ts'
 import type { OpaqueWrite } from '../group.ts'
@@ -30,33 +35,48 @@ export interface Compaction {
 }
 
 /**
- * @param updates everybody's
+ * @param counted everybody's
  * @param next the number of our next update
  * @returns null while something that ours stand on is not here
  */
 export function compactionOf(
-  engine: Pick<DocumentEngine<EngineDoc>, 'code' | 'contribution'>,
+  engine: Pick<DocumentEngine<EngineDoc>, 'code' | 'contribution' | 'spans' | 'only'>,
   keys: UpdateKeys,
-  updates: readonly Update[],
+  counted: readonly Counted<Update>[],
   next: number
 ): Compaction | null {
-  const own = updates.filter(isOurs)
-  const bytes = engine.contribution(
-    updates.map((update) => ({ bytes: update.bytes, isOwn: isOurs(update) }))
+  const own = counted.map(({ update }) => update).filter(isOurs)
+  const update = engine.contribution(
+    counted.map(({ update: each, bytes }) => ({ bytes, isOwn: isOurs(each) }))
   )
-  if (bytes === null || own.length === 0) return null
+  if (update === null || own.length === 0) return null
+  const bytes = encodeStatement({ ...statedBy(engine, own), update })
   const position = { core: OUR_OWN, seq: Math.max(...own.map((update) => update.position)) }
   const opaque = { type: TYPE_DOCUMENT_UPDATE, position }
   const pieces = encodeUpdate(engine.code, 'snapshot', bytes)
   const puts = pieces.map((value, i) => ({ key: keys.at(next + i), value, opaque }))
-  const removals = own.flatMap(({ first, number }) => {
-    const numbers = Array.from({ length: number - first + 1 }, (_, i) => first + i)
+  const removals = own.flatMap(({ first, last }) => {
+    const numbers = Array.from({ length: last - first + 1 }, (_, i) => first + i)
     return numbers.map((each) => ({ key: keys.at(each), value: null, opaque }))
   })
   return {
     operations: [...puts, ...removals],
     next: next + pieces.length,
     share: { entries: pieces.length, bytes: 0, snapshot: bytes.byteLength }
+  }
+}
+
+/** What our updates said of themselves, together. */
+function statedBy(
+  engine: Pick<DocumentEngine<EngineDoc>, 'spans' | 'only'>,
+  own: readonly Update[]
+): Omit<Statement, 'update'> {
+  const authors = new Authors()
+  for (const update of own) authors.date(update, engine.spans(update.bytes) ?? new Spans())
+  return {
+    sessions: [...new Set(own.flatMap(({ sessions }) => sessions))],
+    isImport: own.some(({ isImport }) => isImport),
+    minutes: authors.minutes
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import b4a from 'b4a'
 import {
+  clientIdOf,
   ENGINE_NAMES,
   type AutomergeDocument,
   type EngineDoc,
@@ -26,13 +27,13 @@ import { AheadCodec } from './ahead.ts'
 import { DocumentCache } from './cache.ts'
 import { Deletions, isGone } from './deletions.ts'
 import { Feed } from './feed.ts'
-import { checkId, ID_KEYS, UpdateKeys } from './keys.ts'
+import { DocumentReader } from './document-reader.ts'
+import { checkId, ID_KEYS } from './keys.ts'
 import { LiveDocument } from './live-document.ts'
 import type { AheadOut, DocumentParts, DocumentSupport } from './parts.ts'
-import { readAll } from './read.ts'
 import { Replica } from './replica.ts'
+import { drawSession, Sources } from './sources.ts'
 import type { AheadPath } from './unconfirmed.ts'
-import { readUpdates } from './updates.ts'
 
 export interface DocumentsParts {
   readonly engine: Engine
@@ -125,6 +126,9 @@ export class Documents implements AheadIn {
       },
       onread: (lengths) => {
         for (const replica of this.#all()) replica.cover(lengths)
+      },
+      onseals: () => {
+        for (const replica of this.#all()) replica.reseal()
       }
     })
   }
@@ -219,6 +223,17 @@ export class Documents implements AheadIn {
     await this.#deletions.remove(id)
   }
 
+  /**
+   * A Yjs client id for a document of your own that is to be bound to this one, before it is open: editors look at a document's id
+   * once. Set it, and give the session to `bind`: then what is typed in it is proved to be this device's.
+   * @throws INVALID_ARGUMENT
+   */
+  newClientId(id: string): { readonly clientId: number; readonly session: number } {
+    const session = drawSession()
+    const sources = new Sources({ sourceOf: clientIdOf }, checkId(id))
+    return { clientId: Number(sources.of(this.#parts.own.core.key, session)), session }
+  }
+
   /** What somebody signed, ahead of its log. For the space; not for applications. */
   hear(signed: Uint8Array, from: AheadPath): PresenceRefusalReason | null {
     const ahead = this.#codec.read(signed)
@@ -266,13 +281,10 @@ export class Documents implements AheadIn {
     const { engine } = this.#parts
     const then = checkoutOf(engine, readVersion(version, engine.tag))
     const library = await this.#support().loadEngine(name)
-    const view = await then.view({})
-    const entries = await readAll(view, new UpdateKeys(id).range, {})
-    const { refusals } = engine
-    const reader = { view, refusals, engine: library.code, id, codec: this.#codec }
-    const updates = readUpdates(reader, entries).map(({ bytes }) => bytes)
+    const parts = { union: engine.union, refusals: engine.refusals, codec: this.#codec }
+    const reader = new DocumentReader(id, parts, library)
     const doc = library.create(id)
-    library.apply(doc, updates, null)
+    reader.fill(doc, await reader.everything(await then.view({}), {}), null)
     return doc
   }
 

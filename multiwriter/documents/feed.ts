@@ -25,6 +25,8 @@ export interface FeedHooks {
   isKnown(part: Part, from: number): boolean
   /** All that was wanted of these logs has arrived, up to these lengths; by writer. */
   onread(lengths: ReadonlyMap<string, number>): void
+  /** Whose log counts has changed, or how far, or what there is behind a seal. */
+  onseals(): void
 }
 
 /** Where a block must be fetched first, the others' updates do not wait for ever. */
@@ -38,6 +40,8 @@ export class Feed {
   #running: Promise<void> | null = null
   #isDue = false
   #starting: Promise<void> | null = null
+  /** Whose logs count, and how far. */
+  #standing = ''
 
   constructor(union: Union, hooks: FeedHooks) {
     this.#union = union
@@ -66,6 +70,7 @@ export class Feed {
   async #start(): Promise<void> {
     const view = await this.#union.view({ wait: false })
     for (const { writer, tree } of view.parts) this.#read.set(writer, tree)
+    this.#standing = this.#standingOf(view)
     this.#union.events.on('change', this.#onchange)
     this.#onchange() // what came while the view was made
   }
@@ -95,6 +100,18 @@ export class Feed {
     })
     for (const part of view.parts) await this.#readOn(view, part)
     this.#hooks.onread(new Map([...this.#read].map(([writer, { length }]) => [writer, length])))
+    const standing = this.#standingOf(view)
+    if (standing === this.#standing) return
+    this.#standing = standing
+    this.#hooks.onseals()
+  }
+
+  #standingOf({ parts }: View): string {
+    const standings = parts.map(({ core, writer, seal }) => {
+      const behind = seal === Infinity ? 0 : (this.#union.log(core)?.length ?? 0)
+      return `${writer} ${seal} ${behind}`
+    })
+    return standings.join('\n')
   }
 
   async #readOn(view: View, part: Part): Promise<void> {

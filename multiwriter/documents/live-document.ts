@@ -1,6 +1,8 @@
 /** An open document, as one of its users holds it. */
 import { EventEmitter } from 'eventemitter3'
-import type { EngineDoc, EngineDocs } from '../../crdt/index.ts'
+import type { Binding, EngineDoc, EngineDocs, Source, Spans } from '../../crdt/index.ts'
+import { checkOptions, invalid } from '../../errors.ts'
+import type { AuthoredRun } from './authorship.ts'
 import type { DocumentStatus } from './own-updates.ts'
 import type { Replica, ReplicaEvents } from './replica.ts'
 
@@ -22,8 +24,6 @@ export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
   implements AsyncDisposable
 {
   readonly id: string
-  /** Edits of other devices have this object's document as their origin, not null: an UndoManager leaves them alone. */
-  readonly doc: D
   readonly #replica: Replica<D>
   readonly #hooks: LiveHooks<D>
   /** How to end the bindings that were made by this one. */
@@ -34,11 +34,20 @@ export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
   constructor(replica: Replica<D>, hooks: LiveHooks<D>) {
     super()
     this.id = replica.id
-    this.doc = replica.doc
     this.#replica = replica
     this.#hooks = hooks
     replica.events.on('status', this.#onstatus)
     replica.events.on('error', this.#onerror)
+    replica.events.on('seal', this.#onseal)
+    replica.events.on('reload', this.#onreload)
+  }
+
+  /**
+   * Edits of other devices have this object's document as their origin, not null: an UndoManager leaves them alone. After the event
+   * `reload` it is another one, and the former is destroyed.
+   */
+  get doc(): D {
+    return this.#replica.doc
   }
 
   /** How many changes made on this device are not safe yet, and where. Told by the event `status`. */
@@ -52,16 +61,19 @@ export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
   }
 
   /**
-   * Keeps a document of your own the same as this one, both ways, until either is gone or the returned function is called. What is
-   * in it already is kept. `manyhands/yjs` has a provider made of this.
+   * Keeps a document of your own the same as this one, both ways, until either is gone, this one is another (`reload`), or the
+   * returned function is called. What is in it already is kept, and counts as imported; from now on it writes under a client or actor
+   * id of this device's. `manyhands/yjs` has a provider made of this.
    * @param origin marks changes in `other` that come from here; changes so marked are not taken from it
+   * @param session of `documents.newClientId`, whose id `other` writes under already
    */
-  bind(other: D, origin: unknown): () => void {
-    const unbind = this.#replica.bind(other, {
+  bind(other: D, origin: unknown, session?: number): () => void {
+    const binding: Binding<D> = {
       origin,
       onsubdoc: (subdoc) => this.#hooks.onsubdoc(subdoc),
       ondestroy: () => stop()
-    })
+    }
+    const unbind = this.#replica.bind(other, binding, session)
     const stop = () => {
       unbind()
       this.#bound.delete(stop)
@@ -69,6 +81,32 @@ export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
     this.#bound.add(stop)
     this.#replica.tellLoaded(other)
     return stop
+  }
+
+  /**
+   * Which device wrote which characters of a text from one index to another, and in which minute: proved by the logs that they
+   * stand in.
+   * @param options `of`: the text, by its name (Yjs: or the shared type itself; Automerge: or its path); needed when there are several
+   * @throws INVALID_ARGUMENT
+   * @example for (const { from, to, writer, time } of todo.authorship()) console.log(from, to, writer, time)
+   */
+  authorship(
+    from = 0,
+    to = Infinity,
+    options: { readonly of?: unknown } = {}
+  ): readonly AuthoredRun[] {
+    checkOptions('authorship', options, ['of'])
+    if (!isIndex(from)) invalid('from', 'an index', from)
+    if (!isIndex(to) && to !== Infinity) invalid('to', 'an index', to)
+    return this.#replica.authorship(options.of, from, to)
+  }
+
+  /**
+   * A client id (Yjs) or actor id (Automerge) for a copy of this document elsewhere, in a page say: what is written under it and
+   * brought in here is proved to be this device's. Under any other id it counts as imported. Each copy needs its own.
+   */
+  newSource(): Source {
+    return this.#replica.newSource()
   }
 
   /** Saves what is unsaved; the last one to close a document frees its memory. Idempotent. @throws STORE_ codes: then it stays open */
@@ -89,6 +127,8 @@ export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
     for (const stop of this.#bound) stop()
     this.#replica.events.off('status', this.#onstatus)
     this.#replica.events.off('error', this.#onerror)
+    this.#replica.events.off('seal', this.#onseal)
+    this.#replica.events.off('reload', this.#onreload)
     await this.#hooks.release()
     this.removeAllListeners()
   }
@@ -100,4 +140,16 @@ export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
   readonly #onerror = (error: unknown): void => {
     this.emit('error', error)
   }
+
+  readonly #onseal = (struck: Spans): void => {
+    this.emit('seal', struck)
+  }
+
+  readonly #onreload = (): void => {
+    this.emit('reload')
+  }
+}
+
+function isIndex(index: unknown): boolean {
+  return Number.isSafeInteger(index) && Number(index) >= 0
 }

@@ -3,11 +3,14 @@
  * with a number, which goes to connected devices at once (ahead.ts) and into our log soon; where nobody hears it, changes gather
  * until the log takes them. Several updates go into the log in one batch, with what they stand on of others that no log holds yet.
  */
+import type { Stamp } from '../../clock/index.ts'
 import {
+  encodeStatement,
   encodeUpdate,
   TYPE_DOCUMENT_UPDATE,
   type DocumentEngine,
-  type EngineDoc
+  type EngineDoc,
+  type Statement
 } from '../../crdt/index.ts'
 import type { OpaqueWrite } from '../group.ts'
 import { MAX_AHEAD_BYTES } from './ahead.ts'
@@ -39,6 +42,8 @@ type PackingEngine = Pick<DocumentEngine<EngineDoc>, 'code' | 'pack'>
 type OwnParts = Omit<DocumentParts<EngineDoc>, 'onsubdoc'>
 
 export interface OwnHooks {
+  /** What is said of an update of ours. */
+  stateOf(update: Uint8Array): Statement
   /** What these packed updates stand on that no log holds yet. */
   ground(updates: readonly Uint8Array[]): readonly Unconfirmed[]
   /** Our log has it now: our updates, and what they stand on. */
@@ -50,13 +55,15 @@ export interface OwnHooks {
 export interface OwnWritten {
   readonly entries: number
   readonly bytes: number
+  readonly statements: readonly Statement[]
+  readonly stamp: Stamp | null
   readonly quoted: readonly Unconfirmed[]
 }
 
 /** An update with its place in our log, which it keeps until it is written. */
 interface Packed {
   readonly number: number
-  readonly bytes: Uint8Array
+  readonly statement: Statement
   readonly payloads: readonly Uint8Array[]
   readonly changes: number
   readonly isHeard: boolean
@@ -148,8 +155,14 @@ export class OwnUpdates {
   async quote(unconfirmed: readonly Unconfirmed[]): Promise<void> {
     if (unconfirmed.length === 0) return
     while (this.#isHeld) await this.#writing
-    await this.#parts.queue.write(this.#quotes(unconfirmed))
-    this.#hooks.onwritten({ entries: 0, bytes: 0, quoted: unconfirmed })
+    const stamp = await this.#parts.queue.write(this.#quotes(unconfirmed))
+    this.#hooks.onwritten({ entries: 0, bytes: 0, statements: [], stamp, quoted: unconfirmed })
+  }
+
+  /** What is changed here and not written yet, as one update each. */
+  get unwritten(): readonly Uint8Array[] {
+    const packed = this.#packed.map(({ statement }) => statement.update)
+    return this.#changes.length === 0 ? packed : [...packed, this.#engine.pack(this.#changes)]
   }
 
   /** Runs a task while nothing is on its way, and nothing gets a number. @throws what the task throws; STORE_ codes */
@@ -219,22 +232,23 @@ export class OwnUpdates {
   #pack(): void {
     if (this.#changes.length === 0) return
     const changes = this.#changes
-    const bytes = this.#engine.pack(changes)
+    const statement = this.#hooks.stateOf(this.#engine.pack(changes))
+    const bytes = encodeStatement(statement)
     const payloads = encodeUpdate(this.#engine.code, 'update', bytes)
     const number = this.#next
     this.#changes = []
     // Ahead of the write: what comes back of it from our own log is in the document already.
     this.#next += payloads.length
-    const isHeard = this.#tellOthers(number, bytes)
-    this.#packed.push({ number, bytes, payloads, changes: changes.length, isHeard })
+    const isHeard = this.#tellOthers(number, statement, bytes)
+    this.#packed.push({ number, statement, payloads, changes: changes.length, isHeard })
     if (!isHeard) this.#hurry()
   }
 
   /** @returns whether anybody heard it */
-  #tellOthers(number: number, bytes: Uint8Array): boolean {
+  #tellOthers(number: number, { update }: Statement, bytes: Uint8Array): boolean {
     const { ahead } = this.#parts
     if (bytes.byteLength > MAX_AHEAD_BYTES || !ahead.isHeard()) return false
-    for (const each of this.#hooks.ground([bytes])) {
+    for (const each of this.#hooks.ground([update])) {
       if (each.isPassedOn) continue
       each.isPassedOn = true
       ahead.passOn(each.ahead.signed, each.path)
@@ -278,20 +292,20 @@ export class OwnUpdates {
   async #writePacked(): Promise<void> {
     this.#pack()
     const packed = [...this.#packed]
-    const updates = packed.map(({ bytes }) => bytes)
-    const quoted = this.#hooks.ground(updates)
+    const statements = packed.map(({ statement }) => statement)
+    const quoted = this.#hooks.ground(statements.map(({ update }) => update))
     const operations = packed.flatMap(({ number, payloads }) =>
       payloads.map((value, i) => this.#operation(number + i, value))
     )
     const told = this.#tellOfIt() // in the same batch, mostly
     told.catch(() => {}) // shown below
-    await this.#parts.queue.write([...operations, ...this.#quotes(quoted)])
+    const stamp = await this.#parts.queue.write([...operations, ...this.#quotes(quoted)])
     this.#packed = this.#packed.slice(packed.length)
     const changes = changesIn(packed)
     this.#unsynced.push({ length: this.#parts.own.core.length, changes })
     this.#unsyncedChanges += changes
-    const bytes = updates.reduce((sum, { byteLength }) => sum + byteLength, 0)
-    this.#hooks.onwritten({ entries: operations.length, bytes, quoted })
+    const bytes = operations.reduce((sum, { value }) => sum + (value?.byteLength ?? 0), 0)
+    this.#hooks.onwritten({ entries: operations.length, bytes, statements, stamp, quoted })
     await told
   }
 

@@ -49,10 +49,9 @@ export class UnconfirmedList {
     if (this.#list.length === 0) return updates
     const news = updates.filter((update) => !this.#take(update))
     // A log is written in the order of its numbers.
-    for (const { part, kind, number } of updates) {
+    for (const { core, kind, number } of updates) {
       if (kind === 'quote') continue
-      const passed = (each: AheadUpdate) =>
-        each.number <= number && b4a.equals(each.core, part.core)
+      const passed = (each: AheadUpdate) => each.number <= number && b4a.equals(each.core, core)
       this.#lose(({ ahead }) => passed(ahead))
     }
     return news
@@ -88,12 +87,12 @@ export class UnconfirmedList {
     this.#list = this.#list.filter((each) => !isGone.has(each))
   }
 
-  #take({ author, aheadNumber, bytes }: Update): boolean {
+  #take({ core, number, statement }: Update): boolean {
     const i = this.#list.findIndex(
       ({ ahead }) =>
-        ahead.number === aheadNumber &&
-        b4a.equals(ahead.core, author) &&
-        b4a.equals(ahead.bytes, bytes)
+        ahead.number === number &&
+        b4a.equals(ahead.core, core) &&
+        b4a.equals(ahead.bytes, statement)
     )
     if (i < 0) return false
     this.#list.splice(i, 1)

@@ -1,34 +1,38 @@
 /**
- * A document's updates out of the entries that hold them: decoded, put together where one was too large for one entry, and
- * ordered so that what an update stands on mostly comes before it. What is no update is refused and counted.
+ * A document's updates out of the entries that hold them: decoded, put together where one was too large for one entry, and with
+ * what proves whose they are. What is no update is refused and counted.
  */
 import b4a from 'b4a'
-import { compareStamps, type Stamp } from '../../clock/index.ts'
-import { decodeUpdate, TYPE_DOCUMENT_UPDATE, type UpdateKind } from '../../crdt/index.ts'
+import type { Stamp } from '../../clock/index.ts'
+import {
+  decodeStatement,
+  decodeUpdate,
+  Minutes,
+  TYPE_DOCUMENT_UPDATE,
+  type Authored,
+  type UpdateKind
+} from '../../crdt/index.ts'
 import type { RefusalReason, Refusals } from '../refusals.ts'
 import type { Part } from '../part.ts'
 import type { CoreEntry, Said, View } from '../view.ts'
-import type { AheadCodec } from './ahead.ts'
+import type { AheadCodec, AheadUpdate } from './ahead.ts'
 import { parseUpdateKey } from './keys.ts'
+import type { Sources } from './sources.ts'
 
 /** One update of one writer. */
-export interface Update {
-  /** The log that it stands in. */
+export interface Update extends Authored {
+  /** The log that it stands in: of a quote another than its writer's. */
   readonly part: Part
-  /** Key of its writer's log: of a quote another than it stands in. */
-  readonly author: Uint8Array
-  readonly stamp: Stamp
   /** The block of its last piece. */
   readonly seq: number
   /** The first block, when it was written first: a snapshot stands for what was written up to there. */
   readonly position: number
-  readonly kind: UpdateKind
-  /** The numbers of its first and its last piece. */
+  /** The numbers of its first and its last piece in this log. */
   readonly first: number
-  readonly number: number
-  /** The number that its writer gave it. */
-  readonly aheadNumber: number
-  readonly bytes: Uint8Array
+  readonly last: number
+  readonly sessions: readonly number[]
+  /** All that was said, with the update in it. */
+  readonly statement: Uint8Array
 }
 
 /** Whether this device made it. */
@@ -43,9 +47,10 @@ export interface UpdateReader {
   readonly engine: number
   readonly id: string
   readonly codec: AheadCodec
+  readonly sources: Sources
 }
 
-/** @param entries of one document, each core's in key order */
+/** @param entries of one document, each core's in key order @returns in no order but that of each core */
 export function readUpdates(reader: UpdateReader, entries: Iterable<CoreEntry>): readonly Update[] {
   const open = new Map<string, Joining>()
   const updates: Update[] = []
@@ -56,7 +61,7 @@ export function readUpdates(reader: UpdateReader, entries: Iterable<CoreEntry>):
     if (update !== null) updates.push(update)
   }
   for (const joining of open.values()) joining.end()
-  return updates.sort(compareUpdates)
+  return updates
 }
 
 /** Whether entries are updates of another engine than this. */
@@ -72,10 +77,18 @@ export function isOfOtherEngine(
   })
 }
 
-/** Snapshots first: they are newer than what others wrote over what they hold. Then by time: an update is older than its answers. */
-function compareUpdates(a: Update, b: Update): number {
-  if (a.kind !== b.kind) return a.kind === 'snapshot' ? -1 : 1
-  return compareStamps(a.stamp, b.stamp) || b4a.compare(a.part.core, b.part.core)
+/** What somebody said ahead of its log, or is quoted with. Null when it does not read. */
+export function authoredAhead(
+  sources: Sources,
+  { core, number, bytes }: AheadUpdate,
+  stamp: Stamp
+): Authored | null {
+  const statement = decodeStatement(bytes)
+  if (statement === null) return null
+  const { sessions, isImport, update } = statement
+  const derived = sources.derived(core, sessions)
+  const minutes = new Minutes()
+  return { core, number, stamp, derived, isImport, kind: 'quote', minutes, bytes: update }
 }
 
 /** The pieces of one writer. */
@@ -112,9 +125,7 @@ class Joining {
     this.#pieces.push(piece.bytes)
     this.#next = number + 1
     this.#seq = entry.seq
-    if (piece.isContinued) return null
-    const update = this.#take(said, piece.kind, number)
-    return piece.kind === 'quote' ? this.#quoted(update) : update
+    return piece.isContinued ? null : this.#take(said, piece.kind, number)
   }
 
   /** Nothing comes any more: what is open is missing its rest. */
@@ -123,42 +134,43 @@ class Joining {
     this.#pieces = []
   }
 
-  #take({ entry: { head } }: Said, kind: UpdateKind, number: number): Update {
+  #take({ entry: { head } }: Said, kind: UpdateKind, last: number): Update | null {
     const [only = new Uint8Array(0)] = this.#pieces
     const bytes = this.#pieces.length === 1 ? only : b4a.concat(this.#pieces)
-    const first = number - this.#pieces.length + 1
+    const first = last - this.#pieces.length + 1
     this.#pieces = []
-    return {
-      part: this.#part,
-      author: this.#part.core,
-      stamp: head.stamp,
-      seq: this.#seq,
-      position: head.position.seq,
-      kind,
-      first,
-      number,
-      aheadNumber: number,
-      bytes
-    }
+    const place = { part: this.#part, seq: this.#seq, position: head.position.seq, first, last }
+    const update =
+      kind === 'quote'
+        ? this.#quoted(bytes, place, head.stamp)
+        : this.#said(bytes, place, kind, head.stamp)
+    if (update === null) this.#refuse(this.#seq)
+    return update
+  }
+
+  #said(statement: Uint8Array, place: Place, kind: UpdateKind, stamp: Stamp): Update | null {
+    const decoded = decodeStatement(statement)
+    if (decoded === null) return null
+    const { core } = this.#part
+    const { update: bytes, sessions, ...said } = decoded
+    const derived = this.#reader.sources.derived(core, sessions)
+    const number = place.last
+    return { ...place, ...said, core, number, stamp, kind, derived, sessions, bytes, statement }
   }
 
   /** What somebody else had said, and signed. */
-  #quoted(update: Update): Update | null {
-    const { id, engine, codec } = this.#reader
-    const ahead = codec.read(update.bytes)
-    if (
-      typeof ahead === 'string' ||
-      ahead.id !== id ||
-      ahead.engine !== engine ||
-      !ahead.isTrue()
-    ) {
-      this.#refuse(update.seq)
-      return null
-    }
-    return { ...update, author: ahead.core, aheadNumber: ahead.number, bytes: ahead.bytes }
+  #quoted(signed: Uint8Array, place: Place, stamp: Stamp): Update | null {
+    const { id, engine, codec, sources } = this.#reader
+    const ahead = codec.read(signed)
+    if (typeof ahead === 'string' || ahead.id !== id || ahead.engine !== engine) return null
+    const authored = authoredAhead(sources, ahead, stamp)
+    if (authored === null || !ahead.isTrue()) return null
+    return { ...place, ...authored, sessions: [], statement: ahead.bytes }
   }
 
   #refuse(seq: number, reason: RefusalReason = 'document-malformed'): void {
     this.#reader.refusals.add(this.#part.writer, reason, seq)
   }
 }
+
+type Place = Pick<Update, 'part' | 'seq' | 'position' | 'first' | 'last'>

@@ -5,13 +5,18 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   decodeEntry,
+  decodeStatement,
   decodeUpdate,
   encodeOpaque,
+  encodeStatement,
   encodeUpdate,
   TYPE_DOCUMENT_UPDATE,
+  type Source,
   type UpdateKind
 } from '../../crdt/index.ts'
+import { automerge } from '../../crdt/document/automerge.ts'
 import { yjs } from '../../crdt/document/yjs.ts'
+import { Sources } from '../../multiwriter/documents/sources.ts'
 
 interface Vector {
   readonly name: string
@@ -24,15 +29,30 @@ interface Vector {
     readonly isContinued: boolean
     readonly bytes: string
   }
+  readonly statement?: {
+    readonly sessions: readonly number[]
+    readonly isImport: boolean
+    readonly minutes: readonly unknown[]
+    readonly update: string
+  }
   readonly text?: string
+}
+
+interface SourceVector {
+  readonly engine: number
+  readonly core: string
+  readonly document: string
+  readonly session: number
+  readonly source: Source
 }
 
 interface Vectors {
   readonly stamp: { readonly ms: number; readonly counter: number; readonly tag: string }
   readonly entries: readonly Vector[]
+  readonly sources: readonly SourceVector[]
 }
 
-const { stamp, entries }: Vectors = JSON.parse(
+const { stamp, entries, sources }: Vectors = JSON.parse(
   readFileSync(new URL('../vectors/document.json', import.meta.url), 'utf8')
 )
 const CORE = b4a.alloc(32, 1)
@@ -46,7 +66,7 @@ function payloadOf(hex: string): Uint8Array {
   return decoded.entry.register.value ?? new Uint8Array(0)
 }
 
-for (const { name, hex, position, update, text } of entries) {
+for (const { name, hex, position, update, statement, text } of entries) {
   test(`document vector: ${name}`, () => {
     const payload = payloadOf(hex)
     const decoded = decodeUpdate(payload)
@@ -59,10 +79,23 @@ for (const { name, hex, position, update, text } of entries) {
       ? []
       : encodeUpdate(update.engine, update.kind, decoded.bytes)
     assert.is(b4a.toString(encodeOpaque(TYPE_DOCUMENT_UPDATE, head, again), 'hex'), hex)
-    if (text === undefined) return
+    if (statement === undefined) return
+    const said = decodeStatement(decoded.bytes)
+    assert.ok(said)
+    const [minutes, bytes] = [[...said.minutes], b4a.toString(said.update, 'hex')]
+    assert.equal({ ...said, minutes, update: bytes }, statement)
+    assert.ok(b4a.equals(encodeStatement(said), decoded.bytes))
     const doc = yjs.create('d')
-    assert.equal(yjs.apply(doc, [decoded.bytes], null).refused, [])
+    assert.equal(yjs.apply(doc, [said.update], null).refused, [])
     assert.is(doc.getText('t').toJSON(), text)
+  })
+}
+
+for (const { engine, core, document, session, source } of sources) {
+  test(`document vector: what engine ${engine} counts under in session ${session}`, () => {
+    const found = [yjs, automerge].find(({ code }) => code === engine)
+    assert.ok(found)
+    assert.is(new Sources(found, document).of(b4a.from(core, 'hex'), session), source)
   })
 }
 

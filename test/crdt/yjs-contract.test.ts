@@ -2,7 +2,7 @@
 import { test } from 'uvu'
 import type * as Y from 'yjs'
 import { yjs } from '../../crdt/document/yjs.ts'
-import { visibleSpans } from '../../crdt/document/yjs-seal.ts'
+import { shownIn } from '../../crdt/document/yjs-shown.ts'
 import { documentEngineContract } from '../contract/document-engine.ts'
 import type { SeededRandom } from '../support/random.ts'
 
@@ -21,7 +21,7 @@ documentEngineContract<Y.Doc>({
     const all = doc.getText('t')
     all.insert(all.length, text)
   },
-  shown: (doc) => [doc.getText('t').toDelta(), doc.getMap('m').toJSON(), visibleSpans(doc)],
+  shown: (doc) => [doc.getText('t').toDelta(), doc.getMap('m').toJSON(), shownIn(doc)],
   throwOnChange(doc, error) {
     doc.on('update', () => {
       throw error

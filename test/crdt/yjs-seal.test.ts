@@ -2,7 +2,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as Y from 'yjs'
-import { canStrike, neededOf, spansOf, strike, visibleSpans } from '../../crdt/document/yjs-seal.ts'
+import { canStrike, neededOf, spansOf, strike } from '../../crdt/document/yjs-seal.ts'
+import { shownIn } from '../../crdt/document/yjs-shown.ts'
 import { encode, runsOf, type Decoded } from '../../crdt/document/yjs-update.ts'
 import { Spans } from '../../crdt/document/spans.ts'
 import { seededRandom, shuffled, type SeededRandom } from '../support/random.ts'
@@ -13,7 +14,6 @@ interface Written {
 }
 
 const WRITERS = 3
-const SEAL = 'seal'
 
 /** Random edits of writers who now and then hear of each other; everybody's updates, in an order of causes. */
 function session(random: SeededRandom, isRich: boolean): readonly Written[] {
@@ -89,13 +89,13 @@ function build(all: readonly Written[], sealed: number, from: number, random: Se
   ]
   const doc = new Y.Doc()
   for (const update of shuffled(updates, random)) Y.applyUpdateV2(doc, update)
-  strike(doc, struck, SEAL)
+  strike(doc, struck)
   return doc
 }
 
 function shown(doc: Y.Doc): unknown {
   const texts = doc.getArray<Y.Text>('a').map((text) => text.toDelta() as unknown)
-  return [doc.getText('t').toDelta(), doc.getMap('m').toJSON(), texts, visibleSpans(doc)]
+  return [doc.getText('t').toDelta(), doc.getMap('m').toJSON(), texts, shownIn(doc)]
 }
 
 let taken = 0
@@ -127,7 +127,7 @@ for (const isRich of [false, true]) {
       strikable++
       const live = new Y.Doc()
       for (const { update } of all) Y.applyUpdate(live, update)
-      strike(live, struck, SEAL)
+      strike(live, struck)
       assert.equal(shown(live), shown(build(all, sealed, from, random)), `seed ${seed}`)
     }
   })
@@ -150,7 +150,7 @@ test('seal: no undo brings sealed text back, whoever had deleted it', () => {
   const undo = new Y.UndoManager(ann.getText('t'))
   ann.getText('t').delete(1, 8) // Ann deletes some of her own and some of Bob's
   assert.is(ann.getText('t').toJSON(), 'aob')
-  strike(ann, spansOf(Y.decodeUpdate(sealed)), SEAL)
+  strike(ann, spansOf(Y.decodeUpdate(sealed)))
   assert.is(ann.getText('t').toJSON(), 'a')
   undo.undo()
   assert.is(ann.getText('t').toJSON(), 'ann')
@@ -166,7 +166,7 @@ test('seal: striking a container leaves it where something admitted stands in it
   const ann = new Y.Doc()
   Y.applyUpdate(ann, sealed)
   ann.getArray<Y.Text>('a').get(1).insert(4, ' ann')
-  strike(ann, spansOf(Y.decodeUpdate(sealed)), SEAL)
+  strike(ann, spansOf(Y.decodeUpdate(sealed)))
   assert.equal(ann.getArray('a').toJSON(), [' ann'])
 })
 

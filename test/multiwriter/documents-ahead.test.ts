@@ -208,7 +208,7 @@ test('ahead: a device whose log says something else than it said is shown with b
   for (const signed of said) assert.is(spaceB.documents.hear(signed, PATH), null)
   await new Forger(spaceA).write(
     'd',
-    encodeUpdate(yjs.code, 'update', new Words(spaceA, signerOf('x')).update('wrote'))
+    encodeUpdate(yjs.code, 'update', new Words(spaceA, signerOfSpace(spaceA)).update('wrote'))
   )
   await until(() => textOf(docA).length === 16 && textOf(docA) === textOf(docB), PATIENCE)
   assert.is(await inLogs(spaceA), textOf(docA))

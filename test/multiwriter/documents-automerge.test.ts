@@ -11,6 +11,7 @@ import { automerge } from '../../crdt/document/automerge.ts'
 import { packChanges } from '../../crdt/document/automerge-update.ts'
 import { openTwoDevices, tempFolder, until } from '../support/devices.ts'
 import { Forger } from '../support/document-forger.ts'
+import { imported } from '../support/documents.ts'
 import { rejectsWith } from '../support/rejects.ts'
 
 interface List {
@@ -128,7 +129,7 @@ test('automerge: a change that stands on what never comes waits, and harms nothi
   await new Forger(two.spaceA).write(
     'list',
     [packChanges([last]), Uint8Array.of(9, 9), Uint8Array.of(1, 255)].flatMap((bytes) =>
-      encodeUpdate(automerge.code, 'update', bytes)
+      encodeUpdate(automerge.code, 'update', imported(bytes))
     )
   )
   await until(() =>

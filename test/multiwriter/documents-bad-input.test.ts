@@ -8,7 +8,7 @@ import { encodeUpdate } from '../../crdt/index.ts'
 import { openDevice } from '../../index.ts'
 import { openTwoDevices, tempFolder, until } from '../support/devices.ts'
 import { Forger } from '../support/document-forger.ts'
-import { textOf, type } from '../support/documents.ts'
+import { imported, textOf, type } from '../support/documents.ts'
 import { rejectsWith } from '../support/rejects.ts'
 
 test('documents: an id is any name, and stands for nothing but itself; what is none is refused', async () => {
@@ -60,16 +60,18 @@ test('documents: what is no update is refused and counted; the document stays op
     b4a.from([1]),
     b4a.from([1, 255, 1]),
     b4a.from([77, 0, 1, 0, 0]), // an engine of the future
+    b4a.from([1, 0]), // says nothing
+    b4a.from([1, 0, 40, 1]), // names ten sessions, and has none
     b4a.concat([b4a.from([1, 2]), b4a.from([1])]) // its rest is missing
   ])
   await forger.write(
     'd',
-    bad.flatMap((bytes) => encodeUpdate(1, 'update', bytes))
+    bad.flatMap((bytes) => encodeUpdate(1, 'update', imported(bytes)))
   )
-  await forger.write('d', encodeUpdate(1, 'update', b4a.concat([b4a.from([1]), good])))
+  await forger.write('d', encodeUpdate(1, 'update', imported(b4a.concat([b4a.from([1]), good]))))
   await until(() => textOf(a).length === 11)
   const counts = new Map(two.spaceA.refusals().map(({ reason, count }) => [reason, count]))
-  assert.is(counts.get('document-malformed'), 4)
+  assert.is(counts.get('document-malformed'), 6)
   assert.is(counts.get('document-other-engine'), 1)
   assert.is(counts.get('document-update-refused'), bad.length)
   assert.is(counts.size, 3)

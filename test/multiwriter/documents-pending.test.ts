@@ -7,9 +7,9 @@ import { yjs } from '../../crdt/document/yjs.ts'
 import { encodeUpdate } from '../../crdt/index.ts'
 import { openTwoDevices, until } from '../support/devices.ts'
 import { Forger } from '../support/document-forger.ts'
-import { textOf, type } from '../support/documents.ts'
+import { imported, textOf, type } from '../support/documents.ts'
 
-const entryOf = (update: Uint8Array) => encodeUpdate(1, 'update', yjs.pack([update]))
+const entryOf = (update: Uint8Array) => encodeUpdate(1, 'update', imported(yjs.pack([update])))
 
 /** Updates of one document each, in the order in which they were made. */
 function typed(client: number, texts: readonly string[]): readonly Uint8Array[] {

@@ -2,15 +2,21 @@
 import z32 from 'z32'
 import * as Y from 'yjs'
 import { sign } from '../../core/crypto.ts'
+import { logKeyOf } from '../../core/index.ts'
+import { encodeStatement, Minutes } from '../../crdt/index.ts'
 import { yjs } from '../../crdt/document/yjs.ts'
 import type { Space } from '../../multiwriter/index.ts'
 import { AheadCodec, type AheadUpdate } from '../../multiwriter/documents/ahead.ts'
+import { Sources } from '../../multiwriter/documents/sources.ts'
 import type { Signer } from '../../multiwriter/presence/message.ts'
 import type { SeededRandom } from './random.ts'
+
+let sessions = 0
 
 /** Somebody who says, and signs, what no log may ever hold. */
 export class Words {
   readonly doc = new Y.Doc()
+  readonly #session = sessions++
   readonly #signer: Signer
   readonly #codec: AheadCodec
   #number = 0
@@ -18,6 +24,8 @@ export class Words {
   constructor(space: Space, signer: Signer) {
     this.#signer = signer
     this.#codec = new AheadCodec(z32.decode(space.address))
+    const sources = new Sources(yjs, 'd')
+    yjs.writeAs(this.doc, sources.of(logKeyOf(signer.publicKey), this.#session))
   }
 
   /** Types at the beginning of what it has. @returns the signed update */
@@ -25,10 +33,13 @@ export class Words {
     return this.sign({ bytes: this.update(text) })
   }
 
+  /** @returns a statement */
   update(text: string): Uint8Array {
     const before = Y.encodeStateVector(this.doc)
     this.doc.getText('t').insert(0, text)
-    return yjs.pack([Y.encodeStateAsUpdate(this.doc, before)])
+    const packed = yjs.pack([Y.encodeStateAsUpdate(this.doc, before)])
+    const sessions = [this.#session]
+    return encodeStatement({ sessions, isImport: false, minutes: new Minutes(), update: packed })
   }
 
   sign(update: Partial<Pick<AheadUpdate, 'id' | 'engine' | 'number' | 'bytes'>>): Uint8Array {

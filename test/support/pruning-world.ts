@@ -7,6 +7,7 @@ import type Hypercore from 'hypercore'
 import { openIndexStore } from '../../core/native/index.ts'
 import { LogReader, OwnLog, type AppendGuard } from '../../core/index.ts'
 import { WriterList, type MultiBee, type ReadMode } from '../../multiwriter/index.ts'
+import type { Engine } from '../../multiwriter/engine.ts'
 import { LogAcknowledgements } from '../../multiwriter/acknowledgements.ts'
 import { NO_TAG } from '../../multiwriter/checkout.ts'
 import { clearingHooks } from '../../multiwriter/cleared.ts'
@@ -95,6 +96,10 @@ export class PruningPeer {
 
   get own(): OwnLog {
     return this.#opened.own
+  }
+
+  get engine(): Engine {
+    return this.#opened.engine
   }
 
   /** What pruning is made of. */
@@ -193,7 +198,7 @@ async function openPeer(world: PruningWorld, { name, mode, writers }: PruningPee
     await index?.close()
     await union.close()
   }
-  const db = jsonDatabase({
+  const engine: Engine = {
     union,
     tag: NO_TAG,
     view: (options) => reads.view(options),
@@ -203,6 +208,6 @@ async function openPeer(world: PruningWorld, { name, mode, writers }: PruningPee
     purge: null,
     isClosed: () => isClosed,
     close
-  })
-  return { ...parts, db, pruner: new Pruner(parts), close }
+  }
+  return { ...parts, engine, db: jsonDatabase(engine), pruner: new Pruner(parts), close }
 }

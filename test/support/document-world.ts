@@ -1,0 +1,97 @@
+/** Documents of several devices over the logs of one store: what one writes, all have, as far as their seals let it count. */
+import b4a from 'b4a'
+import { loadEngine } from '../../crdt/index.ts'
+import { Documents } from '../../multiwriter/documents/documents.ts'
+import type { TypingTimers } from '../../multiwriter/documents/parts.ts'
+import { MemoryIndex } from './memory-index.ts'
+import { PruningWorld, type PruningPeer } from './pruning-world.ts'
+
+const timers: TypingTimers = {
+  after(ms, task) {
+    const timer = setTimeout(task, ms)
+    return () => clearTimeout(timer)
+  }
+}
+
+/** Of the space that they are in. */
+export const WORLD_ADDRESS = b4a.alloc(32, 7)
+
+/** Nobody hears anything ahead of a log. */
+const SILENCE = { takesAhead: false, sendAhead: () => false, counts: () => true }
+
+export class DocumentPeer {
+  readonly peer: PruningPeer
+  documents: Documents
+  readonly #load: typeof loadEngine
+  #cache = new MemoryIndex()
+
+  constructor(peer: PruningPeer, load: typeof loadEngine) {
+    this.peer = peer
+    this.#load = load
+    this.documents = this.#open()
+  }
+
+  /** Its documents, as a new process opens them. @param dropsCache from the logs alone */
+  async reopen(dropsCache: boolean): Promise<void> {
+    await this.documents.close()
+    if (dropsCache) this.#cache = new MemoryIndex()
+    this.documents = this.#open()
+  }
+
+  #open(): Documents {
+    const { engine, parts } = this.peer
+    return new Documents({
+      engine,
+      own: parts.own,
+      queue: parts.queue,
+      address: WORLD_ADDRESS,
+      hub: SILENCE,
+      support: { timers, loadEngine: this.#load },
+      openCache: () => Promise.resolve(this.#cache)
+    })
+  }
+}
+
+export class DocumentWorld {
+  readonly logs: PruningWorld
+  readonly peers: readonly DocumentPeer[]
+
+  private constructor(logs: PruningWorld, load: typeof loadEngine) {
+    this.logs = logs
+    this.peers = logs.peers.map((peer) => new DocumentPeer(peer, load))
+  }
+
+  static async open(count: number, load = loadEngine): Promise<DocumentWorld> {
+    const logs = await PruningWorld.open(Array.from({ length: count }, () => 'stream'))
+    const world = new DocumentWorld(logs, load)
+    for (const peer of world.peers)
+      for (const other of world.peers) peer.peer.writers.seal(other.peer.core.key, Infinity)
+    return world
+  }
+
+  at(index: number): DocumentPeer {
+    const peer = this.peers[index]
+    if (peer === undefined) throw new Error(`no peer ${index}`)
+    return peer
+  }
+
+  /** Runs with so many devices, and closes them. */
+  static async with(count: number, run: (world: DocumentWorld) => Promise<void>): Promise<void> {
+    const world = await DocumentWorld.open(count)
+    try {
+      await run(world)
+    } finally {
+      await world.close()
+    }
+  }
+
+  /** How much of one's log counts, for all. */
+  seal(index: number, length: number): void {
+    for (const { peer } of this.peers) peer.writers.seal(this.at(index).peer.core.key, length)
+  }
+
+  async close(): Promise<void> {
+    for (const { documents } of this.peers) await documents.close()
+    await this.logs.close()
+  }
+}
