@@ -71,7 +71,8 @@ export class LogReader {
     this.#writer = writer ?? null
     this.#context = new TreeContext(core, { isLazy: sparse })
     this.#onchange = onchange
-    core.on('append', onchange)
+    core.on('append', this.#onappend)
+    writer?.events.on('written', onchange)
     core.on('conflict', this.#onconflict)
     const isFull = !sparse && writer === undefined
     if (isFull) core.on('download', onchange)
@@ -109,7 +110,8 @@ export class LogReader {
     const bound = Math.min(limit, this.#refusedFrom, this.#heldAtConflict)
     // The session that follows a conflict knows no length before it is open.
     if (this.#heldAtConflict < Infinity) return bound
-    if (this.#sparse || this.#writer !== null) return Math.min(this.#core.length, bound)
+    if (this.#writer !== null) return Math.min(this.#writer.length, bound)
+    if (this.#sparse) return Math.min(this.#core.length, bound)
     return Math.min(this.#cleared?.lengthHere(bound) ?? this.#core.contiguousLength, bound)
   }
 
@@ -117,7 +119,7 @@ export class LogReader {
   async snapshot(limit: number, options: ReadOptions = {}): Promise<TreeSnapshot> {
     // Said as any other refusal, once; `refuse` takes note, and the next call reads on.
     if (this.#conflict === 'unsaid') throw new TreeRefusal('conflict', this.length)
-    if (this.#writer !== null && this.#core.length <= limit) return this.#writer.snapshot()
+    if (this.#writer !== null && this.#writer.length <= limit) return this.#writer.snapshot()
     const length = await wholeBatches(this.#context, this.#lengthUpTo(limit), options)
     return new TreeSnapshot(this.#context, length)
   }
@@ -160,7 +162,7 @@ export class LogReader {
 
   /** The blocks that the writer has signed, as far as we have heard; 0 while a session reopens after a conflict. */
   get signedLength(): number {
-    return this.#core.length
+    return this.#writer?.length ?? this.#core.length
   }
 
   /** The tree of a length at which it was read before, from the disk anew, whatever is in memory. */
@@ -279,7 +281,8 @@ export class LogReader {
   }
 
   async close(): Promise<void> {
-    this.#core.off('append', this.#onchange)
+    this.#core.off('append', this.#onappend)
+    this.#writer?.events.off('written', this.#onchange)
     this.#core.off('download', this.#onchange)
     this.#core.off('download', this.#ondownload)
     this.#core.off('conflict', this.#onconflict)
@@ -312,6 +315,11 @@ export class LogReader {
     this.#onchange()
     // What was missing is not any more.
     this.#signalPeers()
+  }
+
+  /** Our own writer tells when it is done. */
+  readonly #onappend = (): void => {
+    if (this.#writer?.isWriting !== true) this.#onchange()
   }
 
   readonly #ongrown = (): void => this.#cleared?.grown()

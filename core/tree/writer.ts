@@ -1,4 +1,5 @@
 /** Writing to our own tree: one batch, one signed append, 8 KB blocks. */
+import { EventEmitter } from 'eventemitter3'
 import type Hypercore from 'hypercore'
 import Hyperbee from 'hyperbee2'
 import SessionConfig from 'hyperbee2/lib/session-config.js'
@@ -20,11 +21,14 @@ export interface TreePut {
 export type TreeWrite = TreePut | { readonly key: Uint8Array; readonly value: null }
 
 export class TreeWriter {
+  /** `written`: a write has ended, and `length` is what it came to. */
+  readonly events = new EventEmitter<{ written: [] }>()
   readonly #core: Hypercore
   #context: TreeContext
   #bee: Hyperbee
-
   readonly #options: ContextOptions
+  /** While a write is under way. */
+  #lengthBefore: number | null = null
 
   /** @param core our own, ready, with its key pair set */
   constructor(core: Hypercore, { maxNodes }: Pick<ContextOptions, 'maxNodes'> = {}) {
@@ -34,9 +38,21 @@ export class TreeWriter {
     this.#bee = openBee(core, this.#context)
   }
 
-  /** The tree as of the last append. */
+  /** The tree as of the last write that has ended. */
   snapshot(): TreeSnapshot {
-    return new TreeSnapshot(this.#context, this.#core.length)
+    return new TreeSnapshot(this.#context, this.length)
+  }
+
+  /**
+   * The length of that tree. The log itself grows a little earlier, when the new nodes are not yet to be found in memory: who read
+   * them then would read them from the log, and keep them a second time.
+   */
+  get length(): number {
+    return this.#lengthBefore ?? this.#core.length
+  }
+
+  get isWriting(): boolean {
+    return this.#lengthBefore !== null
   }
 
   get context(): TreeContext {
@@ -76,6 +92,7 @@ export class TreeWriter {
   }
 
   async #write(puts: readonly TreeWrite[], isNew: boolean): Promise<number> {
+    this.#lengthBefore = this.#core.length
     try {
       const batch = this.#bee.write({ preferredBlockSize: BLOCK_BYTES })
       if (isNew) batch.tryClear()
@@ -93,6 +110,9 @@ export class TreeWriter {
       this.#context.setCleared(cleared)
       this.#bee = openBee(this.#core, this.#context)
       throw error
+    } finally {
+      this.#lengthBefore = null
+      this.events.emit('written')
     }
   }
 }

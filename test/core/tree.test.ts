@@ -361,4 +361,20 @@ test('a reader hears of every append and of nothing after its close', async () =
   assert.is(changes, before)
 })
 
+test('who hears of an append of ours has the new tree in memory', async () => {
+  const { core, writer } = await newLog()
+  await writer.append(Array.from({ length: 1000 }, (_, i) => putNumber(i)))
+  const found: unknown[] = []
+  const reader = new LogReader(core, () => found.push(writer.snapshot().get(putNumber(7).key)), {
+    writer
+  })
+  const { key } = putNumber(7)
+  for (const fill of [1, 2, 3]) await writer.append([{ key, value: b4a.alloc(8, fill) }])
+  assert.equal(
+    found,
+    [1, 2, 3].map((fill, i) => ({ key, value: b4a.alloc(8, fill), seq: core.length - 3 + i }))
+  )
+  await reader.close()
+})
+
 test.run()
