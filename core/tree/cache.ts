@@ -19,6 +19,8 @@ export class TreeCache {
   readonly #nodes = new Map<number, TreeNodePointer>()
   readonly #packed: PackedLeaves | null
   #replaced: TreeNodePointer[] = []
+  /** Replaced by writes that have ended: who reads an older tree uses them still, and must not bring them back. */
+  readonly #gone = new WeakSet<TreeNodePointer>()
 
   /** @param packed where leaves that make room are kept small */
   constructor(maxSize: number, packed: PackedLeaves | null = null) {
@@ -33,6 +35,7 @@ export class TreeCache {
 
   /** The node is used now. */
   bump(pointer: TreeNodePointer): void {
+    if (this.#gone.has(pointer)) return
     const id = idOf(pointer)
     this.#nodes.delete(id)
     this.#nodes.set(id, pointer)
@@ -71,6 +74,7 @@ export class TreeCache {
     for (const pointer of this.#replaced) {
       this.#nodes.delete(idOf(pointer))
       this.#packed?.drop(idOf(pointer))
+      this.#gone.add(pointer)
     }
     this.#replaced = []
     this.retained++

@@ -54,6 +54,17 @@ test('cache: a node that a write replaced makes room, and older trees can read i
   assert.is.not(cache.get(pointer(2)), null)
 })
 
+test('cache: who reads an older tree does not bring back what was replaced', () => {
+  const cache = new TreeCache(8)
+  const old = pointer(1)
+  cache.bump(old)
+  cache.dirty.push(old)
+  cache.dirty.pop()
+  cache.flush()
+  cache.bump(old)
+  assert.is(cache.get(pointer(1)), null)
+})
+
 test('cache: nodes of one block are told apart by their offsets', () => {
   const cache = new TreeCache(8)
   const [one, two] = [pointer(1, 0), pointer(1, 1)]
