@@ -3,7 +3,7 @@
  * the fold lets the other win, be it at one field of an object. Told once; not told when a later write that had seen ours takes its place, for that one knew.
  *
  * The latest 10,000 such writes of this run are watched. A change of the union costs as much as it changed (changed.ts), and
- * nothing while no write is watched.
+ * nothing while no write is watched, nor for what we write ourselves.
  */
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
@@ -107,7 +107,7 @@ export class CasLosses {
   async #touched(view: View): Promise<ReadonlySet<string>> {
     const touched = new Set(this.#fresh)
     const isAllFresh = touched.size === this.#writes.size
-    if (this.#shown === null || this.#shown === view || isAllFresh) return touched
+    if (this.#shown === null || isAllFresh || isSameOfOthers(this.#shown, view)) return touched
     for await (const key of iterate(changedKeys(this.#shown, view, {}, LOCAL))) {
       const id = b4a.toString(key, 'latin1')
       if (this.#writes.has(id)) touched.add(id)
@@ -123,6 +123,16 @@ export class CasLosses {
     const isThere = folded.shown.some(isOurs) || (folded.winner !== null && isOurs(folded.winner))
     return isThere ? 'stands' : 'replaced'
   }
+}
+
+/** What we write ourselves has seen our earlier writes, and beats none of them. */
+function isSameOfOthers(one: View, other: View): boolean {
+  if (one === other) return true
+  const before = new Map(one.parts.map(({ writer, tree }) => [writer, tree.length]))
+  return (
+    one.parts.length === other.parts.length &&
+    other.parts.every(({ writer, isOwn, tree }) => isOwn || before.get(writer) === tree.length)
+  )
 }
 
 /** Never waits for the network. */

@@ -382,6 +382,22 @@ test('cas-lost: not told when a write that has seen ours replaces it', async () 
   })
 })
 
+test('cas-lost: not told of a write that we had replaced ourselves before the other came', async () => {
+  await Peers.with(2, async (own) => {
+    const [one, other] = [own.at(0), own.at(1)]
+    const lost = losses(one)
+    one.hide(other)
+    other.hide(one)
+    await one.db.put('k', 1, { cas: absent })
+    await one.db.put('k', 2)
+    await other.db.put('k', 3)
+    one.show(other)
+    await until(async () => (await valueOf(one.db, 'k')) === 3)
+    await settled(one)
+    assert.equal(lost, [])
+  })
+})
+
 test('cas-lost: a deletion loses against a put that had not seen it', async () => {
   await Peers.with(2, async (own) => {
     const [one, other] = [own.at(0), own.at(1)]
