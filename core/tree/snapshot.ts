@@ -80,8 +80,9 @@ export class TreeSnapshot {
       const node = this.#inMemory(pointer)
       if (node === null) return this.#holdCold(key, pointer, depth)
       pointer.retain()
+      if (node.children.length === 0) return
       const index = findHere(node.keys, isBelow(key))
-      if (index === null || isAt(node, index, key) || node.children.length === 0) return
+      if (index === null || isAt(node, index, key)) return
       pointer = node.children.get(index)
     }
   }
