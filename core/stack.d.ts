@@ -183,14 +183,6 @@ declare module 'hypercore-storage' {
 declare module 'hyperbee2' {
   import type Hypercore from 'hypercore'
 
-  export interface WriteBatch {
-    tryPut(key: Uint8Array, value: Uint8Array): void
-    tryDelete(key: Uint8Array): void
-    /** The tree begins empty, in the same core. */
-    tryClear(): void
-    flush(): Promise<void>
-  }
-
   export default class Hyperbee {
     constructor(
       store: unknown,
@@ -198,20 +190,45 @@ declare module 'hyperbee2' {
     )
     readonly root: import('hyperbee2/lib/tree.js').TreeNodePointer
     ready(): Promise<void>
-    write(options?: { preferredBlockSize?: number; inlineValueSize?: number }): WriteBatch
+  }
+}
+
+declare module 'hyperbee2/lib/write.js' {
+  import type Hyperbee from 'hyperbee2'
+  import type { TreeNodePointer } from 'hyperbee2/lib/tree.js'
+
+  export default class WriteBatch {
+    constructor(
+      tree: Hyperbee,
+      options?: { deltaMax?: number; inlineValueSize?: number; preferredBlockSize?: number }
+    )
+    /** A block is full at this size. */
+    get preferredBlockSize(): number
+    set preferredBlockSize(size: number)
+    /** While it is flushed. */
+    readonly root: TreeNodePointer | null
+    tryPut(key: Uint8Array, value: Uint8Array): void
+    tryDelete(key: Uint8Array): void
+    /** The tree begins empty, in the same core. */
+    tryClear(): void
+    flush(): Promise<void>
+    /** Appends what was changed below the root; called by `flush`. */
+    _flush(): Promise<void>
   }
 }
 
 declare module 'hyperbee2/lib/tree.js' {
   import type CoreContext from 'hyperbee2/lib/context.js'
 
-  import type { AnyDelta } from 'hyperbee2/lib/compression.js'
+  import type { AnyDelta, CompressedArray } from 'hyperbee2/lib/compression.js'
 
   export class Pointer {
     constructor(context: Pick<CoreContext, 'getBlock'>, core: number, seq: number, offset: number)
     readonly core: number
     readonly seq: number
     readonly offset: number
+    /** By the write that is running. */
+    readonly changed: boolean
   }
 
   export class ValuePointer extends Pointer {
@@ -249,12 +266,8 @@ declare module 'hyperbee2/lib/tree.js' {
       children: readonly AnyDelta<TreeNodePointer>[]
     )
     readonly t: number
-    readonly keys: {
-      readonly length: number
-      readonly delta: readonly AnyDelta<KeyPointer>[]
-      get(index: number): KeyPointer
-    }
-    readonly children: { readonly length: number; get(index: number): TreeNodePointer }
+    readonly keys: CompressedArray<KeyPointer>
+    readonly children: CompressedArray<TreeNodePointer>
   }
 
   export interface TreeNodePointer {
@@ -262,6 +275,7 @@ declare module 'hyperbee2/lib/tree.js' {
     readonly core: number
     readonly seq: number
     readonly offset: number
+    readonly changed: boolean
     /** Null while the node is not in memory; hyperbee2 reads it again then. */
     value: TreeNode | null
     readonly retained: number
@@ -290,6 +304,15 @@ declare module 'hyperbee2/lib/compression.js' {
   }
 
   export type AnyDelta<P> = DeltaOp<P> | DeltaCohort<P>
+
+  export interface CompressedArray<P> {
+    readonly length: number
+    readonly delta: readonly AnyDelta<P>[]
+    get(index: number): P
+    /** As the write that is running leaves it. */
+    readonly ulength: number
+    uget(index: number): P
+  }
 
   export class DeltaCohort<P> {
     constructor(changed: boolean, pointer: Pointer, deltas: readonly DeltaOp<P>[])

@@ -43,8 +43,8 @@ const DELTA_BYTES = 100
 /** An honest block holds little more than one value of 4 MiB, or one node of 255 long keys. */
 const MAX_BLOCK_BYTES = 8 * 1024 * 1024
 
-/** hyperbee2 rebases a node after 16 deltas; twice that is no honest writer's. */
-const MAX_DELTAS = 32
+/** Changes that a node carries before it is written anew; more are no honest writer's. hyperbee2 by itself takes 16. */
+export const MAX_DELTAS = 32
 
 /** A cohort holds at most a whole node: 255 keys or 256 children. */
 const MAX_COHORT = 256

@@ -1,16 +1,11 @@
-/** Writing to our own tree: one batch, one signed append, 8 KB blocks. */
+/** Writing to our own tree: one batch, one signed append. */
 import { EventEmitter } from 'eventemitter3'
 import type Hypercore from 'hypercore'
 import Hyperbee from 'hyperbee2'
 import SessionConfig from 'hyperbee2/lib/session-config.js'
 import { TreeContext, type ContextOptions } from './context.ts'
+import { SizedBatch } from './sized-batch.ts'
 import { TreeSnapshot } from './snapshot.ts'
-
-/**
- * Blocks near this size: replication costs the same per block up to some KB, while a cold remote read fetches whole blocks
- * (docs/BENCHMARKS.md, "write").
- */
-const BLOCK_BYTES = 8192
 
 export interface TreePut {
   readonly key: Uint8Array
@@ -94,7 +89,7 @@ export class TreeWriter {
   async #write(puts: readonly TreeWrite[], isNew: boolean): Promise<number> {
     this.#lengthBefore = this.#core.length
     try {
-      const batch = this.#bee.write({ preferredBlockSize: BLOCK_BYTES })
+      const batch = new SizedBatch(this.#bee, puts.length)
       if (isNew) batch.tryClear()
       else await this.#hold(puts)
       for (const { key, value } of puts) {

@@ -361,6 +361,24 @@ test('a reader hears of every append and of nothing after its close', async () =
   assert.is(changes, before)
 })
 
+test('the root of a large batch has a block to itself, and a leaf shares its block with what fits', async () => {
+  const { core, writer } = await newLog()
+  const entry = (i: number, fill: number) => ({
+    key: text(`key-${String(i).padStart(12, '0')}`),
+    value: b4a.alloc(100, fill)
+  })
+  await writer.append(Array.from({ length: 5000 }, (_, i) => entry(i, 1)))
+  const sizes = await Promise.all(
+    Array.from({ length: core.length }, async (_, seq) => (await core.get(seq))?.byteLength ?? 0)
+  )
+  assert.ok((sizes.at(-1) ?? 0) < 8 * 1024, `the root's block: ${sizes.at(-1)} bytes`)
+  assert.ok(Math.max(...sizes) < 38 * 1024, `the largest: ${Math.max(...sizes)} bytes`)
+  const before = core.length
+  // Some of each leaf: several leaves to a block.
+  await writer.append(Array.from({ length: 500 }, (_, i) => entry(i * 10, 2)))
+  assert.ok(core.length - before < 8, `${core.length - before} blocks`)
+})
+
 test('who hears of an append of ours has the new tree in memory', async () => {
   const { core, writer } = await newLog()
   await writer.append(Array.from({ length: 1000 }, (_, i) => putNumber(i)))
