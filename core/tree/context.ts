@@ -31,7 +31,7 @@ const MAX_CACHED_NODES = 1024
 /** Packed leaves kept of our own log: the keys of more than a million scattered entries. */
 const MAX_PACKED_BYTES = 64 * 1024 * 1024
 
-/** Decoded blocks kept per core: about 2 MB of 8 KB blocks. */
+/** Decoded blocks kept per core: some MB. */
 const MAX_CACHED_BLOCKS = 256
 
 /** What they take in memory: a hostile writer's blocks may be large, an honest one's are when they hold large values. */
