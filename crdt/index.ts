@@ -63,6 +63,14 @@ export type {
 } from './document/engine.ts'
 export type { AutomergeDocument } from './document/automerge-document.ts'
 export type { Source, Span } from './document/spans.ts'
+export type {
+  DifferenceBy,
+  DocumentPath,
+  ListChange,
+  SourceDifference,
+  TextChange,
+  ValueDifference
+} from './document/time.ts'
 
 export { isReadable, lastWritten, readValue, valueAlone } from './alone.ts'
 export type { WrittenValue } from './alone.ts'

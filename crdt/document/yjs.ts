@@ -6,6 +6,9 @@ import * as Y from 'yjs'
 import type { DocumentEngine, Taken } from './engine.ts'
 import type { Span } from './spans.ts'
 import { coversRange, encodeContribution, isDeletedBy, rangesOf } from './yjs-contribution.ts'
+import { diff } from './yjs-diff.ts'
+import { restore } from './yjs-restore.ts'
+import { without } from './yjs-without.ts'
 import { canStrike, neededOf, spansOf, strike } from './yjs-seal.ts'
 import {
   bringIn,
@@ -32,6 +35,7 @@ type Clocks = ReadonlyMap<number, number>
 export const yjs: DocumentEngine<Y.Doc> = {
   name: 'yjs',
   code: 1,
+  time: { diff, restore, without: (updates, left) => without(yjs, updates, left) },
 
   create: (id) => new Y.Doc({ guid: id }),
 
