@@ -82,7 +82,8 @@ async function changedIn(
   }
 }
 
-async function allIn(
+/** One log's entries in a range, in key order. */
+export async function allIn(
   tree: TreeSnapshot,
   range: TreeRange,
   options: ReadOptions,
