@@ -38,19 +38,18 @@ export interface BatchBounds {
   readonly end: number
 }
 
-/** What each block says of the batch that it stands in. @throws TreeRefusal, BLOCK_UNAVAILABLE, VERSION_UNAVAILABLE */
+/** What each block says of the batch that it stands in; null where that is nonsense. @throws BLOCK_UNAVAILABLE, VERSION_UNAVAILABLE */
 export async function batchesOf(
   context: TreeContext,
   seqs: readonly number[],
   { wait = true, timeout = 0 }: ReadOptions
-): Promise<readonly BatchBounds[]> {
+): Promise<readonly (BatchBounds | null)[]> {
   const config = new SessionConfig([], timeout, wait, null)
-  const bounds: BatchBounds[] = []
+  const bounds: (BatchBounds | null)[] = []
   for (let i = 0; i < seqs.length; i += BLOCKS_AT_ONCE) {
     const some = seqs.slice(i, i + BLOCKS_AT_ONCE).map(async (seq) => {
       const { batch } = await context.getBlock(seq, 0, config)
-      if (batch.start > seq) throw new TreeRefusal('malformed-batch', seq)
-      return { start: seq - batch.start, end: seq + batch.end + 1 }
+      return batch.start > seq ? null : { start: seq - batch.start, end: seq + batch.end + 1 }
     })
     bounds.push(...(await Promise.all(some)))
   }

@@ -243,8 +243,11 @@ export class LogReader {
     return readWritten(context, start, end, !this.#sparse, options)
   }
 
-  /** The batch that each of these blocks stands in. @throws TreeRefusal, BLOCK_UNAVAILABLE, VERSION_UNAVAILABLE */
-  batchesOf(seqs: readonly number[], options: ReadOptions): Promise<readonly BatchBounds[]> {
+  /** @see batchesOf in batches.ts */
+  batchesOf(
+    seqs: readonly number[],
+    options: ReadOptions
+  ): Promise<readonly (BatchBounds | null)[]> {
     return batchesOf(this.#writer?.context ?? this.#context, seqs, options)
   }
 

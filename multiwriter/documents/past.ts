@@ -20,14 +20,13 @@ import {
   type BatchBounds,
   type LogReader,
   type ReadOptions,
-  type TreeRange,
-  type TreeSnapshot
+  type TreeRange
 } from '../../core/index.ts'
 import { isManyhandsError } from '../../errors.ts'
 import type { Part } from '../part.ts'
 import type { Refusals } from '../refusals.ts'
 import type { CoreEntry } from '../view.ts'
-import { allIn } from './read.ts'
+import { readPart } from './read.ts'
 
 /** A piece of an update, and where and when it was written. */
 export interface PastEntry extends CoreEntry {
@@ -63,7 +62,7 @@ export async function pastOf(
   options: PastOptions
 ): Promise<readonly Step[]> {
   const steps: (readonly Step[])[] = []
-  let entries = await entriesOf(log, part, part.tree, options)
+  let entries = await entriesOf(log, part, options)
   for (;;) {
     const start = startOfCarried(entries)
     const earlier = start === null ? null : await entriesBefore(log, part, start, options)
@@ -92,7 +91,10 @@ async function entriesBefore(
   try {
     const tree = await log.snapshotAt(length, options.read)
     if (tree.length !== length) return null
-    const entries = await entriesOf(log, part, tree, options)
+    // Neither is what was bad in the past a reason to read less of the log now, nor does the past become what is now.
+    const refuse = (refusal: TreeRefusal) => Promise.reject(refusal)
+    const { core, writer, isOwn } = part
+    const entries = await entriesOf(log, { core, writer, isOwn, tree, refuse }, options)
     return entries.length === 0 ? null : entries
   } catch (error) {
     if (error instanceof TreeRefusal) {
@@ -109,17 +111,18 @@ async function entriesBefore(
 async function entriesOf(
   log: LogReader,
   part: Part,
-  tree: TreeSnapshot,
-  { range, read }: PastOptions
+  { range, read, refusals }: PastOptions
 ): Promise<readonly PastEntry[]> {
-  const entries = await allIn(tree, range, read)
-  const seqs = [...new Set(entries.map(({ seq }) => seq))]
+  const entries = await readPart(part, range, read)
+  const seqs = [...new Set(entries.map(({ entry }) => entry.seq))]
   const batches = await log.batchesOf(seqs, read)
-  const batchOf = new Map(seqs.map((seq, i) => [seq, batches[i]]))
-  return entries.flatMap((entry): PastEntry | [] => {
-    const batch = batchOf.get(entry.seq)
+  const batchOf = new Map(seqs.map((seq, i) => [seq, batches[i] ?? null]))
+  for (const [seq, batch] of batchOf)
+    if (batch === null) refusals.add(part.writer, 'malformed-batch', seq)
+  return entries.flatMap(({ entry }): PastEntry | [] => {
+    const batch = batchOf.get(entry.seq) ?? null
     const unpacked = unpackEntry(entry.value, part.core, entry.seq)
-    if (batch === undefined || batch.end > tree.length || !unpacked.ok) return []
+    if (batch === null || batch.end > part.tree.length || !unpacked.ok) return []
     const held = unpacked.entry
     if (held.type !== 'unknown' || held.number !== TYPE_DOCUMENT_UPDATE) return []
     const piece = decodeUpdate(held.payload)

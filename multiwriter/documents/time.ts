@@ -28,7 +28,7 @@ import type { CoreEntry } from '../view.ts'
 import type { AheadCodec } from './ahead.ts'
 import { UpdateKeys } from './keys.ts'
 import { pastOf, type PastOptions, type Step } from './past.ts'
-import { allIn } from './read.ts'
+import { readPart } from './read.ts'
 import { isOfOtherEngine, readUpdates, type Update, type UpdateReader } from './updates.ts'
 
 /** A moment of a document: right behind something that was written in it. */
@@ -292,9 +292,7 @@ export class DocumentTime<D extends EngineDoc> {
   }
 
   async #updatesIn(parts: readonly Part[], read: ReadOptions): Promise<readonly Update[]> {
-    const byPart = parts.map(async (part) =>
-      (await allIn(part.tree, this.#keys.range, read)).map((entry) => ({ part, entry }))
-    )
+    const byPart = parts.map((part) => readPart(part, this.#keys.range, read))
     const entries = (await Promise.all(byPart)).flat()
     const reader = await this.#reader()
     const updates = readUpdates(reader, entries)

@@ -10,6 +10,7 @@ import { encodeUpdate } from '../../crdt/index.ts'
 import type { DocumentVersion, LiveDocument, Space } from '../../multiwriter/index.ts'
 import { versionsSlowly } from '../oracle/document-time.ts'
 import { openTwoDevices, until, type TwoDevices } from '../support/devices.ts'
+import { forgeBlock } from '../support/forge.ts'
 import { Forger } from '../support/document-forger.ts'
 import { textOf, type } from '../support/documents.ts'
 import { seededRandom } from '../support/random.ts'
@@ -359,6 +360,23 @@ test('time: malformed entries of others are no versions, and keep none from bein
     assert.ok(versions.length >= 2)
     for (const { version } of versions) assert.type(await textAt(a, version), 'string')
     assert.is(textOf({ doc: await a.at(versions.at(-1)?.version ?? '') }), textOf(a))
+  }))
+
+test('time: a log whose tree is bad is read as far as it is not', () =>
+  withDevices(async (two) => {
+    const a = await two.spaceA.documents.open('d')
+    await typeOne(a, 'a')
+    const b = await two.spaceB.documents.open('d')
+    await typeOne(b, 'b')
+    await b.close()
+    const core = two.spaceB.wire.cores().find(({ key }) => z32.encode(key) === two.spaceB.writer)
+    assert.ok(core !== undefined)
+    await core.append(forgeBlock(core.length, { nodes: [{ keys: [{ seq: 99 }] }], keys: [] }))
+    two.connect()
+    await until(() => textOf(a).length === 2 && two.spaceA.refusals().length > 0)
+    const versions = await all(a.versions())
+    assert.is(versions.length, 2)
+    for (const { version } of versions) assert.ok((await textAt(a, version)).length > 0)
   }))
 
 interface List {
