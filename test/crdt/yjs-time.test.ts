@@ -4,7 +4,9 @@ import * as assert from 'uvu/assert'
 import * as Y from 'yjs'
 import { yjs } from '../../crdt/document/yjs.ts'
 import { documentTimeContract } from '../contract/document-time.ts'
-import type { SeededRandom } from '../support/random.ts'
+import { textWithout } from '../oracle/document-without.ts'
+import { bytesOf, session, type Written } from '../support/document-session.ts'
+import { seededRandom, type SeededRandom } from '../support/random.ts'
 
 documentTimeContract<Y.Doc>({
   engine: yjs,
@@ -176,6 +178,38 @@ test('yjs: what is the same already is not written again', () => {
   for (let i = 0; i < 3; i++) yjs.time.restore(doc, then)
   assert.is(text.toJSON(), 'one two three')
   assert.is(edits, 1)
+})
+
+test('yjs: without one writer’s later updates a text shows what the slow twin says, and reverting makes it so', () => {
+  const typing = {
+    engine: yjs,
+    edit(doc: Y.Doc, random: SeededRandom) {
+      const text = doc.getText('t')
+      const at = random.below(text.length + 1)
+      if (random.below(3) === 0) text.delete(at, Math.min(random.below(6), text.length - at))
+      else text.insert(at, 'abcdefghij'.slice(0, 1 + random.below(9)))
+    }
+  }
+  for (let seed = 0; seed < 60; seed++) {
+    const random = seededRandom(seed)
+    const all = session(typing, random, 80)
+    const writer = random.below(3)
+    const after = random.below(all.length + 1)
+    const isLeft = (each: Written, i: number) => each.writer === writer && i >= after
+    const [given, left] = [all.filter((each, i) => !isLeft(each, i)), all.filter(isLeft)]
+    const { doc, kept } = yjs.time.without(bytesOf(given), bytesOf(left))
+    const raw = (written: readonly Written[]) => written.map(({ update }) => update)
+    const expected = textWithout('t', raw(given), raw(left))
+    assert.is(doc.getText('t').toJSON(), expected, `seed ${seed}`)
+    assert.is(kept, 0)
+    const [live, now] = [yjs.create('d'), yjs.create('d')]
+    for (const each of [live, now]) yjs.apply(each, bytesOf(all), null)
+    live.getText('t').insert(0, 'NEWER') // than what is known of
+    yjs.time.restore(live, doc, now)
+    const reverted = live.getText('t').toJSON()
+    assert.ok(reverted.includes('NEWER'))
+    assert.is(reverted.replace('NEWER', ''), expected, `seed ${seed}: reverted`)
+  }
 })
 
 test('yjs: the application decides afterwards what a type is that nobody had asked for', () => {
