@@ -362,6 +362,23 @@ test('time: malformed entries of others are no versions, and keep none from bein
     assert.is(textOf({ doc: await a.at(versions.at(-1)?.version ?? '') }), textOf(a))
   }))
 
+test('time: a sparse space fetches what a version needs, and says so when it cannot', async () => {
+  const two = await openTwoDevices({ sparse: true })
+  const a = await two.spaceA.documents.open('d')
+  for (let i = 0; i < 40; i++) await typeOne(a, `${i} `)
+  const cut = two.connect()
+  const b = await two.spaceB.documents.open('d')
+  await until(() => textOf(b) === textOf(a))
+  assert.equal(await all(b.versions()), await all(a.versions()))
+  const middle = (await all(a.versions()))[20]?.version ?? ''
+  assert.is(await textAt(b, middle), await textAt(a, middle))
+  cut()
+  await typeOne(a, 'unheard of ')
+  const missing = await lastVersion(a)
+  await rejectsWith('VERSION_UNAVAILABLE', () => b.at(missing, { wait: false }))
+  await two.close()
+})
+
 test('time: a log whose tree is bad is read as far as it is not', () =>
   withDevices(async (two) => {
     const a = await two.spaceA.documents.open('d')
