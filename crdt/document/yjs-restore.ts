@@ -5,10 +5,16 @@
  *
  * With a base, only what differs between base and goal is done, to what the document has now.
  *
+ * What is written again is also said to be deleted, once more and by us, in an update that changes nothing by itself: whatever becomes
+ * of who deleted it first, it does not come back beside what stands for it now.
+ *
  * It is made in a copy first, where the types can be asked for by what is in them: in the live document that is the application's
  * to decide, and final.
  */
 import * as Y from 'yjs'
+import { Spans } from './spans.ts'
+import { deleteSetOf } from './yjs-seal.ts'
+import { encode } from './yjs-update.ts'
 import {
   Comparison,
   isSameItem,
@@ -35,17 +41,25 @@ export function restore(doc: Y.Doc, then: Y.Doc, base: Y.Doc = doc): void {
   copy.clientID = doc.clientID
   let edit: Uint8Array | null = null
   copy.on('updateV2', (update: Uint8Array) => (edit = update))
-  copy.transact(() => bringBack(copy, comparison))
+  const again = new Spans()
+  copy.transact(() => bringBack(copy, comparison, again))
   comparison.close()
   copy.destroy()
-  if (edit !== null) edited(doc, edit)
+  if (edit !== null) edited(doc, edit, again)
 }
 
 /** As if it had been made in the document itself. */
-function edited(doc: Y.Doc, edit: Uint8Array): void {
+function edited(doc: Y.Doc, edit: Uint8Array, again: Spans): void {
   doc.transact((transaction) => {
     Y.applyUpdateV2(doc, edit)
     transaction.local = true // or Yjs takes its own client for somebody else's, and draws another
+  })
+  if (again.isEmpty) return
+  const deletions = encode([], deleteSetOf(doc, again))
+  // Not in the transaction: an undo manager would take it for something that can come back.
+  doc.transact((transaction) => {
+    doc.emit('updateV2', [deletions, null, doc, transaction])
+    doc.emit('update', [Y.convertUpdateFormatV2ToV1(deletions), null, doc, transaction])
   })
 }
 
@@ -60,10 +74,12 @@ export function fillSlots(doc: Y.Doc, from: Y.Doc): void {
   comparison.close()
 }
 
-function bringBack(copy: Y.Doc, comparison: Comparison): void {
+/** @param again takes what is written again */
+function bringBack(copy: Y.Doc, comparison: Comparison, again: Spans): void {
   eachPlace(copy, comparison, (type, { pieces, slots }) => {
-    if (type instanceof Y.Text) restoreText(type, pieces)
-    else if (type instanceof Y.Array || type instanceof Y.XmlFragment) restoreList(type, pieces)
+    if (type instanceof Y.Text) restoreText(type, pieces, again)
+    else if (type instanceof Y.Array || type instanceof Y.XmlFragment)
+      restoreList(type, pieces, again)
     for (const slot of slots) restoreSlot(type, slot)
   })
 }
@@ -111,12 +127,15 @@ function typeIn(copy: Y.Doc, comparison: Comparison, place: Place): AnyType | nu
   }
 }
 
-function restoreText(text: Y.Text, pieces: readonly FormattedPiece[]): void {
+function restoreText(text: Y.Text, pieces: readonly FormattedPiece[], again: Spans): void {
   const delta: DeltaStep[] = []
   for (const { kept, gone, come } of gapsIn(pieces)) {
     const { head, tail } = alikeIn(gone, come)
     for (let i = 0; i < head; i++) keep(delta, gone[i], come[i])
-    for (const unit of come.slice(head, come.length - tail)) insert(delta, unit)
+    for (const unit of come.slice(head, come.length - tail)) {
+      insert(delta, unit)
+      again.add(spanOf(unit))
+    }
     const lost = gone.length - head - tail
     if (lost > 0) delta.push({ delete: lost })
     for (let i = tail; i > 0; i--) keep(delta, gone[gone.length - i], come[come.length - i])
@@ -137,6 +156,9 @@ interface Gap {
 interface Unit {
   readonly value: unknown
   readonly formats: Formats
+  /** Where it stands. */
+  readonly piece: FormattedPiece
+  readonly index: number
 }
 
 function* gapsIn(pieces: readonly FormattedPiece[]): Generator<Gap> {
@@ -155,21 +177,36 @@ function* gapsIn(pieces: readonly FormattedPiece[]): Generator<Gap> {
 }
 
 function addUnits(units: Unit[], piece: FormattedPiece, formats: Formats): void {
-  for (const value of valuesOf(piece)) units.push({ value, formats })
+  for (const [index, value] of valuesOf(piece).entries())
+    units.push({ value, formats, piece, index })
+}
+
+function spanOf({ piece: { id }, index }: Unit) {
+  const start = id.clock + index
+  return { source: id.client, start, end: start + 1 }
 }
 
 function valuesOf({ content, offset, length }: FormattedPiece): readonly unknown[] {
   return content.getContent().slice(offset, offset + length)
 }
 
-/** How many at the start, and at the end, say the same: they need not go and come again. */
+/** How many at the start, and at the end, say the same: they need not go and come again. Half a letter is none. */
 function alikeIn(gone: readonly Unit[], come: readonly Unit[]) {
   const most = Math.min(gone.length, come.length)
   let head = 0
   while (head < most && isEqual(gone[head]?.value, come[head]?.value)) head++
+  if (isHalf(gone[head - 1]?.value, FIRST_HALF)) head--
   let tail = 0
   while (tail < most - head && isEqual(gone.at(-1 - tail)?.value, come.at(-1 - tail)?.value)) tail++
-  return { head, tail }
+  if (isHalf(gone.at(-tail)?.value, SECOND_HALF)) tail--
+  return { head, tail: Math.max(0, tail) }
+}
+
+const FIRST_HALF = /^[\ud800-\udbff]$/
+const SECOND_HALF = /^[\udc00-\udfff]$/
+
+function isHalf(value: unknown, half: RegExp): boolean {
+  return typeof value === 'string' && half.test(value)
 }
 
 function keep(delta: DeltaStep[], now: Unit | undefined, then: Unit | undefined): void {
@@ -202,15 +239,22 @@ function changedFormats(before: Formats, after: Formats): Formats {
 
 function restoreList(
   list: Y.Array<unknown> | Y.XmlFragment,
-  pieces: readonly FormattedPiece[]
+  pieces: readonly FormattedPiece[],
+  again: Spans
 ): void {
   let at = 0
   for (const { kept, gone, come } of gapsIn(pieces)) {
     const { head, tail } = alikeIn(gone, come)
     const lost = gone.length - head - tail
-    const found = come.slice(head, come.length - tail).map(({ value }) => value)
+    const found = come.slice(head, come.length - tail)
     if (lost > 0) list.delete(at + head, lost)
-    if (found.length > 0) insertAt(list, at + head, found)
+    if (found.length > 0)
+      insertAt(
+        list,
+        at + head,
+        found.map(({ value }) => value)
+      )
+    for (const unit of found) again.add(spanOf(unit))
     at += come.length + (kept?.length ?? 0)
   }
 }

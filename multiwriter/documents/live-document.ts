@@ -147,7 +147,7 @@ export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
 
   /**
    * Undoes what one writer did after a moment, by an edit of ours: what it inserted is deleted, what it deleted comes back, and what
-   * others wrote stays. What comes back is new text of ours: who does it again for the same moment has it twice.
+   * others wrote stays. Reverting twice is reverting once.
    * @throws INVALID_ARGUMENT for a writer that is not of this space; as `at`
    * @example await note.revert({ writer: phone.writer, after: version })
    */

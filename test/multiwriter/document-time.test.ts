@@ -258,6 +258,8 @@ test('time: one writer’s later edits are undone, and what others wrote stays',
     assert.is(map(a).get('title'), 'by a')
     await a.flush()
     const text = textOf(a)
+    await a.revert({ writer: two.spaceB.writer, after: version })
+    assert.is(textOf(a), text, 'reverting twice is reverting once')
     await meet(two)
     await until(() => textOf(b) === text)
     assert.equal(await a.revert({ writer: two.spaceB.writer, after: await two.spaceA.version() }), {
