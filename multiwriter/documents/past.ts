@@ -51,6 +51,8 @@ export interface Step {
 
 export interface PastOptions {
   readonly range: TreeRange
+  /** The code of the document's engine. */
+  readonly engine: number
   readonly refusals: Refusals
   readonly read: ReadOptions
 }
@@ -111,7 +113,7 @@ async function entriesBefore(
 async function entriesOf(
   log: LogReader,
   part: Part,
-  { range, read, refusals }: PastOptions
+  { range, engine, read, refusals }: PastOptions
 ): Promise<readonly PastEntry[]> {
   const entries = await readPart(part, range, read)
   const seqs = [...new Set(entries.map(({ entry }) => entry.seq))]
@@ -126,7 +128,7 @@ async function entriesOf(
     const held = unpacked.entry
     if (held.type !== 'unknown' || held.number !== TYPE_DOCUMENT_UPDATE) return []
     const piece = decodeUpdate(held.payload)
-    if (piece === null) return []
+    if (piece === null || piece.engine !== engine) return []
     const { stamp, position } = held.head
     return { part, entry, batch, stamp, piece, isCarried: position.seq < batch.start }
   })

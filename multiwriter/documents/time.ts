@@ -262,7 +262,8 @@ export class DocumentTime<D extends EngineDoc> {
   }
 
   #pastOptions(read: ReadOptions): PastOptions {
-    return { range: this.#keys.range, refusals: this.#engine.refusals, read }
+    const { refusals } = this.#engine
+    return { range: this.#keys.range, engine: this.#library.code, refusals, read }
   }
 
   /** Whether something is in a moment; a time holds itself where it ends, not where it begins. */
