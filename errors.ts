@@ -46,6 +46,7 @@ const NEXT_STEPS = {
   DOCUMENTS_UNAVAILABLE:
     'Install the package that the message names (npm install yjs), and open the document again.',
   DOCUMENT_ENGINE: 'Open the document with the engine that it was made with, or choose another id.',
+  DOCUMENT_CLOSED: 'Open the document again.',
   DEVICE_CLOSED: 'Open the device again.',
   SPACE_CLOSED: 'Open the space again.',
   BEE_CLOSED: 'Open the database again.',

@@ -11,6 +11,7 @@ import { edits } from './text/edits.ts'
 import { keystroke } from './text/keystroke.ts'
 import { readers } from './text/readers.ts'
 import { stored } from './text/stored.ts'
+import { versions } from './text/versions.ts'
 
 const PACKAGES = [
   'yjs',
@@ -21,7 +22,9 @@ const PACKAGES = [
   '@automerge/automerge-repo'
 ]
 
-const ROWS = new Map<string, Row>(Object.entries({ edits, keystroke, burst, readers, stored }))
+const ROWS = new Map<string, Row>(
+  Object.entries({ edits, keystroke, burst, readers, stored, versions })
+)
 
 export const rows: Rows = [...ROWS.keys()]
 

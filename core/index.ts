@@ -18,6 +18,7 @@ export type {
 
 export { LogReader } from './tree/log.ts'
 export type { LogOptions } from './tree/log.ts'
+export type { BatchBounds } from './tree/batches.ts'
 export type { ClearedLog, ClearingHooks } from './tree/cleared.ts'
 export { countBlocks, isIn, joinRanges } from './tree/ranges.ts'
 export type { BlockRange } from './tree/ranges.ts'

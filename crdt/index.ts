@@ -55,7 +55,7 @@ export type { DocumentUpdate, UpdateKind } from './document/update.ts'
 export { decodeStatement, encodeStatement } from './document/statement.ts'
 export type { Statement } from './document/statement.ts'
 export { dateOf, Minutes } from './document/minutes.ts'
-export { Authors, isForged } from './document/authors.ts'
+export { Authors, isForged, judge } from './document/authors.ts'
 export type { Author, Authored, Counted } from './document/authors.ts'
 export { contentOf, neededBy } from './document/content.ts'
 export type { Content } from './document/content.ts'
@@ -73,6 +73,14 @@ export type {
 export type { AutomergeDocument } from './document/automerge-document.ts'
 export { Spans } from './document/spans.ts'
 export type { Source, Span } from './document/spans.ts'
+export type {
+  DifferenceBy,
+  DocumentPath,
+  ListChange,
+  SourceDifference,
+  TextChange,
+  ValueDifference
+} from './document/time.ts'
 
 export { isReadable, lastWritten, readValue, valueAlone } from './alone.ts'
 export type { WrittenValue } from './alone.ts'

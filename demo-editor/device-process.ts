@@ -21,9 +21,9 @@ async function main(task: DeviceTask): Promise<void> {
   // A connection that breaks is what this demo is about: it is dialled again.
   device.on('connection-error', () => {})
   const { space, isNew } = await openNotebook(device, task)
-  const notebook = new Notebook(space)
-  if (isNew && task.greets) await greet(notebook)
   const { name, hue, files, token, port, framedBy } = task
+  const notebook = new Notebook(space, { name, hue })
+  if (isNew && task.greets) await greet(notebook)
   const server = await PageServer.listen({
     files,
     token,

@@ -7,7 +7,18 @@ import { Awareness } from 'y-protocols/awareness'
 import { bindAwareness } from '../adapters/yjs/index.ts'
 import type { LiveDocument, PresenceTopic, Space } from '../index.ts'
 import { DocumentRows, type Rows } from './document-rows.ts'
-import type { SyncNotice } from './protocol.ts'
+import { momentsOf, piecesOf } from './moments.ts'
+import { People } from './people.ts'
+import {
+  MAX_COMPARED,
+  MAX_MOMENTS,
+  TEXT,
+  type Moment,
+  type Person,
+  type Piece,
+  type Place,
+  type SyncNotice
+} from './protocol.ts'
 
 /** What others hold, and which deletions of theirs count, is looked up so often: nothing tells of it. */
 const LOOK_MS = 200
@@ -33,17 +44,26 @@ export interface OpenDocument extends Pick<LiveDocument, 'doc' | 'flush' | 'clos
   readonly awareness: Awareness
 }
 
+/** What is told of a document's past. */
+export interface Past {
+  readonly moments: readonly Moment[]
+  readonly people: Readonly<Record<string, Person>>
+}
+
 export class Notebook extends EventEmitter<NotebookEvents> {
   readonly #space: Space
+  readonly #people: People
   readonly #rows: DocumentRows
   readonly #timer: NodeJS.Timeout
   #sync: SyncNotice
   /** By document: one awareness for all its pages. */
   readonly #present = new Map<string, Present>()
 
-  constructor(space: Space) {
+  /** @param owner who writes here */
+  constructor(space: Space, owner: Person) {
     super()
     this.#space = space
+    this.#people = new People(space, owner)
     this.#sync = this.#lookAtSync()
     this.#rows = new DocumentRows(space)
     this.#rows.on('change', () => this.emit('documents'))
@@ -73,6 +93,7 @@ export class Notebook extends EventEmitter<NotebookEvents> {
   }
 
   async open(id: string): Promise<OpenDocument> {
+    this.#people.introduce()
     const live = await this.#space.documents.open(id)
     const awareness = this.#enter(id, live)
     const close = async () => {
@@ -80,6 +101,28 @@ export class Notebook extends EventEmitter<NotebookEvents> {
       await live.close()
     }
     return { doc: live.doc, awareness, flush: () => live.flush(), close }
+  }
+
+  async past(id: string): Promise<Past> {
+    await using live = await this.#space.documents.open(id)
+    const moments = await momentsOf(live.versions(), MAX_MOMENTS)
+    return { moments, people: await this.#people.all() }
+  }
+
+  /** The later text, with what came into it and what went from it. */
+  async compare(id: string, from: Place, to: Place): Promise<readonly Piece[]> {
+    await using live = await this.#space.documents.open(id)
+    await live.flush()
+    const then = to === 'now' ? live.doc : await live.at(momentOf(to))
+    const text = then.getText(TEXT).toJSON()
+    if (text.length > MAX_COMPARED) throw new Error('This text is too long to be shown as it was')
+    return piecesOf(text, await live.diff(momentOf(from), ...(to === 'now' ? [] : [momentOf(to)])))
+  }
+
+  async restore(id: string, version: string): Promise<void> {
+    await using live = await this.#space.documents.open(id)
+    await live.restore(version)
+    await live.flush()
   }
 
   async close(): Promise<void> {
@@ -132,4 +175,9 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     const own = logs.find(({ isOwn }) => isOwn)
     return { peers: peers.length, unsynced: own === undefined ? 0 : own.known - own.elsewhere }
   }
+}
+
+function momentOf(place: Place): string | number {
+  if (place === 'start') return 0 // in 1970 nobody had written anything
+  return place === 'now' ? Date.now() : place.version
 }

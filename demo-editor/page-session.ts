@@ -144,6 +144,19 @@ class PageSession {
         return this.#open(request.id, request.channel)
       case 'release':
         return this.#release(request.channel)
+      case 'history': {
+        const { type, id } = request
+        return this.tell({ type, id, ...(await this.#notebook.past(id)) })
+      }
+      case 'compare': {
+        const { type, id, from, to } = request
+        return this.tell({ type, id, pieces: await this.#notebook.compare(id, from, to) })
+      }
+      case 'restore': {
+        const { type, id, version } = request
+        await this.#notebook.restore(id, version)
+        return this.tell({ type, id })
+      }
       default:
         throw new TypeError(`unknown request ${String(request satisfies never)}`)
     }

@@ -21,6 +21,15 @@ export const TEXT = 'text'
 
 export const MAX_TITLE = 200
 
+/** A version names each device that wrote, in some sixty characters. */
+const MAX_VERSION = 100_000
+
+/** So long a text is shown as it was, with what is different: a page puts all of it on the screen. */
+export const MAX_COMPARED = 1024 * 1024
+
+/** Of a longer history the last moments are told. */
+export const MAX_MOMENTS = 2000
+
 /** A text grows by pasting up to this size: a page holds several times as much of it, and its device, too. */
 export const MAX_TEXT_BYTES = 64 * 1024 * 1024
 
@@ -36,6 +45,13 @@ export type Request =
   | { readonly type: 'delete'; readonly id: string }
   | { readonly type: 'open'; readonly id: string; readonly channel: number }
   | { readonly type: 'release'; readonly channel: number }
+  /** Each of these is answered in its turn: by the notice of its name, or as failed. */
+  | { readonly type: 'history'; readonly id: string }
+  | { readonly type: 'compare'; readonly id: string; readonly from: Place; readonly to: Place }
+  | { readonly type: 'restore'; readonly id: string; readonly version: string }
+
+/** A version of a document, what was there before the first, or what is there now. */
+export type Place = { readonly version: string } | 'start' | 'now'
 
 export type Notice =
   | { readonly type: 'hello'; readonly name: string; readonly hue: number }
@@ -48,6 +64,16 @@ export type Notice =
   /** The document has this title, durably. */
   | { readonly type: 'named'; readonly id: string; readonly title: string }
   | { readonly type: 'sync'; readonly sync: SyncNotice }
+  | {
+      readonly type: 'history'
+      readonly id: string
+      /** The oldest first; of a very long history the last ones. */
+      readonly moments: readonly Moment[]
+      /** By writer, those who have said who they are. */
+      readonly people: Readonly<Record<string, Person>>
+    }
+  | { readonly type: 'compare'; readonly id: string; readonly pieces: readonly Piece[] }
+  | { readonly type: 'restore'; readonly id: string }
   /** A request could not be met. */
   | { readonly type: 'failed'; readonly request: Request['type']; readonly message: string }
 
@@ -56,6 +82,28 @@ export interface DocumentRow {
   readonly title: string
   /** What others called it at the same time: choosing a title settles it. */
   readonly otherTitles: readonly string[]
+}
+
+export interface Person {
+  readonly name: string
+  readonly hue: number
+}
+
+/** What one person wrote in one go, and the document behind it. */
+export interface Moment {
+  readonly version: string
+  readonly writer: string
+  /** When it began and ended. */
+  readonly from: number
+  readonly until: number
+}
+
+/** A stretch of a text that is compared with another one. */
+export interface Piece {
+  readonly kind: 'same' | 'inserted' | 'deleted'
+  readonly text: string
+  /** Of what was inserted, as far as it is known. */
+  readonly writer: string | null
 }
 
 export interface SyncNotice {
@@ -78,7 +126,7 @@ export const KIND = { sync: 0, awareness: 1, ack: 2 } as const
 export function parseRequest(text: string): Request {
   const value: unknown = JSON.parse(text)
   if (typeof value !== 'object' || value === null) throw new TypeError('expected an object')
-  const { type, id, title, channel } = value as Record<string, unknown>
+  const { type, id, title, channel, from, to, version } = value as Record<string, unknown>
   switch (type) {
     case 'name':
       return { type, id: parseId(id), title: parseTitle(title) }
@@ -88,6 +136,12 @@ export function parseRequest(text: string): Request {
       return { type, id: parseId(id), channel: parseChannel(channel) }
     case 'release':
       return { type, channel: parseChannel(channel) }
+    case 'history':
+      return { type, id: parseId(id) }
+    case 'compare':
+      return { type, id: parseId(id), from: parsePlace(from), to: parsePlace(to) }
+    case 'restore':
+      return { type, id: parseId(id), version: parseVersion(version) }
     default:
       throw new TypeError(`unknown request ${String(type)}`)
   }
@@ -112,6 +166,17 @@ function parseTitle(title: unknown): string {
 function parseChannel(channel: unknown): number {
   if (Number.isSafeInteger(channel) && Number(channel) >= 0) return Number(channel)
   throw new TypeError('"channel" expected a non-negative integer')
+}
+
+function parsePlace(place: unknown): Place {
+  if (place === 'start' || place === 'now') return place
+  if (typeof place !== 'object' || place === null) throw new TypeError('expected a place')
+  return { version: parseVersion(Reflect.get(place, 'version')) }
+}
+
+function parseVersion(version: unknown): string {
+  if (typeof version === 'string' && version.length <= MAX_VERSION) return version
+  throw new TypeError('"version" expected the text of a version')
 }
 
 /** A binary message; `write` adds what its kind needs. */

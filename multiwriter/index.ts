@@ -18,6 +18,14 @@ export type { ListedDocument } from './documents/documents.ts'
 export type { LiveDocument } from './documents/live-document.ts'
 export type { DocumentSupport } from './documents/parts.ts'
 export type { DocumentStatus } from './documents/own-updates.ts'
+export type {
+  DocumentDifference,
+  DocumentMoment,
+  DocumentRevertOptions,
+  DocumentRevertReport,
+  DocumentVersion,
+  DocumentVersionsOptions
+} from './documents/time.ts'
 
 export type { RestoreReport, RevertOptions, RevertReport, UndoOptions } from './undo.ts'
 export type { AtOptions, Checkout } from './versions.ts'

@@ -107,6 +107,23 @@ export class Union {
     return this.#viewOf((await settle(standings, options)).parts)
   }
 
+  /**
+   * Logs exactly up to these lengths, whatever they relied on: for documents, of which nothing is ever pruned.
+   * @throws VERSION_UNAVAILABLE as `at`
+   */
+  async exactly(
+    lengths: readonly CoreLength[],
+    options: ReadOptions = {}
+  ): Promise<readonly Part[]> {
+    await this.#opening
+    this.#checkOpen()
+    const parts = lengths.map(async ({ core, length }) => {
+      const source = this.#sources.get(b4a.toString(core, 'hex')) ?? unavailable(core)
+      return (await source.standingAt(length, options)).part
+    })
+    return Promise.all(parts)
+  }
+
   #viewOf(parts: readonly Part[]): View {
     const sorted = [...parts].sort((a, b) => b4a.compare(a.core, b.core))
     return new View(sorted, this.#hooks)

@@ -124,7 +124,8 @@ async function wholeLength(log: LogReader, limit: number, options: ReadOptions):
   }
 }
 
-function msOf(time: unknown): number {
+/** @param time a Date, or milliseconds since 1970 @throws INVALID_ARGUMENT */
+export function msOf(time: unknown): number {
   const ms = time instanceof Date ? time.getTime() : time
   if (typeof ms === 'number' && ms >= 0 && ms <= MAX_MS) return ms
   return invalid('time', 'a Date, or milliseconds since 1970', time)

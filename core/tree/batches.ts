@@ -11,6 +11,9 @@ import type { ReadOptions } from './snapshot.ts'
 /** Honest logs need one step; each step of a hostile one costs two blocks. */
 const MAX_STEPS = 8
 
+/** One storage read, or one round trip, for so many blocks. */
+const BLOCKS_AT_ONCE = 128
+
 /** The greatest length of whole batches that is at most `length`. @throws TreeRefusal, BLOCK_UNAVAILABLE */
 export async function wholeBatches(
   context: TreeContext,
@@ -27,6 +30,30 @@ export async function wholeBatches(
     length = seq - batch.start
   }
   return 0
+}
+
+/** A batch of blocks: from `start` up to, not including, `end`. */
+export interface BatchBounds {
+  readonly start: number
+  readonly end: number
+}
+
+/** What each block says of the batch that it stands in; null where that is nonsense. @throws BLOCK_UNAVAILABLE, VERSION_UNAVAILABLE */
+export async function batchesOf(
+  context: TreeContext,
+  seqs: readonly number[],
+  { wait = true, timeout = 0 }: ReadOptions
+): Promise<readonly (BatchBounds | null)[]> {
+  const config = new SessionConfig([], timeout, wait, null)
+  const bounds: (BatchBounds | null)[] = []
+  for (let i = 0; i < seqs.length; i += BLOCKS_AT_ONCE) {
+    const some = seqs.slice(i, i + BLOCKS_AT_ONCE).map(async (seq) => {
+      const { batch } = await context.getBlock(seq, 0, config)
+      return batch.start > seq ? null : { start: seq - batch.start, end: seq + batch.end + 1 }
+    })
+    bounds.push(...(await Promise.all(some)))
+  }
+  return bounds
 }
 
 /** A writer must not be able to hide its own earlier batches by a block that claims to stand far inside one. */

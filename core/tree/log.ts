@@ -10,7 +10,7 @@ import Hypercore from 'hypercore'
 import z32 from 'z32'
 import { ManyhandsError } from '../../errors.ts'
 import type { Work } from '../progress.ts'
-import { wholeBatches } from './batches.ts'
+import { batchesOf, wholeBatches, type BatchBounds } from './batches.ts'
 import { ClearedLog, type ClearingHooks } from './cleared.ts'
 import { TreeContext } from './context.ts'
 import { linkedKeys } from './linked.ts'
@@ -243,6 +243,14 @@ export class LogReader {
   written(start: number, end: number, options: ReadOptions): Promise<readonly WrittenBlock[]> {
     const context = this.#writer?.context ?? this.#context
     return readWritten(context, start, end, !this.#sparse, options)
+  }
+
+  /** @see batchesOf in batches.ts */
+  batchesOf(
+    seqs: readonly number[],
+    options: ReadOptions
+  ): Promise<readonly (BatchBounds | null)[]> {
+    return batchesOf(this.#writer?.context ?? this.#context, seqs, options)
   }
 
   /** @see linkedKeys in linked.ts; none where the log is shorter */

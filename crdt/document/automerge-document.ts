@@ -28,6 +28,8 @@ export interface AnyAutomergeDocument {
   bringIn(changes: readonly Uint8Array[], origin: unknown): void
   load(saved: Uint8Array, origin: unknown): void
   actAs(actor: string): void
+  change(callback: A.ChangeFn<unknown>): void
+  changeAt(heads: A.Heads, callback: A.ChangeFn<unknown>): void
   destroy(): void
   on(event: 'update', listener: (...args: AutomergeEvents<unknown>['update']) => void): unknown
   on(event: 'destroy', listener: () => void): unknown
@@ -69,6 +71,11 @@ export class AutomergeDocument<T = unknown>
   change(callback: A.ChangeFn<T>, message?: string): void {
     const named = message === undefined ? {} : { message }
     this.#advance((options) => A.change(this.#value, { ...options, ...named }, callback), null)
+  }
+
+  /** Changes the document as it was at some heads; what has come since is merged with it. */
+  changeAt(heads: A.Heads, callback: A.ChangeFn<T>): void {
+    this.#advance((options) => A.changeAt(this.#value, heads, options, callback).newDoc, null)
   }
 
   /** Takes over what another Automerge document has: one of the application's, say. It is imported, under the actors that it has. */

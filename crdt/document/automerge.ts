@@ -11,6 +11,7 @@ import * as A from '@automerge/automerge'
 import b4a from 'b4a'
 import { AutomergeDocument, type AnyAutomergeDocument } from './automerge-document.ts'
 import { runsIn, textPathIn } from './automerge-runs.ts'
+import { diff, restore, without } from './automerge-time.ts'
 import {
   packBundle,
   packChanges,
@@ -32,6 +33,7 @@ type Doc = AnyAutomergeDocument
 export const automerge: DocumentEngine<Doc> = {
   name: 'automerge',
   code: 2,
+  time: { diff, restore, without: (updates, left) => without(automerge, updates, left) },
 
   create: (id) => new AutomergeDocument(id),
 
@@ -219,23 +221,51 @@ function bringInAll(doc: Doc, coming: readonly Coming[], origin: unknown): Appli
   return { ...outcome, held: indicesOf(held), missing: missingIn(doc, held) }
 }
 
-/** A change is ready when all that it was made on is here, or is ready too. Mostly they come in order: then this is one pass. */
+/** A change is ready when all that it was made on is here, or is ready too: then what waits for it is looked at again. */
 function sortOut(doc: Doc, coming: readonly Coming[]) {
-  const ready: Coming[] = []
-  const hashes = new Set<string>()
-  const isHere = (hash: string) => hashes.has(hash) || has(doc, hash)
-  let early = coming
-  for (let before = -1; early.length > 0 && ready.length > before;) {
-    before = ready.length
-    early = early.filter((each) => {
+  const isHere = new Lookup(doc)
+  const ready = new Set<Coming>()
+  const waiting = new Map<string, Coming[]>()
+  for (const first of coming) {
+    const due = [first]
+    for (let each = due.pop(); each !== undefined; each = due.pop()) {
       const { hash, deps } = each.change.decoded
-      if (!deps.every(isHere)) return true
-      hashes.add(hash)
-      ready.push(each)
-      return false
-    })
+      const lacking = deps.find((dep) => !isHere.has(dep))
+      if (lacking !== undefined) {
+        const others = waiting.get(lacking)
+        if (others === undefined) waiting.set(lacking, [each])
+        else others.push(each)
+        continue
+      }
+      ready.add(each)
+      isHere.add(hash)
+      due.push(...(waiting.get(hash) ?? []).reverse())
+      waiting.delete(hash)
+    }
   }
-  return { ready, early }
+  return { ready: [...ready], early: coming.filter((each) => !ready.has(each)) }
+}
+
+/** Which changes are in a document, or will be. Asking Automerge takes as long as some thousand steps of ours. */
+class Lookup {
+  readonly #doc: Doc
+  readonly #known = new Map<string, boolean>()
+
+  constructor(doc: Doc) {
+    this.#doc = doc
+  }
+
+  has(hash: string): boolean {
+    const known = this.#known.get(hash)
+    if (known !== undefined) return known
+    const isHere = has(this.#doc, hash)
+    this.#known.set(hash, isHere)
+    return isHere
+  }
+
+  add(hash: string): void {
+    this.#known.set(hash, true)
+  }
 }
 
 /** All at once; where something in it is refused, one by one. */

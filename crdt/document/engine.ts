@@ -5,6 +5,7 @@
 import type { Doc } from 'yjs'
 import type { AnyAutomergeDocument } from './automerge-document.ts'
 import type { Source, Span, Spans } from './spans.ts'
+import type { DocumentTime } from './time.ts'
 
 /** The live documents that there are, by their engines: an application uses them by their own library's API. */
 export interface EngineDocs {
@@ -74,6 +75,8 @@ export interface DocumentEngine<D extends EngineDoc> {
   readonly name: string
   /** Names the engine in entries. */
   readonly code: number
+  /** Comparing states, and going back to one. */
+  readonly time: DocumentTime<D>
   create(id: string): D
   /** @param origin of updates that the owner applied itself @returns how to stop */
   observe(doc: D, origin: unknown, observer: DocObserver<D>): () => void

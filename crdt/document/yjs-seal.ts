@@ -129,7 +129,7 @@ function containerOf({ parent }: Y.Item): Y.Item | null {
 }
 
 /** Spans, as far as the document has them. */
-function deleteSetOf(doc: Y.Doc, spans: Spans): ReturnType<typeof Y.createDeleteSet> {
+export function deleteSetOf(doc: Y.Doc, spans: Spans): ReturnType<typeof Y.createDeleteSet> {
   const set = Y.createDeleteSet()
   for (const { source, start, end } of spans) {
     if (typeof source !== 'number') continue // none of ours

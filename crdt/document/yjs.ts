@@ -9,6 +9,9 @@ import type { Span } from './spans.ts'
 import { coversRange, encodeContribution, isDeletedBy, rangesOf } from './yjs-contribution.ts'
 import { canStrike, neededOf, SEAL, spansOf, strike } from './yjs-seal.ts'
 import { agrees, runsIn, shownIn, typeIn } from './yjs-shown.ts'
+import { diff } from './yjs-diff.ts'
+import { restore } from './yjs-restore.ts'
+import { without } from './yjs-without.ts'
 import {
   bringIn,
   encode,
@@ -34,6 +37,7 @@ type Clocks = ReadonlyMap<number, number>
 export const yjs: DocumentEngine<Y.Doc> = {
   name: 'yjs',
   code: 1,
+  time: { diff, restore, without: (updates, left) => without(yjs, updates, left) },
 
   create: (id) => new Y.Doc({ guid: id }),
 

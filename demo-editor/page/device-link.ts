@@ -5,12 +5,18 @@ import {
   parseFrame,
   type DocumentRow,
   type Notice,
+  type Place,
   type Request,
   type SyncNotice
 } from '../protocol.ts'
 import { LastingSocket, type SocketState } from './lasting-socket.ts'
 import { PageDocument } from './page-document.ts'
 import { RowList } from './row-list.ts'
+
+/** Requests that are answered in their turn. */
+type Asked = Extract<Request['type'], 'history' | 'compare' | 'restore'>
+
+type Answer<T extends Asked> = Extract<Notice, { readonly type: T }>
 
 interface LinkEvents {
   /** Anything that is shown has changed. */
@@ -33,6 +39,9 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
   /** The one that is shown. */
   #shown: PageDocument | null = null
   #nextChannel = 0
+  /** Who waits for answers, in the order in which they asked. */
+  readonly #waiting: { readonly type: Asked; readonly answer: (notice: Notice | null) => void }[] =
+    []
 
   constructor(token: string) {
     super()
@@ -98,6 +107,38 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
     this.#ask({ type: 'delete', id })
   }
 
+  /** What was ever written in a document; null when that cannot be told. */
+  history(id: string): Promise<Answer<'history'> | null> {
+    return this.#answered('history', { type: 'history', id })
+  }
+
+  /** A text, with what is different in an earlier one; null when that cannot be told. */
+  compare(id: string, from: Place, to: Place): Promise<Answer<'compare'> | null> {
+    return this.#answered('compare', { type: 'compare', id, from, to })
+  }
+
+  /** Resolves to null when it was not done, or nobody knows. */
+  restore(id: string, version: string): Promise<Answer<'restore'> | null> {
+    return this.#answered('restore', { type: 'restore', id, version })
+  }
+
+  #answered<T extends Asked>(type: T, request: Request): Promise<Answer<T> | null> {
+    if (this.state !== 'open') return Promise.resolve(null)
+    return new Promise((resolve) => {
+      const isAnswer = (notice: Notice): notice is Answer<T> => notice.type === type
+      const answer = (notice: Notice | null) =>
+        resolve(notice !== null && isAnswer(notice) ? notice : null)
+      this.#waiting.push({ type, answer })
+      this.#ask(request)
+    })
+  }
+
+  /** The first of this type that asked has its answer. */
+  #answer(type: Request['type'], notice: Notice | null): void {
+    const i = this.#waiting.findIndex((each) => each.type === type)
+    if (i >= 0) this.#waiting.splice(i, 1)[0]?.answer(notice)
+  }
+
   #ask(request: Request): void {
     this.#socket.send(JSON.stringify(request))
   }
@@ -135,6 +176,7 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
 
   #onstate(state: SocketState): void {
     if (state === 'open') this.#rows.reconnected()
+    else for (const { answer } of this.#waiting.splice(0)) answer(null)
     for (const [id, title] of this.#rows.unsaved) this.#ask({ type: 'name', id, title })
     for (const each of this.#open.values()) {
       if (state === 'open') {
@@ -161,7 +203,12 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
       case 'sync':
         this.sync = notice.sync
         break
+      case 'history':
+      case 'compare':
+      case 'restore':
+        return this.#answer(notice.type, notice)
       case 'failed':
+        this.#answer(notice.request, null)
         this.emit('failed', notice.message)
         break
       default:

@@ -4,6 +4,7 @@ import { query, state } from 'lit/decorators.js'
 import type { DocumentRow } from '../protocol.ts'
 import { DeviceLink } from './device-link.ts'
 import { DocumentList } from './document-list.ts'
+import { HistoryPanel } from './history-panel.ts'
 import { LinkController } from './link-controller.ts'
 import { StatusLine } from './status-line.ts'
 import { TextEditor } from './text-editor.ts'
@@ -123,8 +124,10 @@ class EditorPage extends LitElement {
   readonly #link = new DeviceLink(address.get('token') ?? '')
   @state() accessor listing = false
   @state() accessor failure = ''
+  /** The past of the document is shown. */
+  @state() accessor past = false
   @query('document-list') private accessor list!: DocumentList
-  @query('text-editor') private accessor editor!: TextEditor | null
+  @query('text-editor, history-panel') private accessor pane!: TextEditor | HistoryPanel | null
 
   constructor() {
     super()
@@ -174,6 +177,8 @@ class EditorPage extends LitElement {
         <title-bar
           .row=${this.#row}
           ?disabled=${isAway}
+          ?past=${this.past}
+          @history=${() => this.#togglePast()}
           @rename=${(event: CustomEvent<Rename>) => this.#link.rename(event.detail.id, event.detail.title)}
           @delete=${(event: CustomEvent<string>) => this.#link.delete(event.detail)}
           @done=${() => void this.#focusText()}
@@ -186,6 +191,12 @@ class EditorPage extends LitElement {
 
   #body() {
     const { shown, documents } = this.#link
+    if (shown?.isLoaded && this.past)
+      return html`<history-panel
+        .link=${this.#link}
+        .document=${shown.id}
+        @done=${() => this.#togglePast()}
+      ></history-panel>`
     if (shown?.isLoaded)
       return html`<text-editor
         .document=${shown}
@@ -213,8 +224,15 @@ class EditorPage extends LitElement {
     this.#show(isThere ? wanted : (documents[0]?.id ?? null))
   }
 
+  #togglePast(): void {
+    this.past = !this.past
+    if (this.past) void this.#focusOn('history-panel', () => true)
+    else void this.#focusText()
+  }
+
   #show(id: string | null): void {
     if (id === (this.#link.shown?.id ?? null)) return
+    this.past = false
     if (id === null) address.delete('document')
     else address.set('document', id)
     history.replaceState(null, '', `#${address}`)
@@ -265,7 +283,7 @@ class EditorPage extends LitElement {
     const isInList =
       this.renderRoot instanceof ShadowRoot && this.renderRoot.activeElement === this.list
     if (isInList) {
-      this.editor?.focus()
+      this.pane?.focus()
       return
     }
     this.listing = true
@@ -296,6 +314,7 @@ function refused() {
 
 // Here and not beside each class: a bundler may drop modules that are imported for their effects alone.
 customElements.define('document-list', DocumentList)
+customElements.define('history-panel', HistoryPanel)
 customElements.define('status-line', StatusLine)
 customElements.define('text-editor', TextEditor)
 customElements.define('title-bar', TitleBar)

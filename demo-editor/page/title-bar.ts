@@ -15,7 +15,7 @@ export interface Rename {
   readonly title: string
 }
 
-/** Emits `rename` with a `Rename`, `delete` with an id, and `done` when the person goes on to the text. */
+/** Emits `rename` with a `Rename`, `delete` with an id, `history`, and `done` when the person goes on to the text. */
 export class TitleBar extends LitElement {
   static override readonly styles = [
     shared,
@@ -47,6 +47,10 @@ export class TitleBar extends LitElement {
 
       input:hover:not(:disabled) {
         border-color: var(--line);
+      }
+
+      button[aria-pressed='true'] {
+        background: var(--accent-soft);
       }
 
       .titles {
@@ -87,6 +91,8 @@ export class TitleBar extends LitElement {
 
   @property({ attribute: false }) accessor row: DocumentRow | null = null
   @property({ type: Boolean }) accessor disabled = false
+  /** Its past is shown. */
+  @property({ type: Boolean }) accessor past = false
   /** The document that the dialog is about. */
   #asked: string | null = null
   @query('input') private accessor input!: HTMLInputElement | null
@@ -117,6 +123,14 @@ export class TitleBar extends LitElement {
           @keydown=${this.#onkey}
           @change=${this.#onrename}
         />
+        <button
+          class="plain"
+          aria-pressed=${this.past ? 'true' : 'false'}
+          ?disabled=${this.disabled}
+          @click=${() => this.#emit('history')}
+        >
+          History
+        </button>
         <button class="plain" ?disabled=${this.disabled} @click=${this.#onask}>Delete</button>
       </div>
       ${otherTitles.length > 0 ? this.#titles([title, ...otherTitles]) : nothing}

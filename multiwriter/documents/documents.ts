@@ -14,7 +14,6 @@ import {
 } from '../../crdt/index.ts'
 import { checkOptions, invalid, ManyhandsError } from '../../errors.ts'
 import type { OrderedStore, OwnLog, ReadOptions } from '../../core/index.ts'
-import { checkoutOf, readVersion } from '../checkout.ts'
 import type { Engine } from '../engine.ts'
 import { valueEncodingOf } from '../encodings.ts'
 import { Keyspace, SECTION_DELETIONS, SECTION_METADATA, type Range } from '../keyspace.ts'
@@ -27,12 +26,12 @@ import { AheadCodec } from './ahead.ts'
 import { DocumentCache } from './cache.ts'
 import { Deletions, isGone } from './deletions.ts'
 import { Feed } from './feed.ts'
-import { DocumentReader } from './document-reader.ts'
 import { checkId, ID_KEYS } from './keys.ts'
 import { LiveDocument } from './live-document.ts'
 import type { AheadOut, DocumentParts, DocumentSupport } from './parts.ts'
 import { Replica } from './replica.ts'
 import { drawSession, Sources } from './sources.ts'
+import { DocumentTime, type DocumentMoment } from './time.ts'
 import type { AheadPath } from './unconfirmed.ts'
 
 export interface DocumentsParts {
@@ -160,30 +159,33 @@ export class Documents implements AheadIn {
   }
 
   /**
-   * A document as it was at a version, of one's own: what is edited in it goes nowhere.
-   * @param version a text of `space.version()`
-   * @throws VERSION_INVALID, VERSION_FOREIGN, VERSION_UNAVAILABLE; as `open`
-   * @example const then = await space.documents.checkout('notes/todo', await space.at(yesterday))
+   * A document as it was, without opening it. @see LiveDocument.at
+   * @param moment a version of the document or of the space, or a time
+   * @throws INVALID_ARGUMENT, VERSION_INVALID, VERSION_FOREIGN, VERSION_UNAVAILABLE; as `open`
+   * @example const then = await space.documents.checkout('notes/todo', yesterday)
    */
   checkout(
     id: string,
-    version: string,
-    options?: { readonly engine?: 'yjs' }
+    moment: DocumentMoment,
+    options?: OpenDocumentOptions<'yjs'>
   ): Promise<EngineDocs['yjs']>
-  checkout<T>(id: string, version: string, options: AutomergeOptions): Promise<AutomergeDocument<T>>
+  checkout<T>(
+    id: string,
+    moment: DocumentMoment,
+    options: AutomergeOptions & ReadOptions
+  ): Promise<AutomergeDocument<T>>
   async checkout(
     id: string,
-    version: string,
-    options: { readonly engine?: EngineName } = {}
+    moment: DocumentMoment,
+    options: OpenDocumentOptions<EngineName> = {}
   ): Promise<EngineDoc> {
     this.#checkOpen()
     checkId(id)
-    checkOptions('checkout', options, ['engine'])
-    const { engine = 'yjs' } = options
+    checkOptions('checkout', options, OPEN_OPTIONS)
+    const { engine = 'yjs', ...read } = options
     checkEngine(engine)
-    return engine === 'yjs'
-      ? this.#checkout('yjs', id, version)
-      : this.#checkout('automerge', id, version)
+    const time = engine === 'yjs' ? await this.#time('yjs', id) : await this.#time('automerge', id)
+    return (await time.at(moment, read)).doc
   }
 
   /**
@@ -273,19 +275,9 @@ export class Documents implements AheadIn {
     for (const each of flushed) if (each.status === 'rejected') throw each.reason
   }
 
-  async #checkout<E extends EngineName>(
-    name: E,
-    id: string,
-    version: string
-  ): Promise<EngineDocs[E]> {
-    const { engine } = this.#parts
-    const then = checkoutOf(engine, readVersion(version, engine.tag))
+  async #time<E extends EngineName>(name: E, id: string): Promise<DocumentTime<EngineDocs[E]>> {
     const library = await this.#support().loadEngine(name)
-    const parts = { union: engine.union, refusals: engine.refusals, codec: this.#codec }
-    const reader = new DocumentReader(id, parts, library)
-    const doc = library.create(id)
-    reader.fill(doc, await reader.everything(await then.view({}), {}), null)
-    return doc
+    return new DocumentTime({ id, engine: this.#parts.engine, library, codec: this.#codec })
   }
 
   /** A document as it is open here, by any engine. */
@@ -313,6 +305,8 @@ export class Documents implements AheadIn {
     const held = this.#hold(name, id, options, first)
     try {
       return new LiveDocument(await held.replica, {
+        time: await this.#time(name, id),
+        caughtUp: () => this.#feed.caughtUp(),
         release: () => this.#release(name, id, held),
         onsubdoc: (subdoc) => this.#adopt(id, subdoc)
       })

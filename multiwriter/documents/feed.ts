@@ -60,6 +60,12 @@ export class Feed {
     this.#starting = null
   }
 
+  /** All that the logs hold now has been told. */
+  async caughtUp(): Promise<void> {
+    this.#onchange()
+    await this.#running
+  }
+
   /** Waits for what is under way. */
   async stop(): Promise<void> {
     this.pause()

@@ -1,12 +1,26 @@
 /** An open document, as one of its users holds it. */
 import { EventEmitter } from 'eventemitter3'
 import type { Binding, EngineDoc, EngineDocs, Source, Spans } from '../../crdt/index.ts'
-import { checkOptions, invalid } from '../../errors.ts'
+import { checkOptions, invalid, ManyhandsError } from '../../errors.ts'
 import type { AuthoredRun } from './authorship.ts'
+import type { ReadOptions } from '../../core/index.ts'
+import { checkRead, READ_OPTIONS } from '../options.ts'
 import type { DocumentStatus } from './own-updates.ts'
 import type { Replica, ReplicaEvents } from './replica.ts'
+import type {
+  DocumentDifference,
+  DocumentMoment,
+  DocumentRevertOptions,
+  DocumentRevertReport,
+  DocumentTime,
+  DocumentVersion,
+  DocumentVersionsOptions
+} from './time.ts'
 
-interface LiveHooks<D> {
+interface LiveHooks<D extends EngineDoc> {
+  readonly time: DocumentTime<D>
+  /** All that the logs hold now is in the document. */
+  readonly caughtUp: () => Promise<void>
   readonly release: () => Promise<void>
   /** A sub-document of a document bound to this one is wanted. */
   onsubdoc(subdoc: D): void
@@ -109,6 +123,87 @@ export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
     return this.#replica.newSource()
   }
 
+  /**
+   * The document's history, oldest first: a version for each time that something was written, a burst of typing. Looks through all
+   * that is kept of it. What was cleared is no part of it: then it begins with a 'summary'.
+   * @throws INVALID_ARGUMENT, VERSION_INVALID, VERSION_FOREIGN, DOCUMENT_CLOSED, at once; BLOCK_UNAVAILABLE, from the loop
+   * @example for await (const { version, writer, stamp } of note.versions({ reverse: true, limit: 10 })) console.log(writer, stamp.ms)
+   */
+  versions(options: DocumentVersionsOptions = {}): AsyncGenerator<DocumentVersion, void, void> {
+    this.#checkOpen()
+    return this.#hooks.time.versions(options)
+  }
+
+  /**
+   * The document as it was, as one of your own: what is edited in it goes nowhere.
+   * @param moment a version of this document or of its space, or a time: then all that was stamped until then
+   * @throws INVALID_ARGUMENT, VERSION_INVALID, VERSION_FOREIGN, VERSION_UNAVAILABLE, BLOCK_UNAVAILABLE, DOCUMENT_CLOSED
+   * @example const yesterday = await note.at(Date.now() - 86_400_000)
+   */
+  async at(moment: DocumentMoment, options: ReadOptions = {}): Promise<D> {
+    this.#checkOpen()
+    return (await this.#hooks.time.at(moment, options)).doc
+  }
+
+  /**
+   * What came between two moments, place by place, and whose it is. Without the second: until now.
+   * @throws as `at`
+   * @example for (const { path, before, after } of await note.diff(version)) console.log(path, before, after)
+   */
+  async diff(
+    from: DocumentMoment,
+    to?: DocumentMoment,
+    options: ReadOptions = {}
+  ): Promise<readonly DocumentDifference[]> {
+    this.#checkOpen()
+    const { time } = this.#hooks
+    const before = await time.at(from, options)
+    if (to !== undefined) {
+      const after = await time.at(to, options)
+      return time.diff(before.doc, after.doc, [...before.updates, ...after.updates])
+    }
+    await this.#replica.flush()
+    const updates = await time.updates(options)
+    this.#checkOpen()
+    return time.diff(before.doc, this.doc, [...before.updates, ...updates])
+  }
+
+  /**
+   * Makes the document show what it showed then, by an edit like any other: it can be undone, and nothing of history is lost. What
+   * is there and was there then stays as it is, with the cursors in it.
+   * @throws as `at`
+   */
+  async restore(moment: DocumentMoment, options: ReadOptions = {}): Promise<void> {
+    this.#checkOpen()
+    const then = await this.#hooks.time.at(moment, options)
+    await this.#hooks.caughtUp()
+    this.#checkOpen()
+    this.#hooks.time.restore(this.doc, then.doc)
+    this.#hooks.time.discard(then.doc)
+  }
+
+  /**
+   * Undoes what one writer did after a moment, by an edit of ours: what it inserted is deleted, what it deleted comes back, and what
+   * others wrote stays. Reverting twice is reverting once.
+   * @throws INVALID_ARGUMENT for a writer that is not of this space; as `at`
+   * @example await note.revert({ writer: phone.writer, after: version })
+   */
+  async revert(options: DocumentRevertOptions): Promise<DocumentRevertReport> {
+    this.#checkOpen()
+    checkOptions('revert', options, [...READ_OPTIONS, 'writer', 'after'])
+    checkRead(options)
+    await this.#replica.flush()
+    const states = await this.#hooks.time.revertStates(options)
+    if (states === null) return { updates: 0, kept: 0 }
+    await this.#hooks.caughtUp()
+    this.#checkOpen()
+    const { now, without, report } = states
+    this.#hooks.time.restore(this.doc, without, now)
+    this.#hooks.time.discard(now)
+    this.#hooks.time.discard(without)
+    return report
+  }
+
   /** Saves what is unsaved; the last one to close a document frees its memory. Idempotent. @throws STORE_ codes: then it stays open */
   close(): Promise<void> {
     this.#closing ??= this.#close().catch((error: unknown) => {
@@ -120,6 +215,11 @@ export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== null || this.doc.isDestroyed)
+      throw new ManyhandsError('DOCUMENT_CLOSED', `The document "${this.id}" is closed`)
   }
 
   async #close(): Promise<void> {

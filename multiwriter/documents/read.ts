@@ -7,7 +7,7 @@ import {
   type TreeSnapshot
 } from '../../core/index.ts'
 import { iterate } from '../cursor.ts'
-import type { Part } from '../part.ts'
+import { PartCursor, type Part } from '../part.ts'
 import type { CoreEntry, View } from '../view.ts'
 import { ALL_UPDATES } from './keys.ts'
 
@@ -27,6 +27,18 @@ export async function readAll(
 ): Promise<readonly CoreEntry[]> {
   const entries: CoreEntry[] = []
   for await (const group of iterate(view.entries(range, options))) entries.push(...group)
+  return entries
+}
+
+/** One log's entries in a range; where its tree proves to be bad, in what is left of it. */
+export async function readPart(
+  part: Part,
+  range: TreeRange,
+  options: ReadOptions
+): Promise<readonly CoreEntry[]> {
+  const entries: CoreEntry[] = []
+  for await (const entry of iterate(new PartCursor([part], 0, range, options)))
+    entries.push({ part, entry })
   return entries
 }
 

@@ -97,6 +97,48 @@ inBrowser({
     assert.equal(window.complaints, [])
   },
 
+  async 'editor: the past is looked at, played, compared with now and brought back, with the keyboard'(
+    window
+  ) {
+    const { devices } = editor.current
+    const ann = await EditorView.open(window, devices[0].url)
+    const ben = await EditorView.open(window, devices[1].url)
+    await ann.create('Past')
+    await ann.type('one two')
+    await ben.choose('Past')
+    await ben.reads('one two')
+    await ben.type(' three')
+    await ann.reads('one two three')
+    await ann.type('zero ', 'Home')
+    await ann.until(/Saved/)
+
+    const panel = ann.root.locator('history-panel')
+    const { keyboard } = ann.page
+    const shows = (what: 'ins' | 'del', text: string) =>
+      panel.locator(what).filter({ hasText: text }).waitFor()
+    await ann.root.getByRole('button', { name: 'History' }).press('Enter')
+    await ann.root.locator('history-panel input[type=range]:focus').waitFor()
+    await shows('ins', 'zero')
+    await keyboard.press('ArrowLeft')
+    await panel.getByText('Ben').waitFor()
+    await shows('ins', 'three')
+    await panel.getByRole('button', { name: 'Play' }).press('Enter')
+    await shows('ins', 'zero')
+    await panel.getByRole('slider').press('Home')
+    await panel.getByText('1 of 3').waitFor()
+    await panel.getByRole('checkbox', { name: 'Compare with now' }).press('Space')
+    await shows('ins', 'zero')
+    await shows('ins', 'three')
+    await panel.getByRole('button', { name: 'Restore' }).press('Enter')
+    await ann.reads('one two')
+    await ben.reads('one two')
+    await ann.root.getByRole('button', { name: 'History' }).press('Enter')
+    await shows('del', 'three')
+    await keyboard.press('Escape')
+    await panel.waitFor({ state: 'detached' })
+    assert.equal(window.complaints, [])
+  },
+
   async 'editor: what others write is shown as text, whatever it is'(window) {
     const { devices } = editor.current
     const ann = await EditorView.open(window, devices[0].url)

@@ -5,7 +5,14 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { DocumentEngine, EngineDoc } from '../../crdt/document/engine.ts'
-import type { Source } from '../../crdt/document/spans.ts'
+import {
+  bytesOf,
+  ORIGIN,
+  session as sessionOf,
+  sourceOf as sourceOfWriter,
+  WRITERS,
+  type Written
+} from '../support/document-session.ts'
 import { seededRandom, shuffled, type SeededRandom } from '../support/random.ts'
 
 export interface EngineKind<D extends EngineDoc> {
@@ -20,50 +27,13 @@ export interface EngineKind<D extends EngineDoc> {
   throwOnChange(doc: D, error: Error): void
 }
 
-interface Written {
-  readonly writer: number
-  /** As it was observed, before it was packed. */
-  readonly update: Uint8Array
-  readonly bytes: Uint8Array
-}
-
-const WRITERS = 3
-const ORIGIN = { by: 'the owner' }
-
 export function documentEngineContract<D extends EngineDoc>(kind: EngineKind<D>): void {
   const { engine } = kind
   const shown = (doc: D) => kind.shown(doc)
   const law = (title: string, body: () => void) => test(`${engine.name}: ${title}`, body)
 
-  /** Random edits of writers who now and then hear of each other; everybody's updates in an order of causes. */
-  function session(random: SeededRandom, steps = 50): readonly Written[] {
-    const written: Written[] = []
-    const heard = Array.from({ length: WRITERS }, () => 0)
-    const docs = heard.map((_, writer) => {
-      const doc = engine.create('d')
-      engine.writeAs(doc, sourceOf(writer))
-      engine.observe(doc, ORIGIN, {
-        onupdate: (update) => written.push({ writer, update, bytes: engine.pack([update]) }),
-        onsubdoc: () => {}
-      })
-      return doc
-    })
-    for (let i = 0; i < steps; i++) {
-      const writer = random.below(WRITERS)
-      const doc = docs[writer]
-      if (doc === undefined) continue
-      if (random.below(4) > 0) kind.edit(doc, random)
-      else {
-        const news = written.slice(heard[writer]).filter((each) => each.writer !== writer)
-        engine.apply(doc, bytesOf(news), ORIGIN)
-        heard[writer] = written.length
-      }
-    }
-    return written
-  }
-
-  const sourceOf = (writer: number): Source =>
-    engine.sourceOf(Uint8Array.from({ length: 32 }, (_, i) => (i % 4) + writer + 1))
+  const session = (random: SeededRandom, steps?: number) => sessionOf(kind, random, steps)
+  const sourceOf = (writer: number) => sourceOfWriter(engine, writer)
 
   function built(updates: readonly Uint8Array[]): D {
     const doc = engine.create('d')
@@ -293,10 +263,6 @@ export function documentEngineContract<D extends EngineDoc>(kind: EngineKind<D>)
     const [first = new Uint8Array(0), ...rest] = updates
     return { first, rest }
   }
-}
-
-function bytesOf(written: readonly Written[]): readonly Uint8Array[] {
-  return written.map(({ bytes }) => bytes)
 }
 
 /** Text that does not shrink much. */

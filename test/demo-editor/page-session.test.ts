@@ -37,7 +37,7 @@ async function withDevice(
   device: TwoDevicesOptions['device'] = {}
 ): Promise<void> {
   const two = await openTwoDevices({ device })
-  const notebook = new Notebook(two.spaceA)
+  const notebook = new Notebook(two.spaceA, { name: 'Ann', hue: 0 })
   const server = await PageServer.listen({
     files: {},
     token: 't',
@@ -294,9 +294,51 @@ test('page session: messages for a channel that is not open are late, not wrong'
     assert.is(ann.closed, null)
   }))
 
+test('page session: the past of a document is told, compared and brought back', () =>
+  withDevice(async ({ page }) => {
+    const ann = await page()
+    ann.ask({ type: 'name', id: 'a', title: 'A' })
+    await ann.open('a', 1)
+    ann.edit(1, 1, 'one')
+    await until(() => ann.acknowledged === 1)
+    const heard = async <T extends Notice['type']>(type: T) => {
+      const isIt = (notice: Notice): notice is Extract<Notice, { readonly type: T }> =>
+        notice.type === type
+      await until(() => ann.notices.some(isIt))
+      const found = ann.notices.find(isIt)
+      ann.notices.length = 0
+      assert.ok(found !== undefined)
+      return found
+    }
+    ann.ask({ type: 'history', id: 'a' })
+    const { moments, people } = await heard('history')
+    const [{ version, writer } = { version: '', writer: '' }] = moments
+    assert.is(moments.length, 1)
+    assert.equal(people[writer], { name: 'Ann', hue: 0 })
+    ann.ask({ type: 'compare', id: 'a', from: 'start', to: { version } })
+    assert.equal((await heard('compare')).pieces, [{ kind: 'inserted', text: 'one', writer }])
+    ann.edit(1, 2, 'two')
+    await until(() => ann.acknowledged === 2)
+    ann.ask({ type: 'compare', id: 'a', from: { version }, to: 'now' })
+    const { pieces } = await heard('compare')
+    assert.equal(
+      pieces.filter(({ kind }) => kind === 'inserted').map(({ text }) => text),
+      ['two']
+    )
+    ann.ask({ type: 'restore', id: 'a', version })
+    await heard('restore')
+    ann.ask({ type: 'compare', id: 'a', from: { version }, to: 'now' })
+    assert.equal((await heard('compare')).pieces, [{ kind: 'same', text: 'one', writer: null }])
+    ann.ask({ type: 'restore', id: 'a', version: 'nonsense' })
+    assert.is((await heard('failed')).request, 'restore')
+    assert.is(ann.closed, null)
+    ann.ask({ type: 'compare', id: 'a', from: 'yesterday' as never, to: 'now' })
+    await until(() => ann.closed !== null)
+  }))
+
 test('page session: titles given on two devices at once are both shown, and a name settles it', () =>
   withDevice(async ({ two, page }) => {
-    const other = new Notebook(two.spaceB)
+    const other = new Notebook(two.spaceB, { name: 'Ben', hue: 1 })
     const ann = await page()
     const row = () => ann.rows.get('a')
     ann.ask({ type: 'name', id: 'a', title: 'By Ann' })
