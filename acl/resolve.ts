@@ -2,7 +2,7 @@
 import { Claims, type Verifier } from './claims.ts'
 import { Forks, Logs, type ForkCuts } from './forks.ts'
 import { History } from './history.ts'
-import { describe, type Membership } from './membership.ts'
+import { describe, type Describe, type Membership } from './membership.ts'
 import type { Hash } from './owners.ts'
 import { Pass } from './pass.ts'
 import type { AclLog, Key } from './records.ts'
@@ -42,22 +42,22 @@ export class MembershipResolver {
   add(logs: Iterable<AclLog>): Membership {
     const added = this.#history.add(logs)
     for (const entry of added) this.#claims.note(entry)
-    if (added.length > 0 || this.#membership === null) this.#membership = this.#resolve()
+    if (added.length > 0 || this.#membership === null) this.#membership = this.#resolve()()
     return this.#membership
   }
 
-  #resolve(): Membership {
+  #resolve(): Describe {
     const { space } = this.#claims
     const forks = new Forks(this.#history, this.#claims, space)
     const provisional = forks.provisional()
     const first = this.#pass(provisional)
-    if (forks.areNone || first === null) return this.#describe(first, provisional)
+    if (forks.areNone || first === null) return this.#tell(first, provisional)
     const { cuts, registry } = first
     const decided = forks.decide(
       (core) => cuts.heardOf(core),
       (core) => registry.cores.get(core)?.device.identity
     )
-    return this.#describe(this.#pass(decided), decided)
+    return this.#tell(this.#pass(decided), decided)
   }
 
   #pass(cuts: ForkCuts): Pass | null {
@@ -65,7 +65,7 @@ export class MembershipResolver {
     return Pass.run({ history, claims, logs: new Logs(history, cuts), hash: this.#hash })
   }
 
-  #describe(pass: Pass | null, forks: ForkCuts): Membership {
+  #tell(pass: Pass | null, forks: ForkCuts): Describe {
     return describe(pass, { history: this.#history, space: this.#claims.space, forks })
   }
 }
