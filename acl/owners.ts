@@ -309,8 +309,9 @@ export function firstOfEach(cuts: readonly Head[]): Iterable<Head> {
 
 /** Succession records that stand on the surviving history of their own core, the least core first. */
 export function successorsOf(claims: Claims, logs: Logs, core: Key): readonly Successor[] {
-  return claims
-    .successorsOf(core)
+  const all = claims.successorsOf(core)
+  if (all.length === 0) return all
+  return all
     .filter(({ entry }) => logs.has(entry))
     .sort((a, b) => (a.entry.core < b.entry.core ? -1 : 1))
 }
@@ -328,8 +329,9 @@ export function continues(
 
 /** The statements of the identity's recovery key; one that has seen another comes after it, the rest by core. */
 export function liveRecoveries(claims: Claims, logs: Logs, identity: Key): readonly Recovery[] {
-  return claims
-    .recoveriesOf(identity)
+  const all = claims.recoveriesOf(identity)
+  if (all.length === 0) return all
+  return all
     .filter(({ entry }) => logs.has(entry))
     .sort((a, b) => (a.entry.core < b.entry.core ? -1 : 1))
 }

@@ -174,10 +174,12 @@ export class Pass {
 
   #readActs(author: Author): void {
     const { core, office } = author
+    const acts = this.#logs.acts(core.core)
+    if (office === null && acts.length === 0) return
     const { length } = this.cuts.of(core, office)
     const isWeak = office !== null && this.#isWeak(core, office)
     const from = office === null || isWeak ? 0 : this.cuts.heed(core.core, length, office)
-    for (const entry of this.#logs.acts(core.core)) {
+    for (const entry of acts) {
       if (entry.index >= length) return
       this.#countAct(entry, author, from, isWeak)
     }

@@ -1,7 +1,7 @@
 /** From logs to membership: a pure function of the set of logs, and its incremental twin, which gives the same. */
 import { Claims, type Verifier } from './claims.ts'
 import { Forks, Logs, type ForkCuts } from './forks.ts'
-import { History } from './history.ts'
+import { History, type Entry } from './history.ts'
 import { describe, type Describe, type Membership } from './membership.ts'
 import type { Hash } from './owners.ts'
 import { Pass } from './pass.ts'
@@ -26,12 +26,19 @@ export function resolveMembership(logs: Iterable<AclLog>, options: MembershipOpt
   return new MembershipResolver(options).add(logs)
 }
 
-/** Keeps what it was given, so that one more record does not cost reading all of them again. */
+/**
+ * Keeps what it was given, so that one more record does not cost reading all of them again. Signatures are checked and causal pasts found
+ * once. The pass over the offices is taken anew, but for acknowledgements, of which there are more than of all others: none of the
+ * records there were has seen them, so they decide nothing.
+ */
 export class MembershipResolver {
   readonly #history = new History()
   readonly #claims: Claims
   readonly #hash: Hash
   #membership: Membership | null = null
+  #describe: Describe | null = null
+  /** Whether acknowledgements may choose between branches. */
+  #isForked = false
 
   constructor({ space, verify, hash }: MembershipOptions) {
     this.#claims = new Claims(space, verify)
@@ -40,15 +47,28 @@ export class MembershipResolver {
 
   /** The membership of all logs added so far. A log may be given again, from its start, when it has grown. */
   add(logs: Iterable<AclLog>): Membership {
+    const { revision } = this.#history
     const added = this.#history.add(logs)
     for (const entry of added) this.#claims.note(entry)
-    if (added.length > 0 || this.#membership === null) this.#membership = this.#resolve()()
+    if (added.length === 0 && this.#membership !== null) return this.#membership
+    const isNews = this.#history.revision !== revision || added.some((entry) => this.#moves(entry))
+    if (isNews || this.#describe === null) this.#describe = this.#resolve()
+    this.#membership = this.#describe()
     return this.#membership
+  }
+
+  /** Whether a new record that nobody has named yet can change more than what is acknowledged. */
+  #moves({ core, index, record }: Entry): boolean {
+    if (typeof record === 'string' || record.kind !== 'ack') return true
+    if (index === 0 || this.#isForked || this.#history.tips(core).length > 1) return true
+    // It may contradict a succession, and so be the first sign of a fork.
+    return record.lengths.some((head) => this.#claims.successorsOf(head.core).length > 0)
   }
 
   #resolve(): Describe {
     const { space } = this.#claims
     const forks = new Forks(this.#history, this.#claims, space)
+    this.#isForked = !forks.areNone
     const provisional = forks.provisional()
     const first = this.#pass(provisional)
     if (forks.areNone || first === null) return this.#tell(first, provisional)

@@ -40,6 +40,35 @@ export function isAFunctionOfTheSet(seed: number): void {
   assert.equal(summary(resolver.add([])), expected, 'one by one')
 }
 
+/** One more record at a time, from whichever log; compared after every step. */
+export function growsAsFromScratch(seed: number): void {
+  const { logs, options } = randomHistory(seed)
+  const random = seededRandom(seed)
+  const resolver = new MembershipResolver(options)
+  const lengths = logs.map(() => 0)
+  const isShort = (at: number) => (lengths[at] ?? 0) < (logs[at]?.records.length ?? 0)
+  for (let left = range(0, logs.length); left.length > 0; left = left.filter(isShort)) {
+    const at = left[random.below(left.length)] ?? 0
+    lengths[at] = (lengths[at] ?? 0) + 1 + (random.below(8) === 0 ? random.below(4) : 0)
+    const held = logs.map((log, i) => ({ ...log, records: log.records.slice(0, lengths[i]) }))
+    const grown = resolver.add(held.slice(at, at + 1))
+    const told = acknowledged(grown)
+    assert.equal(summary(grown), summary(resolveMembership(held, options)))
+    assert.equal(told, acknowledged(resolveMembership(held, options)))
+  }
+}
+
+/** All that anybody says to hold, and what that makes final. */
+function acknowledged(membership: Membership) {
+  const cores = [...membership.cores.keys()].sort()
+  const devices = [...membership.members.values()].flatMap((member) => member.devices)
+  return cores.map((core) => [
+    core,
+    membership.finalLength(core),
+    devices.map(({ device }) => membership.acknowledged(device, core))
+  ])
+}
+
 /**
  * Who ranks below cannot move what stands above, whatever it writes later; nor can who has no office move anybody else. It may give
  * others a core that counted with nothing, as it may one that nobody granted; what stands in it is theirs to say. And what a cut
