@@ -11,7 +11,7 @@ export interface MembershipOptions {
   /** The founder's acl core: the root of everything, and the space's address. */
   readonly space: Key
   readonly verify: Verifier
-  /** Names generations of owners; BLAKE2b-256 of the UTF-8 bytes, as hex, in real spaces. */
+  /** Names generations of owners; in real spaces as docs/FORMAT.md says. */
   readonly hash: Hash
 }
 

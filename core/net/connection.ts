@@ -32,12 +32,18 @@ const MAX_LOGS = 4096
 /** What a connection needs of a space. */
 export interface SpaceLink {
   readonly membershipKey: Uint8Array
-  /** The logs to offer and to ask for. */
+  /** The logs of data to offer and to ask for. */
   cores(): readonly Hypercore[]
+  /** The membership logs to offer and to ask for. */
+  memberLogs(): readonly Hypercore[]
   /** What to tell a proven peer about logs, or null to tell nothing. */
   announce(): readonly Uint8Array[] | null
   /** A proven peer told of logs. */
   onlogs(cores: readonly Uint8Array[]): void
+  /** What to tell a proven peer about devices that ask to be let in. */
+  askers(): readonly Uint8Array[]
+  /** A proven peer tells of devices that ask to be let in; unchecked bytes. */
+  onaskers(peer: SpacePeer, askers: readonly Uint8Array[]): void
   /** Of which logs everything that they declare as cleared is gone from here, up to which declaration. */
   cleared(): readonly ClearedUpTo[]
   /** A proven peer says so of its copies. */
@@ -81,6 +87,7 @@ const helloEncoding: Encoder<Hello> = {
 }
 
 const logsEncoding = c.array(c.fixed32)
+const askersEncoding: Encoder<Uint8Array[]> = c.array(c.buffer)
 
 /** A log with cleared blocks. */
 export interface ClearedUpTo {
@@ -201,10 +208,13 @@ export class SpacePeer {
   #cleared: Message<ClearedUpTo[]> | null = null
   #presence: Message<Uint8Array> | null = null
   #channels: Message<Uint8Array> | null = null
+  #askers: Message<Uint8Array[]> | null = null
   /** What the peer has said to have cleared, by log in hex. */
   readonly #clearedThere = new Map<string, ClearedUpTo>()
   /** What it was told of ours. */
   #clearedTold: readonly ClearedUpTo[] = []
+  /** Which askers it was told of, in hex. */
+  readonly #askersTold = new Set<string>()
   #isProven = false
   #isRefused = false
   #hasToldLogs = false
@@ -243,7 +253,17 @@ export class SpacePeer {
     if (!this.#isProven) return
     const cores = this.#link.announce()
     if (cores !== null) this.#logs?.send([...cores])
-    for (const core of this.#link.cores()) this.#attach(core)
+    this.#tellAskers()
+    for (const core of this.#offered()) this.#attach(core)
+  }
+
+  /** Each once on a connection. */
+  #tellAskers(): void {
+    const news = this.#link.askers().filter((each) => {
+      const id = b4a.toString(each, 'hex')
+      return !this.#askersTold.has(id) && this.#askersTold.add(id)
+    })
+    if (news.length > 0) this.#askers?.send(news)
   }
 
   /** Tells the peer what is cleared here, and how far these logs are here, if that is news. */
@@ -275,9 +295,13 @@ export class SpacePeer {
 
   attachAsked(discoveryKey: Uint8Array): void {
     if (!this.#isProven) return
-    for (const core of this.#link.cores()) {
+    for (const core of this.#offered()) {
       if (b4a.equals(core.discoveryKey, discoveryKey)) this.#attach(core)
     }
+  }
+
+  #offered(): readonly Hypercore[] {
+    return [...this.#link.memberLogs(), ...this.#link.cores()]
   }
 
   #openChannel(): void {
@@ -312,6 +336,12 @@ export class SpacePeer {
         if (this.#isProven) this.#link.onchannels(this, message)
       }
     })
+    this.#askers = channel.addMessage<Uint8Array[]>({
+      encoding: askersEncoding,
+      onmessage: (askers) => {
+        if (this.#isProven && askers.length <= MAX_LOGS) this.#link.onaskers(this, askers)
+      }
+    })
     channel.open({ version: VERSION, proof: this.#proof(this.#stream.isInitiator) })
   }
 
@@ -320,6 +350,7 @@ export class SpacePeer {
     if (!b4a.equals(proof, this.#proof(!this.#stream.isInitiator))) return this.#refuse('proof')
     this.#isProven = true
     this.#clearedTold = []
+    this.#askersTold.clear()
     // The logs first: of what is said of presence, only what is of known writers is heard.
     this.update()
     this.tellCleared()
