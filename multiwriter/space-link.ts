@@ -87,6 +87,7 @@ export function linkOf(parts: LinkParts): SpaceLink {
   const { membershipKey, union, writers, refusals, presence, channels, peers, members } = parts
   return {
     membershipKey,
+    admits: (device) => members.admits(device),
     cores: () => union.logs().map((log) => log.core),
     memberLogs: () => members.cores(),
     announce: () => parts.announce(),

@@ -40,7 +40,8 @@ export class Members {
   readonly #admissions: Admissions
   readonly #writers: WriterList
   readonly #data: Key
-  #told: Membership['members'] | null = null
+  /** What those who listen know of. */
+  #told: { readonly members: Membership['members'] | null; readonly logs: number } = NOTHING
 
   /** Opens the logs; of a space that this device makes, the first record is its founding. */
   static async open(parts: MembersParts, writers: WriterList): Promise<Members> {
@@ -91,6 +92,13 @@ export class Members {
     return standing.length === Infinity ? 'it only reads' : 'its rights have ended'
   }
 
+  /** Whether a device may have data: whoever is known to have lost its rights may not. */
+  admits(device: Uint8Array): boolean {
+    const key = keyOf(device)
+    const known = [...this.membership.members.values()].flatMap(({ devices }) => devices)
+    return known.find((each) => each.device === key)?.role !== null
+  }
+
   /** To act on others. */
   acts(union: Union): Acts {
     return new Acts(this.#logs, union, this.identity)
@@ -139,13 +147,18 @@ export class Members {
     const { missing, lowered } = sealWriters(this.#writers, membership)
     if (missing.length > 0) this.events.emit('writers', missing)
     if (lowered.length > 0) this.events.emit('lowered', lowered)
-    // Acknowledgements leave the members as they are.
-    if (membership.members !== this.#told) this.events.emit('change')
-    this.#told = membership.members
-    this.events.emit('logs')
+    const logs = this.cores().length
+    // Acknowledgements leave the members as they are, and most records the logs.
+    const isChanged = membership.members !== this.#told.members
+    const isNews = isChanged || logs !== this.#told.logs
+    this.#told = { members: membership.members, logs }
+    if (isNews) this.events.emit('logs')
+    if (isChanged) this.events.emit('change')
     this.settle()
   }
 }
+
+const NOTHING = { members: null, logs: 0 }
 
 interface Opened extends MembersParts {
   readonly logs: AclLogs

@@ -184,6 +184,27 @@ test('members: nobody acts on who ranks above, nor on whom nobody knows', () =>
     await b.db.put('k', 1)
   }))
 
+test('members: who was removed gets nothing more, and learns why', () =>
+  withMembers(async ([a, b, c], [one, two]) => {
+    const gone = new Promise<string>((resolve) => a.once('peer-remove', resolve))
+    connect(a, b)
+    await until(() => a.peers().length === 1 && b.peers().length === 1)
+    await a.members.revoke(two.id)
+    assert.is(await gone, two.id)
+    assert.equal(a.peers(), [])
+    await until(() => b.members.list().find(({ isOwn }) => isOwn)?.role === null)
+    await a.db.put('secret', 1)
+    connect(a, c)
+    await until(async () => (await valueIn(c, 'secret')) === 1)
+    connect(b, c) // who knows by now as well
+    await until(() => c.refusals().some(({ reason }) => reason === 'peer-removed'))
+    assert.equal(c.peers(), [one.id])
+    assert.is(await valueIn(b, 'secret'), undefined)
+    assert.ok(
+      a.refusals().some(({ writer, reason }) => writer === two.id && reason === 'peer-removed')
+    )
+  }))
+
 test('members: in an open space who was removed does not come in again by connecting', async () => {
   const two = await openTwoDevices()
   const { spaceA, spaceB } = two
