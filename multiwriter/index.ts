@@ -14,6 +14,7 @@ export type { LogState, PeerState, SyncState } from './sync-state.ts'
 export type { Sealed, SpaceEvents, WriterInfo } from './space.ts'
 export type { ExcludedEntry } from './members/excluded.ts'
 export type {
+  BallotInfo,
   ExcludedWork,
   MemberDeviceInfo,
   MemberInfo,

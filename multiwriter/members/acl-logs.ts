@@ -16,7 +16,7 @@ import {
   type Membership
 } from '../../acl/index.ts'
 import { BlockLog, type Hypercore, type OwnLog } from '../../core/index.ts'
-import { bytesOf, hashText, keyOf, verifier } from './credentials.ts'
+import { bytesOf, hashText, keyOf, verifier, type Credentials } from './credentials.ts'
 
 /** A record before its author's heads are added. */
 export type Draft = AclRecord extends infer R
@@ -74,6 +74,16 @@ export class AclLogs {
   /** How far a log is held; null for nothing of it. */
   headOf(core: Key): Head | null {
     return this.#logs.get(core)?.head ?? null
+  }
+
+  /** What devices of an identity have shown to be let in, in no particular order. */
+  credentialsOf(identity: Key): readonly Credentials[] {
+    return [...this.#logs.values()].flatMap(({ records }) =>
+      records.flatMap(({ record }) => {
+        const shown = typeof record === 'string' ? null : credentialsIn(record)
+        return shown?.member.identity === identity ? shown : []
+      })
+    )
   }
 
   /** All that is held, as a record names it. */
@@ -140,7 +150,7 @@ export class AclLogs {
 /** One log, its blocks read as records. */
 class FollowedLog {
   readonly log: BlockLog
-  readonly #records: LoggedRecord[] = []
+  readonly records: LoggedRecord[] = []
 
   constructor(core: Hypercore, isOwn: boolean, ongrown: () => void) {
     this.log = new BlockLog(core, isOwn, ongrown)
@@ -148,10 +158,10 @@ class FollowedLog {
 
   /** The log with what has arrived. */
   take(): AclLog {
-    for (const { block, treeHash } of this.log.blocks.slice(this.#records.length)) {
-      this.#records.push({ record: decodeRecord(block), treeHash: keyOf(treeHash) })
+    for (const { block, treeHash } of this.log.blocks.slice(this.records.length)) {
+      this.records.push({ record: decodeRecord(block), treeHash: keyOf(treeHash) })
     }
-    return { core: keyOf(this.log.core.key), records: this.#records }
+    return { core: keyOf(this.log.core.key), records: this.records }
   }
 
   get head(): Head | null {
@@ -159,5 +169,18 @@ class FollowedLog {
     if (last === undefined) return null
     const { length } = this.log.blocks
     return { core: keyOf(this.log.core.key), length, treeHash: keyOf(last.treeHash) }
+  }
+}
+
+/** Of records that let somebody in. */
+function credentialsIn(record: AclRecord): Credentials | null {
+  switch (record.kind) {
+    case 'found':
+    case 'grant':
+      return record
+    case 'vote':
+      return record.change.kind === 'add' ? record.change : null
+    default:
+      return null
   }
 }

@@ -2,11 +2,20 @@
  * What this device does to other members. Before each act it acknowledges what it holds: by that no act of others can take back
  * what was known here, and it is what the act itself is held to (docs/MEMBERSHIP.md, rule 6).
  */
-import { mayAct, type CoreStanding, type Head, type Key } from '../../acl/index.ts'
+import {
+  mayAct,
+  type Act,
+  type BallotChange,
+  type CoreStanding,
+  type Head,
+  type Key,
+  type PendingBallot,
+  type Role
+} from '../../acl/index.ts'
 import { ManyhandsError } from '../../errors.ts'
 import type { Union } from '../union.ts'
 import type { AclLogs } from './acl-logs.ts'
-import { bytesOf, keyOf } from './credentials.ts'
+import { bytesOf, keyOf, type Credentials } from './credentials.ts'
 import { heldUpTo } from './excluded.ts'
 
 /** An identity, or one device of it. */
@@ -30,27 +39,73 @@ export class Acts {
     this.#identity = identity
   }
 
-  /** Ends the rights of an identity or a device; what is held of its logs here counts on. @throws NOT_ALLOWED */
+  /**
+   * Ends the rights of an identity or a device; what is held of its logs here counts on. Of an owner it is a vote.
+   * @throws NOT_ALLOWED
+   */
   async revoke({ identity, device }: Target): Promise<void> {
-    this.#checkMay(identity)
+    const { owners } = this.#logs.membership
+    const isOwner = owners.includes(identity)
+    if (isOwner && owners.length === 1) throw notAllowed('the only owner stays (rule 11)')
+    this.#checkMay(isOwner ? { kind: 'vote' } : { kind: 'revoke', identity })
+    if (isOwner) this.#checkFree('remove', identity)
     await this.#acknowledge()
     const cuts = await this.#headsOf(this.#coresOf({ identity, device }))
-    await this.#logs.write({ kind: 'revoke', identity, device, cuts })
+    if (isOwner) await this.#vote({ kind: 'remove', identity, cuts })
+    else await this.#logs.write({ kind: 'revoke', identity, device, cuts })
   }
 
   /** Lets all that is held of its data logs here count. @throws NOT_ALLOWED */
   async restore(target: Target): Promise<void> {
-    this.#checkMay(target.identity)
+    this.#checkMay({ kind: 'revoke', identity: target.identity })
     const data = this.#coresOf(target).filter(({ use }) => use === 'data')
     const cuts = await this.#headsOf(data, false)
     await this.#logs.write({ kind: 'seal', cuts })
   }
 
-  #checkMay(identity: Key): void {
-    const permission = mayAct(this.#logs.membership, this.#identity, { kind: 'revoke', identity })
-    if (permission.ok) return
-    const { rule, why } = permission
-    throw new ManyhandsError('NOT_ALLOWED', `This device may not: ${why} (rule ${rule})`)
+  /** Grants the open logs of an identity or a device a greater role; to make an owner, votes for it. @throws NOT_ALLOWED */
+  async promote(target: Target, role: Role): Promise<void> {
+    const { identity } = target
+    const isVote = role === 'owner'
+    this.#checkMay(isVote ? { kind: 'vote' } : { kind: 'grant', identity, role })
+    if (isVote) this.#checkFree('add', identity)
+    const [first, ...others] = this.#openCredentials(target)
+    if (first === undefined) throw notAllowed('it has no log that counts')
+    await this.#acknowledge()
+    if (isVote) return this.#vote({ kind: 'add', ...first })
+    for (const shown of [first, ...others])
+      await this.#logs.write({ kind: 'grant', role, prefixes: null, ...shown })
+  }
+
+  async #vote(change: BallotChange): Promise<void> {
+    const { generation } = this.#logs.membership
+    if (generation !== null) await this.#logs.write({ kind: 'vote', generation, change })
+  }
+
+  /** A vote for something else would divide the owners, for ever if nobody is left to decide: rule 7. */
+  #checkFree(change: BallotChange['kind'], identity: Key): void {
+    const { pendingBallots } = this.#logs.membership
+    const isSame = (each: PendingBallot) => each.change === change && each.identity === identity
+    if (pendingBallots.length === 0 || pendingBallots.some(isSame)) return
+    throw notAllowed('another ballot is pending, which is to be joined first')
+  }
+
+  #checkMay(act: Act): void {
+    const permission = mayAct(this.#logs.membership, this.#identity, act)
+    if (!permission.ok) throw notAllowed(`${permission.why} (rule ${permission.rule})`)
+  }
+
+  /** One of each device, with its logs that count. */
+  #openCredentials(target: Target): readonly Credentials[] {
+    const open = new Set(
+      this.#coresOf(target).flatMap(({ core, length }) => (length === Infinity ? core : []))
+    )
+    const byDevice = new Map<Key, Credentials>()
+    for (const { member, cores } of this.#logs.credentialsOf(target.identity)) {
+      const counting = cores.filter(({ core }) => open.has(core))
+      if (counting.length > 0) byDevice.set(member.device, { member, cores: counting })
+    }
+    return [...byDevice.values()]
   }
 
   #coresOf({ identity, device }: Target): readonly CoreStanding[] {
@@ -83,4 +138,8 @@ export class Acts {
     const hash = await log?.treeHash(length, { wait: false }).catch(() => null)
     return hash === null || hash === undefined ? NO_HASH : keyOf(hash)
   }
+}
+
+function notAllowed(why: string): ManyhandsError {
+  return new ManyhandsError('NOT_ALLOWED', `This device may not: ${why}`)
 }

@@ -1,6 +1,6 @@
 /** `space.members`: who is in, with which rights; taking them away, and what was written without. */
 import z32 from 'z32'
-import type { Key, Member, Role } from '../../acl/index.ts'
+import { compareRoles, type Key, type Member, type Role } from '../../acl/index.ts'
 import { invalid } from '../../errors.ts'
 import type { Union } from '../union.ts'
 import type { Acts, Target } from './acts.ts'
@@ -26,6 +26,15 @@ export interface MemberDeviceInfo {
   readonly role: Role | null
   /** Its logs in this space, as entries name them: the newest last. */
   readonly writers: readonly string[]
+}
+
+/** A change of the list of owners that waits for votes. */
+export interface BallotInfo {
+  readonly change: 'add' | 'remove'
+  readonly identity: string
+  readonly votes: number
+  /** More than half of all owners. */
+  readonly needed: number
 }
 
 /** What was written past a seal. */
@@ -61,7 +70,7 @@ export class SpaceMembers {
 
   /**
    * Takes a member's rights away: of one device, or with its identity, of all. What is on this device of its logs goes on
-   * counting, and nothing that comes later, here and everywhere, whatever its clock says.
+   * counting, and nothing that comes later, here and everywhere, whatever its clock says. Of an owner it is a vote: see `ballots`.
    * @param who a `device.id`, or a member's `identity`
    * @throws NOT_ALLOWED for who does not rank above it, STORE_ codes
    * @example await space.members.revoke(phone.id)
@@ -69,6 +78,34 @@ export class SpaceMembers {
   async revoke(who: string): Promise<void> {
     this.#checkOpen()
     await this.#acts.revoke(this.#find(who))
+  }
+
+  /**
+   * Gives a member a greater role. An owner is made by votes of more than half of all owners: each of them says so, and until then it
+   * stands in `ballots`. To give less, revoke.
+   * @throws NOT_ALLOWED, INVALID_ARGUMENT, STORE_ codes
+   * @example await space.members.promote(laptop.id, 'admin')
+   */
+  async promote(who: string, role: 'writer' | 'admin' | 'owner'): Promise<void> {
+    this.#checkOpen()
+    if (!['writer', 'admin', 'owner'].includes(role)) {
+      invalid('role', "'writer', 'admin' or 'owner'", role)
+    }
+    const target = this.#find(who)
+    const now = this.#members.membership.members.get(target.identity)?.role ?? null
+    if (now !== null && compareRoles(role, now) <= 0) invalid('role', `more than ${now}`, role)
+    await this.#acts.promote(target, role)
+  }
+
+  /** Changes of the list of owners that some owners have voted for, and not enough. */
+  ballots(): readonly BallotInfo[] {
+    const { pendingBallots, owners } = this.#members.membership
+    return pendingBallots.map(({ change, identity, votes }) => ({
+      change,
+      identity: textOf(identity),
+      votes: votes.length,
+      needed: Math.floor(owners.length / 2) + 1
+    }))
   }
 
   /**

@@ -205,6 +205,42 @@ test('members: who was removed gets nothing more, and learns why', () =>
     )
   }))
 
+test('members: who was made an admin lets others in, and removes those below', () =>
+  withMembers(async ([a, b, c], [one, two, three]) => {
+    await rejectsWith('NOT_ALLOWED', () => b.members.promote(three.id, 'admin'))
+    await rejectsWith('INVALID_ARGUMENT', () => a.members.promote(two.id, 'writer'))
+    await a.members.promote(two.id, 'admin')
+    connect(a, b)
+    connect(b, c)
+    await until(() => rolesIn(c)[1] === `${two.id} admin`)
+    await rejectsWith('NOT_ALLOWED', () => b.members.revoke(one.id))
+    await b.members.revoke(three.id)
+    await until(() => rolesIn(a).includes(`${three.id} -`))
+    await rejectsWith('NOT_ALLOWED', () => c.db.put('k', 1))
+  }))
+
+test('members: owners are made and removed by votes of more than half of them', () =>
+  withMembers(async ([a, b, c], [one, two, three]) => {
+    connect(a, b)
+    connect(b, c)
+    await a.members.promote(two.id, 'owner') // one of one
+    await until(() => rolesIn(c)[1] === `${two.id} owner`)
+    await a.members.promote(three.id, 'owner') // one of two
+    await until(() => b.members.ballots().length === 1)
+    const [ballot] = b.members.ballots()
+    assert.equal([ballot?.change, ballot?.votes, ballot?.needed], ['add', 1, 2])
+    await rejectsWith('NOT_ALLOWED', () => b.members.revoke(one.id), /pending/)
+    await b.members.promote(three.id, 'owner')
+    await until(() => rolesIn(c)[2] === `${three.id} owner`)
+    assert.equal(c.members.ballots(), [])
+    for (const each of [a, b]) {
+      await until(() => rolesIn(each)[2] === `${three.id} owner`)
+      await each.members.revoke(three.id)
+    }
+    await until(() => rolesIn(c).includes(`${three.id} -`))
+    await rejectsWith('NOT_ALLOWED', () => c.db.put('k', 1))
+  }))
+
 test('members: in an open space who was removed does not come in again by connecting', async () => {
   const two = await openTwoDevices()
   const { spaceA, spaceB } = two
