@@ -16,6 +16,7 @@ export type { ExcludedEntry } from './members/excluded.ts'
 export type {
   BallotInfo,
   ExcludedWork,
+  GreaterRole,
   MemberDeviceInfo,
   MemberInfo,
   SpaceMembers

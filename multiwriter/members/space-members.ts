@@ -37,6 +37,11 @@ export interface BallotInfo {
   readonly needed: number
 }
 
+const GREATER_ROLES = ['writer', 'admin', 'owner'] as const
+
+/** What a member can be made. */
+export type GreaterRole = (typeof GREATER_ROLES)[number]
+
 /** What was written past a seal. */
 export interface ExcludedWork {
   readonly writer: string
@@ -86,9 +91,9 @@ export class SpaceMembers {
    * @throws NOT_ALLOWED, INVALID_ARGUMENT, STORE_ codes
    * @example await space.members.promote(laptop.id, 'admin')
    */
-  async promote(who: string, role: 'writer' | 'admin' | 'owner'): Promise<void> {
+  async promote(who: string, role: GreaterRole): Promise<void> {
     this.#checkOpen()
-    if (!['writer', 'admin', 'owner'].includes(role)) {
+    if (!GREATER_ROLES.includes(role)) {
       invalid('role', "'writer', 'admin' or 'owner'", role)
     }
     const target = this.#find(who)
