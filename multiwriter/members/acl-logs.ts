@@ -45,9 +45,14 @@ export class AclLogs {
 
   static async open(parts: AclLogsParts, known: readonly Uint8Array[]): Promise<AclLogs> {
     const logs = new AclLogs(parts)
-    await logs.#follow([parts.own.core.key, parts.space, ...known].map(keyOf))
-    await logs.#opening
-    return logs
+    try {
+      await logs.#follow([parts.own.core.key, parts.space, ...known].map(keyOf))
+      await logs.#opening // what those named
+      return logs
+    } catch (error) {
+      await logs.close()
+      throw error
+    }
   }
 
   private constructor(parts: AclLogsParts) {
@@ -118,7 +123,8 @@ export class AclLogs {
   #follow(cores: readonly Key[]): Promise<void> {
     const unknown = cores.filter((core, i) => !this.#logs.has(core) && cores.indexOf(core) === i)
     if (unknown.length === 0) return this.#opening
-    this.#opening = this.#opening.then(async () => {
+    const before = this.#opening.catch(() => {}) // shown to whoever asked for those
+    this.#opening = before.then(async () => {
       await Promise.all(unknown.map((core) => this.#open(core)))
     })
     return this.#opening
