@@ -19,6 +19,7 @@ export type {
   GreaterRole,
   MemberDeviceInfo,
   MemberInfo,
+  SeenBy,
   SpaceMembers
 } from './members/space-members.ts'
 

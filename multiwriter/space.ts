@@ -38,6 +38,7 @@ import { Documents } from './documents/documents.ts'
 import { documentCacheOf } from './documents/cache.ts'
 import type { DocumentSupport } from './documents/parts.ts'
 import type { Engine } from './engine.ts'
+import { Acknowledging } from './members/acknowledging.ts'
 import { shownUpTo, type ExcludedEntry } from './members/excluded.ts'
 import { Members } from './members/members.ts'
 import type { LoweredSeal } from './members/seals.ts'
@@ -172,6 +173,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #engine: Engine
   readonly #writers: WriterList
   readonly #members: Members
+  readonly #acknowledging: Acknowledging
   readonly #refusals: Refusals
   readonly #presence: PresenceHub
   readonly #channels: ChannelHub
@@ -263,7 +265,10 @@ export class Space extends EventEmitter<SpaceEvents> {
       observe: observeWith(clock, (skew) => this.emit('clock-skew', skew))
     })
     this.#union.events.on('change', tellCleared)
-    this.members = new SpaceMembers(members, this.#union, () => this.#checkOpen())
+    const acts = members.acts(this.#union)
+    this.members = new SpaceMembers(members, this.#union, acts, () => this.#checkOpen())
+    const changes = this.#union.events
+    this.#acknowledging = new Acknowledging({ acts, changes, timers: parts.timers })
     const { store, record, mode } = parts
     this.#index = new SpaceIndex(store, record, mode, this.#union, {
       onprogress: (progress) => this.emit('index-progress', progress),
@@ -565,6 +570,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   async #close(): Promise<void> {
     this.#presence.close()
     this.#channels.close()
+    this.#acknowledging.close()
     await this.#pruning.close()
     const saved = await Promise.allSettled([this.documents.close()])
     await this.#queue.settle()

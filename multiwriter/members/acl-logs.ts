@@ -81,6 +81,11 @@ export class AclLogs {
     return this.#logs.get(core)?.head ?? null
   }
 
+  /** What is held of a log; null where it is no membership log that is followed. */
+  recordsOf(core: Key): readonly LoggedRecord[] | null {
+    return this.#logs.get(core)?.records ?? null
+  }
+
   /** What devices of an identity have shown to be let in, in no particular order. */
   credentialsOf(identity: Key): readonly Credentials[] {
     return [...this.#logs.values()].flatMap(({ records }) =>

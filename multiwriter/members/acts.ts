@@ -49,7 +49,7 @@ export class Acts {
     if (isOwner && owners.length === 1) throw notAllowed('the only owner stays (rule 11)')
     this.#checkMay(isOwner ? { kind: 'vote' } : { kind: 'revoke', identity })
     if (isOwner) this.#checkFree('remove', identity)
-    await this.#acknowledge()
+    await this.acknowledge()
     const cuts = await this.#headsOf(this.#coresOf({ identity, device }))
     if (isOwner) await this.#vote({ kind: 'remove', identity, cuts })
     else await this.#logs.write({ kind: 'revoke', identity, device, cuts })
@@ -71,7 +71,7 @@ export class Acts {
     if (isVote) this.#checkFree('add', identity)
     const [first, ...others] = this.#openCredentials(target)
     if (first === undefined) throw notAllowed('it has no log that counts')
-    await this.#acknowledge()
+    await this.acknowledge()
     if (isVote) return this.#vote({ kind: 'add', ...first })
     for (const shown of [first, ...others])
       await this.#logs.write({ kind: 'grant', role, prefixes: null, ...shown })
@@ -114,12 +114,31 @@ export class Acts {
     )
   }
 
-  async #acknowledge(): Promise<void> {
-    const own = keyOf(this.#logs.ownCore)
-    const others = [...this.#logs.membership.cores.values()].filter(({ core }) => core !== own)
-    const lengths = await this.#headsOf(others)
-    const held = lengths.filter(({ length }) => length > 0)
-    if (held.length > 0) await this.#logs.write({ kind: 'ack', lengths: held })
+  /** Says how far others' logs are held here, if that is news of a member. @returns whether */
+  async acknowledge(): Promise<boolean> {
+    const { membership, ownCore } = this.#logs
+    const own = membership.cores.get(keyOf(ownCore))
+    if (own === undefined || own.length !== Infinity) return false
+    const others = [...membership.cores.values()].filter(({ device }) => device !== own.device)
+    const heads = await this.#headsOf(others)
+    const held = heads.filter(({ length }) => length > 0)
+    const isNews = held.some((head) =>
+      this.#isNews(head, membership.acknowledged(own.device, head.core))
+    )
+    if (isNews) await this.#logs.write({ kind: 'ack', lengths: held })
+    return isNews
+  }
+
+  /** Two devices must not answer each other's acknowledgements for ever. */
+  #isNews({ core, length }: Head, acknowledged: number): boolean {
+    if (length <= acknowledged) return false
+    const records = this.#logs.recordsOf(core)
+    return (
+      records === null ||
+      records
+        .slice(acknowledged, length)
+        .some(({ record }) => typeof record === 'string' || record.kind !== 'ack')
+    )
   }
 
   /** Logs as far as they are held and, unless told otherwise, count. */

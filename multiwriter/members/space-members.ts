@@ -28,6 +28,12 @@ export interface MemberDeviceInfo {
   readonly writers: readonly string[]
 }
 
+/** How far a device has said to hold a log. */
+export interface SeenBy {
+  readonly device: string
+  readonly length: number
+}
+
 /** A change of the list of owners that waits for votes. */
 export interface BallotInfo {
   readonly change: 'add' | 'remove'
@@ -58,10 +64,10 @@ export class SpaceMembers {
   readonly #checkOpen: () => void
 
   /** @param checkOpen throws when the space is closed */
-  constructor(members: Members, union: Union, checkOpen: () => void) {
+  constructor(members: Members, union: Union, acts: Acts, checkOpen: () => void) {
     this.#members = members
     this.#union = union
-    this.#acts = members.acts(union)
+    this.#acts = acts
     this.#checkOpen = checkOpen
   }
 
@@ -120,6 +126,32 @@ export class SpaceMembers {
   async restore(who: string): Promise<void> {
     this.#checkOpen()
     await this.#acts.restore(this.#find(who))
+  }
+
+  /**
+   * Says in this device's membership log how far it holds the others' logs, if that is news: no removal takes that back any more. It
+   * is done before each act, and by itself ten minutes after something has come.
+   * @returns whether it was news
+   */
+  async acknowledge(): Promise<boolean> {
+    this.#checkOpen()
+    return this.#acts.acknowledge()
+  }
+
+  /** How far other devices have said to hold a log, as blocks of it. Of those who are in; 0 for who has said nothing. */
+  seenBy(writer: string): readonly SeenBy[] {
+    const { membership } = this.#members
+    const core = decodeKey(writer)
+    const standing = core === null ? undefined : membership.cores.get(core)
+    if (standing === undefined) return invalid('writer', 'a writer of this space', writer)
+    return [...membership.members.values()].flatMap(({ devices }) =>
+      devices
+        .filter(({ device, role }) => role !== null && device !== standing.device)
+        .map(({ device }) => ({
+          device: textOf(device),
+          length: membership.acknowledged(device, standing.core)
+        }))
+    )
   }
 
   /** What does not count of what is here: written by who may not, or not any more. */

@@ -2,8 +2,11 @@
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { EventEmitter } from 'eventemitter3'
 import { openDevice } from '../../index.ts'
 import type { Device, Sealed, Space } from '../../multiwriter/index.ts'
+import { ACKNOWLEDGE_AFTER_MS, Acknowledging } from '../../multiwriter/members/acknowledging.ts'
+import type { Union } from '../../multiwriter/union.ts'
 import { connect, openTwoDevices, tempFolder, until } from '../support/devices.ts'
 import { rejectsWith } from '../support/rejects.ts'
 
@@ -240,6 +243,53 @@ test('members: owners are made and removed by votes of more than half of them', 
     await until(() => rolesIn(c).includes(`${three.id} -`))
     await rejectsWith('NOT_ALLOWED', () => c.db.put('k', 1))
   }))
+
+test('members: what was acknowledged by who ranks above cannot be sealed away, and everybody sees who holds what', () =>
+  withMembers(async ([a, b, c], [one, two, three]) => {
+    assert.ok(await a.members.acknowledge())
+    assert.not(await a.members.acknowledge(), 'nothing new')
+    const lengthOf = (space: Space) =>
+      space.writers().find(({ writer }) => writer === b.writer)?.length ?? 0
+    connect(a, c)
+    await until(() => c.members.seenBy(b.writer).some(({ length }) => length > 0))
+    assert.equal(c.members.seenBy(b.writer), [
+      { device: one.id, length: lengthOf(a) },
+      { device: three.id, length: 0 }
+    ])
+    await a.members.promote(three.id, 'admin')
+    await until(() => rolesIn(c).includes(`${three.id} admin`))
+    await c.members.revoke(two.id)
+    await until(() => rolesIn(a).includes(`${two.id} -`))
+    assert.is(await valueIn(a, 'early'), 'by b')
+    assert.ok(await a.members.acknowledge(), 'a removal is news')
+    await until(async () => !(await c.members.acknowledge()))
+    assert.not(await a.members.acknowledge(), 'an acknowledgement is none')
+  }))
+
+test('members: acknowledging waits a while, and is called off with the space', () => {
+  const changes: Union['events'] = new EventEmitter()
+  const waiting: (() => void)[] = []
+  let said = 0
+  const acknowledging = new Acknowledging({
+    acts: { acknowledge: () => Promise.resolve(++said > 0) },
+    changes,
+    timers: {
+      after: (ms, run) => {
+        assert.is(ms, ACKNOWLEDGE_AFTER_MS)
+        waiting.push(run)
+        return () => waiting.splice(waiting.indexOf(run), 1)
+      }
+    }
+  })
+  for (let i = 0; i < 3; i++) changes.emit('change')
+  assert.equal([waiting.length, said], [1, 0])
+  waiting.shift()?.()
+  assert.is(said, 1)
+  changes.emit('change')
+  acknowledging.close()
+  changes.emit('change')
+  assert.equal([waiting.length, said], [0, 1])
+})
 
 test('members: in an open space who was removed does not come in again by connecting', async () => {
   const two = await openTwoDevices()
