@@ -130,7 +130,7 @@ export class Cuts {
   listen(core: Key, { identity, seniority }: Device): Reading {
     const reading = { identity, seniority, from: this.#tick, length: Infinity }
     push(this.#ownReadings, core, reading)
-    this.#tick += this.#logs.entries(core).length
+    this.#tick += this.#logs.countOf(core)
     return reading
   }
 
@@ -138,7 +138,7 @@ export class Cuts {
   heed(core: Key, length: number, office: Office): number {
     const from = this.#tick
     push(this.#officeReadings, core, { from, length, office })
-    this.#tick += this.#logs.entries(core).length
+    this.#tick += this.#logs.countOf(core)
     return from
   }
 
@@ -202,7 +202,8 @@ export class Cuts {
 
   /** Revocations of the whole identity by those who rank above `order` and may. */
   #revocationsOf(identity: Key, order: number): readonly Statement[] {
-    const all = this.#revocations.get(identity) ?? NO_STATEMENTS
+    const all = this.#revocations.get(identity)
+    if (all === undefined) return NO_STATEMENTS
     return all.filter(
       (each) =>
         each.order < order &&
@@ -213,16 +214,17 @@ export class Cuts {
 
   /** RULE 10: Whether the grant comes from below a revocation of the identity or the device that it had seen. */
   isBarred(grant: Grant, identity: Key, device: Key): boolean {
-    const removals = this.#removals.get(identity) ?? []
-    const isRemoved = (each: Ballot) =>
-      this.#seesBallot(grant.entry, each) && !this.isSpared(grant, each)
-    if (removals.some(isRemoved)) return true
-    return (this.#revocations.get(identity) ?? NO_STATEMENTS).some((each) => {
+    const isRemoved = this.#removals
+      .get(identity)
+      ?.some((each) => this.#seesBallot(grant.entry, each) && !this.isSpared(grant, each))
+    if (isRemoved === true) return true
+    const isRevoked = this.#revocations.get(identity)?.some((each) => {
       const { device: revoked } = each.target ?? { device: null }
       if (revoked !== null && revoked !== device) return false
       if (this.isProtected(identity, each.order)) return false
       return this.#history.sees(grant.entry, each.entry) && !this.isExempt(grant, each)
     })
+    return isRevoked === true
   }
 
   /** The highest office of an identity that has not ended. */
@@ -233,10 +235,10 @@ export class Cuts {
 
   /** Whether what others gave the identity still stands. */
   stands(identity: Key, grant: Grant): boolean {
-    const removals = this.#removals.get(identity) ?? []
-    if (removals.some((ballot) => !this.isSpared(grant, ballot))) return false
-    if (this.#revocationsOf(identity, NO_OFFICE).some((each) => !this.isExempt(grant, each)))
-      return false
+    const removals = this.#removals.get(identity)
+    if (removals?.some((ballot) => !this.isSpared(grant, ballot)) === true) return false
+    const revocations = this.#revocationsOf(identity, NO_OFFICE)
+    if (revocations.some((each) => !this.isExempt(grant, each))) return false
     return !this.#isLeft(identity, grant)
   }
 
@@ -246,8 +248,8 @@ export class Cuts {
 
   /** The identity's first device leaves, and so do all, but under later grants. */
   #farewells(identity: Key, grant: Grant): readonly Statement[] {
-    if (this.#ownerNow.has(identity)) return NO_STATEMENTS
-    const own = this.#own.get(identity) ?? NO_STATEMENTS
+    const own = this.#own.get(identity)
+    if (own === undefined || this.#ownerNow.has(identity)) return NO_STATEMENTS
     const isFarewell = ({ kind, seniority }: Statement) => kind === 'leave' && seniority === 0
     return own.filter((each) => isFarewell(each) && !this.isExempt(grant, each))
   }

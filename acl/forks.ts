@@ -71,15 +71,20 @@ export class Logs {
     return this.#history.branch(end ?? first).slice(0, cut.length)
   }
 
+  /** How many records count of a core. */
+  countOf(core: Key): number {
+    const [first] = this.#history.tips(core)
+    if (first === undefined || this.#cuts.has(core)) return this.entries(core).length
+    return first.index + 1
+  }
+
   /** All but acknowledgements. */
   acts(core: Key): readonly Entry[] {
+    const [first] = this.#history.tips(core)
+    if (first !== undefined && !this.#cuts.has(core)) return this.#history.acts(first)
     const known = this.#acts.get(core)
     if (known !== undefined) return known
-    const [first] = this.#history.tips(core)
-    const isWhole = first !== undefined && !this.#cuts.has(core)
-    const acts = isWhole
-      ? this.#history.acts(first)
-      : this.entries(core).filter((entry) => !isAck(entry))
+    const acts = this.entries(core).filter((entry) => !isAck(entry))
     this.#acts.set(core, acts)
     return acts
   }
