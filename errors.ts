@@ -30,6 +30,7 @@ const NEXT_STEPS = {
   PASSPHRASE_REQUIRED: 'Pass the passphrase that the store was made with.',
   PASSPHRASE_WRONG: 'Check the passphrase and try again; nothing was changed.',
   SPACE_UNKNOWN: 'This device has no such space; open it with its ticket first.',
+  NOT_ALLOWED: 'Ask an owner or admin of the space, who ranks above whom it concerns.',
   TICKET_INVALID: 'Copy the whole ticket again; nothing was joined.',
   BLOCK_UNAVAILABLE: 'Connect to a peer that holds it, and read again.',
   VERSION_UNAVAILABLE:

@@ -61,14 +61,21 @@ interface Said {
   readonly treeHash: Key | null
 }
 
-/** An acknowledging record that counts. Kept per record and not per core: there are more of these than of all others together. */
-interface Heard {
+/** A log was read up to a length, its records taking the ticks from `from` on. So it is known of each acknowledgement in it when it was heard. */
+interface Reading {
+  readonly from: number
+  length: number
+}
+
+/** For what the log's author says of itself. */
+interface OwnReading extends Reading {
   readonly identity: Key
   readonly seniority: number
-  readonly tick: number
-  /** Rank of the office under which it counts, and since when. */
-  order: number
-  officeTick: number
+}
+
+/** For what the author does to others. */
+interface OfficeReading extends Reading {
+  readonly office: Office
 }
 
 const OPEN: Cut = { length: Infinity, treeHash: null, by: null }
@@ -94,7 +101,8 @@ export class Cuts {
   readonly #revocations = new Map<Key, Statement[]>()
   readonly #seals = new Map<Key, Statement[]>()
   readonly #own = new Map<Key, Statement[]>()
-  readonly #heard = new Map<Entry, Heard>()
+  readonly #ownReadings = new Map<Key, OwnReading[]>()
+  readonly #officeReadings = new Map<Key, OfficeReading[]>()
   #tick = 0
 
   constructor({ history, claims, logs, registry, owners }: CutsOptions) {
@@ -118,25 +126,44 @@ export class Cuts {
     push(this.#offices, office.identity, office)
   }
 
-  nextTick(): number {
-    return this.#tick++
+  /** The log is read for what its author says of itself; the reader sets where that ends. */
+  listen(core: Key, { identity, seniority }: Device): Reading {
+    const reading = { identity, seniority, from: this.#tick, length: Infinity }
+    push(this.#ownReadings, core, reading)
+    this.#tick += this.#logs.countOf(core)
+    return reading
   }
 
-  hear(entry: Entry, { identity, seniority }: Device, order: number): void {
-    const tick = this.nextTick()
-    const known = this.#heard.get(entry) ?? { identity, seniority, tick, order, officeTick: tick }
-    this.#heard.set(entry, known)
-    if (known.order <= order) return
-    known.order = order
-    known.officeTick = tick
+  /** The log is read under an office, up to this length. @returns the tick of its first record */
+  heed(core: Key, length: number, office: Office): number {
+    const from = this.#tick
+    push(this.#officeReadings, core, { from, length, office })
+    this.#tick += this.#logs.countOf(core)
+    return from
+  }
+
+  /** Whether this acknowledgement counts. */
+  isHeard(entry: Entry): boolean {
+    return this.#logs.has(entry) && this.#ownReadingOf(entry) !== undefined
+  }
+
+  #ownReadingOf({ core, index }: Entry): OwnReading | undefined {
+    return this.#ownReadings.get(core)?.find(({ length }) => index < length)
+  }
+
+  /** Of the highest office under which an acknowledgement counts. */
+  #officeReadingOf(entry: Entry): OfficeReading | undefined {
+    return this.#officeReadings
+      .get(entry.core)
+      ?.find(({ length, office }) => entry.index < length && this.sees(entry, office.grant))
   }
 
   heardOf(core: Key): readonly Acknowledgement[] {
     return this.#claims.acknowledgedOf(core).flatMap(({ entry, head }) => {
-      const heard = this.#heard.get(entry)
-      return heard === undefined
-        ? []
-        : { entry, head, identity: heard.identity, order: heard.order }
+      const heard = this.isHeard(entry) ? this.#ownReadingOf(entry) : undefined
+      if (heard === undefined) return []
+      const order = this.#officeReadingOf(entry)?.office.order ?? NO_OFFICE
+      return { entry, head, identity: heard.identity, order }
     })
   }
 
@@ -164,19 +191,19 @@ export class Cuts {
     return offices.some((office) => office.order < order && !this.isEnded(office))
   }
 
-  /** RULE 2: Demotion or removal ends an office. */
+  /** RULE 2: Demotion or removal ends an office; so does leaving. */
   isEnded({ identity, grant, order, role }: Office): boolean {
     const removals = this.#removals.get(identity) ?? []
     if (removals.some((ballot) => !this.isSpared(grant, ballot))) return true
-    return (
-      role === 'admin' &&
-      this.#revocationsOf(identity, order).some((each) => !this.isExempt(grant, each))
-    )
+    if (role === 'owner') return false
+    const revocations = this.#revocationsOf(identity, order)
+    return revocations.some((each) => !this.isExempt(grant, each)) || this.#isLeft(identity, grant)
   }
 
   /** Revocations of the whole identity by those who rank above `order` and may. */
   #revocationsOf(identity: Key, order: number): readonly Statement[] {
-    const all = this.#revocations.get(identity) ?? NO_STATEMENTS
+    const all = this.#revocations.get(identity)
+    if (all === undefined) return NO_STATEMENTS
     return all.filter(
       (each) =>
         each.order < order &&
@@ -187,16 +214,17 @@ export class Cuts {
 
   /** RULE 10: Whether the grant comes from below a revocation of the identity or the device that it had seen. */
   isBarred(grant: Grant, identity: Key, device: Key): boolean {
-    const removals = this.#removals.get(identity) ?? []
-    const isRemoved = (each: Ballot) =>
-      this.#seesBallot(grant.entry, each) && !this.isSpared(grant, each)
-    if (removals.some(isRemoved)) return true
-    return (this.#revocations.get(identity) ?? NO_STATEMENTS).some((each) => {
+    const isRemoved = this.#removals
+      .get(identity)
+      ?.some((each) => this.#seesBallot(grant.entry, each) && !this.isSpared(grant, each))
+    if (isRemoved === true) return true
+    const isRevoked = this.#revocations.get(identity)?.some((each) => {
       const { device: revoked } = each.target ?? { device: null }
       if (revoked !== null && revoked !== device) return false
       if (this.isProtected(identity, each.order)) return false
       return this.#history.sees(grant.entry, each.entry) && !this.isExempt(grant, each)
     })
+    return isRevoked === true
   }
 
   /** The highest office of an identity that has not ended. */
@@ -207,17 +235,23 @@ export class Cuts {
 
   /** Whether what others gave the identity still stands. */
   stands(identity: Key, grant: Grant): boolean {
-    const removals = this.#removals.get(identity) ?? []
-    if (removals.some((ballot) => !this.isSpared(grant, ballot))) return false
-    if (this.#revocationsOf(identity, NO_OFFICE).some((each) => !this.isExempt(grant, each)))
-      return false
-    const own = this.#own.get(identity) ?? NO_STATEMENTS
-    return !own.some((each) => this.#isFarewell(each) && !this.isExempt(grant, each))
+    const removals = this.#removals.get(identity)
+    if (removals?.some((ballot) => !this.isSpared(grant, ballot)) === true) return false
+    const revocations = this.#revocationsOf(identity, NO_OFFICE)
+    if (revocations.some((each) => !this.isExempt(grant, each))) return false
+    return !this.#isLeft(identity, grant)
   }
 
-  /** The identity's first device leaves, and so do all. */
-  #isFarewell({ kind, identity, seniority }: Statement): boolean {
-    return kind === 'leave' && seniority === 0 && !this.#ownerNow.has(identity)
+  #isLeft(identity: Key, grant: Grant): boolean {
+    return this.#farewells(identity, grant).length > 0
+  }
+
+  /** The identity's first device leaves, and so do all, but under later grants. */
+  #farewells(identity: Key, grant: Grant): readonly Statement[] {
+    const own = this.#own.get(identity)
+    if (own === undefined || this.#ownerNow.has(identity)) return NO_STATEMENTS
+    const isFarewell = ({ kind, seniority }: Statement) => kind === 'leave' && seniority === 0
+    return own.filter((each) => isFarewell(each) && !this.isExempt(grant, each))
   }
 
   // Who had seen what.
@@ -332,9 +366,10 @@ export class Cuts {
 
   /** RULE 4: Each log counts up to the cut that higher ranks and its own identity gave it; the lower length counts. */
   of(core: Core, office: Office | null = null): Cut {
-    const parts = [this.#byFork(core), this.#byBallots(core, office), this.#byPhrase(core)]
-    parts.push(this.#byOwn(core), this.#byRanks(core, office), this.#bySuccession(core, office))
-    return parts.reduce((low, part) => (part.length < low.length ? part : low), OPEN)
+    let cut = lower(this.#byFork(core), this.#byBallots(core, office))
+    cut = lower(lower(cut, this.#byPhrase(core)), this.#byOwn(core))
+    cut = lower(lower(cut, this.#byLeaving(core, office)), this.#byRanks(core, office))
+    return lower(cut, this.#bySuccession(core, office))
   }
 
   #byFork({ core }: Core): Cut {
@@ -343,8 +378,10 @@ export class Cuts {
   }
 
   #byBallots(core: Core, office: Office | null): Cut {
+    const removals = this.#removals.get(core.device.identity)
+    if (removals === undefined) return OPEN
     let low = Infinity
-    for (const removal of this.#removals.get(core.device.identity) ?? []) {
+    for (const removal of removals) {
       const named = removal.cuts.get(core.core)
       const isEnder = office !== null && !this.isSpared(office.grant, removal)
       if (named !== undefined) low = Math.min(low, named)
@@ -369,22 +406,34 @@ export class Cuts {
   }
 
   #saidByOwn(statement: Statement, core: Core): Said | null {
-    const { seniority, kind, target, cuts, entry } = statement
+    const { seniority, kind, target, cuts } = statement
     const { device } = core
     const isSelf = device.seniority === seniority
     if (device.seniority < seniority) return null
     if (kind === 'leave' && this.#ownerNow.has(device.identity)) return null
     if (kind === 'revoke' && (isSelf || target?.device !== device.device)) return null
     if (!isSelf && this.#isVotingCore(core)) return null
-    const named = cuts.get(core.core)
-    if (named === undefined && kind === 'seal') return null
-    if (named === undefined && core.grants.some((grant) => this.isExempt(grant, statement)))
-      return null
-    const said = this.#raise(statement, core.core, named)
-    // A log cannot take back the very record that says so.
+    const isNamed = cuts.has(core.core)
+    if (!isNamed && kind === 'seal') return null
+    if (!isNamed && core.grants.some((grant) => this.isExempt(grant, statement))) return null
+    return this.#sayOwn(statement, core)
+  }
+
+  /** A log cannot take back the very record that says so. */
+  #sayOwn(statement: Statement, core: Core): Said {
+    const { entry, cuts } = statement
+    const said = this.#raise(statement, core.core, cuts.get(core.core))
     return entry.core === core.core && said.length <= entry.index
       ? { ...said, length: entry.index + 1, treeHash: entry.treeHash }
       : said
+  }
+
+  /** RULE 2: Under an office that its holder left, nothing said or granted since brings a core back. */
+  #byLeaving(core: Core, office: Office | null): Cut {
+    if (office === null) return OPEN
+    const left = this.#farewells(core.device.identity, office.grant)
+    const said = left.map((each) => this.#sayOwn(each, core))
+    return this.#decide(said, ({ statement }) => statement.seniority, 'own')
   }
 
   #isVotingCore({ core, device }: Core): boolean {
@@ -395,8 +444,11 @@ export class Cuts {
   /** RULE 5: Of several seals of one core the highest-ranking author's decides. */
   #byRanks(core: Core, office: Office | null): Cut {
     const { identity } = core.device
+    const revocations = this.#revocations.get(identity) ?? NO_STATEMENTS
+    const seals = this.#seals.get(core.core) ?? NO_STATEMENTS
+    if (revocations.length === 0 && seals.length === 0) return OPEN
     const said: Said[] = []
-    for (const statement of this.#revocations.get(identity) ?? NO_STATEMENTS) {
+    for (const statement of revocations) {
       if (this.isProtected(identity, statement.order)) continue
       const { device } = statement.target ?? { device: null }
       if (device !== null && device !== core.device.device) continue
@@ -405,7 +457,7 @@ export class Cuts {
         said.push(this.#raise(statement, core.core, named))
       }
     }
-    for (const statement of this.#seals.get(core.core) ?? NO_STATEMENTS) {
+    for (const statement of seals) {
       if (statement.identity === identity || this.isProtected(identity, statement.order)) continue
       said.push(this.#raise(statement, core.core, statement.cuts.get(core.core)))
     }
@@ -418,16 +470,15 @@ export class Cuts {
     return grants.some((grant) => this.isExempt(grant, statement))
   }
 
-  /** RULE 9: A successor names the length it continues; if the core ends before, the successor is void. */
+  /** RULE 9: A successor names the length it continues; if the core ends before, the successor is void, whoever grants it. */
   #bySuccession(core: Core, office: Office | null): Cut {
-    const isAlive = core.grants.some((grant) => {
-      if (grant.basis !== 'successor') return true
-      return grant.old.every(({ core: old, length }) => {
-        const known = this.#registry.cores.get(old)
+    const isHeld = core.grants.every(({ old }) =>
+      old.every(({ core: key, length }) => {
+        const known = this.#registry.cores.get(key)
         return known !== undefined && this.of(known, office).length >= length
       })
-    })
-    return isAlive ? OPEN : { length: 0, treeHash: null, by: 'successor' }
+    )
+    return isHeld ? OPEN : { length: 0, treeHash: null, by: 'successor' }
   }
 
   /**
@@ -447,11 +498,13 @@ export class Cuts {
 
   /** Whether an acknowledgement is the statement's author's, or of anyone of higher rank, and was seen. */
   #binds(entry: Entry, { identity, seniority, order, tick, entry: by }: Statement): boolean {
-    const heard = this.#heard.get(entry)
-    if (heard === undefined) return false
-    const isOwn = heard.identity === identity && heard.seniority <= seniority && heard.tick < tick
-    const isAbove = heard.order < order && heard.officeTick < tick
-    return (isOwn || isAbove) && this.#history.sees(by, entry)
+    if (!this.#history.sees(by, entry) || !this.#logs.has(entry)) return false
+    const isBefore = ({ from }: Reading) => from + entry.index < tick
+    const own = this.#ownReadingOf(entry)
+    if (own === undefined) return false
+    if (own.identity === identity && own.seniority <= seniority && isBefore(own)) return true
+    const reading = this.#officeReadingOf(entry)
+    return reading !== undefined && reading.office.order < order && isBefore(reading)
   }
 
   /** How far a statement of a seal was raised; null where it was not. */
@@ -478,6 +531,10 @@ export class Cuts {
   #isSeenBy({ entry }: Statement, others: readonly Said[]): boolean {
     return others.some(({ statement }) => this.#history.sees(statement.entry, entry))
   }
+}
+
+function lower(a: Cut, b: Cut): Cut {
+  return b.length < a.length ? b : a
 }
 
 function deviceOf({ entry: { record } }: Grant): Key | undefined {

@@ -6,7 +6,7 @@
  * ranks by which, for the second, the branch of the highest-ranking acknowledger is chosen.
  */
 import type { Claims, Successor } from './claims.ts'
-import type { Entry, History } from './history.ts'
+import { isAck, type Entry, type History } from './history.ts'
 import type { Head, Key } from './records.ts'
 import { NO_OFFICE } from './registry.ts'
 
@@ -36,6 +36,7 @@ export class Logs {
   readonly #history: History
   readonly #cuts: ForkCuts
   readonly #cache = new Map<Key, readonly Entry[]>()
+  readonly #acts = new Map<Key, readonly Entry[]>()
   readonly #votes = new Map<Key, readonly Entry[]>()
 
   constructor(history: History, cuts: ForkCuts) {
@@ -70,10 +71,28 @@ export class Logs {
     return this.#history.branch(end ?? first).slice(0, cut.length)
   }
 
+  /** How many records count of a core. */
+  countOf(core: Key): number {
+    const [first] = this.#history.tips(core)
+    if (first === undefined || this.#cuts.has(core)) return this.entries(core).length
+    return first.index + 1
+  }
+
+  /** All but acknowledgements. */
+  acts(core: Key): readonly Entry[] {
+    const [first] = this.#history.tips(core)
+    if (first !== undefined && !this.#cuts.has(core)) return this.#history.acts(first)
+    const known = this.#acts.get(core)
+    if (known !== undefined) return known
+    const acts = this.entries(core).filter((entry) => !isAck(entry))
+    this.#acts.set(core, acts)
+    return acts
+  }
+
   votes(core: Key): readonly Entry[] {
     const known = this.#votes.get(core)
     if (known !== undefined) return known
-    const votes = this.entries(core).filter(
+    const votes = this.acts(core).filter(
       ({ record }) => typeof record !== 'string' && record.kind === 'vote'
     )
     this.#votes.set(core, votes)

@@ -25,6 +25,8 @@ type Past = Uint32Array
 
 interface Line {
   readonly entries: Node[]
+  /** All but acknowledgements, of which there are more than of all others. */
+  readonly acts: Node[]
   /** Records before the first entry: where it left the line it branched from. */
   readonly start: number
   /** How many of its entries have their past. */
@@ -56,11 +58,15 @@ const NO_HEADS: readonly Head[] = []
 export class History {
   readonly #nodes = new Map<string, Node>()
   readonly #lines: Line[] = []
+  /** In the order of arrival. */
+  readonly #all: Node[] = []
   /** The last record of each branch of a core. */
   readonly #tips = new Map<Key, Node[]>()
   /** Heads that were named and are not held. */
   readonly #missing = new Set<string>()
   #needsReset = false
+  /** How often records came that others had named before. */
+  revision = 0
 
   /** Takes in what these logs have beyond what is held of them. @returns the records that are new */
   add(logs: Iterable<AclLog>): readonly Entry[] {
@@ -90,6 +96,8 @@ export class History {
     const line = previous !== null && at !== -1 ? previous.line : this.#newLine(previous)
     const node = new Node(core, logged, previous, line)
     this.#lines[line]?.entries.push(node)
+    if (!isAck(node)) this.#lines[line]?.acts.push(node)
+    this.#all.push(node)
     if (at === -1) tips.push(node)
     else tips[at] = node
     return node
@@ -97,7 +105,7 @@ export class History {
 
   #newLine(previous: Node | null): number {
     const start = previous === null ? 0 : previous.index + 1
-    this.#lines.push({ entries: [], start, settled: 0 })
+    this.#lines.push({ entries: [], acts: [], start, settled: 0 })
     return this.#lines.length - 1
   }
 
@@ -106,12 +114,20 @@ export class History {
     return this.#nodes.get(idOf(head.core, head.length, head.treeHash)) ?? null
   }
 
-  /** The records of a branch, from the first to this one. */
+  /** The records of a branch, from the first to this one; and those that follow it later. */
   branch(tip: Entry): readonly Entry[] {
     const { entries, start } = this.#lines[tip.line] ?? { entries: [], start: 0 }
-    const own = entries.slice(0, tip.index + 1 - start)
+    const length = tip.index + 1 - start
+    const own = length === entries.length ? entries : entries.slice(0, length)
     const previous = entries[0]?.previous ?? null
     return previous === null ? own : [...this.branch(previous), ...own]
+  }
+
+  /** The same without acknowledgements. */
+  acts(tip: Entry): readonly Entry[] {
+    const line = this.#lines[tip.line]
+    const isWhole = line !== undefined && line.start === 0 && line.entries.at(-1) === tip
+    return isWhole ? line.acts : this.branch(tip).filter((entry) => !isAck(entry))
   }
 
   /** The last record of each branch of a core: one, unless it forked. */
@@ -123,8 +139,14 @@ export class History {
     return this.#tips.keys()
   }
 
-  *entries(): Iterable<Entry> {
-    for (const { entries } of this.#lines) yield* entries
+  /** How many records are held. */
+  get size(): number {
+    return this.#all.length
+  }
+
+  /** The first that arrived. */
+  entries(count: number): readonly Entry[] {
+    return this.#all.slice(0, count)
   }
 
   /** Whether `earlier` is in the causal past of `later`. No record has seen itself. */
@@ -141,7 +163,10 @@ export class History {
 
   /** Gives each record its past, after those that it names. Hashes forbid circles; if they lie, what is in one sees less. */
   #settle(): void {
-    if (this.#needsReset) for (const line of this.#lines) line.settled = 0
+    if (this.#needsReset) {
+      this.revision++
+      for (const line of this.#lines) line.settled = 0
+    }
     this.#needsReset = false
     const unsettled = () => this.#lines.filter(({ entries, settled }) => settled < entries.length)
     this.#advance(unsettled())
@@ -222,6 +247,10 @@ function grow(past: Past, lines: number): Past {
   const grown = new Uint32Array(lines)
   grown.set(past)
   return grown
+}
+
+export function isAck({ record }: Entry): boolean {
+  return typeof record !== 'string' && record.kind === 'ack'
 }
 
 function headsOf({ record }: Entry): readonly Head[] {

@@ -92,8 +92,16 @@ interface Context {
   readonly forks: ForkCuts
 }
 
-export function describe(pass: Pass | null, context: Context): Membership {
-  return pass === null ? nothing(context) : new Description(pass, context).membership()
+/** What no acknowledgement changes. */
+type Resolved = Omit<Membership, 'refused' | 'acknowledged' | 'finalLength'>
+
+/** Tells what a pass came to, with the acknowledgements held by then. */
+export type Describe = () => Membership
+
+export function describe(pass: Pass | null, context: Context): Describe {
+  if (pass === null) return () => nothing(context)
+  const description = new Description(pass, context)
+  return () => description.membership()
 }
 
 function nothing({ history, space, forks }: Context): Membership {
@@ -107,7 +115,10 @@ function nothing({ history, space, forks }: Context): Membership {
     ballots: [],
     pendingBallots: [],
     forks: [...forks.values()],
-    refused: [...history.entries()].map((entry) => refusedRecord(entry, why)),
+    refused: history
+      .entries(history.size)
+      .map((entry) => refusedRecord(entry, why))
+      .sort(compareRefused),
     raised: [],
     acknowledged: () => 0,
     finalLength: () => 0
@@ -118,40 +129,47 @@ class Description {
   readonly #pass: Pass
   readonly #context: Context
   readonly #cuts = new Map<Core, Cut>()
+  readonly #resolved: Resolved
 
   constructor(pass: Pass, context: Context) {
     this.#pass = pass
     this.#context = context
     for (const core of pass.registry.cores.values()) this.#cuts.set(core, pass.cuts.of(core))
+    this.#resolved = this.#resolve()
   }
 
   membership(): Membership {
-    const { owners, registry } = this.#pass
-    const cores = new Map(
-      [...registry.cores.values()].map((core) => [core.core, this.#standing(core)])
-    )
-    const current = owners.terms.filter(({ until }) => until === null)
-    const members = this.#members()
-    const lengths = once(() => this.#acknowledgements())
-    // The graph goes on growing; this tells of what there was.
-    const entries = [...this.#context.history.entries()]
-    const refused = once(() => this.#refused(entries))
+    const { cores, members } = this.#resolved
+    const { history } = this.#context
+    // The graph goes on growing; this tells of what there is now.
+    const { size } = history
+    const lengths = once(() => this.#acknowledgements(history.entries(size)))
+    const refused = once(() => this.#refused(history.entries(size)))
     const acknowledged = (device: Key, core: Key) => lengths().get(device)?.get(core) ?? 0
+    return {
+      ...this.#resolved,
+      get refused() {
+        return refused()
+      },
+      acknowledged,
+      finalLength: (core) => finalLength(core, cores.get(core), members, acknowledged)
+    }
+  }
+
+  #resolve(): Resolved {
+    const { owners, registry } = this.#pass
+    const current = owners.terms.filter(({ until }) => until === null)
+    const cores = [...registry.cores.values()].map((core) => this.#standing(core))
     return {
       space: this.#context.space,
       generation: owners.generation,
       owners: current.map(({ identity }) => identity),
-      members,
-      cores,
+      members: this.#members(),
+      cores: new Map(cores.map((standing) => [standing.core, standing])),
       ballots: owners.ballots,
       pendingBallots: owners.pending,
       forks: [...this.#context.forks.values()].sort((a, b) => (a.core < b.core ? -1 : 1)),
-      get refused() {
-        return refused()
-      },
-      raised: this.#raised(),
-      acknowledged,
-      finalLength: (core) => finalLength(core, cores.get(core), members, acknowledged)
+      raised: this.#raised()
     }
   }
 
@@ -212,7 +230,7 @@ class Description {
   #refused(entries: readonly Entry[]): readonly RefusedRecord[] {
     const refused: RefusedRecord[] = []
     for (const entry of entries) {
-      if (this.#pass.counted.has(entry)) continue
+      if (this.#pass.counts(entry)) continue
       refused.push(refusedRecord(entry, this.#whyRefused(entry)))
     }
     return refused.sort(compareRefused)
@@ -238,13 +256,14 @@ class Description {
     return raised
   }
 
-  #acknowledgements(): ReadonlyMap<Key, ReadonlyMap<Key, number>> {
+  #acknowledgements(entries: readonly Entry[]): ReadonlyMap<Key, ReadonlyMap<Key, number>> {
     const byDevice = new Map<Key, Map<Key, number>>()
-    const { registry, counted } = this.#pass
-    for (const entry of counted.keys()) {
+    const { registry, cuts } = this.#pass
+    for (const entry of entries) {
       const { record, core } = entry
+      if (typeof record === 'string' || record.kind !== 'ack' || !cuts.isHeard(entry)) continue
       const device = registry.cores.get(core)?.device.device
-      if (typeof record === 'string' || record.kind !== 'ack' || device === undefined) continue
+      if (device === undefined) continue
       const lengths = byDevice.get(device) ?? new Map<Key, number>()
       byDevice.set(device, lengths)
       for (const head of record.lengths) {

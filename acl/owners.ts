@@ -123,7 +123,7 @@ export class Electorate {
         const { record } = entry
         if (!isVote(record) || record.generation !== generation) continue
         if (!this.#isPossible(entry, record.change)) continue
-        if (entry.index < length || this.#isBuiltOn(entry, term, generation)) {
+        if (entry.index < length || this.#isBuiltOn(entry, record, term)) {
           return { entry, change: record.change }
         }
       }
@@ -164,25 +164,31 @@ export class Electorate {
     for (const core of until.cuts.keys()) this.#stale.add(core)
   }
 
-  /** The greatest length that the votes of a majority name or exceed; it never reaches the votes counted before it. */
+  /**
+   * The greatest length that the votes of a majority name or exceed; it never reaches the votes counted before it. Whom it removes has no
+   * say in it: by voting late it would raise its own cut. Where its vote made the majority, all the others must agree.
+   */
   #removalCuts(term: Term, { electorate }: Omit<Ballot, 'cuts'>, votes: readonly Vote[]) {
+    const own = this.#votingLogs(term)
+    const others = votes.filter(({ entry }) => !own.some(({ core }) => core === entry.core))
     const named = new Map<Key, number[]>()
-    for (const { change } of votes) {
+    for (const { change } of others) {
       if (change.kind === 'add') continue
       for (const { core, length } of firstOfEach(change.cuts)) {
         named.set(core, [...(named.get(core) ?? []), length])
       }
     }
     const majority = Math.floor(electorate / 2) + 1
+    const agreeing = Math.min(majority, others.length)
     const cuts = new Map<Key, number>()
     for (const [core, lengths] of named) {
       lengths.sort((a, b) => b - a)
-      cuts.set(core, lengths[majority - 1] ?? 0)
+      cuts.set(core, lengths[agreeing - 1] ?? 0)
     }
-    for (const { core } of this.#votingLogs(term)) {
+    for (const { core } of own) {
       const settled = this.#logs
         .votes(core)
-        .filter((vote) => this.#isSettled(vote, votes, majority))
+        .filter((vote) => this.#isSettled(vote, others, agreeing))
       const floor = Math.max(0, ...settled.map(({ index }) => index + 1))
       cuts.set(core, Math.max(cuts.get(core) ?? 0, floor))
     }
@@ -197,10 +203,14 @@ export class Electorate {
 
   /**
    * Whether most other owners, voting on another list, had seen this vote. Then not even the recovery key takes it back: a removed owner
-   * would undo all ballots that its vote decided, its own removal among them.
+   * would undo all ballots that its vote decided, its own removal among them. Whom the vote removes is none of the others: by voting
+   * late it would choose between two cuts of its own.
    */
-  #isBuiltOn(vote: Entry, { identity }: Term, generation: Key): boolean {
-    const others = this.#current().filter((term) => term.identity !== identity)
+  #isBuiltOn(vote: Entry, { generation, change }: VoteRecord, { identity }: Term): boolean {
+    const removed = change.kind === 'remove' ? change.identity : null
+    const others = this.#current().filter(
+      (term) => term.identity !== identity && term.identity !== removed
+    )
     const relying = others.filter((term) =>
       this.#votingLogs(term).some(({ core, length }) =>
         this.#logs.votes(core).some((later) => {
@@ -299,8 +309,9 @@ export function firstOfEach(cuts: readonly Head[]): Iterable<Head> {
 
 /** Succession records that stand on the surviving history of their own core, the least core first. */
 export function successorsOf(claims: Claims, logs: Logs, core: Key): readonly Successor[] {
-  return claims
-    .successorsOf(core)
+  const all = claims.successorsOf(core)
+  if (all.length === 0) return all
+  return all
     .filter(({ entry }) => logs.has(entry))
     .sort((a, b) => (a.entry.core < b.entry.core ? -1 : 1))
 }
@@ -318,8 +329,9 @@ export function continues(
 
 /** The statements of the identity's recovery key; one that has seen another comes after it, the rest by core. */
 export function liveRecoveries(claims: Claims, logs: Logs, identity: Key): readonly Recovery[] {
-  return claims
-    .recoveriesOf(identity)
+  const all = claims.recoveriesOf(identity)
+  if (all.length === 0) return all
+  return all
     .filter(({ entry }) => logs.has(entry))
     .sort((a, b) => (a.entry.core < b.entry.core ? -1 : 1))
 }

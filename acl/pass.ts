@@ -4,13 +4,14 @@
  * end of the queue, which makes the queue the rank order. Then come the members without an office, whose acts concern themselves alone.
  *
  * It departs from walking the graph in topological order, as most group managers do: there a removal must be undone when its author turns out
- * to be removed. Here nothing is ever undone. It costs one look at each record per office of its author. The slow twin, which asks every
- * question from scratch, is test/oracle/membership.ts.
+ * to be removed. Here nothing is ever undone. It costs two looks at each record per office of its author; none at acknowledgements, of which there
+ * are more than of all others together: how far each log was read says which of them count. The slow twin, which asks every question from scratch, is
+ * test/oracle/membership.ts.
  */
 import type { Claims, Recovery } from './claims.ts'
 import { Cuts, type Office, type Statement } from './cuts.ts'
 import type { Logs } from './forks.ts'
-import type { Entry, History } from './history.ts'
+import { isAck, type Entry, type History } from './history.ts'
 import { continues, Electorate, firstOfEach, liveRecoveries, successorsOf } from './owners.ts'
 import type { Hash, Owners, Term } from './owners.ts'
 import {
@@ -40,6 +41,9 @@ export interface PassOptions {
   readonly hash: Hash
 }
 
+/** What a statement is, but for its author and its cuts. */
+type Word = Pick<Statement, 'kind' | 'target' | 'tick'>
+
 /** Whose acl core is read, and under what. */
 interface Author {
   readonly core: Core
@@ -54,7 +58,7 @@ export class Pass {
   readonly cuts: Cuts
   readonly offices: Office[] = []
   readonly refusals = new Map<Entry, Refusal>()
-  /** Records that count, with the rank under which they do. */
+  /** Records that count, with the rank under which they do; for acknowledgements, `cuts.isHeard` says it. */
   readonly counted = new Map<Entry, number>()
   /** What was said about cores by those who may. */
   readonly statements: Statement[] = []
@@ -84,6 +88,10 @@ export class Pass {
     for (let i = 0; i < pass.offices.length; i++) pass.#resolve(pass.offices[i])
     for (const identity of pass.registry.identities()) pass.#read(identity, null)
     return pass
+  }
+
+  counts(entry: Entry): boolean {
+    return this.counted.has(entry) || (isAck(entry) && this.cuts.isHeard(entry))
   }
 
   // Offices.
@@ -127,15 +135,20 @@ export class Pass {
     if (office !== undefined) this.#read(office.identity, office)
   }
 
-  /** All acl logs of an identity, its first device's first, each up to its cut. */
+  /**
+   * All acl logs of an identity, its first device's first, each up to its cut: all that it says of its own devices and cores before
+   * anything that it does to others, or what it has cut itself would still act.
+   */
   #read(identity: Key, office: Office | null): void {
+    const authors: Author[] = []
     const done = new Set<Core>()
-    for (;;) {
-      const core = this.#nextCore(identity, done)
-      if (core === null) return
+    for (let core = this.#nextCore(identity, done); core; core = this.#nextCore(identity, done)) {
+      const author = { core, device: core.device, identity, office }
       done.add(core)
-      this.#readLog({ core, device: core.device, identity, office })
+      authors.push(author)
+      this.#readOwn(author)
     }
+    for (const author of authors) this.#readActs(author)
   }
 
   /** The list grows while it is worked off: devices are admitted, cores are succeeded. */
@@ -147,28 +160,46 @@ export class Pass {
     return null
   }
 
-  #readLog(author: Author): void {
-    const { core, office } = author
+  #readOwn(author: Author): void {
+    const { core, device, office } = author
     let { length } = this.cuts.of(core, office)
-    for (const entry of this.#logs.entries(core.core)) {
-      if (entry.index >= length) return
+    const reading = this.cuts.listen(core.core, device)
+    for (const entry of this.#logs.acts(core.core)) {
+      if (entry.index >= length) break
       // What a device says about its own cores can end the very log in which it says it.
-      if (this.#count(entry, author)) ({ length } = this.cuts.of(core, office))
+      if (this.#isOwnWord(entry, author, reading.from)) ({ length } = this.cuts.of(core, office))
+    }
+    reading.length = length
+  }
+
+  #readActs(author: Author): void {
+    const { core, office } = author
+    const acts = this.#logs.acts(core.core)
+    if (office === null && acts.length === 0) return
+    const { length } = this.cuts.of(core, office)
+    const isWeak = office !== null && this.#isWeak(core, office)
+    const from = office === null || isWeak ? 0 : this.cuts.heed(core.core, length, office)
+    for (const entry of acts) {
+      if (entry.index >= length) return
+      this.#countAct(entry, author, from, isWeak)
     }
   }
 
-  // Records.
+  /** RULE 8: A device never has more than its identity: nor may it act under an office of more than its own. */
+  #isWeak(core: Core, { role }: Office): boolean {
+    return compareRoles(this.registry.strongest(core).role, role) < 0
+  }
+
+  // Records. Each has the tick of its place: those of a log that is read follow each other.
 
   /** @returns whether it may have moved a cut of its author's own */
-  #count(entry: Entry, author: Author): boolean {
+  #isOwnWord(entry: Entry, author: Author, from: number): boolean {
     const { record } = entry
-    const known = this.counted.get(entry)
+    if (this.counted.has(entry) || this.refusals.has(entry)) return false
     if (typeof record === 'string') return this.#refuse(entry, 0, record)
     if (!this.#claims.isSigned(entry)) return this.#refuse(entry, 0, 'unsigned')
-    const isFirstLook = known === undefined && !this.refusals.has(entry)
-    if (isFirstLook) this.#countOwn(entry, record, author)
-    if ((known ?? NO_OFFICE) === NO_OFFICE) this.#countUnderOffice(entry, record, author)
-    return isFirstLook && (record.kind === 'seal' || record.kind === 'leave')
+    this.#countOwn(entry, record, author, from + entry.index)
+    return record.kind === 'seal' || record.kind === 'leave'
   }
 
   #refuse(entry: Entry, rule: Rule, why: string): false {
@@ -181,21 +212,21 @@ export class Pass {
     this.refusals.delete(entry)
   }
 
-  /** What needs no office: acts on one's own devices, and what one has seen. */
-  #countOwn(entry: Entry, record: AclRecord, author: Author): void {
+  /** What needs no office: acts on one's own devices. */
+  #countOwn(entry: Entry, record: AclRecord, author: Author, tick: number): void {
     switch (record.kind) {
       case 'grant':
         if (record.member.identity === author.identity) this.#grantOwn(entry, record, author)
         return
       case 'revoke':
-        if (record.identity === author.identity) this.#revokeOwn(entry, record, author)
+        if (record.identity === author.identity) this.#revokeOwn(entry, record, author, tick)
         return
       case 'seal':
-        return this.#sealOwn(entry, record, author)
+        return this.#stateOwn(entry, author, { kind: 'seal', target: null, tick }, record.cuts)
       case 'leave':
-        return this.#leave(entry, record, author)
+        return this.#leave(entry, record, author, tick)
       case 'ack':
-        return this.#hear(entry, author, NO_OFFICE)
+        return
       case 'successor':
       case 'recovery':
         // Taken up where the core that they begin was registered.
@@ -225,71 +256,47 @@ export class Pass {
     else this.#refuse(entry, 2, 'the device or a core is somebody else’s')
   }
 
-  #revokeOwn(entry: Entry, { identity, device, cuts }: Body<'revoke'>, author: Author): void {
+  #revokeOwn(entry: Entry, record: Body<'revoke'>, author: Author, tick: number): void {
+    const { identity, device, cuts } = record
     if (device === null) return void this.#refuse(entry, 3, 'nobody changes their own role')
     const known = this.registry.devices.get(device)
     if (known !== undefined && known.seniority <= author.device.seniority) {
       return void this.#refuse(entry, 8, 'the device is no later one')
     }
-    this.#stateOwn(entry, 'revoke', author, cuts, { identity, device })
-  }
-
-  #sealOwn(entry: Entry, { cuts }: Body<'seal'>, author: Author): void {
-    this.#stateOwn(entry, 'seal', author, cuts, null)
+    this.#stateOwn(entry, author, { kind: 'revoke', target: { identity, device }, tick }, cuts)
   }
 
   /** RULE 11: An owner's leave record only announces the wish. */
-  #leave(entry: Entry, { cuts }: Body<'leave'>, author: Author): void {
+  #leave(entry: Entry, { cuts }: Body<'leave'>, author: Author, tick: number): void {
     if (this.cuts.isOwner(author.identity))
       return void this.#refuse(entry, 11, 'an owner leaves by a ballot')
-    this.#stateOwn(entry, 'leave', author, cuts, null)
+    this.#stateOwn(entry, author, { kind: 'leave', target: null, tick }, cuts)
   }
 
-  #stateOwn(
-    entry: Entry,
-    kind: Statement['kind'],
-    author: Author,
-    cuts: Body<'seal'>['cuts'],
-    target: Statement['target']
-  ): void {
+  #stateOwn(entry: Entry, author: Author, what: Word, cuts: Body<'seal'>['cuts']): void {
     const order = author.office?.order ?? NO_OFFICE
-    this.cuts.stateOwn(this.#statement(entry, kind, author, { cuts, target, order }))
+    this.cuts.stateOwn(statementOf(entry, author, order, what, cuts))
     this.#accept(entry, NO_OFFICE)
   }
 
-  #statement(
-    entry: Entry,
-    kind: Statement['kind'],
-    { identity, device }: Author,
-    { cuts, target, order }: Pick<Statement, 'target' | 'order'> & Pick<Body<'seal'>, 'cuts'>
-  ): Statement {
-    const byCore = new Map([...firstOfEach(cuts)].map((cut) => [cut.core, cut]))
-    const { seniority } = device
-    const tick = this.cuts.nextTick()
-    return { kind, entry, order, identity, seniority, target, cuts: byCore, tick }
-  }
-
-  #hear(entry: Entry, { device }: Author, order: number): void {
-    this.cuts.hear(entry, device, order)
-    this.#accept(entry, order)
-  }
-
   /** RULE 2: A record counts under an office only if its causal past holds the grant of that office. */
-  #countUnderOffice(entry: Entry, record: AclRecord, author: Author): void {
-    const { office, core } = author
-    if (!isOfOffice(record, author.identity)) return
+  #countAct(entry: Entry, author: Author, from: number, isWeak: boolean): void {
+    const { record } = entry
+    const { office, identity } = author
+    if (typeof record === 'string' || !isOfOffice(record, identity)) return
+    if (!this.#claims.isSigned(entry) || (this.counted.get(entry) ?? NO_OFFICE) < NO_OFFICE) return
     if (office === null || !this.cuts.sees(entry, office.grant)) {
       // What a higher office of the same author met with says more.
       if (this.refusals.has(entry)) return
       return void this.#refuse(entry, 2, 'its author held no office that it had seen')
     }
-    if (compareRoles(this.registry.strongest(core).role, office.role) < 0) {
-      return void this.#refuse(entry, 8, 'its device has less than the office')
-    }
+    if (isWeak) return void this.#refuse(entry, 8, 'its device has less than the office')
+    const tick = from + entry.index
     if (record.kind === 'grant') this.#grant(entry, record, office)
-    if (record.kind === 'revoke') this.#revoke(entry, record, author, office.order)
-    if (record.kind === 'seal') this.#seal(entry, record, author, office.order)
-    if (record.kind === 'ack') this.#hear(entry, author, office.order)
+    if (record.kind === 'revoke') this.#revoke(entry, record, author, office.order, tick)
+    if (record.kind === 'seal') {
+      this.#state(entry, author, office.order, { kind: 'seal', target: null, tick }, record.cuts)
+    }
   }
 
   /** RULE 3: You give at most your own role. RULE 7: Owners are a closed list. */
@@ -308,25 +315,30 @@ export class Pass {
     this.#accept(entry, order)
   }
 
-  #revoke(entry: Entry, record: Body<'revoke'>, author: Author, order: number): void {
-    const { identity, device, cuts } = record
+  #revoke(
+    entry: Entry,
+    { identity, device, cuts }: Body<'revoke'>,
+    author: Author,
+    order: number,
+    tick: number
+  ): void {
     if (this.cuts.isProtected(identity, order)) {
       return void this.#refuse(entry, 3, 'its author does not rank above')
     }
-    this.#state(
-      this.#statement(entry, 'revoke', author, { cuts, order, target: { identity, device } })
-    )
-    this.#accept(entry, order)
+    this.#state(entry, author, order, { kind: 'revoke', target: { identity, device }, tick }, cuts)
   }
 
-  #seal(entry: Entry, { cuts }: Body<'seal'>, author: Author, order: number): void {
-    this.#state(this.#statement(entry, 'seal', author, { cuts, order, target: null }))
-    this.#accept(entry, order)
-  }
-
-  #state(statement: Statement): void {
+  #state(
+    entry: Entry,
+    author: Author,
+    order: number,
+    what: Word,
+    cuts: Body<'seal'>['cuts']
+  ): void {
+    const statement = statementOf(entry, author, order, what, cuts)
     this.cuts.state(statement)
     this.statements.push(statement)
+    this.#accept(entry, order)
   }
 
   // Cores.
@@ -393,7 +405,7 @@ export class Pass {
   }
 }
 
-/** Those that act on others, and acknowledgements, whose word weighs by rank. */
+/** Those that act on others. */
 function isOfOffice(record: AclRecord, author: Key): boolean {
   switch (record.kind) {
     case 'grant':
@@ -401,11 +413,21 @@ function isOfOffice(record: AclRecord, author: Key): boolean {
     case 'revoke':
       return record.identity !== author
     case 'seal':
-    case 'ack':
       return true
     default:
       return false
   }
+}
+
+function statementOf(
+  entry: Entry,
+  { identity, device: { seniority } }: Author,
+  order: number,
+  what: Word,
+  cuts: Body<'seal'>['cuts']
+): Statement {
+  const byCore = new Map([...firstOfEach(cuts)].map((cut) => [cut.core, cut]))
+  return { entry, order, identity, seniority, cuts: byCore, ...what }
 }
 
 function grantOf(basis: Grant['basis'], entry: Entry): Omit<Grant, 'role'> {

@@ -87,6 +87,8 @@ export class Registry {
 
   /** The grant by which a core may most; of several the first. A successor may what the core it continues may. */
   strongest({ grants }: Core): Pick<Grant, 'role' | 'prefixes'> {
+    const [only] = grants
+    if (only !== undefined && grants.length === 1 && only.basis !== 'successor') return only
     const all = grants.map((grant) => {
       const old =
         grant.basis === 'successor' ? this.cores.get(grant.old.at(-1)?.core ?? '') : undefined

@@ -1,8 +1,8 @@
 /** From logs to membership: a pure function of the set of logs, and its incremental twin, which gives the same. */
 import { Claims, type Verifier } from './claims.ts'
 import { Forks, Logs, type ForkCuts } from './forks.ts'
-import { History } from './history.ts'
-import { describe, type Membership } from './membership.ts'
+import { History, type Entry } from './history.ts'
+import { describe, type Describe, type Membership } from './membership.ts'
 import type { Hash } from './owners.ts'
 import { Pass } from './pass.ts'
 import type { AclLog, Key } from './records.ts'
@@ -11,7 +11,7 @@ export interface MembershipOptions {
   /** The founder's acl core: the root of everything, and the space's address. */
   readonly space: Key
   readonly verify: Verifier
-  /** Names generations of owners; BLAKE2b-256 of the UTF-8 bytes, as hex, in real spaces. */
+  /** Names generations of owners; in real spaces as docs/FORMAT.md says. */
   readonly hash: Hash
 }
 
@@ -26,12 +26,19 @@ export function resolveMembership(logs: Iterable<AclLog>, options: MembershipOpt
   return new MembershipResolver(options).add(logs)
 }
 
-/** Keeps what it was given, so that one more record does not cost reading all of them again. */
+/**
+ * Keeps what it was given, so that one more record does not cost reading all of them again. Signatures are checked and causal pasts found
+ * once. The pass over the offices is taken anew, but for acknowledgements, of which there are more than of all others: none of the
+ * records there were has seen them, so they decide nothing.
+ */
 export class MembershipResolver {
   readonly #history = new History()
   readonly #claims: Claims
   readonly #hash: Hash
   #membership: Membership | null = null
+  #describe: Describe | null = null
+  /** Whether acknowledgements may choose between branches. */
+  #isForked = false
 
   constructor({ space, verify, hash }: MembershipOptions) {
     this.#claims = new Claims(space, verify)
@@ -40,24 +47,37 @@ export class MembershipResolver {
 
   /** The membership of all logs added so far. A log may be given again, from its start, when it has grown. */
   add(logs: Iterable<AclLog>): Membership {
+    const { revision } = this.#history
     const added = this.#history.add(logs)
     for (const entry of added) this.#claims.note(entry)
-    if (added.length > 0 || this.#membership === null) this.#membership = this.#resolve()
+    if (added.length === 0 && this.#membership !== null) return this.#membership
+    const isNews = this.#history.revision !== revision || added.some((entry) => this.#moves(entry))
+    if (isNews || this.#describe === null) this.#describe = this.#resolve()
+    this.#membership = this.#describe()
     return this.#membership
   }
 
-  #resolve(): Membership {
+  /** Whether a new record that nobody has named yet can change more than what is acknowledged. */
+  #moves({ core, index, record }: Entry): boolean {
+    if (typeof record === 'string' || record.kind !== 'ack') return true
+    if (index === 0 || this.#isForked || this.#history.tips(core).length > 1) return true
+    // It may contradict a succession, and so be the first sign of a fork.
+    return record.lengths.some((head) => this.#claims.successorsOf(head.core).length > 0)
+  }
+
+  #resolve(): Describe {
     const { space } = this.#claims
     const forks = new Forks(this.#history, this.#claims, space)
+    this.#isForked = !forks.areNone
     const provisional = forks.provisional()
     const first = this.#pass(provisional)
-    if (forks.areNone || first === null) return this.#describe(first, provisional)
+    if (forks.areNone || first === null) return this.#tell(first, provisional)
     const { cuts, registry } = first
     const decided = forks.decide(
       (core) => cuts.heardOf(core),
       (core) => registry.cores.get(core)?.device.identity
     )
-    return this.#describe(this.#pass(decided), decided)
+    return this.#tell(this.#pass(decided), decided)
   }
 
   #pass(cuts: ForkCuts): Pass | null {
@@ -65,7 +85,7 @@ export class MembershipResolver {
     return Pass.run({ history, claims, logs: new Logs(history, cuts), hash: this.#hash })
   }
 
-  #describe(pass: Pass | null, forks: ForkCuts): Membership {
+  #tell(pass: Pass | null, forks: ForkCuts): Describe {
     return describe(pass, { history: this.#history, space: this.#claims.space, forks })
   }
 }

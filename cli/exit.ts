@@ -71,5 +71,6 @@ function exitOf(code: ErrorCode): number {
   if (/^(STORE|PASSPHRASE|ENTRY)_/.test(code)) return EXIT.store
   if (/^(SPACE|TICKET|VERSION|LINK)_/.test(code)) return EXIT.unknown
   if (code === 'READ_ONLY') return EXIT.usage
+  if (code === 'NOT_ALLOWED') return EXIT.no
   return /^(INVALID|KEY|VALUE)_/.test(code) ? EXIT.usage : EXIT.internal
 }

@@ -5,6 +5,7 @@ import { backupCommands } from './commands/backup.ts'
 import { dataCommands } from './commands/data.ts'
 import { deviceCommands } from './commands/device.ts'
 import { historyCommands } from './commands/history.ts'
+import { membersCommands } from './commands/members.ts'
 import { spaceCommands } from './commands/space.ts'
 import { syncCommand } from './commands/sync.ts'
 import { transferCommands } from './commands/transfer.ts'
@@ -54,6 +55,7 @@ export function makeProgram(execute: Execute, { stdout, stderr }: Host): Command
   const define = definer(program)
   deviceCommands(define, execute)
   spaceCommands(program, execute)
+  membersCommands(program, execute)
   dataCommands(define, execute)
   historyCommands(define, execute)
   transferCommands(define, execute)

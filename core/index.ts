@@ -1,6 +1,15 @@
 /** The device and its wires: the only folder that imports the Hypercore stack. This is its portable surface. */
 
-export { hash, isSigned, keyedHash, openBox, randomBytes, sealBox } from './crypto.ts'
+export {
+  deriveKeyPair,
+  hash,
+  isSigned,
+  keyedHash,
+  openBox,
+  randomBytes,
+  sealBox,
+  sign
+} from './crypto.ts'
 
 export type { Progress, Work } from './progress.ts'
 
@@ -16,6 +25,7 @@ export type {
   SpaceSecrets
 } from './store.ts'
 
+export { BlockLog } from './block-log.ts'
 export { LogReader } from './tree/log.ts'
 export type { LogOptions } from './tree/log.ts'
 export type { BatchBounds } from './tree/batches.ts'

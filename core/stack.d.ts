@@ -121,6 +121,8 @@ declare module 'hypercore' {
     readonly remoteContiguousLength: number
     /** Blocks it has told of one by one. */
     readonly remoteBitfield: { get(seq: number): boolean }
+    readonly protomux: unknown
+    readonly channel: { close(): void }
     signalUpgrade(): void
   }
 
@@ -128,6 +130,8 @@ declare module 'hypercore' {
     allowFork: boolean
     attached(mux: unknown): boolean
     attachTo(mux: unknown): void
+    /** Takes no more; channels that are open stay. */
+    detachFrom(mux: unknown): void
   }
 }
 

@@ -42,6 +42,8 @@ export interface SpaceRecord {
   readonly sparse: boolean
   /** Data cores of the other devices, as they were added. */
   readonly writers: readonly Uint8Array[]
+  /** Membership logs of the other devices, as they were met. */
+  readonly acl: readonly Uint8Array[]
 }
 
 /** One contract suite for all of them: test/contract/storage.ts. After `close` every method rejects with DEVICE_CLOSED. */
@@ -94,7 +96,7 @@ export interface AppendGuard {
   explain(error: unknown): Promise<unknown>
 }
 
-/** One of our own logs: a bee that only this device appends to. */
+/** One of our own logs, that only this device appends to: a bee, or records. */
 export class OwnLog {
   readonly core: Hypercore
   readonly tree: TreeWriter
@@ -127,6 +129,11 @@ export class OwnLog {
   /** As `append`, into a tree that begins empty (TreeWriter.rewrite). */
   rewrite(puts: readonly TreePut[]): Promise<number> {
     return this.#inTurn(() => this.tree.rewrite(puts))
+  }
+
+  /** Appends one block that is no batch of a tree: for logs of records. */
+  appendBlock(block: Uint8Array): Promise<number> {
+    return this.#inTurn(async () => (await this.core.append(block)).length)
   }
 
   /** Whether this object wrote the blocks from one length to another: nothing of them is news here. */

@@ -168,7 +168,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     const address = acl.core.key
     await acl.close()
     const secrets = { address, salt, membershipKey: randomBytes(32) }
-    return this.#add(secrets, { address, name, open, sparse: false, writers: [] }, mode)
+    return this.#add(secrets, { address, name, open, sparse: false, writers: [], acl: [] }, mode)
   }
 
   /**
@@ -193,7 +193,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       throw new ManyhandsError('SPACE_UNKNOWN', `There is no space ${which} here`)
     const { address, membershipKey, open } = decodeTicket(which)
     const secrets = { address, membershipKey, salt: randomBytes(32) }
-    return this.#add(secrets, { address, name, open, sparse, writers: [] }, mode)
+    return this.#add(secrets, { address, name, open, sparse, writers: [], acl: [] }, mode)
   }
 
   /**
@@ -224,7 +224,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       throw new ManyhandsError('SPACE_UNKNOWN', `There is no space ${String(address)} here`)
     }
     const space = await this.openSpace(address)
-    const logs = space.writers().map(({ writer }) => z32.decode(writer))
+    const logs = space.logKeys()
     await space.close()
     await this.#save(async () => {
       const isOther = (each: { readonly address: Uint8Array }) =>
@@ -240,7 +240,9 @@ export class Device extends EventEmitter<DeviceEvents> {
 
   /** Whether a space of this device reads a log. */
   #reads(log: Uint8Array): boolean {
-    return this.#store.spaces.some(({ writers }) => writers.some((each) => b4a.equals(each, log)))
+    return this.#store.spaces.some(({ writers, acl }) =>
+      [...writers, ...acl].some((each) => b4a.equals(each, log))
+    )
   }
 
   /**

@@ -11,7 +11,17 @@ export type {
 
 export { Space } from './space.ts'
 export type { LogState, PeerState, SyncState } from './sync-state.ts'
-export type { SpaceEvents, WriterInfo } from './space.ts'
+export type { Sealed, SpaceEvents, WriterInfo } from './space.ts'
+export type { ExcludedEntry } from './members/excluded.ts'
+export type {
+  BallotInfo,
+  ExcludedWork,
+  GreaterRole,
+  MemberDeviceInfo,
+  MemberInfo,
+  SeenBy,
+  SpaceMembers
+} from './members/space-members.ts'
 
 export type { Documents } from './documents/documents.ts'
 export type { ListedDocument } from './documents/documents.ts'

@@ -43,6 +43,10 @@ export type RefusalReason =
   /** A peer knew the space's topic, but could not prove to hold its key, or speaks another version. */
   | 'peer-proof'
   | 'peer-version'
+  /** A device that was removed connected, or was connected: it gets nothing but the membership logs. */
+  | 'peer-removed'
+  /** A peer told of a device that asks to be let in, whose credentials are none or not signed. */
+  | 'asker-forged'
   /** Of what was said in presence; counted in `space.presence.stats()`. */
   | 'presence-oversized'
   | 'presence-malformed'

@@ -7,6 +7,7 @@ import { EventEmitter } from 'eventemitter3'
 import z32 from 'z32'
 import type { ClearedUpTo, SpaceLink, SpacePeer } from '../core/index.ts'
 import type { ChannelHub } from './channels/hub.ts'
+import type { Members } from './members/members.ts'
 import type { PresenceHub } from './presence/hub.ts'
 import type { PurgePeer } from './purge.ts'
 import type { Refusals } from './refusals.ts'
@@ -24,6 +25,7 @@ export interface LinkParts {
   readonly presence: PresenceHub
   readonly channels: ChannelHub
   readonly peers: SpacePeers
+  readonly members: Members
   /** @see SpaceLink.announce */
   announce(): readonly Uint8Array[] | null
   /** Whether logs that peers tell of are read now. */
@@ -82,10 +84,12 @@ export class SpacePeers {
 }
 
 export function linkOf(parts: LinkParts): SpaceLink {
-  const { membershipKey, union, writers, refusals, presence, channels, peers } = parts
+  const { membershipKey, union, writers, refusals, presence, channels, peers, members } = parts
   return {
     membershipKey,
+    admits: (device) => members.admits(device),
     cores: () => union.logs().map((log) => log.core),
+    memberLogs: () => members.cores(),
     announce: () => parts.announce(),
     onlogs: (cores) => {
       if (!parts.takesLogs()) return
@@ -94,6 +98,12 @@ export function linkOf(parts: LinkParts): SpaceLink {
       for (const core of unknown.slice(room)) refusals.add(z32.encode(core), 'too-many-logs', 0)
       // A log that cannot be opened now (the store is closing, the disk failed) is told of again at the next connection.
       parts.addLogs(unknown.slice(0, room)).catch(() => {})
+    },
+    askers: () => members.askers(),
+    onaskers: (peer, askers) => {
+      for (const each of askers) {
+        if (members.hear(each) === null) refusals.add(z32.encode(peer.remoteKey), 'asker-forged', 0)
+      }
     },
     cleared: () =>
       union.logs().flatMap((log): ClearedUpTo[] => {

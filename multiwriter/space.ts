@@ -38,6 +38,11 @@ import { Documents } from './documents/documents.ts'
 import { documentCacheOf } from './documents/cache.ts'
 import type { DocumentSupport } from './documents/parts.ts'
 import type { Engine } from './engine.ts'
+import { Acknowledging } from './members/acknowledging.ts'
+import { shownUpTo, type ExcludedEntry } from './members/excluded.ts'
+import { Members } from './members/members.ts'
+import type { LoweredSeal } from './members/seals.ts'
+import { SpaceMembers } from './members/space-members.ts'
 import { jsonDatabase, type Difference, type MultiBee, type StreamOptions } from './multibee.ts'
 import {
   followLink,
@@ -88,10 +93,21 @@ export interface SpaceEvents {
   refused: [Refusal]
   /** A device's clock is ahead of ours by more than the allowed drift. Once per writer. */
   'clock-skew': [{ readonly writer: string; readonly aheadMs: number }]
+  /** Who is in, or with which rights, has changed. */
+  members: []
+  /** Logs count less far than they did, and what of them was to be seen is not any more. */
+  sealed: [Sealed]
   /** The local index reads a log in. */
   'index-progress': [IndexProgress]
   /** The local index was thrown away and is built again. */
   'index-rebuild': [IndexRebuild]
+}
+
+/** What left the view. */
+export interface Sealed {
+  readonly writers: readonly string[]
+  /** Where something else shows now, or nothing: in the form of links' paths, with what showed. */
+  readonly left: readonly ExcludedEntry[]
 }
 
 /** One device's log in this space. */
@@ -143,6 +159,8 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly db: MultiBee
   /** Live documents. */
   readonly documents: Documents
+  /** Who is in. */
+  readonly members: SpaceMembers
   /** This device's log: the `writer` of its entries. */
   readonly writer: string
   /** What the clock was set back from at opening, if it had once run far ahead; then past stamps stay as they are. */
@@ -154,6 +172,8 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #union: Union
   readonly #engine: Engine
   readonly #writers: WriterList
+  readonly #members: Members
+  readonly #acknowledging: Acknowledging
   readonly #refusals: Refusals
   readonly #presence: PresenceHub
   readonly #channels: ChannelHub
@@ -168,20 +188,33 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   /** @see Device.createSpace, Device.openSpace */
   static async open(parts: SpaceParts): Promise<Space> {
-    const own = await parts.store.ownLog('data', parts.secrets.salt)
+    const { store, record, secrets } = parts
+    const own = await store.ownLog('data', secrets.salt)
+    const opened: { close(): Promise<void> }[] = [own]
     try {
       const clock = await openClock(own, parts.now, parts.maxDrift)
-      const space = new Space(parts, own, clock)
+      const writers = new WriterList([own.core.key, ...record.writers])
+      const { salt } = secrets
+      const members = await Members.open({ store, record, salt, data: own.core.key }, writers)
+      opened.push(members)
+      const space = new Space(parts, own, clock, writers, members)
       await Promise.all([space.#union.ready(), space.#index.open()])
+      members.start()
       space.#pruning.start()
       return space
     } catch (error) {
-      await own.close()
+      for (const each of opened) await each.close()
       throw error
     }
   }
 
-  private constructor(parts: SpaceParts, own: OwnLog, clock: HybridLogicalClock) {
+  private constructor(
+    parts: SpaceParts,
+    own: OwnLog,
+    clock: HybridLogicalClock,
+    writers: WriterList,
+    members: Members
+  ) {
     super()
     this.#parts = parts
     this.#record = parts.record
@@ -196,7 +229,12 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#peers.events.on('remove', (peer) => this.emit('peer-remove', peer))
     const tellCleared = () => this.#peers.tellCleared(this.wire.cleared())
     this.#clearing = clearingHooks(this.#refusals, tellCleared)
-    this.#writers = new WriterList([own.core.key, ...parts.record.writers])
+    this.#writers = writers
+    this.#members = members
+    members.events.on('writers', (cores) => void this.#addLogs(cores).catch(() => {})) // told of again
+    members.events.on('lowered', (lowered) => void this.#tellSealed(lowered).catch(() => {})) // the space closes
+    members.events.on('change', () => this.emit('members'))
+    members.events.on('logs', () => void this.#keepLogs().catch(() => {})) // as above
     this.#presence = new PresenceHub({
       membershipKey: parts.secrets.membershipKey,
       address: parts.record.address,
@@ -227,12 +265,16 @@ export class Space extends EventEmitter<SpaceEvents> {
       observe: observeWith(clock, (skew) => this.emit('clock-skew', skew))
     })
     this.#union.events.on('change', tellCleared)
+    const acts = members.acts(this.#union)
+    this.members = new SpaceMembers(members, this.#union, acts, () => this.#checkOpen())
+    const changes = this.#union.events
+    this.#acknowledging = new Acknowledging({ acts, changes, timers: parts.timers })
     const { store, record, mode } = parts
     this.#index = new SpaceIndex(store, record, mode, this.#union, {
       onprogress: (progress) => this.emit('index-progress', progress),
       onrebuild: (reason) => this.emit('index-rebuild', reason)
     })
-    this.#queue = new WriteQueue(own, this.#union, clock, this.#refusals)
+    this.#queue = new WriteQueue(own, this.#union, clock, this.#refusals, () => this.#checkMay())
     const { timers } = parts
     const shared = { union: this.#union, own, clock, queue: this.#queue, refusals: this.#refusals }
     const acknowledgements = new LogAcknowledgements({ ...shared, writers: this.#writers })
@@ -277,6 +319,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       presence: this.#presence,
       channels: this.#channels,
       peers: this.#peers,
+      members,
       announce: () => (this.isOpen ? [own.core.key, ...this.#record.writers] : null),
       takesLogs: () => this.isOpen && this.#closing === null,
       addLogs: (cores) => this.#addLogs(cores)
@@ -389,7 +432,8 @@ export class Space extends EventEmitter<SpaceEvents> {
   }
 
   /**
-   * Reads another device's log from now on.
+   * Reads another device's log from now on. Of a device that may grant, it lets the other in as a writer, as soon as that shows its
+   * credentials: then everybody in the space reads it.
    * @param writer its `space.writer`, or the 32 bytes of that key
    */
   async addWriter(writer: string | Uint8Array): Promise<void> {
@@ -496,6 +540,14 @@ export class Space extends EventEmitter<SpaceEvents> {
     return followLink(this.#engine, this.address, url, options)
   }
 
+  /** Of all logs that are kept here for this space. For the device; not for applications. */
+  logKeys(): readonly Uint8Array[] {
+    return [
+      ...this.#members.cores().map(({ key }) => key),
+      ...this.#union.logs().map(({ key }) => key)
+    ]
+  }
+
   /** @see Device.leaveSpace */
   leave(): Promise<void> {
     this.#checkOpen()
@@ -518,11 +570,13 @@ export class Space extends EventEmitter<SpaceEvents> {
   async #close(): Promise<void> {
     this.#presence.close()
     this.#channels.close()
+    this.#acknowledging.close()
     await this.#pruning.close()
     const saved = await Promise.allSettled([this.documents.close()])
     await this.#queue.settle()
     await this.#index.close()
     await this.#union.close()
+    await this.#members.close()
     this.removeAllListeners()
     // Shown last: whatever failed, the space is closed.
     for (const each of saved) if (each.status === 'rejected') throw each.reason
@@ -552,6 +606,28 @@ export class Space extends EventEmitter<SpaceEvents> {
     await Promise.all([this.#union.ready(), this.#parts.save(this.#record)])
     for (const core of added) this.emit('writer-add', z32.encode(core))
     this.#peers.update()
+    this.#members.settle()
+  }
+
+  /** Membership logs that were met are kept, offered, and asked for. */
+  async #keepLogs(): Promise<void> {
+    this.#peers.update()
+    const acl = this.#members.logKeys()
+    if (acl.length === this.#record.acl.length) return
+    this.#record = { ...this.#record, acl }
+    await this.#parts.save(this.#record)
+  }
+
+  async #tellSealed(lowered: readonly LoweredSeal[]): Promise<void> {
+    const limits = new Map(lowered.map(({ core, from }) => [b4a.toString(core, 'hex'), from]))
+    const left = await shownUpTo(this.#union, limits)
+    if (left.length === 0) return
+    this.emit('sealed', { writers: lowered.map(({ core }) => z32.encode(core)), left })
+  }
+
+  #checkMay(): void {
+    const why = this.#members.exclusion
+    if (why !== null) throw new ManyhandsError('NOT_ALLOWED', `This device may not write: ${why}`)
   }
 
   /** What fails while the space closes fails because of that. */

@@ -36,11 +36,20 @@ export class WriteQueue {
   readonly #clock: HybridLogicalClock
   readonly #policies: MergePolicies
   readonly #refusals: Refusals
+  readonly #checkMay: () => void
   #pending: Pending[] = []
   #draining: Promise<void> | null = null
 
-  constructor(log: OwnLog, union: Union, clock: HybridLogicalClock, refusals: Refusals) {
+  /** @param checkMay throws where nothing may be written */
+  constructor(
+    log: OwnLog,
+    union: Union,
+    clock: HybridLogicalClock,
+    refusals: Refusals,
+    checkMay: () => void = () => {}
+  ) {
     this.#refusals = refusals
+    this.#checkMay = checkMay
     this.#log = log
     this.#union = union
     this.#clock = clock
@@ -108,6 +117,7 @@ export class WriteQueue {
   async #commit(group: readonly Pending[]): Promise<void> {
     const verdicts: [Pending, boolean][] = []
     try {
+      this.#checkMay()
       const view = await this.#view()
       const composed = this.#groupOn(view, await learn(group, view))
       for (const pending of group) {

@@ -31,7 +31,7 @@ export function spaceCommands(program: Command, execute: Execute): void {
       })
     )
 
-  define('add-writer <writer>', "read another device's log, in a space that is not open", [
+  define('add-writer <writer>', 'let another device into a space that is not open', [
     'manyhands add-writer 8pbsw…   # its "writer", as `manyhands space info` shows it there'
   ]).action((writer: string, _: object, command) =>
     execute(command, async (run) => {
@@ -55,9 +55,9 @@ function defineSpace(space: Command, execute: Execute): void {
   const define = definer(space)
   define('create <name>', 'make a space; who has its ticket is in', [
     'manyhands space create Family',
-    'manyhands space create Team --closed   # devices are added by add-writer'
+    'manyhands space create Team --closed   # devices are let in by add-writer'
   ])
-    .option('--closed', 'a ticket lets in to read; each device is told whose logs to read')
+    .option('--closed', 'a ticket lets in to read; writers are let in by add-writer')
     .action((name: string, { closed = false }: { readonly closed?: boolean }, command) =>
       execute(command, async (run) => {
         const port = await run.open()
@@ -134,7 +134,10 @@ function infoLines(info: SpaceInfo): string[] {
     ...table([
       ['space', shown(info.name)],
       ['address', info.address],
-      ['kind', info.open ? 'open: who has the ticket writes' : 'closed: writers are added by hand'],
+      [
+        'kind',
+        info.open ? 'open: who has the ticket writes' : 'closed: writers are let in by add-writer'
+      ],
       ['writer', `${info.writer}  (this device)`],
       ...(refused > 0
         ? [['refused', `${counted(refused, 'piece')} of broken data: see manyhands doctor`]]
@@ -153,8 +156,7 @@ function infoLines(info: SpaceInfo): string[] {
 
 function closedAdvice({ writer }: SpaceInfo): string[] {
   return [
-    'This space is closed: each device is told whose logs to read.',
-    `There:  manyhands add-writer ${writer}`,
-    'Here:   manyhands add-writer WRITER   (shown there by: manyhands space info)'
+    'This space is closed: an owner or admin lets this device in, with',
+    `  manyhands add-writer ${writer}`
   ]
 }

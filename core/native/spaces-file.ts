@@ -6,12 +6,13 @@ import type { SpaceRecord } from '../store.ts'
 const VERSION = 1
 
 export function encodeSpaces(spaces: readonly SpaceRecord[]): string {
-  const plain = spaces.map(({ address, name, open, sparse, writers }) => ({
+  const plain = spaces.map(({ address, name, open, sparse, writers, acl }) => ({
     address: b4a.toString(address, 'hex'),
     name,
     open,
     sparse,
-    writers: writers.map((writer) => b4a.toString(writer, 'hex'))
+    writers: writers.map((writer) => b4a.toString(writer, 'hex')),
+    acl: acl.map((core) => b4a.toString(core, 'hex'))
   }))
   return `${JSON.stringify({ version: VERSION, spaces: plain }, null, 2)}\n`
 }
@@ -47,7 +48,8 @@ function decodeSpace(space: unknown): SpaceRecord {
     name: space.name,
     open: space.open === true,
     sparse: space.sparse === true,
-    writers: space.writers.map(decodeKey)
+    writers: space.writers.map(decodeKey),
+    acl: Array.isArray(space.acl) ? space.acl.map(decodeKey) : []
   }
 }
 

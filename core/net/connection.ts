@@ -3,7 +3,8 @@
  *
  * A space meets the peer on a channel of its own, whose id derives from the membership key: a stranger learns nothing, not even
  * whether we share a space. Both sides prove that they hold the key, bound to this very connection; only then are the space's
- * logs offered, and only those. (The stack's own `store.replicate` would serve every log of the store to whoever knows its key.)
+ * logs offered, and only those. A device whose rights were taken away still holds that key: it gets the membership logs, by which it
+ * learns of it, and nothing else, from the moment on at which we know. (The stack's own `store.replicate` would serve every log of the store to whoever knows its key.)
  *
  *     channel  manyhands/space/1, id = topicOf(membership key)
  *     open     version uint (1), proof 32 B
@@ -32,12 +33,20 @@ const MAX_LOGS = 4096
 /** What a connection needs of a space. */
 export interface SpaceLink {
   readonly membershipKey: Uint8Array
-  /** The logs to offer and to ask for. */
+  /** Whether a device may have more than the membership logs. Asked again at each `SpacePeer.update`. */
+  admits(device: Uint8Array): boolean
+  /** The logs of data to offer and to ask for. */
   cores(): readonly Hypercore[]
+  /** The membership logs to offer and to ask for. */
+  memberLogs(): readonly Hypercore[]
   /** What to tell a proven peer about logs, or null to tell nothing. */
   announce(): readonly Uint8Array[] | null
   /** A proven peer told of logs. */
   onlogs(cores: readonly Uint8Array[]): void
+  /** What to tell a proven peer about devices that ask to be let in. */
+  askers(): readonly Uint8Array[]
+  /** A proven peer tells of devices that ask to be let in; unchecked bytes. */
+  onaskers(peer: SpacePeer, askers: readonly Uint8Array[]): void
   /** Of which logs everything that they declare as cleared is gone from here, up to which declaration. */
   cleared(): readonly ClearedUpTo[]
   /** A proven peer says so of its copies. */
@@ -52,8 +61,8 @@ export interface SpaceLink {
   onleave(): boolean
   onpeer(peer: SpacePeer): void
   onpeergone(peer: SpacePeer): void
-  /** A peer that holds the topic but not the key, or speaks nonsense. */
-  onrefused(reason: 'version' | 'proof', peer: Uint8Array): void
+  /** A peer that holds the topic but not the key, or speaks nonsense; or a device that was removed. */
+  onrefused(reason: 'version' | 'proof' | 'removed', peer: Uint8Array): void
 }
 
 /** The discovery topic and channel id of a space: known to members only, unlike its address. */
@@ -81,6 +90,7 @@ const helloEncoding: Encoder<Hello> = {
 }
 
 const logsEncoding = c.array(c.fixed32)
+const askersEncoding: Encoder<Uint8Array[]> = c.array(c.buffer)
 
 /** A log with cleared blocks. */
 export interface ClearedUpTo {
@@ -201,11 +211,18 @@ export class SpacePeer {
   #cleared: Message<ClearedUpTo[]> | null = null
   #presence: Message<Uint8Array> | null = null
   #channels: Message<Uint8Array> | null = null
+  #askers: Message<Uint8Array[]> | null = null
   /** What the peer has said to have cleared, by log in hex. */
   readonly #clearedThere = new Map<string, ClearedUpTo>()
   /** What it was told of ours. */
   #clearedTold: readonly ClearedUpTo[] = []
+  /** Which askers it was told of, in hex. */
+  readonly #askersTold = new Set<string>()
   #isProven = false
+  /** Whether it may have data; null before it has proven anything. */
+  #isAdmitted: boolean | null = null
+  /** The space was told of the peer. */
+  #isMet = false
   #isRefused = false
   #hasToldLogs = false
 
@@ -241,26 +258,52 @@ export class SpacePeer {
   /** Tells the peer again which logs there are, and offers those that are new. */
   update(): void {
     if (!this.#isProven) return
+    this.#judge()
+    for (const core of this.#link.memberLogs()) this.#attach(core)
+    if (this.#isAdmitted !== true) return
     const cores = this.#link.announce()
     if (cores !== null) this.#logs?.send([...cores])
+    this.#tellAskers()
     for (const core of this.#link.cores()) this.#attach(core)
+    this.tellCleared()
+    this.#meet()
+  }
+
+  /** Whether the peer may have data, now. */
+  #judge(): void {
+    const isAdmitted = this.#link.admits(this.remoteKey)
+    if (isAdmitted === this.#isAdmitted) return
+    this.#isAdmitted = isAdmitted
+    if (isAdmitted) return
+    for (const core of this.#link.cores()) this.#detach(core)
+    this.#link.onrefused('removed', this.remoteKey)
+    this.#part()
+  }
+
+  /** Each once on a connection. */
+  #tellAskers(): void {
+    const news = this.#link.askers().filter((each) => {
+      const id = b4a.toString(each, 'hex')
+      return !this.#askersTold.has(id) && this.#askersTold.add(id)
+    })
+    if (news.length > 0) this.#askers?.send(news)
   }
 
   /** Tells the peer what is cleared here, and how far these logs are here, if that is news. */
   tellCleared(logs = this.#link.cleared()): void {
-    if (!this.#isProven || isSameCleared(logs, this.#clearedTold)) return
+    if (this.#isAdmitted !== true || isSameCleared(logs, this.#clearedTold)) return
     this.#clearedTold = logs
     this.#cleared?.send([...logs])
   }
 
   /** @returns false when the connection is full: wait for `ondrain`, as what is sent now is only kept in memory */
   sendPresence(message: Uint8Array): boolean {
-    return this.#isProven && this.#presence?.send(message) === true
+    return this.#isAdmitted === true && this.#presence?.send(message) === true
   }
 
   /** @see sendPresence */
   sendChannels(message: Uint8Array): boolean {
-    return this.#isProven && this.#channels?.send(message) === true
+    return this.#isAdmitted === true && this.#channels?.send(message) === true
   }
 
   /** Whether the peer has said to have cleared its copies of a log, up to this declaration. */
@@ -275,9 +318,14 @@ export class SpacePeer {
 
   attachAsked(discoveryKey: Uint8Array): void {
     if (!this.#isProven) return
-    for (const core of this.#link.cores()) {
+    for (const core of this.#offered()) {
       if (b4a.equals(core.discoveryKey, discoveryKey)) this.#attach(core)
     }
+  }
+
+  #offered(): readonly Hypercore[] {
+    const logs = this.#link.memberLogs()
+    return this.#isAdmitted === true ? [...logs, ...this.#link.cores()] : logs
   }
 
   #openChannel(): void {
@@ -303,13 +351,20 @@ export class SpacePeer {
     this.#presence = channel.addMessage<Uint8Array>({
       encoding: c.raw,
       onmessage: (message) => {
-        if (this.#isProven) this.#link.onpresence(this, message)
+        if (this.#isAdmitted === true) this.#link.onpresence(this, message)
       }
     })
     this.#channels = channel.addMessage<Uint8Array>({
       encoding: c.raw,
       onmessage: (message) => {
-        if (this.#isProven) this.#link.onchannels(this, message)
+        if (this.#isAdmitted === true) this.#link.onchannels(this, message)
+      }
+    })
+    this.#askers = channel.addMessage<Uint8Array[]>({
+      encoding: askersEncoding,
+      onmessage: (askers) => {
+        if (this.#isAdmitted === true && askers.length <= MAX_LOGS)
+          this.#link.onaskers(this, askers)
       }
     })
     channel.open({ version: VERSION, proof: this.#proof(this.#stream.isInitiator) })
@@ -320,10 +375,21 @@ export class SpacePeer {
     if (!b4a.equals(proof, this.#proof(!this.#stream.isInitiator))) return this.#refuse('proof')
     this.#isProven = true
     this.#clearedTold = []
-    // The logs first: of what is said of presence, only what is of known writers is heard.
+    this.#askersTold.clear()
     this.update()
-    this.tellCleared()
+  }
+
+  /** After the logs: of what is said of presence, only what is of known writers is heard. */
+  #meet(): void {
+    if (this.#isMet) return
+    this.#isMet = true
     this.#link.onpeer(this)
+  }
+
+  #part(): void {
+    if (!this.#isMet) return
+    this.#isMet = false
+    this.#link.onpeergone(this)
   }
 
   #refuse(reason: 'version' | 'proof'): void {
@@ -333,13 +399,13 @@ export class SpacePeer {
   }
 
   #onlogs(cores: readonly Uint8Array[]): void {
-    if (!this.#isProven || cores.length > MAX_LOGS) return
+    if (this.#isAdmitted !== true || cores.length > MAX_LOGS) return
     this.#link.onlogs(cores)
     this.#hasToldLogs = true
   }
 
   #oncleared(logs: readonly ClearedUpTo[]): void {
-    if (!this.#isProven || logs.length > MAX_LOGS) return
+    if (this.#isAdmitted !== true || logs.length > MAX_LOGS) return
     const ours = new Set(this.#link.cores().map(({ key }) => b4a.toString(key, 'hex')))
     const known = logs.filter(({ core }) => ours.has(b4a.toString(core, 'hex')))
     for (const each of known) this.#clearedThere.set(b4a.toString(each.core, 'hex'), each)
@@ -351,10 +417,16 @@ export class SpacePeer {
     if (!replicator.attached(this.#mux)) replicator.attachTo(this.#mux)
   }
 
+  #detach(core: Hypercore): void {
+    const { replicator } = core.core
+    replicator.detachFrom(this.#mux)
+    for (const peer of core.peers) if (peer.protomux === this.#mux) peer.channel.close()
+  }
+
   #gone(): void {
-    if (!this.#isProven) return
     this.#isProven = false
-    this.#link.onpeergone(this)
+    this.#isAdmitted = null
+    this.#part()
   }
 
   /** Bound to the connection and to the side, so that it can be neither replayed nor reflected. */

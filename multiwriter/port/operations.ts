@@ -10,6 +10,7 @@ import type { Finding } from '../check.ts'
 import type { Device } from '../device.ts'
 import type { Explanation } from '../explain.ts'
 import type { PurgeReport } from '../purge.ts'
+import type { BallotInfo, ExcludedWork, GreaterRole, MemberInfo } from '../members/space-members.ts'
 import type { RepairReport } from '../repair.ts'
 import type { SpaceStats } from '../stats.ts'
 import type { MultiBee } from '../multibee.ts'
@@ -111,6 +112,32 @@ export const requests = {
     context: PortContext,
     { writer, ...where }: Where & { readonly writer: string }
   ): Promise<void> => (await spaceOf(context, where)).addWriter(writer),
+
+  'members/list': async (context: PortContext, where: Where): Promise<readonly MemberInfo[]> =>
+    (await spaceOf(context, where)).members.list(),
+
+  'members/ballots': async (context: PortContext, where: Where): Promise<readonly BallotInfo[]> =>
+    (await spaceOf(context, where)).members.ballots(),
+
+  'members/excluded': async (
+    context: PortContext,
+    where: Where
+  ): Promise<readonly ExcludedWork[]> => (await spaceOf(context, where)).members.excluded(),
+
+  'members/promote': async (
+    context: PortContext,
+    { who, role, ...where }: Where & { readonly who: string; readonly role: GreaterRole }
+  ): Promise<void> => (await spaceOf(context, where)).members.promote(who, role),
+
+  'members/revoke': async (
+    context: PortContext,
+    { who, ...where }: Where & { readonly who: string }
+  ): Promise<void> => (await spaceOf(context, where)).members.revoke(who),
+
+  'members/restore': async (
+    context: PortContext,
+    { who, ...where }: Where & { readonly who: string }
+  ): Promise<void> => (await spaceOf(context, where)).members.restore(who),
 
   'space/sync': async (context: PortContext, where: Where): Promise<SyncState> =>
     (await spaceOf(context, where)).syncState(),

@@ -75,6 +75,24 @@ test('RULE 2: rank belongs to an office; admins by distance of the grant from th
   assert.equal(ranks, [0, 1, 2, 3, 4])
 })
 
+test('RULE 2: who leaves ends its own office, and comes back as what it is granted then', () => {
+  const alice = founder()
+  const [bob, carol] = [author('bob'), author('carol')]
+  alice.grants(bob, 'admin')
+  alice.grants(carol, 'admin')
+  meet(alice, bob, carol)
+  bob.write({ kind: 'leave', cuts: bob.cut(bob) })
+  alice.sees(bob)
+  const again = author('bob', 1, '-2')
+  alice.grants(again, 'reader')
+  const space = told(alice, bob, carol)
+  assert.is(space.members.get('bob')?.rank, null)
+  assert.is(roleIn(space, 'bob'), 'reader')
+  carol.sees(alice)
+  carol.revokes('bob', [again])
+  assert.is(roleIn(told(alice, bob, carol), 'bob'), null, 'Carol ranks above a reader')
+})
+
 test('RULE 2: a record counts under an office only if its causal past holds the grant of that office', () => {
   const alice = founder()
   const [bob, carol, dave] = [author('bob'), author('carol'), author('dave')]

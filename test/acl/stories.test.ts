@@ -236,6 +236,71 @@ test('story: a removed owner takes back its old votes by its phrase, to undo its
   assert.equal(told(alice, mallory, bob, back).owners, ['alice', 'bob'])
 })
 
+test('story: a removed owner votes late for its own removal, to raise its cut', () => {
+  const { all, generation } = owners('bob', 'mallory')
+  const [alice, bob, mallory] = [get(all, 0), get(all, 1), get(all, 2)]
+  voteOut(alice, generation, mallory)
+  const length = mallory.length
+  mallory.acknowledges()
+  alice.sees(mallory)
+  bob.sees(mallory)
+  voteOut(bob, generation, mallory)
+  assert.is(lengthIn(told(...all), mallory.core), length, 'where both others agree')
+  mallory.grants(author('helper'), 'admin')
+  voteOut(mallory, generation, mallory)
+  assert.is(lengthIn(told(...all), mallory.core), length)
+})
+
+test('story: an owner leaves by its own vote and another, which says how far its cores count', () => {
+  const { all, generation } = owners('bob', 'carol')
+  const [alice, carol] = [get(all, 0), get(all, 2)]
+  voteOut(carol, generation, carol)
+  alice.sees(carol)
+  voteOut(alice, generation, carol)
+  const space = told(...all)
+  assert.equal(space.owners, ['alice', 'bob'])
+  assert.is(lengthIn(space, carol.core), carol.length)
+})
+
+test('story: a removed owner chooses its cut by keeping a vote that another owner’s phrase took back', () => {
+  const { all, generation } = owners('bob', 'mallory', 'dave')
+  const [alice, bob, mallory, dave] = [get(all, 0), get(all, 1), get(all, 2), get(all, 3)]
+  const out = (by: Author, length: number) =>
+    by.write({
+      kind: 'vote',
+      generation,
+      change: { kind: 'remove', identity: 'mallory', cuts: [dataHead(mallory.data, length)] }
+    })
+  out(dave, 5) // by a thief, whose votes Dave's phrase takes back
+  alice.sees(dave)
+  out(alice, 5)
+  out(bob, 0)
+  out(mallory, 5)
+  const back = recovery(author('dave', 2), { revoked: ['dave/1'], movesVote: true })
+  vote(alice, removed(generation, mallory), author('erin'))
+  const cut = lengthIn(told(...all, back), mallory.data)
+  mallory.sees(dave)
+  vote(mallory, 'another', author('frank'))
+  assert.is(lengthIn(told(...all, back), mallory.data), cut)
+})
+
+test('story: who left does not go on acting in another core, nor by taking it back there', () => {
+  const alice = founder()
+  const [bob, second, carol] = [author('bob'), author('bob', 1, '-2'), author('carol')]
+  alice.grants(bob, 'admin')
+  alice.grants(second, 'admin')
+  alice.grants(carol, 'writer')
+  meet(alice, bob, second, carol)
+  second.write({ kind: 'leave', cuts: [...second.cut(bob), ...second.cut(second)] })
+  bob.grants(author('helper'), 'admin')
+  bob.sees(second)
+  bob.write({ kind: 'seal', cuts: [dataHead(bob.core, 9)] })
+  bob.revokes('carol', [carol])
+  const space = told(alice, bob, second, carol)
+  assert.is(space.members.get('bob')?.rank, null)
+  assert.equal([roleIn(space, 'helper'), roleIn(space, 'carol')], [null, 'writer'])
+})
+
 test('story: an admin with fresh sock puppets against the founder', () => {
   const [alice, bob] = admins('bob') as [Author, Author]
   const puppets = [1, 2, 3].map((i) => author(`puppet${i}`))
@@ -329,6 +394,26 @@ test('story: a successor of a core whose seal was lowered', () => {
   const space = told(alice, bob, next)
   assert.equal([lengthIn(space, bob.data), lengthIn(space, next.data)], [6, 0])
   assert.is(lengthIn(space, next.core), Infinity, 'its acl core goes on')
+})
+
+test('story: a void successor is granted by an admin, to bring back what the phrase had cut', () => {
+  const { all } = owners('bob')
+  const [alice, bob] = [get(all, 0), get(all, 1)]
+  const frank = author('frank')
+  alice.grants(frank, 'admin')
+  frank.sees(alice)
+  bob.grants(author('helper'), 'admin') // by a thief, on Bob's laptop
+  const next = succession(bob, '-2', [bob.head(), dataHead(bob.data, 8)])
+  const back = recovery(author('bob', 2), { cuts: [bob.head(0), dataHead(bob.data, 6)] })
+  const lengths = () =>
+    [next.core, next.data].map((core) => lengthIn(told(...all, frank, next, back), core))
+  assert.equal(lengths(), [0, 0])
+  frank.grants(next, 'admin')
+  assert.equal(lengths(), [0, 0], 'its device goes on under fresh cores')
+  const fresh = author('bob', 1, '-3')
+  frank.grants(fresh, 'admin')
+  const space = told(...all, frank, next, back, fresh)
+  assert.is(lengthIn(space, fresh.core), Infinity)
 })
 
 test('story: an owner forks its own acl log and shows each half of the space another branch', () => {

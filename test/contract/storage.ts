@@ -21,7 +21,8 @@ const RECORD: SpaceRecord = {
   name: 'Family',
   open: true,
   sparse: false,
-  writers: [b4a.alloc(32, 2), b4a.alloc(32, 3)]
+  writers: [b4a.alloc(32, 2), b4a.alloc(32, 3)],
+  acl: [b4a.alloc(32, 6)]
 }
 
 const SPACE_SECRETS = {

@@ -52,7 +52,7 @@ test('backup: the store is destroyed, restored as a new device, and goes on with
 
   const folder = join(temp.path, 'restored')
   const report = await restore(folder, archive)
-  assert.equal([report.device, report.spaces, report.logs], ['Laptop', 1, 2])
+  assert.equal([report.device, report.spaces, report.logs], ['Laptop', 1, 3])
   const restored = await openDevice({ storage: folder })
   assert.is(restored.name, 'Laptop')
   assert.is.not(restored.id, oldId)

@@ -123,8 +123,13 @@ law(
     assert.not.ok(await peer.asksFor(discoveryKeyOf(two.spaceA)), 'nothing before the proof')
     await peer.greet(key, () => helloOf(peer.proof(key)))
     await until(() => two.spaceA.peers().length === 1)
-    await until(() => peer.offered.length > 0)
-    assert.equal(peer.offered, [b4a.toString(discoveryKeyOf(two.spaceA), 'hex')])
+    await until(() => peer.offered.length === 2)
+    const { wire } = two.spaceA
+    const logs = [...wire.memberLogs(), ...wire.cores()]
+    assert.equal(
+      peer.offered,
+      logs.map((core) => b4a.toString(core.discoveryKey, 'hex'))
+    )
     assert.not.ok(await peer.asksFor(discoveryKeyOf(other)), 'not the logs of another space')
     assert.ok(await peer.asksFor(discoveryKeyOf(two.spaceA)))
     peer.close()

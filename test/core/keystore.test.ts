@@ -25,7 +25,9 @@ function makeStore(path: string, options: StoreOptions): Promise<ReadonlyMap<str
       }
       await store.saveSecrets({ ...store.secrets, spaces: [space] })
       const { address } = space
-      await store.saveSpaces([{ address, name: 'Family', open: true, sparse: false, writers: [] }])
+      await store.saveSpaces([
+        { address, name: 'Family', open: true, sparse: false, writers: [], acl: [] }
+      ])
       const log = await store.ownLog('data', space.salt)
       await log.append([put('a')])
       const { seed } = store.secrets

@@ -101,7 +101,7 @@ test('check: a log that is shorter than it was is found', async () => {
   await first.close()
   const path = join(storage, 'high-water.json')
   const marks = await readFile(path, 'utf8')
-  await writeFile(path, marks.replace('"length": 1', '"length": 3'))
+  await writeFile(path, marks.replaceAll('"length": 1', '"length": 3'))
   const again = await openDevice({ storage })
   const findings = await (await again.openSpace(address)).check()
   assert.equal(codes(findings), ['store-rolled-back', 'high-water'])

@@ -313,9 +313,13 @@ class Telling {
     })
   }
 
-  /** Most other owners had seen it when voting on another list. */
+  /** Most other owners, but whom it removes, had seen it when voting on another list. */
   isReliedOn(vote: Rec, owner: Owner, now: readonly Owner[], list: List): boolean {
-    const others = now.filter(({ identity }) => identity !== owner.identity)
+    const gone =
+      vote.body?.kind === 'vote' && vote.body.change.kind === 'remove'
+        ? vote.body.change.identity
+        : null
+    const others = now.filter(({ identity }) => ![owner.identity, gone].includes(identity))
     const relying = others.filter((other) =>
       this.votingPlaces(other, list.ballots).some(({ core, end }) =>
         this.log(core).some(
@@ -371,20 +375,23 @@ class Telling {
     voters: number,
     counted: readonly Rec[]
   ): Map<Key, number> {
-    const named = votes.map(({ change }) => (change.kind === 'remove' ? change.cuts : []))
+    const places = this.votingPlaces(gone, list.ballots).map(({ core }) => core)
+    const by = votes.filter(({ rec }) => !places.includes(rec.core))
+    const isEnough = (count: number) => count * 2 > voters || count === by.length
+    const named = by.map(({ change }) => (change.kind === 'remove' ? change.cuts : []))
     const cores = new Set(named.flat().map(({ core }) => core))
     const ends = new Map<Key, number>()
     for (const core of cores) {
       const lengths = named.map((cuts) => greatest(cuts, core)?.length ?? 0)
-      const enough = lengths.filter(
-        (length) => lengths.filter((other) => other >= length).length * 2 > voters
+      const enough = lengths.filter((length) =>
+        isEnough(lengths.filter((other) => other >= length).length)
       )
       ends.set(core, Math.max(0, ...enough))
     }
-    for (const { core } of this.votingPlaces(gone, list.ballots)) {
+    for (const core of places) {
       const last = counted
         .filter((rec) => rec.core === core && this.counts(rec))
-        .filter((rec) => votes.filter((vote) => this.held.sees(vote.rec, rec)).length * 2 > voters)
+        .filter((rec) => isEnough(by.filter((vote) => this.held.sees(vote.rec, rec)).length))
         .map(({ index }) => index + 1)
       ends.set(core, Math.max(ends.get(core) ?? 0, ...last))
     }
@@ -526,11 +533,29 @@ class Telling {
     if (office === undefined) return true
     if (this.removals(office.identity).some((i) => !this.isSpared(office.by, i))) return true
     if (office.role === 'owner') return false
+    if (this.hasLeft(office.by)) return true
     return this.revocations(office.identity).some(
       (word) =>
         word.office < number &&
         !this.isAbove(office.identity, word.office) &&
         !this.isExempt(office.by, word)
+    )
+  }
+
+  hasLeft(right: Right): boolean {
+    return this.farewells(right).length > 0
+  }
+
+  farewells(right: Right): Word[] {
+    const { identity } = right.member
+    if (this.isOwner(identity)) return []
+    return this.words.filter(
+      (word) =>
+        word.own &&
+        word.kind === 'leave' &&
+        word.place === 0 &&
+        word.identity === identity &&
+        !this.isExempt(right, word)
     )
   }
 
@@ -583,6 +608,7 @@ class Telling {
       return word.kind !== 'seal' && !of.some((right) => this.isExempt(right, word))
     })
     ends.push(this.verdict(core, own, (word) => word.place))
+    if (under !== null) ends.push(this.verdict(core, this.farewells(under.by), () => 0))
     const others = this.words.filter((word) => {
       if (word.own || word.identity === identity || this.isAbove(identity, word.office))
         return false
@@ -594,15 +620,10 @@ class Telling {
       return isOver || !of.some((right) => this.isExempt(right, word))
     })
     ends.push(this.verdict(core, others, (word) => word.office))
-    const goesOn = of.some(
-      ({ how, after }) =>
-        how !== 'next' ||
-        after.every((old) => {
-          const owner = this.memberOf(old.core)
-          return owner !== undefined && this.end(old.core, owner, under) >= old.length
-        })
-    )
-    if (!goesOn) ends.push(0)
+    for (const old of of.flatMap(({ after }) => after)) {
+      const owner = this.memberOf(old.core)
+      if (owner === undefined || this.end(old.core, owner, under) < old.length) ends.push(0)
+    }
     return Math.min(...ends)
   }
 
@@ -746,38 +767,47 @@ class Telling {
     }
   }
 
-  /** All logs of an identity. @returns the offices it grants */
+  /** All logs of an identity: first all that it says of itself, then what it does to others. @returns the offices it grants */
   read(identity: Key, office: Office | null, number: number): Office[] {
-    const granted: Office[] = []
-    const done = new Set<Key>()
+    const done: Right[] = []
     for (;;) {
       const acl = this.devices(identity).flatMap((device) =>
         this.rights.filter(({ member, use }) => member.device === device && use === 'acl')
       )
-      const next = acl.find(({ core }) => !done.has(core))
-      if (next === undefined) return granted
-      done.add(next.core)
+      const next = acl.find(({ core }) => !done.some((each) => each.core === core))
+      if (next === undefined) break
+      done.push(next)
       for (const rec of this.log(next.core)) {
         if (rec.index >= this.end(next.core, next.member, office)) break
-        granted.push(...this.hearRecord(rec, next.member, office, number))
+        this.hearOwn(rec, next.member, office === null ? NONE : number)
       }
     }
+    if (office === null) return []
+    return done.flatMap(({ core, member }) => {
+      const end = this.end(core, member, office)
+      if (strength(this.roleOf(core)) < strength(office.role)) return []
+      return this.log(core)
+        .slice(0, Math.min(end, 1e9))
+        .flatMap((rec) => this.hearAct(rec, member, office, number))
+    })
   }
 
   readonly looked = new Set<Rec>()
   readonly done = new Set<Rec>()
 
-  hearRecord(rec: Rec, member: DeviceClaim, office: Office | null, number: number): Office[] {
+  hearOwn(rec: Rec, member: DeviceClaim, rank: number): void {
+    if (rec.body === null || !this.signed(rec) || this.looked.has(rec)) return
+    this.looked.add(rec)
+    const place = this.place(member.identity, member.device)
+    this.own(rec.body, { rec, identity: member.identity, place }, rank)
+  }
+
+  hearAct(rec: Rec, member: DeviceClaim, office: Office, number: number): Office[] {
     const { body } = rec
     if (body === null || !this.signed(rec)) return []
+    if (this.done.has(rec) || !this.saw(rec, office.by)) return []
     const place = this.place(member.identity, member.device)
-    const isFirst = !this.facts.some((fact) => fact.rec === rec) && !this.looked.has(rec)
-    this.looked.add(rec)
-    const by = { rec, identity: member.identity, place }
-    if (isFirst) this.own(body, by, office === null ? NONE : number)
-    if (office === null || this.done.has(rec) || !this.saw(rec, office.by)) return []
-    if (strength(this.roleOf(rec.core)) < strength(office.role)) return []
-    return this.ofOffice(body, by, office, number)
+    return this.ofOffice(body, { rec, identity: member.identity, place }, office, number)
   }
 
   own(body: AclRecord, by: Pick<Word, 'rec' | 'identity' | 'place'>, rank: number): void {
@@ -865,19 +895,15 @@ class Telling {
   stands(right: Right): boolean {
     const { identity } = right.member
     if (this.removals(identity).some((i) => !this.isSpared(right, i))) return false
-    const ends = this.words.filter((word) => {
-      if (word.own) {
-        const isFarewell = word.kind === 'leave' && word.place === 0 && !this.isOwner(identity)
-        return isFarewell && word.identity === identity
-      }
-      return (
+    const ends = this.words.filter(
+      (word) =>
+        !word.own &&
         word.kind === 'revoke' &&
         word.whom === identity &&
         word.device === null &&
         !this.isAbove(identity, word.office)
-      )
-    })
-    return ends.every((word) => this.isExempt(right, word))
+    )
+    return !this.hasLeft(right) && ends.every((word) => this.isExempt(right, word))
   }
 }
 

@@ -1,6 +1,7 @@
 import { test } from 'uvu'
 import {
   agreesWithTheOracle,
+  growsAsFromScratch,
   isAFunctionOfTheSet,
   isMovedOnlyFromAbove,
   laws
@@ -11,6 +12,7 @@ for (let from = 100_000; from < 180_000; from += 10_000) {
   laws(`membership: as the naive resolution does, from ${from}`, agreesWithTheOracle, from, 10_000)
 }
 laws('membership: a function of the set', isAFunctionOfTheSet, 180_000, 10_000)
+laws('membership: one more record, from scratch', growsAsFromScratch, 200_000, 2000)
 laws('membership: moved only from above', isMovedOnlyFromAbove, 190_000, 10_000)
 
 test.run()

@@ -1,6 +1,7 @@
 import { test } from 'uvu'
 import {
   agreesWithTheOracle,
+  growsAsFromScratch,
   isAFunctionOfTheSet,
   isMovedOnlyFromAbove,
   laws
@@ -17,6 +18,12 @@ laws(
   isAFunctionOfTheSet,
   5001,
   500
+)
+laws(
+  'membership: one more record gives what all of them give from scratch',
+  growsAsFromScratch,
+  7001,
+  150
 )
 laws(
   'membership: late records of lower ranks move nothing above them',

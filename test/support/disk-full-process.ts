@@ -41,7 +41,14 @@ export interface DiskFullReport {
 const { mount, durability, valueBytes } = JSON.parse(process.argv[2] ?? '') as DiskFullTask
 const folder = join(mount, 'store')
 const ballast = join(mount, 'ballast')
-const record = { address: b4a.alloc(32), name: 'kept', open: true, sparse: false, writers: [] }
+const record = {
+  address: b4a.alloc(32),
+  name: 'kept',
+  open: true,
+  sparse: false,
+  writers: [],
+  acl: []
+}
 
 async function run(): Promise<DiskFullReport> {
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', mount])

@@ -223,8 +223,8 @@ class Restoring {
   async #takeHead(id: string, bytes: Uint8Array): Promise<void> {
     await this.close()
     const key = b4a.from(id, 'hex')
-    const isOurs = this.#spaces?.some(({ writers }) =>
-      writers.some((each) => b4a.equals(each, key))
+    const isOurs = this.#spaces?.some(({ writers, acl }) =>
+      [...writers, ...acl].some((each) => b4a.equals(each, key))
     )
     if (isOurs !== true) throw new TypeError('a log of no space')
     const core = await this.#store.remoteLog(key)
@@ -324,7 +324,8 @@ function spaceOf(plain: unknown): SavedSpace {
     name: space.name,
     open: space.open === true,
     sparse: space.sparse === true,
-    writers: (space.writers as unknown[]).map(keyOf)
+    writers: (space.writers as unknown[]).map(keyOf),
+    acl: Array.isArray(space.acl) ? space.acl.map(keyOf) : []
   }
 }
 

@@ -58,7 +58,9 @@ async function fill(
   await add(LABEL, label)
   await add(KEYS, await wrapped(spaces, passphrase))
   const logs = new Map(
-    spaces.flatMap(({ writers }) => writers.map((key) => [b4a.toString(key, 'hex'), key]))
+    spaces.flatMap(({ writers, acl }) =>
+      [...writers, ...acl].map((key) => [b4a.toString(key, 'hex'), key])
+    )
   )
   const count = blockCounter(await blocksIn(store, [...logs.values()]), work)
   for (const [id, key] of logs) await addLog(store, id, key, add, count)
@@ -73,18 +75,21 @@ function savedSpaces(store: DeviceStore): SavedSpace[] {
     const secret = secrets.find(({ address }) => b4a.equals(address, record.address))
     if (secret === undefined) return [] // its keys are lost: nothing could be opened
     const own = ownLogKey(seed, 'data', secret.salt)
-    return [{ ...record, writers: [own, ...record.writers], membershipKey: secret.membershipKey }]
+    const writers = [own, ...record.writers]
+    const acl = [ownLogKey(seed, 'acl', secret.salt), ...record.acl]
+    return [{ ...record, writers, acl, membershipKey: secret.membershipKey }]
   })
 }
 
 async function wrapped(spaces: readonly SavedSpace[], passphrase: string | null): Promise<object> {
-  const plain = spaces.map(({ address, membershipKey, name, open, sparse, writers }) => ({
+  const plain = spaces.map(({ address, membershipKey, name, open, sparse, writers, acl }) => ({
     address: b4a.toString(address, 'hex'),
     membershipKey: b4a.toString(membershipKey, 'hex'),
     name,
     open,
     sparse,
-    writers: writers.map((writer) => b4a.toString(writer, 'hex'))
+    writers: writers.map((writer) => b4a.toString(writer, 'hex')),
+    acl: acl.map((core) => b4a.toString(core, 'hex'))
   }))
   if (passphrase === null) return { spaces: plain }
   const kdf = newPassphraseHash()

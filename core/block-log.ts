@@ -1,0 +1,70 @@
+/**
+ * A log whose blocks are records, not batches of a tree. It is held whole, and read from the first block on as far as it is here
+ * without a gap. Each block comes with what the log hashes to when it is the last: by that others name how far they have read.
+ */
+import Hypercore, { type Download } from 'hypercore'
+
+export interface LoggedBlock {
+  readonly block: Uint8Array
+  /** Of the log with this block as its last. */
+  readonly treeHash: Uint8Array
+}
+
+export class BlockLog {
+  readonly core: Hypercore
+  readonly #blocks: LoggedBlock[] = []
+  readonly #onblocks: () => void
+  readonly #onarrival = () => void this.read()
+  readonly #download: Download | null
+  #reading: Promise<void> = Promise.resolve()
+
+  /**
+   * Owns the session from now on.
+   * @param isOwn whether nothing of it is to be fetched
+   * @param onblocks called when there are more
+   */
+  constructor(core: Hypercore, isOwn: boolean, onblocks: () => void) {
+    this.core = core
+    this.#onblocks = onblocks
+    core.on('append', this.#onarrival)
+    core.on('download', this.#onarrival)
+    this.#download = isOwn ? null : core.download({ start: 0, end: -1 })
+  }
+
+  /** What has been read. The list grows. */
+  get blocks(): readonly LoggedBlock[] {
+    return this.#blocks
+  }
+
+  /** Reads what is here by now. */
+  read(): Promise<void> {
+    this.#reading = this.#reading.then(() => this.#readOn())
+    return this.#reading
+  }
+
+  async close(): Promise<void> {
+    this.core.off('append', this.#onarrival)
+    this.core.off('download', this.#onarrival)
+    this.#download?.destroy()
+    await this.#reading
+    await this.core.close()
+  }
+
+  async #readOn(): Promise<void> {
+    const before = this.#blocks.length
+    try {
+      while (this.#blocks.length < this.core.contiguousLength) await this.#readNext()
+    } catch {
+      // The session has closed, by us or as its writer forked the log. What was read before stands.
+    }
+    if (this.#blocks.length > before) this.#onblocks()
+  }
+
+  async #readNext(): Promise<void> {
+    const { length } = this.#blocks
+    const block = await this.core.get(length, { wait: false })
+    if (block === null) throw new Error('The block is gone')
+    const treeHash = await Hypercore.treeHashFromStorage(this.core, length + 1)
+    this.#blocks.push({ block, treeHash })
+  }
+}

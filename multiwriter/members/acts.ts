@@ -1,0 +1,164 @@
+/**
+ * What this device does to other members. Before each act it acknowledges what it holds: by that no act of others can take back
+ * what was known here, and it is what the act itself is held to (docs/MEMBERSHIP.md, rule 6).
+ */
+import {
+  mayAct,
+  type Act,
+  type BallotChange,
+  type CoreStanding,
+  type Head,
+  type Key,
+  type PendingBallot,
+  type Role
+} from '../../acl/index.ts'
+import { ManyhandsError } from '../../errors.ts'
+import type { Union } from '../union.ts'
+import type { AclLogs } from './acl-logs.ts'
+import { bytesOf, keyOf, type Credentials } from './credentials.ts'
+import { heldUpTo } from './excluded.ts'
+
+/** An identity, or one device of it. */
+export interface Target {
+  readonly identity: Key
+  /** Null for all. */
+  readonly device: Key | null
+}
+
+/** Stands for the hash of what has no blocks, or whose hash is not here: nobody compares it yet. */
+const NO_HASH: Key = '0'.repeat(64)
+
+export class Acts {
+  readonly #logs: AclLogs
+  readonly #union: Union
+  readonly #identity: Key
+
+  constructor(logs: AclLogs, union: Union, identity: Key) {
+    this.#logs = logs
+    this.#union = union
+    this.#identity = identity
+  }
+
+  /**
+   * Ends the rights of an identity or a device; what is held of its logs here counts on. Of an owner it is a vote.
+   * @throws NOT_ALLOWED
+   */
+  async revoke({ identity, device }: Target): Promise<void> {
+    const { owners } = this.#logs.membership
+    const isOwner = owners.includes(identity)
+    if (isOwner && owners.length === 1) throw notAllowed('the only owner stays (rule 11)')
+    this.#checkMay(isOwner ? { kind: 'vote' } : { kind: 'revoke', identity })
+    if (isOwner) this.#checkFree('remove', identity)
+    await this.acknowledge()
+    const cuts = await this.#headsOf(this.#coresOf({ identity, device }))
+    if (isOwner) await this.#vote({ kind: 'remove', identity, cuts })
+    else await this.#logs.write({ kind: 'revoke', identity, device, cuts })
+  }
+
+  /** Lets all that is held of its data logs here count. @throws NOT_ALLOWED */
+  async restore(target: Target): Promise<void> {
+    this.#checkMay({ kind: 'revoke', identity: target.identity })
+    const data = this.#coresOf(target).filter(({ use }) => use === 'data')
+    const cuts = await this.#headsOf(data, false)
+    await this.#logs.write({ kind: 'seal', cuts })
+  }
+
+  /** Grants the open logs of an identity or a device a greater role; to make an owner, votes for it. @throws NOT_ALLOWED */
+  async promote(target: Target, role: Role): Promise<void> {
+    const { identity } = target
+    const isVote = role === 'owner'
+    this.#checkMay(isVote ? { kind: 'vote' } : { kind: 'grant', identity, role })
+    if (isVote) this.#checkFree('add', identity)
+    const [first, ...others] = this.#openCredentials(target)
+    if (first === undefined) throw notAllowed('it has no log that counts')
+    await this.acknowledge()
+    if (isVote) return this.#vote({ kind: 'add', ...first })
+    for (const shown of [first, ...others])
+      await this.#logs.write({ kind: 'grant', role, prefixes: null, ...shown })
+  }
+
+  async #vote(change: BallotChange): Promise<void> {
+    const { generation } = this.#logs.membership
+    if (generation !== null) await this.#logs.write({ kind: 'vote', generation, change })
+  }
+
+  /** A vote for something else would divide the owners, for ever if nobody is left to decide: rule 7. */
+  #checkFree(change: BallotChange['kind'], identity: Key): void {
+    const { pendingBallots } = this.#logs.membership
+    const isSame = (each: PendingBallot) => each.change === change && each.identity === identity
+    if (pendingBallots.length === 0 || pendingBallots.some(isSame)) return
+    throw notAllowed('another ballot is pending, which is to be joined first')
+  }
+
+  #checkMay(act: Act): void {
+    const permission = mayAct(this.#logs.membership, this.#identity, act)
+    if (!permission.ok) throw notAllowed(`${permission.why} (rule ${permission.rule})`)
+  }
+
+  /** One of each device, with its logs that count. */
+  #openCredentials(target: Target): readonly Credentials[] {
+    const open = new Set(
+      this.#coresOf(target).flatMap(({ core, length }) => (length === Infinity ? core : []))
+    )
+    const byDevice = new Map<Key, Credentials>()
+    for (const { member, cores } of this.#logs.credentialsOf(target.identity)) {
+      const counting = cores.filter(({ core }) => open.has(core))
+      if (counting.length > 0) byDevice.set(member.device, { member, cores: counting })
+    }
+    return [...byDevice.values()]
+  }
+
+  #coresOf({ identity, device }: Target): readonly CoreStanding[] {
+    return [...this.#logs.membership.cores.values()].filter(
+      (core) => core.identity === identity && (device === null || core.device === device)
+    )
+  }
+
+  /** Says how far others' logs are held here, if that is news of a member. @returns whether */
+  async acknowledge(): Promise<boolean> {
+    const { membership, ownCore } = this.#logs
+    const own = membership.cores.get(keyOf(ownCore))
+    if (own === undefined || own.length !== Infinity) return false
+    const others = [...membership.cores.values()].filter(({ device }) => device !== own.device)
+    const heads = await this.#headsOf(others)
+    const held = heads.filter(({ length }) => length > 0)
+    const isNews = held.some((head) =>
+      this.#isNews(head, membership.acknowledged(own.device, head.core))
+    )
+    if (isNews) await this.#logs.write({ kind: 'ack', lengths: held })
+    return isNews
+  }
+
+  /** Two devices must not answer each other's acknowledgements for ever. */
+  #isNews({ core, length }: Head, acknowledged: number): boolean {
+    if (length <= acknowledged) return false
+    const records = this.#logs.recordsOf(core)
+    return (
+      records === null ||
+      records
+        .slice(acknowledged, length)
+        .some(({ record }) => typeof record === 'string' || record.kind !== 'ack')
+    )
+  }
+
+  /** Logs as far as they are held and, unless told otherwise, count. */
+  async #headsOf(cores: readonly CoreStanding[], isSealed = true): Promise<readonly Head[]> {
+    const heads = cores.map(async ({ core, use, length }): Promise<Head> => {
+      if (use === 'acl') return this.#logs.headOf(core) ?? { core, length: 0, treeHash: NO_HASH }
+      const end = await heldUpTo(this.#union, bytesOf(core), isSealed ? length : Infinity)
+      return { core, length: end, treeHash: await this.#hashAt(core, end) }
+    })
+    return Promise.all(heads)
+  }
+
+  async #hashAt(core: Key, length: number): Promise<Key> {
+    if (length === 0) return NO_HASH
+    const log = this.#union.log(bytesOf(core))
+    const hash = await log?.treeHash(length, { wait: false }).catch(() => null)
+    return hash === null || hash === undefined ? NO_HASH : keyOf(hash)
+  }
+}
+
+function notAllowed(why: string): ManyhandsError {
+  return new ManyhandsError('NOT_ALLOWED', `This device may not: ${why}`)
+}

@@ -1,0 +1,115 @@
+/**
+ * What a device shows of itself, and how others check it: that it is an identity's, and that cores are its own. Each device has an
+ * identity of its own, which attests it by an ordinary signature. Keys are hex here, as everywhere in `acl/`.
+ *
+ *     attestation = sign(identity, "manyhands/attestation", device)
+ *     core claim  = sign(device, "manyhands/core", space, core, use, identity)
+ */
+import b4a from 'b4a'
+import {
+  decodeRecord,
+  encodeRecord,
+  statementBytes,
+  type CoreClaim,
+  type DeviceClaim,
+  type GrantRecord,
+  type Hash,
+  type Key,
+  type Verifier
+} from '../../acl/index.ts'
+import { deriveKeyPair, hash, isSigned, sign, type DeviceStore } from '../../core/index.ts'
+
+/** A device, and the cores that it asks to be let in with. */
+export interface Credentials {
+  readonly member: DeviceClaim
+  readonly cores: readonly CoreClaim[]
+}
+
+const ATTESTATION = 'manyhands/attestation'
+const CORE = 'manyhands/core'
+const STATEMENT = 'manyhands/statement'
+
+export function keyOf(bytes: Uint8Array): Key {
+  return b4a.toString(bytes, 'hex')
+}
+
+export function bytesOf(key: Key): Uint8Array {
+  return b4a.from(key, 'hex')
+}
+
+/** This device's own, for one space. */
+export function ownCredentials(
+  { keyPair, secrets }: Pick<DeviceStore, 'keyPair' | 'secrets'>,
+  space: Uint8Array,
+  cores: { readonly acl: Uint8Array; readonly data: Uint8Array }
+): Credentials {
+  const identity = deriveKeyPair(secrets.seed, 'manyhands/identity')
+  const { publicKey: device, secretKey } = keyPair
+  const claim = (use: CoreClaim['use'], core: Uint8Array): CoreClaim => ({
+    core: keyOf(core),
+    use,
+    signature: sign(secretKey, CORE, space, core, b4a.from(use), identity.publicKey)
+  })
+  return {
+    member: {
+      identity: keyOf(identity.publicKey),
+      device: keyOf(device),
+      attestation: sign(identity.secretKey, ATTESTATION, device)
+    },
+    cores: [claim('acl', cores.acl), claim('data', cores.data)]
+  }
+}
+
+export const verifier: Verifier = {
+  device: ({ identity, device, attestation }) =>
+    isSignature(attestation) &&
+    isSigned(attestation, bytesOf(identity), ATTESTATION, bytesOf(device)),
+  core: (space, { identity, device }, { core, use, signature }) => {
+    const said = [bytesOf(space), bytesOf(core), b4a.from(use), bytesOf(identity)]
+    return isSignature(signature) && isSigned(signature, bytesOf(device), CORE, ...said)
+  },
+  successor: (space, core, record) =>
+    isSignature(record.signature) &&
+    isSigned(
+      record.signature,
+      bytesOf(record.member.device),
+      STATEMENT,
+      statementBytes(space, core, record)
+    ),
+  recovery: (space, core, record) =>
+    isSignature(record.signature) &&
+    isSigned(
+      record.signature,
+      bytesOf(record.member.identity),
+      STATEMENT,
+      statementBytes(space, core, record)
+    ),
+  // Nobody publishes proofs of forks yet.
+  fork: () => false
+}
+
+/** Names generations of owners. */
+export const hashText: Hash = (text) => keyOf(hash('manyhands/generation', b4a.from(text)))
+
+/** Whether all of it is signed, for this space. */
+export function areSound({ member, cores }: Credentials, space: Key): boolean {
+  const isCore = (claim: CoreClaim) => verifier.core(space, member, claim)
+  return cores.length > 0 && verifier.device(member) && cores.every(isCore)
+}
+
+/** As they are told to others: the grant that is asked for. */
+export function encodeCredentials({ member, cores }: Credentials): Uint8Array {
+  return encodeRecord({ kind: 'grant', heads: [], member, role: 'writer', prefixes: null, cores })
+}
+
+/** Null for what is none. Not checked. */
+export function decodeCredentials(bytes: Uint8Array): GrantRecord | null {
+  const record = decodeRecord(bytes)
+  return typeof record !== 'string' && record.kind === 'grant' ? record : null
+}
+
+const SIGNATURE_BYTES = 64
+
+function isSignature(bytes: Uint8Array): boolean {
+  return bytes.byteLength === SIGNATURE_BYTES
+}

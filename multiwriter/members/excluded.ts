@@ -1,0 +1,55 @@
+/**
+ * What seals keep out of the view: what shows otherwise where logs count further than they do. Found by comparing the view with
+ * what it would be, so it costs about what was written past the seals.
+ */
+import type { ReadOptions } from '../../core/index.ts'
+import type { Value } from '../../crdt/index.ts'
+import { changedKeys } from '../changed.ts'
+import { lengthsOf } from '../checkout.ts'
+import { iterate } from '../cursor.ts'
+import { Keyspace, splitKey } from '../keyspace.ts'
+import { placeToText } from '../link.ts'
+import type { Union } from '../union.ts'
+import { withBlocks } from '../versions.ts'
+import type { View } from '../view.ts'
+import type { Key } from '../../acl/index.ts'
+import { keyOf } from './credentials.ts'
+
+/** A key of the database, and what would show there. */
+export interface ExcludedEntry {
+  /** In the form of links' paths, `db:sub/key`. */
+  readonly key: string
+  /** Null for nothing. */
+  readonly value: Value | null
+}
+
+/** How far logs are to count, by core. */
+export type Limits = ReadonlyMap<Key, number>
+
+const HERE: ReadOptions = { wait: false }
+
+/** What would show if these logs counted up to these lengths, where that is something else. From what is on this device. */
+export async function shownUpTo(union: Union, limits: Limits): Promise<readonly ExcludedEntry[]> {
+  const now = await union.view(HERE)
+  const further = await viewUpTo(union, now, limits)
+  const entries: ExcludedEntry[] = []
+  for await (const key of iterate(changedKeys(now, further, new Keyspace([]).whole, HERE))) {
+    const { exists, value } = await further.get(key, HERE)
+    entries.push({ key: placeToText(splitKey(key)), value: exists ? value : null })
+  }
+  return entries
+}
+
+/** Up to where a log could count, of what is on this device: whole batches. */
+export async function heldUpTo(union: Union, core: Uint8Array, limit: number): Promise<number> {
+  const tree = await union.log(core)?.snapshot(limit, HERE)
+  return tree?.length ?? 0
+}
+
+async function viewUpTo(union: Union, now: View, limits: Limits): Promise<View> {
+  const lengths = lengthsOf(now).map(async ({ core, length }) => {
+    const limit = limits.get(keyOf(core))
+    return { core, length: limit === undefined ? length : await heldUpTo(union, core, limit) }
+  })
+  return union.at(withBlocks(await Promise.all(lengths)), HERE)
+}

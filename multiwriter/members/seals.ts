@@ -1,0 +1,39 @@
+/** What membership says of data cores, told to the list of writers: who is read, and how far. */
+import { compareRoles, type CoreStanding, type Membership } from '../../acl/index.ts'
+import type { WriterList } from '../writers.ts'
+import { bytesOf, keyOf } from './credentials.ts'
+
+/** A core that counts less far than it did. */
+export interface LoweredSeal {
+  readonly core: Uint8Array
+  /** How far it counted. */
+  readonly from: number
+}
+
+export interface Sealed {
+  /** Cores that count and are no writers here yet. */
+  readonly missing: readonly Uint8Array[]
+  readonly lowered: readonly LoweredSeal[]
+}
+
+/** Seals the writers as membership says; who is no member is left as it is. */
+export function sealWriters(writers: WriterList, { cores }: Membership): Sealed {
+  const seals = new Map(writers.list().map(({ core, seal }) => [keyOf(core), seal]))
+  const missing: Uint8Array[] = []
+  const lowered: LoweredSeal[] = []
+  for (const standing of cores.values()) {
+    if (standing.use !== 'data') continue
+    const core = bytesOf(standing.core)
+    const [length, from] = [countedLength(standing), seals.get(standing.core)]
+    if (from === undefined && length > 0) missing.push(core)
+    if (from === undefined || from === length) continue
+    writers.seal(core, length)
+    if (length < from) lowered.push({ core, from })
+  }
+  return { missing, lowered }
+}
+
+/** How far a data core counts: who only reads writes nothing that does. */
+export function countedLength({ role, length }: CoreStanding): number {
+  return compareRoles(role, 'writer') < 0 ? 0 : length
+}
