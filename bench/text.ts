@@ -6,10 +6,13 @@ import { basename } from 'node:path'
 import { report, type BenchOptions, type Rows } from './harness.ts'
 import type { Row } from './kv/row.ts'
 import { inFolder } from './peers.ts'
+import { authors } from './text/authors.ts'
+import { automerge } from './text/automerge.ts'
 import { burst } from './text/burst.ts'
 import { edits } from './text/edits.ts'
 import { keystroke } from './text/keystroke.ts'
 import { readers } from './text/readers.ts'
+import { seal } from './text/seal.ts'
 import { stored } from './text/stored.ts'
 import { versions } from './text/versions.ts'
 
@@ -19,11 +22,12 @@ const PACKAGES = [
   'y-websocket',
   '@y/websocket-server',
   '@hocuspocus/server',
-  '@automerge/automerge-repo'
+  '@automerge/automerge-repo',
+  '@automerge/automerge-repo-storage-nodefs'
 ]
 
 const ROWS = new Map<string, Row>(
-  Object.entries({ edits, keystroke, burst, readers, stored, versions })
+  Object.entries({ edits, automerge, keystroke, burst, readers, stored, authors, seal, versions })
 )
 
 export const rows: Rows = [...ROWS.keys()]

@@ -99,7 +99,7 @@ export class Authors {
   take({ source, ...author }: Claim): boolean {
     const known = this.#authors.get(source)
     if (known !== undefined && !b4a.equals(known.core, author.core)) return false
-    if (known === undefined) this.#authors.set(source, author)
+    if (known === undefined || known.session === null) this.#authors.set(source, author)
     return true
   }
 
@@ -129,8 +129,7 @@ export class Authors {
   /** What is proven goes before what is not, in any order; all else depends on who is of the higher rank. */
   #isContested({ source, core, session }: Claim): boolean {
     const known = this.of(source)
-    if (known === null) return false
-    if (b4a.equals(known.core, core)) return known.session !== session
+    if (known === null || b4a.equals(known.core, core)) return false
     return session !== null || known.session === null
   }
 

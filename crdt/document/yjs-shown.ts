@@ -1,9 +1,7 @@
 /** What a Yjs document shows, item by item: to tell whether two show the same, and whose each stretch of a text is. */
 import * as Y from 'yjs'
 import type { TextRun } from './engine.ts'
-import { Spans, type Span } from './spans.ts'
-import { spansOf } from './yjs-seal.ts'
-import type { Decoded } from './yjs-update.ts'
+import { runsOf, type Decoded, type Struct } from './yjs-update.ts'
 
 /** Whatever kind of type it is. */
 type SharedType = Y.Doc['share'] extends Map<string, infer T> ? T : never
@@ -43,47 +41,58 @@ function shownInType(type: SharedType): readonly string[] {
 
 function shownOf(content: Y.Item['content']): string {
   if (content instanceof Y.ContentType) return `[${shownInType(content.type).join('\n')}]`
-  if (content instanceof Y.ContentFormat)
-    return JSON.stringify([content.key, content.value as unknown])
-  return JSON.stringify(content.getContent())
+  return partsOf(content)
+}
+
+/** What a content has of its own, without what is in it. */
+function partsOf(content: Y.Item['content']): string {
+  if (content instanceof Y.ContentType) return content.type.constructor.name
+  if (content instanceof Y.ContentFormat) return textOf([content.key, content.value])
+  if (content instanceof Y.ContentDoc) return content.doc.guid
+  return textOf(content.getContent())
 }
 
 function* itemsOf(type: SharedType): Generator<Y.Item> {
   for (let item = type._start; item !== null; item = item.right) yield item
 }
 
-/** Whether an update has the same in its items as the document, as far as that shows them, and nothing of what waits in it. */
-export function agrees(doc: Y.Doc, update: Decoded): boolean {
-  const waiting = spansWaitingIn(doc)
-  const isNew = (span: Span) => {
-    const [rest] = waiting.without(span)
-    return rest?.start === span.start && rest.end === span.end
-  }
-  return (
-    update.structs.every((struct) => !(struct instanceof Y.Item) || isAsIn(doc, struct)) &&
-    (waiting.isEmpty || [...spansOf(update)].every(isNew))
-  )
+/** Whether an update has the same in its items as the document, as far as that shows them, and as what waits in it. */
+export function agrees(doc: Y.Doc, { structs }: Decoded): boolean {
+  const waiting = waitingIn(doc)
+  return structs.every((said) => {
+    if (!(said instanceof Y.Item) || said.content instanceof Y.ContentDeleted) return true
+    return [...knownAt(doc, said), ...(waiting.get(said.id.client) ?? [])].every(
+      (struct) => !(struct instanceof Y.Item) || isAlike(struct, said)
+    )
+  })
 }
 
-function spansWaitingIn({ store: { pendingStructs } }: Y.Doc): Spans {
-  return pendingStructs === null ? new Spans() : spansOf(Y.decodeUpdateV2(pendingStructs.update))
-}
-
-function isAsIn(doc: Y.Doc, said: Y.Item): boolean {
-  const { client, clock } = said.id
-  const end = Math.min(clock + said.length, Y.getState(doc.store, client))
-  if (end <= clock || said.content instanceof Y.ContentDeleted) return true
+/** Structs of a document in the place of one. */
+function knownAt(doc: Y.Doc, { id: { client, clock }, length }: Struct): readonly Struct[] {
+  const end = Math.min(clock + length, Y.getState(doc.store, client))
+  if (end <= clock) return []
   const structs = doc.store.clients.get(client) ?? []
+  const known: Struct[] = []
   for (let i = Y.findIndexSS(structs, clock); ; i++) {
-    const item = structs[i]
-    if (item === undefined || item.id.clock >= end) return true
-    if (!(item instanceof Y.Item) || item.content instanceof Y.ContentDeleted) continue
-    const from = Math.max(item.id.clock, clock)
-    const to = Math.min(item.id.clock + item.length, end)
-    const isAlike =
-      isSamePlace(item, said, from) && contentOf(item, from, to) === contentOf(said, from, to)
-    if (!isAlike) return false
+    const struct = structs[i]
+    if (struct === undefined || struct.id.clock >= end) return known
+    known.push(struct)
   }
+}
+
+/** By client. */
+function waitingIn({ store: { pendingStructs } }: Y.Doc): ReadonlyMap<number, readonly Struct[]> {
+  const { structs } =
+    pendingStructs === null ? { structs: [] } : Y.decodeUpdateV2(pendingStructs.update)
+  return new Map(runsOf(structs).map((run) => [run.client, run.structs]))
+}
+
+/** Whether two items have the same where both are. */
+function isAlike(item: Y.Item, said: Y.Item): boolean {
+  const from = Math.max(item.id.clock, said.id.clock)
+  const to = Math.min(item.id.clock + item.length, said.id.clock + said.length)
+  if (from >= to || item.content instanceof Y.ContentDeleted) return true
+  return isSamePlace(item, said, from) && contentOf(item, from, to) === contentOf(said, from, to)
 }
 
 /** Items are cut and joined: what goes on in the middle of one stands behind what is before it. */
@@ -98,22 +107,29 @@ function isSamePlace(item: Y.Item, said: Y.Item, clock: number): boolean {
   )
 }
 
-/** @param named null where an item's neighbours tell */
+/** @param named null where an item's neighbours tell. What waits names its container, too. */
 function isIn({ parent }: Y.Item, named: Y.Item['parent'] | string): boolean {
-  if (named === null || !(parent instanceof Y.AbstractType)) return true
+  if (named === null || parent === null) return true
+  if (!(parent instanceof Y.AbstractType)) return JSON.stringify(parent) === JSON.stringify(named)
   if (named instanceof Y.ID) return Y.compareIDs(parent._item?.id ?? null, named)
   return typeof named !== 'string' || parent.doc?.share.get(named) === parent
 }
 
 function contentOf({ id, content }: Y.Item, from: number, to: number): string {
-  return content.isCountable() && !(content instanceof Y.ContentType)
-    ? JSON.stringify(content.getContent().slice(from - id.clock, to - id.clock))
-    : kindOf(content)
+  const [start, end] = [from - id.clock, to - id.clock]
+  if (content instanceof Y.ContentString)
+    return content.str.slice(start, end).replaceAll(HALVES, '\ufffd')
+  return content instanceof Y.ContentAny || content instanceof Y.ContentJSON
+    ? textOf(content.getContent().slice(start, end))
+    : partsOf(content)
 }
 
-function kindOf(content: Y.Item['content']): string {
-  const isFormat = content instanceof Y.ContentFormat
-  return `${content.getRef()} ${isFormat ? JSON.stringify([content.key, content.value as unknown]) : ''}`
+/** Yjs puts the last of these in the place of a pair that is cut into halves. */
+const HALVES = /[\ud800-\udfff\ufffd]/g
+
+/** Values as Yjs has them: JSON knows no bigint. */
+function textOf(value: unknown): string {
+  return JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? `${each}n` : each))
 }
 
 /** A shared type by its name; without one, the only one that has anything. Null where there is none such, or several. */

@@ -533,7 +533,7 @@ export class Replica<D extends EngineDoc> {
     const unobserve = this.#observe(doc)
     this.#adopt(all, this.#reader.fill(doc, all, this, unwritten))
     this.#isDirty = true
-    if (this.#engine.isSame(doc, this.#doc)) {
+    if (this.#comesToShow(doc)) {
       unobserve()
       return this.#engine.destroy(doc)
     }
@@ -546,6 +546,14 @@ export class Replica<D extends EngineDoc> {
     this.#engine.loaded(doc)
     this.events.emit('reload')
     this.#engine.destroy(old)
+  }
+
+  /** Whether the document lacks nothing but what another one can bring. */
+  #comesToShow(other: D): boolean {
+    if (this.#engine.isSame(other, this.#doc)) return true
+    const { thrown } = this.#engine.apply(this.#doc, [this.#engine.state(other)], this)
+    if (thrown !== undefined) this.events.emit('error', thrown) // an observer's
+    return this.#engine.isSame(other, this.#doc)
   }
 
   async #save(): Promise<void> {

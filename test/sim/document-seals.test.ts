@@ -2,16 +2,22 @@
  * Random devices that write one document while seals move both ways: each live document comes to show what a slow twin says, and
  * just what a document shows that is made anew from the logs.
  */
+import * as A from '@automerge/automerge'
 import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type * as Y from 'yjs'
 import type { LiveDocument } from '../../multiwriter/index.ts'
 import { iterate } from '../../multiwriter/cursor.ts'
 import { UpdateKeys } from '../../multiwriter/documents/keys.ts'
+import { automerge } from '../../crdt/document/automerge.ts'
+import { AutomergeDocument } from '../../crdt/document/automerge-document.ts'
 import { yjs } from '../../crdt/document/yjs.ts'
+import type { DocumentEngine, EngineDoc, EngineDocs } from '../../crdt/index.ts'
+import type { Documents } from '../../multiwriter/documents/documents.ts'
 import { showSlowly, type Written } from '../oracle/document-seals.ts'
 import { until } from '../support/devices.ts'
-import { DocumentWorld } from '../support/document-world.ts'
+import { DocumentWorld, madeAnew } from '../support/document-world.ts'
 import { textOf } from '../support/documents.ts'
 import { seededRandom, type SeededRandom } from '../support/random.ts'
 import { range, testSeeds } from './seeds.ts'
@@ -26,33 +32,104 @@ interface Edit {
   readonly length: number
 }
 
-class Session {
+/** A library, and how one types by it. */
+interface Kind<D extends EngineDoc> {
+  readonly engine: DocumentEngine<D>
+  open(documents: Documents): Promise<LiveDocument<D>>
+  /** One random edit. @returns what it says, in Yjs' first encoding */
+  edit(doc: D, random: SeededRandom): readonly Uint8Array[]
+}
+
+const typedByYjs: Kind<Y.Doc> = {
+  engine: yjs,
+  open: (documents) => documents.open('d'),
+  edit(doc, random) {
+    const updates: Uint8Array[] = []
+    const onupdate = (update: Uint8Array, origin: unknown) => {
+      if (origin === null) updates.push(update)
+    }
+    doc.on('update', onupdate)
+    const text = doc.getText('t')
+    const { at, deleted, inserted } = randomEdit(text.length, random)
+    if (deleted > 0) text.delete(at, deleted)
+    else text.insert(at, inserted)
+    doc.off('update', onupdate)
+    return updates
+  }
+}
+
+interface Text {
+  t?: string
+}
+
+const typedByAutomerge: Kind<EngineDocs['automerge']> = {
+  engine: automerge,
+  open: (documents) => documents.open<Text>('d', { engine: 'automerge' }),
+  edit(doc, random) {
+    if (!(doc instanceof AutomergeDocument)) throw new TypeError('No document of Automerge')
+    const text = doc as AutomergeDocument<Text>
+    const { at, deleted, inserted } = randomEdit(text.value.t?.length ?? 0, random)
+    text.change((draft) => {
+      if (draft.t === undefined) draft.t = inserted
+      else A.splice(draft, ['t'], at, deleted, inserted)
+    })
+    return []
+  }
+}
+
+function randomEdit(length: number, random: SeededRandom) {
+  const at = random.below(length + 1)
+  const deleted = random.below(4) === 0 ? Math.min(random.below(5), length - at) : 0
+  const letters = 'abcdefghijklmnopqrstuvwxyz'.slice(random.below(20))
+  return { at, deleted, inserted: letters.slice(0, 1 + random.below(6)) }
+}
+
+class Session<D extends EngineDoc> {
+  readonly kind: Kind<D>
   readonly world: DocumentWorld
   readonly random: SeededRandom
   readonly edits: Edit[] = []
-  readonly lives: LiveDocument[] = []
+  readonly lives: LiveDocument<D>[] = []
   reloads = 0
   strikes = 0
 
-  constructor(world: DocumentWorld, random: SeededRandom) {
+  constructor(kind: Kind<D>, world: DocumentWorld, random: SeededRandom) {
+    this.kind = kind
     this.world = world
     this.random = random
   }
 
-  async openAll(): Promise<void> {
-    for (let i = 0; i < DEVICES; i++) {
-      await this.open(i)
+  async run(): Promise<void> {
+    for (let i = 0; i < DEVICES; i++) await this.open(i)
+    for (let step = 0; step < STEPS; step++) {
+      const what = this.random.below(10)
+      if (what < 7) await this.edit()
+      else if (what < 9) await this.seal()
+      else await this.reopen()
     }
+    this.settle()
   }
 
   async open(i: number): Promise<void> {
-    const live = await this.world.at(i).documents.open('d')
+    const live = await this.kind.open(this.world.at(i).documents)
     this.lives[i] = live
     live.on('reload', () => this.reloads++)
     live.on('seal', () => this.strikes++)
   }
 
-  live(i: number): LiveDocument {
+  /** Each live document comes to show what one shows that is made anew. */
+  async compare(): Promise<void> {
+    for (const i of this.lives.keys()) {
+      const isSame = async () =>
+        this.kind.engine.isSame(
+          this.live(i).doc,
+          await madeAnew(this.world.at(i), this.kind.engine)
+        )
+      await until(isSame).catch(() => assert.unreachable(`device ${i}`))
+    }
+  }
+
+  live(i: number): LiveDocument<D> {
     const live = this.lives[i]
     if (live === undefined) throw new Error(`no document ${i}`)
     return live
@@ -61,14 +138,7 @@ class Session {
   async edit(): Promise<void> {
     const writer = this.random.below(DEVICES)
     const live = this.live(writer)
-    const { doc } = live
-    const updates: Uint8Array[] = []
-    const onupdate = (update: Uint8Array, origin: unknown) => {
-      if (origin === null) updates.push(update)
-    }
-    doc.on('update', onupdate)
-    change(live, this.random)
-    doc.off('update', onupdate)
+    const updates = this.kind.edit(live.doc, this.random)
     await live.flush()
     const length = await this.#lengthOfLast(writer)
     this.edits.push(...updates.map((update) => ({ writer, update, length })))
@@ -121,51 +191,42 @@ class Session {
   }
 }
 
-function change({ doc }: LiveDocument, random: SeededRandom): void {
-  const text = doc.getText('t')
-  const at = random.below(text.length + 1)
-  if (random.below(4) === 0) text.delete(at, Math.min(random.below(5), text.length - at))
-  else
-    text.insert(
-      at,
-      'abcdefghijklmnopqrstuvwxyz'.slice(random.below(20)).slice(0, 1 + random.below(6))
-    )
-}
-
 let reloads = 0
 let strikes = 0
 
-testSeeds('document seals', 'test/sim/document-seals.test.ts', range(1, 25), async (seed) => {
+const FILE = 'test/sim/document-seals.test.ts'
+
+async function play<D extends EngineDoc>(
+  kind: Kind<D>,
+  seed: number,
+  check: (session: Session<D>) => Promise<void>
+): Promise<void> {
   const world = await DocumentWorld.open(DEVICES)
-  const session = new Session(world, seededRandom(seed))
+  const session = new Session(kind, world, seededRandom(seed))
   try {
-    await session.openAll()
-    for (let step = 0; step < STEPS; step++) {
-      const what = session.random.below(10)
-      if (what < 7) await session.edit()
-      else if (what < 9) await session.seal()
-      else await session.reopen()
-    }
-    session.settle()
-    const expected = showSlowly(session.written(), 't')
-    for (const live of session.lives) {
-      await until(() => textOf(live) === expected, { timeout: 1500 }).catch(() => {})
-      assert.is(textOf(live), expected)
-    }
-    for (const [i, live] of session.lives.entries()) {
-      const shown = live.doc
-      const copy = yjs.create('copy')
-      yjs.apply(copy, [yjs.state(shown)], null)
-      await world.at(i).reopen(true)
-      await session.open(i)
-      assert.ok(yjs.isSame(copy, session.live(i).doc), `device ${i}`)
-    }
+    await session.run()
+    await check(session)
     reloads += session.reloads
     strikes += session.strikes
   } finally {
     await world.close()
   }
-})
+}
+
+testSeeds('document seals, Yjs', FILE, range(1, 25), (seed) =>
+  play(typedByYjs, seed, async (session) => {
+    const expected = showSlowly(session.written(), 't')
+    for (const live of session.lives) {
+      await until(() => textOf(live) === expected).catch(() => {})
+      assert.is(textOf(live), expected)
+    }
+    await session.compare()
+  })
+)
+
+testSeeds('document seals, Automerge', FILE, range(1, 10), (seed) =>
+  play(typedByAutomerge, seed, (session) => session.compare())
+)
 
 test('document seals: both ways were taken', () => {
   assert.ok(reloads > 0 && strikes > 0, `${reloads} reloads, ${strikes} strikes`)

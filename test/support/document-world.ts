@@ -1,6 +1,8 @@
 /** Documents of several devices over the logs of one store: what one writes, all have, as far as their seals let it count. */
 import b4a from 'b4a'
-import { loadEngine } from '../../crdt/index.ts'
+import { loadEngine, type DocumentEngine, type EngineDoc } from '../../crdt/index.ts'
+import { AheadCodec } from '../../multiwriter/documents/ahead.ts'
+import { DocumentReader } from '../../multiwriter/documents/document-reader.ts'
 import { Documents } from '../../multiwriter/documents/documents.ts'
 import type { TypingTimers } from '../../multiwriter/documents/parts.ts'
 import { MemoryIndex } from './memory-index.ts'
@@ -94,4 +96,24 @@ export class DocumentWorld {
     for (const { documents } of this.peers) await documents.close()
     await this.logs.close()
   }
+}
+
+/** The document as a device makes it of nothing but the logs. */
+export async function madeAnew<D extends EngineDoc>(
+  { peer }: DocumentPeer,
+  engine: DocumentEngine<D>
+): Promise<D> {
+  const { union, refusals } = peer.parts
+  const reader = new DocumentReader(
+    'd',
+    { union, refusals, codec: new AheadCodec(WORLD_ADDRESS) },
+    engine
+  )
+  const doc = engine.create('d')
+  reader.fill(
+    doc,
+    await reader.everything(await union.view({ wait: false }), { wait: false }),
+    null
+  )
+  return doc
 }
