@@ -44,8 +44,20 @@ export function savedIn(update: Uint8Array): Uint8Array | null {
   return update[0] === DOCUMENT ? update.subarray(1) : null
 }
 
+/** Reading one costs as much as an edit, and several ask for the same. */
+const known = new WeakMap<Uint8Array, readonly Change[] | null>()
+
 /** Null for what cannot be read. */
 export function readChanges(update: Uint8Array): readonly Change[] | null {
+  let changes = known.get(update)
+  if (changes === undefined) {
+    changes = tryRead(update)
+    known.set(update, changes)
+  }
+  return changes
+}
+
+function tryRead(update: Uint8Array): readonly Change[] | null {
   try {
     return read(update)
   } catch {

@@ -45,7 +45,11 @@ export const automerge: DocumentEngine<Doc> = {
     return () => doc.off('update', onUpdate)
   },
 
-  pack: (updates) => packChanges(updates.flatMap((update) => bytesOf(readChanges(update)))),
+  pack(updates) {
+    const [only] = updates
+    if (only !== undefined && updates.length === 1) return only
+    return packChanges(updates.flatMap((update) => bytesOf(readChanges(update))))
+  },
 
   apply(doc, updates, origin) {
     const refused: number[] = []

@@ -557,7 +557,7 @@ export class Replica<D extends EngineDoc> {
   }
 
   async #save(): Promise<void> {
-    if (isWorthIt(this.#share)) await this.#compact()
+    if (isWorthIt(this.#share, this.#own.next)) await this.#compact()
     await this.#rereading
     await this.#tidying
     const covered = await this.#coveredLogs()
