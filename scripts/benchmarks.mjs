@@ -44,7 +44,25 @@ function renderGoals(group, old) {
   if (files.length === 0) return old
   const all = files.map((file) => JSON.parse(fs.readFileSync(path.join(results, file), 'utf8')))
   const rows = all.flatMap(({ goals }) => goals.map(renderGoal))
-  return `\n| what | goal | measured | |\n|---|---|---|---|\n${rows.join('')}\n`
+  return `\n| what | goal | measured | |\n|---|---|---|---|\n${joined(old, rows).join('')}\n`
+}
+
+/** Rows of benches that were not run here stay as they are, where they are. */
+function joined(old, rows) {
+  const byWhat = new Map(rows.map((row) => [whatOf(row), row]))
+  const lines = old
+    .split(/(?<=\n)/)
+    .filter((line) => line.startsWith('| ') && !line.startsWith('| what |'))
+  const kept = lines.map((line) => {
+    const row = byWhat.get(whatOf(line)) ?? line
+    byWhat.delete(whatOf(line))
+    return row
+  })
+  return [...kept, ...byWhat.values()]
+}
+
+function whatOf(row) {
+  return row.split(' | ')[0]
 }
 
 function renderGoal({ what, goal, measured, isMet }) {
