@@ -98,7 +98,6 @@ export function strike(doc: Y.Doc, spans: Spans): void {
     const kept = containersOf(doc, spans)
     Y.iterateDeletedStructs(transaction, deleteSetOf(doc, spans), (struct) => {
       if (!(struct instanceof Y.Item) || kept.has(struct)) return
-      struct.keep = false // an undo manager holds on to what it could bring back
       struct.delete(transaction)
       struck.push(struct)
     })

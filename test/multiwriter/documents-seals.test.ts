@@ -79,6 +79,25 @@ test('seal: what others typed into it stays, also for who joins later', () =>
     await until(() => textOf(late) === 'mine!ann. ')
   }))
 
+test('seal: what is typed into sealed text by who has not heard of the seal is shown where that text never was', () =>
+  DocumentWorld.with(3, async (world) => {
+    const { ann, mal } = await written(world)
+    const seal = lengthOf(world.at(1))
+    type(mal, '[ ]')
+    await mal.flush()
+    await until(() => textOf(ann) === '[ ]ann. ')
+    world.at(2).peer.writers.seal(world.at(1).peer.core.key, seal)
+    await world.at(2).reopen(true)
+    const reader = await world.at(2).documents.open('d')
+    assert.is(textOf(reader), 'ann. ')
+    const { doc } = reader
+    type(ann, 'mine', 1)
+    await ann.flush()
+    await until(() => textOf(reader) === 'mineann. ')
+    assert.is(reader.doc, doc)
+    assert.is(doc.store.pendingStructs, null)
+  }))
+
 test('seal: no undo brings sealed text back, in the document or in one that is bound to it', () =>
   DocumentWorld.with(3, async (world) => {
     const { mal, reader } = await written(world)
@@ -118,6 +137,29 @@ test('seal: what a sealed update deleted is there again, in a document made anew
     await reader.flush()
     await world.at(2).reopen(true)
     assert.is(textOf(await world.at(2).documents.open('d')), 'ann. me !')
+  }))
+
+test('seal: what is typed while a document is made anew is in it, and is saved', () =>
+  DocumentWorld.with(3, async (world) => {
+    const { mal, reader } = await written(world)
+    const seal = lengthOf(world.at(1))
+    mal.doc.getText('t').delete(0, 5)
+    await mal.flush()
+    await until(() => textOf(reader) === '')
+    let isReloaded = false
+    reader.on('reload', () => (isReloaded = true))
+    world.seal(1, seal)
+    let typed = ''
+    while (!isReloaded) {
+      type(reader, 'x', typed.length)
+      typed += 'x'
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await reader.flush()
+    assert.is(textOf(reader).replace('ann. ', ''), typed)
+    await world.at(2).reopen(true)
+    const again = await world.at(2).documents.open('d')
+    assert.is(textOf(again).replace('ann. ', ''), typed)
   }))
 
 test('seal: who is restored is there again, in a document made anew, on all devices', () =>
