@@ -104,6 +104,10 @@ export function describe(pass: Pass | null, context: Context): Describe {
   return () => description.membership()
 }
 
+function inOrder(forks: ForkCuts): readonly ForkCut[] {
+  return [...forks.values()].sort((a, b) => (a.core < b.core ? -1 : 1))
+}
+
 function nothing({ history, space, forks }: Context): Membership {
   const why: Refusal = { rule: 1, why: 'the root does not begin with its founding' }
   return {
@@ -114,7 +118,7 @@ function nothing({ history, space, forks }: Context): Membership {
     cores: new Map(),
     ballots: [],
     pendingBallots: [],
-    forks: [...forks.values()],
+    forks: inOrder(forks),
     refused: history
       .entries(history.size)
       .map((entry) => refusedRecord(entry, why))
@@ -168,7 +172,7 @@ class Description {
       cores: new Map(cores.map((standing) => [standing.core, standing])),
       ballots: owners.ballots,
       pendingBallots: owners.pending,
-      forks: [...this.#context.forks.values()].sort((a, b) => (a.core < b.core ? -1 : 1)),
+      forks: inOrder(this.#context.forks),
       raised: this.#raised()
     }
   }

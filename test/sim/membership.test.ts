@@ -35,4 +35,7 @@ laws(
 // A removed owner brought back, by voting late, what another owner's recovery key had taken back.
 laws('membership: regression, a late vote of a removed owner', isMovedOnlyFromAbove, 203670, 1)
 
+// Before the root is known, forks were told in the order in which they came.
+laws('membership: regression, forks without a root', growsAsFromScratch, 200687, 1)
+
 test.run()
