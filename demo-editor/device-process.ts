@@ -66,9 +66,9 @@ async function openNotebook(
 async function greet(notebook: Notebook): Promise<void> {
   const id = 'welcome'
   await notebook.name(id, 'Welcome')
-  const { doc, flush, close } = await notebook.open(id)
-  doc.getText(TEXT).insert(0, GREETING)
-  await flush()
+  const { live, close } = await notebook.open(id)
+  live.doc.getText(TEXT).insert(0, GREETING)
+  await live.flush()
   await close()
 }
 

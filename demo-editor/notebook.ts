@@ -39,9 +39,11 @@ interface NotebookEvents {
 }
 
 /** One opening of a document: each is closed by itself. */
-export interface OpenDocument extends Pick<LiveDocument, 'doc' | 'flush' | 'close'> {
+export interface OpenDocument {
+  readonly live: LiveDocument
   /** Of everybody who looks at it, on any device. */
   readonly awareness: Awareness
+  readonly close: () => Promise<void>
 }
 
 /** What is told of a document's past. */
@@ -100,7 +102,7 @@ export class Notebook extends EventEmitter<NotebookEvents> {
       this.#leave(id)
       await live.close()
     }
-    return { doc: live.doc, awareness, flush: () => live.flush(), close }
+    return { live, awareness, close }
   }
 
   async past(id: string): Promise<Past> {

@@ -166,8 +166,8 @@ class PageSession {
     if (this.#socket.readyState !== this.#socket.OPEN) return
     await this.#release(number)
     if (this.#channels.size >= MAX_OPEN) throw new Error('Too many documents are open in this page')
-    const live = await this.#notebook.open(id)
-    this.#channels.set(number, new Channel(number, live, (bytes) => this.#socket.send(bytes)))
+    const opened = await this.#notebook.open(id)
+    this.#channels.set(number, new Channel(number, opened, (bytes) => this.#socket.send(bytes)))
   }
 
   async #release(number: number): Promise<void> {
@@ -190,40 +190,42 @@ class PageSession {
 /** A document that a page has open. It is the origin of what the page writes. */
 class Channel {
   readonly #number: number
-  readonly #live: OpenDocument
+  readonly #opened: OpenDocument
   readonly #send: (bytes: Uint8Array) => void
   /** Awareness states that came from this page: they leave with it. */
   readonly #clients = new Set<number>()
 
-  constructor(number: number, live: OpenDocument, send: (bytes: Uint8Array) => void) {
+  constructor(number: number, opened: OpenDocument, send: (bytes: Uint8Array) => void) {
     this.#number = number
-    this.#live = live
+    this.#opened = opened
     this.#send = send
+    const { live, awareness } = opened
     live.doc.on('update', this.#onupdate)
-    live.awareness.on('update', this.#onawareness)
+    awareness.on('update', this.#onawareness)
+    this.#say(KIND.clientId, (encoder) => encoding.writeVarUint(encoder, Number(live.newSource())))
     this.#say(KIND.sync, (encoder) => writeSyncStep1(encoder, live.doc))
-    this.#sayAwareness([...live.awareness.getStates().keys()])
+    this.#sayAwareness([...awareness.getStates().keys()])
   }
 
   /** @throws Error for what is no message; the document stays as it is */
   hear(kind: number, decoder: decoding.Decoder): void {
     if (kind === KIND.sync) return this.#hearSync(decoder)
     if (kind !== KIND.awareness) throw new TypeError(`unknown kind ${kind}`)
-    applyAwarenessUpdate(this.#live.awareness, decoding.readVarUint8Array(decoder), this)
+    applyAwarenessUpdate(this.#opened.awareness, decoding.readVarUint8Array(decoder), this)
   }
 
   async close(): Promise<void> {
-    const { doc, awareness } = this.#live
-    doc.off('update', this.#onupdate)
+    const { live, awareness, close } = this.#opened
+    live.doc.off('update', this.#onupdate)
     awareness.off('update', this.#onawareness)
     removeAwarenessStates(awareness, [...this.#clients], this)
-    await this.#live.close()
+    await close()
   }
 
   #hearSync(decoder: decoding.Decoder): void {
     const number = decoding.readVarUint(decoder)
     const reply = encoding.createEncoder()
-    readSyncMessage(decoder, reply, this.#live.doc, this, (error) => {
+    readSyncMessage(decoder, reply, this.#opened.live.doc, this, (error) => {
       throw error
     })
     if (encoding.hasContent(reply)) {
@@ -235,7 +237,7 @@ class Channel {
 
   async #acknowledge(number: number): Promise<void> {
     try {
-      await this.#live.flush()
+      await this.#opened.live.flush()
     } catch {
       return // the page goes on saying that it is not saved, which is true
     }
@@ -258,7 +260,7 @@ class Channel {
 
   #sayAwareness(clients: number[]): void {
     if (clients.length === 0) return
-    const update = encodeAwarenessUpdate(this.#live.awareness, clients)
+    const update = encodeAwarenessUpdate(this.#opened.awareness, clients)
     this.#say(KIND.awareness, (encoder) => encoding.writeVarUint8Array(encoder, update))
   }
 

@@ -5,13 +5,15 @@
  * open, on a channel whose number the page chose:
  *
  *     channel  varuint
- *     kind     varuint   0 sync, 1 awareness, 2 acknowledgement
+ *     kind     varuint   0 sync, 1 awareness, 2 acknowledgement, 3 client id
  *     kind 0   page to device: number (varuint, counts from 1 on each connection and channel), then a y-protocols sync message
  *              device to page: a y-protocols sync message
  *     kind 1   an update of y-protocols' awareness
  *     kind 2   device to page: the number up to which everything that the page sent is durable
+ *     kind 3   device to page: the client id (varuint) that the page writes under from now on, which proves that it is the device's
  *
- * The device speaks first on a channel, with its state vector: then the page sends what the device lacks, and asks in turn.
+ * The device speaks first on a channel, with a client id and its state vector: then the page sends what the device lacks, and asks
+ * in turn.
  */
 import * as decoding from 'lib0/decoding'
 import * as encoding from 'lib0/encoding'
@@ -120,7 +122,7 @@ export interface CableNotice {
   readonly pages: readonly { readonly name: string; readonly url: string }[]
 }
 
-export const KIND = { sync: 0, awareness: 1, ack: 2 } as const
+export const KIND = { sync: 0, awareness: 1, ack: 2, clientId: 3 } as const
 
 /** Reads a request of a page. @throws TypeError for anything else */
 export function parseRequest(text: string): Request {

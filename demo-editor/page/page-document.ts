@@ -80,6 +80,7 @@ export class PageDocument extends EventEmitter<DocumentEvents> {
   hear(kind: number, decoder: decoding.Decoder): void {
     if (kind === KIND.sync) this.#hearSync(decoder)
     else if (kind === KIND.ack) this.#hearAck(decoding.readVarUint(decoder))
+    else if (kind === KIND.clientId) this.#writeAs(decoding.readVarUint(decoder))
     else applyAwarenessUpdate(this.awareness, decoding.readVarUint8Array(decoder), this)
   }
 
@@ -87,6 +88,20 @@ export class PageDocument extends EventEmitter<DocumentEvents> {
     this.removeAllListeners()
     this.awareness.destroy()
     this.doc.destroy()
+  }
+
+  /**
+   * What is typed from now on is proved to be this device's. In a document that was made here, what is typed before its device
+   * answers counts as brought in from elsewhere.
+   */
+  #writeAs(clientId: number): void {
+    const { awareness, doc } = this
+    const state = awareness.getLocalState()
+    const before = doc.clientID
+    doc.clientID = clientId
+    removeAwarenessStates(awareness, [before], this)
+    awareness.clientID = clientId
+    awareness.setLocalState(state)
   }
 
   #hearSync(decoder: decoding.Decoder): void {

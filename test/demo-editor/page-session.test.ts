@@ -61,6 +61,8 @@ class FakePage {
   readonly rows = new Map<string, DocumentRow>()
   /** What was heard on channels. */
   readonly frames: { readonly channel: number; readonly kind: number }[] = []
+  /** What it writes under, by channel. */
+  readonly clientIds = new Map<number, number>()
   acknowledged = 0
   closed: number | null = null
 
@@ -84,6 +86,7 @@ class FakePage {
       const { channel, kind, decoder } = parseFrame(data)
       this.frames.push({ channel, kind })
       if (kind === KIND.ack) this.acknowledged = decoding.readVarUint(decoder)
+      if (kind === KIND.clientId) this.clientIds.set(channel, decoding.readVarUint(decoder))
     })
   }
 
@@ -112,8 +115,9 @@ class FakePage {
     )
   }
 
-  edit(channel: number, number: number, text: string): void {
+  edit(channel: number, number: number, text: string, clientId?: number): void {
     const doc = new Y.Doc()
+    if (clientId !== undefined) doc.clientID = clientId
     doc.getText('text').insert(0, text)
     this.sync(channel, number, (encoder) => writeUpdate(encoder, Y.encodeStateAsUpdate(doc)))
   }
@@ -130,6 +134,37 @@ test('page session: an edit is acknowledged once it is on the log', () =>
     assert.ok(after > before)
     const { doc } = await two.spaceA.documents.open('a')
     assert.is(doc.getText('text').toJSON(), 'kept')
+  }))
+
+test('page session: what is typed under the id of an opening is proved to be the device’s; each opening has another', () =>
+  withDevice(async ({ two, page }) => {
+    const ids: (number | undefined)[] = []
+    for (const text of ['first ', 'second ']) {
+      const ann = await page()
+      await ann.open('a', 1)
+      const id = ann.clientIds.get(1)
+      ids.push(id)
+      ann.edit(1, 1, text, id)
+      await until(() => ann.acknowledged === 1)
+      ann.socket.terminate()
+    }
+    assert.is.not(ids[0], ids[1])
+    const ann = await page()
+    await ann.open('a', 1)
+    ann.edit(1, 1, 'from elsewhere ')
+    await until(() => ann.acknowledged === 1)
+    const live = await two.spaceA.documents.open('a')
+    const text = live.doc.getText('text').toJSON()
+    const runs = live.authorship().map(({ from, to, writer, isProven }) => {
+      assert.is(writer, two.spaceA.writer)
+      return [text.slice(from, to), isProven] as const
+    })
+    const proved = runs.flatMap(([words, isProven]) => (isProven ? words.split(' ') : []))
+    assert.equal(new Set(proved), new Set(['first', 'second', '']))
+    assert.equal(
+      runs.flatMap(([words, isProven]) => (isProven ? [] : words)),
+      ['from elsewhere ']
+    )
   }))
 
 test('page session: two pages of one device see each other at once, and what was before them', () =>
