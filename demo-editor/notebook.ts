@@ -28,7 +28,7 @@ interface Present {
   readonly awareness: Awareness
   readonly topic: PresenceTopic
   /** How many pages have it open. */
-  count: number
+  readonly count: number
 }
 
 interface NotebookEvents {
@@ -98,6 +98,8 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     this.#people.introduce()
     const live = await this.#space.documents.open(id)
     const awareness = this.#enter(id, live)
+    // Before anybody else hears of it: who opens it then finds an awareness of the new document.
+    live.on('reload', () => this.#renew(id, live))
     const close = async () => {
       this.#leave(id)
       await live.close()
@@ -141,20 +143,30 @@ export class Notebook extends EventEmitter<NotebookEvents> {
   #enter(id: string, { doc }: LiveDocument): Awareness {
     const present = this.#present.get(id)
     if (present !== undefined) {
-      present.count++
+      this.#present.set(id, { ...present, count: present.count + 1 })
       return present.awareness
     }
-    const awareness = new Awareness(doc)
-    awareness.setLocalState(null) // people are at pages
     const topic = this.#space.presence.topic(`documents/${id}`)
-    bindAwareness(awareness, topic)
+    const awareness = awarenessOf(doc, topic)
     this.#present.set(id, { awareness, topic, count: 1 })
     return awareness
   }
 
+  /** The document is another one. */
+  #renew(id: string, { doc }: LiveDocument): void {
+    const present = this.#present.get(id)
+    if (present === undefined || present.awareness.doc === doc) return
+    present.awareness.destroy() // the topic shows one at a time
+    const awareness = awarenessOf(doc, present.topic)
+    this.#present.set(id, { ...present, awareness })
+  }
+
   #leave(id: string): void {
     const present = this.#present.get(id)
-    if (present === undefined || --present.count > 0) return
+    if (present === undefined) return
+    const count = present.count - 1
+    this.#present.set(id, { ...present, count })
+    if (count > 0) return
     this.#present.delete(id)
     present.awareness.destroy()
     present.topic.close()
@@ -177,6 +189,13 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     const own = logs.find(({ isOwn }) => isOwn)
     return { peers: peers.length, unsynced: own === undefined ? 0 : own.known - own.elsewhere }
   }
+}
+
+function awarenessOf(doc: LiveDocument['doc'], topic: PresenceTopic): Awareness {
+  const awareness = new Awareness(doc)
+  awareness.setLocalState(null) // people are at pages
+  bindAwareness(awareness, topic)
+  return awareness
 }
 
 function momentOf(place: Place): string | number {

@@ -11,6 +11,9 @@ import {
   removeAwarenessStates
 } from 'y-protocols/awareness'
 import { readSyncMessage, writeSyncStep1, writeUpdate } from 'y-protocols/sync'
+import type * as Y from 'yjs'
+import type { Spans } from '../crdt/index.ts'
+import { SEAL } from '../crdt/document/yjs-seal.ts'
 import type { Notebook, OpenDocument } from './notebook.ts'
 import {
   CLOSE,
@@ -18,6 +21,7 @@ import {
   KIND,
   parseFrame,
   parseRequest,
+  writeSpans,
   type DocumentRow,
   type Notice,
   type Request
@@ -167,13 +171,22 @@ class PageSession {
     await this.#release(number)
     if (this.#channels.size >= MAX_OPEN) throw new Error('Too many documents are open in this page')
     const opened = await this.#notebook.open(id)
-    this.#channels.set(number, new Channel(number, opened, (bytes) => this.#socket.send(bytes)))
+    const channel = new Channel(number, opened, {
+      send: (bytes) => this.#socket.send(bytes),
+      onreload: () => this.#reload(number)
+    })
+    this.#channels.set(number, channel)
   }
 
   async #release(number: number): Promise<void> {
     const channel = this.#channels.get(number)
     this.#channels.delete(number)
     await channel?.close()
+  }
+
+  /** What the page says on this channel from now on is about the former document: it is late. */
+  #reload(number: number): void {
+    this.#line = this.#line.then(() => this.#release(number)).catch(() => {}) // it is another one anyway
   }
 
   async #releaseAll(): Promise<void> {
@@ -187,20 +200,31 @@ class PageSession {
   }
 }
 
+interface ChannelHooks {
+  send(bytes: Uint8Array): void
+  /** The channel is over: the document is another one. */
+  onreload(): void
+}
+
 /** A document that a page has open. It is the origin of what the page writes. */
 class Channel {
   readonly #number: number
   readonly #opened: OpenDocument
-  readonly #send: (bytes: Uint8Array) => void
+  readonly #doc: Y.Doc
+  readonly #hooks: ChannelHooks
+  #isOver = false
   /** Awareness states that came from this page: they leave with it. */
   readonly #clients = new Set<number>()
 
-  constructor(number: number, opened: OpenDocument, send: (bytes: Uint8Array) => void) {
+  constructor(number: number, opened: OpenDocument, hooks: ChannelHooks) {
     this.#number = number
     this.#opened = opened
-    this.#send = send
+    this.#hooks = hooks
     const { live, awareness } = opened
+    this.#doc = live.doc
     live.doc.on('update', this.#onupdate)
+    live.on('seal', this.#onseal)
+    live.on('reload', this.#onreload)
     awareness.on('update', this.#onawareness)
     this.#say(KIND.clientId, (encoder) => encoding.writeVarUint(encoder, Number(live.newSource())))
     this.#say(KIND.sync, (encoder) => writeSyncStep1(encoder, live.doc))
@@ -209,6 +233,7 @@ class Channel {
 
   /** @throws Error for what is no message; the document stays as it is */
   hear(kind: number, decoder: decoding.Decoder): void {
+    if (this.#isOver) return // as late as what comes for a channel that was released
     if (kind === KIND.sync) return this.#hearSync(decoder)
     if (kind !== KIND.awareness) throw new TypeError(`unknown kind ${kind}`)
     applyAwarenessUpdate(this.#opened.awareness, decoding.readVarUint8Array(decoder), this)
@@ -216,7 +241,9 @@ class Channel {
 
   async close(): Promise<void> {
     const { live, awareness, close } = this.#opened
-    live.doc.off('update', this.#onupdate)
+    this.#doc.off('update', this.#onupdate)
+    live.off('seal', this.#onseal)
+    live.off('reload', this.#onreload)
     awareness.off('update', this.#onawareness)
     removeAwarenessStates(awareness, [...this.#clients], this)
     await close()
@@ -225,7 +252,7 @@ class Channel {
   #hearSync(decoder: decoding.Decoder): void {
     const number = decoding.readVarUint(decoder)
     const reply = encoding.createEncoder()
-    readSyncMessage(decoder, reply, this.#opened.live.doc, this, (error) => {
+    readSyncMessage(decoder, reply, this.#doc, this, (error) => {
       throw error
     })
     if (encoding.hasContent(reply)) {
@@ -245,7 +272,18 @@ class Channel {
   }
 
   readonly #onupdate = (update: Uint8Array, origin: unknown): void => {
-    if (origin !== this) this.#say(KIND.sync, (encoder) => writeUpdate(encoder, update))
+    if (origin === this || origin === SEAL) return
+    this.#say(KIND.sync, (encoder) => writeUpdate(encoder, update))
+  }
+
+  readonly #onseal = (struck: Spans): void => {
+    this.#say(KIND.seal, (encoder) => writeSpans(encoder, struck))
+  }
+
+  readonly #onreload = (): void => {
+    this.#say(KIND.reload, () => {})
+    this.#isOver = true
+    this.#hooks.onreload()
   }
 
   readonly #onawareness = (change: AwarenessChange, origin: unknown): void => {
@@ -265,7 +303,7 @@ class Channel {
   }
 
   #say(kind: (typeof KIND)[keyof typeof KIND], write: (encoder: encoding.Encoder) => void): void {
-    this.#send(frame(this.#number, kind, write))
+    this.#hooks.send(frame(this.#number, kind, write))
   }
 }
 

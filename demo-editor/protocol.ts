@@ -5,18 +5,22 @@
  * open, on a channel whose number the page chose:
  *
  *     channel  varuint
- *     kind     varuint   0 sync, 1 awareness, 2 acknowledgement, 3 client id
+ *     kind     varuint   0 sync, 1 awareness, 2 acknowledgement, 3 client id, 4 seal, 5 reload
  *     kind 0   page to device: number (varuint, counts from 1 on each connection and channel), then a y-protocols sync message
  *              device to page: a y-protocols sync message
  *     kind 1   an update of y-protocols' awareness
  *     kind 2   device to page: the number up to which everything that the page sent is durable
  *     kind 3   device to page: the client id (varuint) that the page writes under from now on, which proves that it is the device's
+ *     kind 4   device to page: how many spans (varuint), and of each its client, start and end (varuint each). They lie past a seal: the
+ *              page strikes them, so that none of its undos brings them back
+ *     kind 5   device to page: the document is another one now, and the channel is closed. The page opens it on another channel
  *
  * The device speaks first on a channel, with a client id and its state vector: then the page sends what the device lacks, and asks
  * in turn.
  */
 import * as decoding from 'lib0/decoding'
 import * as encoding from 'lib0/encoding'
+import { Spans } from '../crdt/document/spans.ts'
 
 /** The text inside a document's Y.Doc. */
 export const TEXT = 'text'
@@ -122,7 +126,7 @@ export interface CableNotice {
   readonly pages: readonly { readonly name: string; readonly url: string }[]
 }
 
-export const KIND = { sync: 0, awareness: 1, ack: 2, clientId: 3 } as const
+export const KIND = { sync: 0, awareness: 1, ack: 2, clientId: 3, seal: 4, reload: 5 } as const
 
 /** Reads a request of a page. @throws TypeError for anything else */
 export function parseRequest(text: string): Request {
@@ -199,6 +203,23 @@ export interface Frame {
   readonly kind: number
   /** Stands at what its kind says. */
   readonly decoder: decoding.Decoder
+}
+
+export function writeSpans(encoder: encoding.Encoder, spans: Spans): void {
+  const list = [...spans]
+  encoding.writeVarUint(encoder, list.length)
+  for (const { source, start, end } of list)
+    for (const number of [Number(source), start, end]) encoding.writeVarUint(encoder, number)
+}
+
+export function readSpans(decoder: decoding.Decoder): Spans {
+  const spans = new Spans()
+  for (let left = decoding.readVarUint(decoder); left > 0; left--) {
+    const [source, start, end] = [0, 1, 2].map(() => decoding.readVarUint(decoder))
+    if (source !== undefined && start !== undefined && end !== undefined)
+      spans.add({ source, start, end })
+  }
+  return spans
 }
 
 /** @throws Error for bytes that are no frame */

@@ -23,6 +23,8 @@ interface LinkEvents {
   change: []
   /** A request could not be met. */
   failed: [message: string]
+  /** This is not shown any more in the document that is shown. */
+  sealed: [text: string]
 }
 
 const TOO_LARGE = `What this page has to save is more than its device takes at once
@@ -69,7 +71,7 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
 
   /** The document that is shown, or null. */
   get shown(): PageDocument | null {
-    return this.#shown
+    return this.#shown?.shown ?? null
   }
 
   /** Edits in any document of this page, and titles, that the device has not yet called durable. */
@@ -155,8 +157,23 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
       this.#releaseSaved()
       this.emit('change')
     })
+    opened.on('reload', () => this.#openAnew(opened))
+    opened.on('sealed', (text) => {
+      if (opened === this.#shown) this.emit('sealed', text)
+    })
     this.#ask({ type: 'open', id, channel })
     return opened
+  }
+
+  /** What it has goes over as soon as the other one is loaded; until then it is shown, and may be written in. */
+  #openAnew(before: PageDocument): void {
+    this.#open.delete(before.channel)
+    this.#ask({ type: 'release', channel: before.channel })
+    const opened = this.#openDocument(before.id, false)
+    opened.replace(before)
+    if (this.#shown !== before) return
+    this.#shown = opened
+    this.#introduce()
   }
 
   /** Whoever looks at a document is seen in it. */

@@ -14,6 +14,9 @@ import { TitleBar, type Rename } from './title-bar.ts'
 /** What stands behind # in the address: the token, and the document that is shown. */
 const address = new URLSearchParams(location.hash.slice(1))
 
+/** So much is told of what has left a text. */
+const MAX_TOLD = 300
+
 /** A failure is told for so long. */
 const FAILURE_MS = 6000
 
@@ -71,15 +74,40 @@ class EditorPage extends LitElement {
       main {
         grid-area: main;
         display: grid;
-        grid-template: auto 1fr / minmax(0, 1fr);
+        grid-template: auto auto 1fr / minmax(0, 1fr);
         min-width: 0;
         min-height: 0;
         background: var(--paper);
       }
 
+      text-editor,
+      history-panel {
+        grid-row: 3;
+      }
+
+      .left {
+        display: flex;
+        gap: 0.75rem;
+        align-items: center;
+        justify-content: space-between;
+        width: calc(100% - 2.5rem);
+        max-width: 44rem;
+        margin: 0.5rem auto 0;
+        padding: 0.5rem 0.75rem;
+        border-radius: 0.5rem;
+        background: var(--warn-soft);
+        color: var(--warn);
+        overflow-wrap: anywhere;
+      }
+
+      .left button {
+        flex: none;
+        color: var(--ink);
+      }
+
       .note {
         align-self: center;
-        grid-row: 2;
+        grid-row: 3;
         max-width: 26rem;
         margin: 0 auto;
         padding: 1rem;
@@ -124,6 +152,8 @@ class EditorPage extends LitElement {
   readonly #link = new DeviceLink(address.get('token') ?? '')
   @state() accessor listing = false
   @state() accessor failure = ''
+  /** What has left the text that is shown, as its author had no right to write it. */
+  @state() accessor sealed = ''
   /** The past of the document is shown. */
   @state() accessor past = false
   @query('document-list') private accessor list!: DocumentList
@@ -133,6 +163,7 @@ class EditorPage extends LitElement {
     super()
     new LinkController(this, this.#link)
     this.#link.on('failed', (message) => this.#fail(message))
+    this.#link.on('sealed', (text) => (this.sealed += text))
     addEventListener('beforeunload', (event) => {
       if (this.#link.unsaved > 0) event.preventDefault()
     })
@@ -183,10 +214,21 @@ class EditorPage extends LitElement {
           @delete=${(event: CustomEvent<string>) => this.#link.delete(event.detail)}
           @done=${() => void this.#focusText()}
         ></title-bar>
-        ${this.#body()}
+        ${this.sealed ? this.#left() : nothing} ${this.#body()}
       </main>
       ${this.failure ? html`<div class="failure" role="alert">${this.failure}</div>` : nothing}
     `
+  }
+
+  #left() {
+    const words = this.sealed.length > MAX_TOLD ? `${this.sealed.slice(0, MAX_TOLD)}…` : this.sealed
+    return html`<div class="left" role="status">
+      <span>
+        This has left the text, as it was written when its author had been removed:
+        <q>${words}</q>
+      </span>
+      <button @click=${() => (this.sealed = '')}>All right</button>
+    </div>`
   }
 
   #body() {
@@ -233,6 +275,7 @@ class EditorPage extends LitElement {
   #show(id: string | null): void {
     if (id === (this.#link.shown?.id ?? null)) return
     this.past = false
+    this.sealed = ''
     if (id === null) address.delete('document')
     else address.set('document', id)
     history.replaceState(null, '', `#${address}`)

@@ -1,6 +1,7 @@
 /**
  * A document as this page has it. What is typed lives here until the device has said that it is durable there, however often the
- * connection breaks meanwhile: at each new one the two exchange what the other lacks.
+ * connection breaks meanwhile: at each new one the two exchange what the other lacks. Where the device has made its own anew, so does
+ * the page, and what is not durable yet goes over.
  */
 import * as decoding from 'lib0/decoding'
 import * as encoding from 'lib0/encoding'
@@ -13,11 +14,19 @@ import {
 } from 'y-protocols/awareness'
 import { readSyncMessage, writeSyncStep1, writeUpdate } from 'y-protocols/sync'
 import * as Y from 'yjs'
-import { frame, KIND, TEXT } from '../protocol.ts'
+import { SEAL, strike } from '../../crdt/document/yjs-seal.ts'
+import type { Spans } from '../../crdt/document/spans.ts'
+import { frame, KIND, readSpans, TEXT } from '../protocol.ts'
+import { carryOver } from './carry-over.ts'
+import { shownIn } from './letters.ts'
 
 interface DocumentEvents {
   /** What `isLoaded`, `unsaved` say has changed. */
   change: []
+  /** What is not saved of it has to go over to another one, which is opened anew: the device has made it of its logs again. */
+  reload: []
+  /** This was shown, and is not any more: it had been written when its author had no right to. */
+  sealed: [text: string]
 }
 
 interface AwarenessChange {
@@ -38,7 +47,13 @@ export class PageDocument extends EventEmitter<DocumentEvents> {
   #sent = 0
   #acknowledged = 0
   /** Edits since everything was last durable. */
-  #unsaved = 0
+  #unsaved: Uint8Array[] = []
+  /** What of this page's own was durable by then, by client. */
+  #saved = new Map<number, number>()
+  /** What this page has written under. */
+  readonly #own = new Set([this.doc.clientID])
+  /** The one that this one takes the place of as soon as it is loaded. */
+  #before: PageDocument | null = null
 
   /** @param isNew made here just now, so that there is nothing to load */
   constructor(
@@ -63,7 +78,17 @@ export class PageDocument extends EventEmitter<DocumentEvents> {
 
   /** Edits that the device has not yet called durable. */
   get unsaved(): number {
-    return this.#unsaved
+    return this.#unsaved.length + (this.#before?.unsaved ?? 0)
+  }
+
+  /** What is shown as long as this one is not loaded. */
+  get shown(): PageDocument {
+    return this.#before ?? this
+  }
+
+  /** To be called before this one is loaded. What is typed into the other one until then comes over, too. */
+  replace({ shown }: PageDocument): void {
+    this.#before = shown
   }
 
   /** A new connection: nothing that was sent on the old one counts. */
@@ -81,11 +106,14 @@ export class PageDocument extends EventEmitter<DocumentEvents> {
     if (kind === KIND.sync) this.#hearSync(decoder)
     else if (kind === KIND.ack) this.#hearAck(decoding.readVarUint(decoder))
     else if (kind === KIND.clientId) this.#writeAs(decoding.readVarUint(decoder))
+    else if (kind === KIND.seal) this.#strike(readSpans(decoder))
+    else if (kind === KIND.reload) this.emit('reload')
     else applyAwarenessUpdate(this.awareness, decoding.readVarUint8Array(decoder), this)
   }
 
   destroy(): void {
     this.removeAllListeners()
+    this.#before?.destroy()
     this.awareness.destroy()
     this.doc.destroy()
   }
@@ -98,14 +126,25 @@ export class PageDocument extends EventEmitter<DocumentEvents> {
     const { awareness, doc } = this
     const state = awareness.getLocalState()
     const before = doc.clientID
+    this.#own.add(clientId)
     doc.clientID = clientId
     removeAwarenessStates(awareness, [before], this)
     awareness.clientID = clientId
     awareness.setLocalState(state)
   }
 
+  #strike(spans: Spans): void {
+    const text = shownIn(this.text, spans)
+    strike(this.doc, spans)
+    if (text !== '') this.emit('sealed', text)
+  }
+
   #hearSync(decoder: decoding.Decoder): void {
     const isFirst = this.#sent === 0
+    if (isFirst && this.#hasMore(decoding.clone(decoder))) {
+      this.emit('reload')
+      return
+    }
     const reply = encoding.createEncoder()
     const type = readSyncMessage(decoder, reply, this.doc, this)
     if (encoding.hasContent(reply)) {
@@ -113,10 +152,38 @@ export class PageDocument extends EventEmitter<DocumentEvents> {
       this.#say((encoder) => encoding.writeUint8Array(encoder, bytes))
     }
     if (isFirst) this.#ask()
-    if (type === 1 && !this.#isLoaded) {
-      this.#isLoaded = true
-      this.emit('change')
-    }
+    if (type !== 1 || this.#isLoaded) return
+    this.#isLoaded = true
+    this.#takeOver()
+    this.emit('change')
+  }
+
+  /**
+   * Whether something that the device had told, or called durable, is not in its document any more: it was sealed while we were
+   * away. It must not come back by us.
+   */
+  #hasMore(message: decoding.Decoder): boolean {
+    decoding.readVarUint(message) // the type: the first message is a state vector
+    const there = Y.decodeStateVector(decoding.readVarUint8Array(message))
+    const told = [...Y.decodeStateVector(Y.encodeStateVector(this.doc))]
+    return told.some(([client, clock]) => {
+      const needed = this.#own.has(client) ? (this.#saved.get(client) ?? 0) : clock
+      return (there.get(client) ?? 0) < needed
+    })
+  }
+
+  #takeOver(): void {
+    const before = this.#before
+    if (before === null) return
+    this.#before = null
+    for (const clientId of before.#own) this.#own.add(clientId)
+    this.#noteSaved()
+    carryOver(before.#unsaved, before.text, this.text, before)
+    before.destroy()
+  }
+
+  #noteSaved(): void {
+    this.#saved = new Map([...this.#own].map((id) => [id, Y.getState(this.doc.store, id)]))
   }
 
   /** For what the device has and we lack; and tell who is here. */
@@ -127,14 +194,15 @@ export class PageDocument extends EventEmitter<DocumentEvents> {
 
   #hearAck(number: number): void {
     this.#acknowledged = Math.max(this.#acknowledged, number)
-    if (this.#acknowledged < this.#sent || this.#unsaved === 0) return
-    this.#unsaved = 0
+    if (this.#acknowledged < this.#sent || this.#unsaved.length === 0) return
+    this.#unsaved = []
+    this.#noteSaved()
     this.emit('change')
   }
 
   readonly #onupdate = (update: Uint8Array, origin: unknown): void => {
-    if (origin === this) return
-    this.#unsaved++
+    if (origin === this || origin === SEAL) return
+    this.#unsaved.push(update)
     // Before the device has spoken on this connection it is told by the exchange of what is lacking.
     if (this.#sent > 0) this.#say((encoder) => writeUpdate(encoder, update))
     this.emit('change')

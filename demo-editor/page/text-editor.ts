@@ -8,6 +8,7 @@ import { property } from 'lit/decorators.js'
 import { yCollab, yUndoManagerKeymap } from 'y-codemirror.next'
 import { UndoManager } from 'yjs'
 import { MAX_TEXT_BYTES } from '../protocol.ts'
+import { indexIn } from './carry-over.ts'
 import type { PageDocument } from './page-document.ts'
 import { remoteCursors } from './remote-cursors.ts'
 import { hues, shared } from './theme.ts'
@@ -133,7 +134,7 @@ export class TextEditor extends LitElement {
   }
 
   protected override updated(changed: PropertyValues<this>): void {
-    if (changed.has('document')) this.#show(this.document)
+    if (changed.has('document')) this.#show(this.document, changed.get('document') ?? null)
   }
 
   override disconnectedCallback(): void {
@@ -152,7 +153,10 @@ export class TextEditor extends LitElement {
     return []
   })
 
-  #show(document: PageDocument | null): void {
+  #show(document: PageDocument | null, before: PageDocument | null = null): void {
+    const hadFocus = this.#view?.hasFocus ?? false
+    const isSame = document !== null && document.id === before?.id
+    const place = isSame ? placeIn(document, before, this.#view) : { anchor: 0, head: 0, top: 0 }
     this.#view?.destroy()
     this.#undo?.destroy()
     this.#view = null
@@ -162,12 +166,25 @@ export class TextEditor extends LitElement {
     this.#view = new EditorView({
       parent: this.renderRoot as ShadowRoot,
       root: this.renderRoot as ShadowRoot,
+      scrollTo: EditorView.scrollIntoView(place.top, { y: 'start', yMargin: 0 }),
       state: EditorState.create({
         doc: document.text.toJSON(),
+        selection: place,
         extensions: [extensionsFor(document, this.#undo), this.#limit]
       })
     })
+    if (isSame && hadFocus) this.#view.focus()
   }
+}
+
+/** A document that was made anew: the caret, and what is in sight, stay about where they were. */
+function placeIn(document: PageDocument, before: PageDocument, view: EditorView | null) {
+  if (view === null) return { anchor: 0, head: 0, top: 0 }
+  const { anchor, head } = view.state.selection.main
+  const edge = view.scrollDOM.getBoundingClientRect().top - view.documentTop
+  const top = edge <= 0 ? 0 : view.elementAtHeight(edge).from
+  const place = (index: number) => indexIn(before.text, index, document.text)
+  return { anchor: place(anchor), head: place(head), top: place(top) }
 }
 
 function toMegabytes(bytes: number): number {

@@ -1,5 +1,6 @@
 /** A page and its device, message by message: what is acknowledged is durable, and what is no message harms nobody. */
 import { once } from 'node:events'
+import { join } from 'node:path'
 import * as decoding from 'lib0/decoding'
 import * as encoding from 'lib0/encoding'
 import { test } from 'uvu'
@@ -9,6 +10,7 @@ import { Awareness, encodeAwarenessUpdate } from 'y-protocols/awareness'
 import { writeSyncStep1, writeUpdate } from 'y-protocols/sync'
 import * as Y from 'yjs'
 import { Notebook } from '../../demo-editor/notebook.ts'
+import { PageDocument } from '../../demo-editor/page/page-document.ts'
 import { PageServer } from '../../demo-editor/page-server.ts'
 import { servePage } from '../../demo-editor/page-session.ts'
 import {
@@ -19,12 +21,76 @@ import {
   type Notice,
   type Request
 } from '../../demo-editor/protocol.ts'
+import { openDevice } from '../../index.ts'
+import type { Device, LiveDocument, Space } from '../../multiwriter/index.ts'
 import {
+  connect,
   openTwoDevices,
+  tempFolder,
   until,
   type TwoDevices,
   type TwoDevicesOptions
 } from '../support/devices.ts'
+
+interface SealedSetting {
+  readonly page: FakePage
+  readonly server: PageServer
+  readonly owner: Space
+  readonly removed: Space
+  /** Whose page it is. */
+  readonly reader: Space
+  /** Takes the rights of the one, who writes on, and is heard by the reader until that hears of it. */
+  readonly revoke: (write: (live: LiveDocument) => void) => Promise<void>
+}
+
+/** An owner, somebody who is removed, and a reader with a page; all have the document 'a' with the text 'one two '. */
+async function withRemoved(body: (setting: SealedSetting) => Promise<void>): Promise<void> {
+  const folder = await tempFolder()
+  const devices = await Promise.all(
+    ['a', 'b', 'c'].map((name) => openDevice({ storage: join(folder.path, name) }))
+  )
+  const [a, b, c] = devices as [Device, Device, Device]
+  const owner = await a.createSpace()
+  const [removed, reader] = [await b.openSpace(owner.ticket), await c.openSpace(owner.ticket)]
+  const notebook = new Notebook(reader, { name: 'Cid', hue: 2 })
+  const server = await serve(notebook)
+  try {
+    for (const each of [removed, reader]) await owner.addWriter(each.writer)
+    const live = await removed.documents.open('a')
+    live.doc.getText('text').insert(0, 'one two ')
+    await live.flush()
+    const cuts = [connect(owner, removed), connect(owner, reader), connect(removed, reader)]
+    for (const space of [owner, removed, reader])
+      await until(() => space.members.list().length === 3)
+    const page = await FakePage.open(server)
+    page.show('a', 1)
+    await until(() => page.text('a') === 'one two ')
+    const held = await owner.documents.open('a')
+    await until(() => held.doc.getText('text').toJSON() === 'one two ')
+    const revoke = async (write: (live: LiveDocument) => void) => {
+      for (const cut of cuts) cut()
+      await owner.members.revoke(b.id)
+      write(live)
+      await live.flush()
+      connect(removed, reader)
+    }
+    await body({ page, server, owner, removed, reader, revoke })
+  } finally {
+    await server.close()
+    await notebook.close()
+    for (const device of devices) await device.close()
+    await folder.remove()
+  }
+}
+
+function serve(notebook: Notebook): Promise<PageServer> {
+  return PageServer.listen({
+    files: {},
+    token: 't',
+    port: 0,
+    onpage: (socket) => servePage(socket, notebook, { name: 'Ann', hue: 0 })
+  })
+}
 
 interface Setting {
   readonly two: TwoDevices
@@ -38,12 +104,7 @@ async function withDevice(
 ): Promise<void> {
   const two = await openTwoDevices({ device })
   const notebook = new Notebook(two.spaceA, { name: 'Ann', hue: 0 })
-  const server = await PageServer.listen({
-    files: {},
-    token: 't',
-    port: 0,
-    onpage: (socket) => servePage(socket, notebook, { name: 'Ann', hue: 0 })
-  })
+  const server = await serve(notebook)
   try {
     await body({ two, notebook, page: () => FakePage.open(server) })
   } finally {
@@ -55,7 +116,9 @@ async function withDevice(
 
 /** Says what a page could say, and keeps what it hears. */
 class FakePage {
-  readonly socket: WebSocket
+  readonly #documents = new Map<number, PageDocument>()
+  /** What has left the texts that are shown. */
+  readonly sealed: string[] = []
   readonly notices: Notice[] = []
   /** The list, as it was told piece by piece. */
   readonly rows = new Map<string, DocumentRow>()
@@ -66,17 +129,26 @@ class FakePage {
   acknowledged = 0
   closed: number | null = null
 
+  socket!: WebSocket
+
   static async open(server: PageServer): Promise<FakePage> {
-    const socket = new WebSocket(`ws://127.0.0.1:${server.port}/?token=t`, {
-      origin: server.origin
-    })
-    const page = new FakePage(socket)
-    await once(socket, 'open')
+    const page = new FakePage()
+    await page.#connect(server)
     return page
   }
 
-  private constructor(socket: WebSocket) {
+  private constructor() {}
+
+  async #connect(server: PageServer): Promise<void> {
+    const socket = new WebSocket(`ws://127.0.0.1:${server.port}/?token=t`, {
+      origin: server.origin
+    })
     this.socket = socket
+    this.#listen(socket)
+    await once(socket, 'open')
+  }
+
+  #listen(socket: WebSocket): void {
     socket.on('close', (code) => (this.closed = code))
     socket.on('message', (data: Buffer, isBinary) => {
       if (!isBinary) {
@@ -85,6 +157,8 @@ class FakePage {
       }
       const { channel, kind, decoder } = parseFrame(data)
       this.frames.push({ channel, kind })
+      const shown = this.#documents.get(channel)
+      if (shown !== undefined) return shown.hear(kind, decoder)
       if (kind === KIND.ack) this.acknowledged = decoding.readVarUint(decoder)
       if (kind === KIND.clientId) this.clientIds.set(channel, decoding.readVarUint(decoder))
     })
@@ -95,6 +169,39 @@ class FakePage {
     if (notice.type !== 'documents') return
     for (const row of notice.rows) this.rows.set(row.id, row)
     for (const id of notice.gone) this.rows.delete(id)
+  }
+
+  /** Opens a document as a page does. */
+  show(id: string, channel: number): PageDocument {
+    const document = new PageDocument(id, channel, false, (bytes) => this.socket.send(bytes))
+    this.#documents.set(channel, document)
+    document.on('sealed', (text) => this.sealed.push(text))
+    document.on('reload', () => {
+      this.#documents.delete(channel)
+      this.show(id, channel + 1).replace(document)
+    })
+    this.ask({ type: 'open', id, channel })
+    return document
+  }
+
+  /** The document that is shown. */
+  shown(id: string): PageDocument | undefined {
+    return [...this.#documents.values()].find((each) => each.id === id)?.shown
+  }
+
+  text(id: string): string | undefined {
+    return this.shown(id)?.text.toJSON()
+  }
+
+  /** The connection breaks, and there is another one. */
+  async reconnect(server: PageServer): Promise<void> {
+    this.socket.terminate()
+    for (const each of this.#documents.values()) each.disconnected()
+    await this.#connect(server)
+    for (const [channel, each] of this.#documents) {
+      each.reconnected()
+      this.ask({ type: 'open', id: each.id, channel })
+    }
   }
 
   ask(request: Request): void {
@@ -369,6 +476,91 @@ test('page session: the past of a document is told, compared and brought back', 
     assert.is(ann.closed, null)
     ann.ask({ type: 'compare', id: 'a', from: 'yesterday' as never, to: 'now' })
     await until(() => ann.closed !== null)
+  }))
+
+test('page session: what is sealed vanishes from the page, is told, and no undo of the page brings it back', () =>
+  withRemoved(async ({ page, owner, reader, revoke }) => {
+    await revoke(({ doc }) => doc.getText('text').insert(8, 'gone. '))
+    await until(() => page.text('a') === 'one two gone. ')
+    const shown = page.shown('a')
+    assert.ok(shown !== undefined)
+    const undo = new Y.UndoManager(shown.text)
+    shown.text.delete(8, 3)
+    await until(() => shown.unsaved === 0)
+    connect(owner, reader)
+    await until(() => page.text('a') === 'one two ')
+    assert.is(page.shown('a'), shown, 'it goes on')
+    assert.equal(page.sealed, ['e. '])
+    undo.undo()
+    assert.is(page.text('a'), 'one two ')
+    shown.text.insert(8, 'three')
+    await until(() => shown.unsaved === 0)
+    const live = await reader.documents.open('a')
+    assert.is(live.doc.getText('text').toJSON(), 'one two three')
+  }))
+
+test('page session: a document that is made anew is opened anew, and nothing that was typed is lost', () =>
+  withRemoved(async ({ page, owner, reader, revoke }) => {
+    await revoke(({ doc }) => doc.getText('text').delete(0, 4))
+    await until(() => page.text('a') === 'two ')
+    const before = page.shown('a')
+    connect(owner, reader)
+    // What a fast typist types at any moment meanwhile.
+    let typed = 0
+    const type = () => {
+      const text = page.shown('a')?.text
+      text?.insert(text.length, `${typed++ % 10}`)
+    }
+    const written = () => '0123456789'.repeat(100).slice(0, typed)
+    await until(async () => {
+      type()
+      await new Promise((resolve) => setTimeout(resolve, 15))
+      return before !== page.shown('a')
+    })
+    const after = page.shown('a')
+    assert.is(page.text('a'), `one two ${written()}`)
+    assert.equal(page.sealed, [])
+    await until(() => after?.unsaved === 0)
+    const live = await reader.documents.open('a')
+    assert.is(live.doc.getText('text').toJSON(), `one two ${written()}`)
+    assert.ok(live.authorship(8).every(({ isProven }) => isProven))
+    const undo = new Y.UndoManager(after?.text ?? [])
+    type()
+    undo.undo()
+    assert.is(page.text('a'), `one two ${written().slice(0, -1)}`)
+  }))
+
+test('page session: who is restored is read again in the page', () =>
+  withRemoved(async ({ page, owner, removed, reader, revoke }) => {
+    await revoke(({ doc }) => doc.getText('text').insert(8, 'late '))
+    await until(() => page.text('a') === 'one two late ')
+    connect(owner, reader)
+    await until(() => page.text('a') === 'one two ')
+    await until(async () => (await owner.members.excluded()).length === 1)
+    const person = owner.members
+      .list()
+      .find(({ devices }) => devices[0]?.writers[0] === removed.writer)
+    await owner.members.restore(person?.identity ?? '')
+    await until(() => page.text('a') === 'one two late ')
+  }))
+
+test('page session: a page that was away brings back nothing that was sealed meanwhile, and all that was typed in it', () =>
+  withRemoved(async ({ page, owner, reader, revoke, server }) => {
+    await revoke(({ doc }) => doc.getText('text').insert(8, '[ ]'))
+    await until(() => page.text('a') === 'one two [ ]')
+    page.socket.terminate()
+    await until(() => page.closed !== null)
+    page.shown('a')?.text.insert(9, 'mine')
+    page.shown('a')?.text.delete(0, 4)
+    connect(owner, reader)
+    const live = await reader.documents.open('a')
+    await until(() => live.doc.getText('text').toJSON() === 'one two ')
+    await live.close()
+    await page.reconnect(server)
+    await until(() => page.text('a') === 'two mine')
+    await until(() => page.shown('a')?.unsaved === 0)
+    const again = await reader.documents.open('a')
+    assert.is(again.doc.getText('text').toJSON(), 'two mine')
   }))
 
 test('page session: titles given on two devices at once are both shown, and a name settles it', () =>
