@@ -110,7 +110,7 @@ export class Notebook extends EventEmitter<NotebookEvents> {
   async past(id: string): Promise<Past> {
     await using live = await this.#space.documents.open(id)
     const moments = await momentsOf(live.versions(), MAX_MOMENTS)
-    return { moments, people: await this.#people.all() }
+    return { moments, people: await this.people() }
   }
 
   /** The later text, with what came into it and what went from it. */
@@ -127,6 +127,11 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     await using live = await this.#space.documents.open(id)
     await live.restore(version)
     await live.flush()
+  }
+
+  /** By writer, those who have said who they are. */
+  people(): Promise<Readonly<Record<string, Person>>> {
+    return this.#people.all()
   }
 
   async close(): Promise<void> {

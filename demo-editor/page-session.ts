@@ -14,6 +14,7 @@ import { readSyncMessage, writeSyncStep1, writeUpdate } from 'y-protocols/sync'
 import type * as Y from 'yjs'
 import type { Spans } from '../crdt/index.ts'
 import { SEAL } from '../crdt/document/yjs-seal.ts'
+import { authorshipOf } from './authorship.ts'
 import type { Notebook, OpenDocument } from './notebook.ts'
 import {
   CLOSE,
@@ -161,6 +162,14 @@ class PageSession {
         await this.#notebook.restore(id, version)
         return this.tell({ type, id })
       }
+      case 'authorship': {
+        const { type, channel } = request
+        const people = await this.#notebook.people()
+        const live = this.#channels.get(channel)?.live
+        if (live === undefined) throw new Error('This document is not open any more')
+        // In one turn: what others write meanwhile reaches the page before, or after.
+        return this.tell({ type, channel, ...authorshipOf(live, people) })
+      }
       default:
         throw new TypeError(`unknown request ${String(request satisfies never)}`)
     }
@@ -229,6 +238,10 @@ class Channel {
     this.#say(KIND.clientId, (encoder) => encoding.writeVarUint(encoder, Number(live.newSource())))
     this.#say(KIND.sync, (encoder) => writeSyncStep1(encoder, live.doc))
     this.#sayAwareness([...awareness.getStates().keys()])
+  }
+
+  get live(): OpenDocument['live'] {
+    return this.#opened.live
   }
 
   /** @throws Error for what is no message; the document stays as it is */

@@ -33,6 +33,10 @@ const MAX_VERSION = 100_000
 /** So long a text is shown as it was, with what is different: a page puts all of it on the screen. */
 export const MAX_COMPARED = 1024 * 1024
 
+/** Of a longer text it is not told who wrote it, nor of one that is mixed more finely. */
+export const MAX_AUTHORED = 1024 * 1024
+export const MAX_STRETCHES = 200_000
+
 /** Of a longer history the last moments are told. */
 export const MAX_MOMENTS = 2000
 
@@ -55,6 +59,7 @@ export type Request =
   | { readonly type: 'history'; readonly id: string }
   | { readonly type: 'compare'; readonly id: string; readonly from: Place; readonly to: Place }
   | { readonly type: 'restore'; readonly id: string; readonly version: string }
+  | { readonly type: 'authorship'; readonly channel: number }
 
 /** A version of a document, what was there before the first, or what is there now. */
 export type Place = { readonly version: string } | 'start' | 'now'
@@ -80,6 +85,7 @@ export type Notice =
     }
   | { readonly type: 'compare'; readonly id: string; readonly pieces: readonly Piece[] }
   | { readonly type: 'restore'; readonly id: string }
+  | ({ readonly type: 'authorship'; readonly channel: number } & Authorship)
   /** A request could not be met. */
   | { readonly type: 'failed'; readonly request: Request['type']; readonly message: string }
 
@@ -112,6 +118,26 @@ export interface Piece {
   readonly writer: string | null
 }
 
+/** Who wrote what of a text, as it was when the device answered: the page has heard all that others had written by then. */
+export interface Authorship {
+  /** Of the text. */
+  readonly length: number
+  readonly authors: readonly Author[]
+  /** In order; what nobody is known to have written is between them. */
+  readonly stretches: readonly Stretch[]
+}
+
+export interface Author {
+  readonly name: string
+  /** Null for who has not said who it is. */
+  readonly hue: number | null
+  /** False for what was brought in from elsewhere: then it is who brought it. */
+  readonly isProven: boolean
+}
+
+/** From one index to another: whose, by its index in `authors`, and the minute in ms since 1970, or null for just now. */
+export type Stretch = readonly [from: number, to: number, author: number, minute: number | null]
+
 export interface SyncNotice {
   /** How many devices are connected. */
   readonly peers: number
@@ -141,6 +167,7 @@ export function parseRequest(text: string): Request {
     case 'open':
       return { type, id: parseId(id), channel: parseChannel(channel) }
     case 'release':
+    case 'authorship':
       return { type, channel: parseChannel(channel) }
     case 'history':
       return { type, id: parseId(id) }

@@ -14,7 +14,7 @@ import { PageDocument } from './page-document.ts'
 import { RowList } from './row-list.ts'
 
 /** Requests that are answered in their turn. */
-type Asked = Extract<Request['type'], 'history' | 'compare' | 'restore'>
+type Asked = Extract<Request['type'], 'history' | 'compare' | 'restore' | 'authorship'>
 
 type Answer<T extends Asked> = Extract<Notice, { readonly type: T }>
 
@@ -124,6 +124,11 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
     return this.#answered('restore', { type: 'restore', id, version })
   }
 
+  /** Who wrote what of a text; null when that cannot be told. */
+  authorship({ channel }: PageDocument): Promise<Answer<'authorship'> | null> {
+    return this.#answered('authorship', { type: 'authorship', channel })
+  }
+
   #answered<T extends Asked>(type: T, request: Request): Promise<Answer<T> | null> {
     if (this.state !== 'open') return Promise.resolve(null)
     return new Promise((resolve) => {
@@ -223,6 +228,7 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
       case 'history':
       case 'compare':
       case 'restore':
+      case 'authorship':
         return this.#answer(notice.type, notice)
       case 'failed':
         this.#answer(notice.request, null)

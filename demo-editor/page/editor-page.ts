@@ -2,6 +2,7 @@
 import { css, html, LitElement, nothing } from 'lit'
 import { query, state } from 'lit/decorators.js'
 import type { DocumentRow } from '../protocol.ts'
+import { AuthorLegend } from './author-legend.ts'
 import { DeviceLink } from './device-link.ts'
 import { DocumentList } from './document-list.ts'
 import { HistoryPanel } from './history-panel.ts'
@@ -154,6 +155,8 @@ class EditorPage extends LitElement {
   @state() accessor failure = ''
   /** What has left the text that is shown, as its author had no right to write it. */
   @state() accessor sealed = ''
+  /** Who wrote what is shown. */
+  @state() accessor authors = false
   /** The past of the document is shown. */
   @state() accessor past = false
   @query('document-list') private accessor list!: DocumentList
@@ -208,7 +211,9 @@ class EditorPage extends LitElement {
         <title-bar
           .row=${this.#row}
           ?disabled=${isAway}
+          ?authors=${this.authors}
           ?past=${this.past}
+          @authors=${() => this.#toggleAuthors()}
           @history=${() => this.#togglePast()}
           @rename=${(event: CustomEvent<Rename>) => this.#link.rename(event.detail.id, event.detail.title)}
           @delete=${(event: CustomEvent<string>) => this.#link.delete(event.detail)}
@@ -242,6 +247,8 @@ class EditorPage extends LitElement {
     if (shown?.isLoaded)
       return html`<text-editor
         .document=${shown}
+        .link=${this.#link}
+        ?authors=${this.authors}
         @refuse=${(event: CustomEvent<string>) => this.#fail(event.detail)}
       ></text-editor>`
     if (shown !== null || documents === null)
@@ -264,6 +271,12 @@ class EditorPage extends LitElement {
     const wanted = address.get('document')
     const isThere = wanted !== null && this.#link.row(wanted) !== null
     this.#show(isThere ? wanted : (documents[0]?.id ?? null))
+  }
+
+  /** In the past it is always shown: there it leads back. */
+  #toggleAuthors(): void {
+    this.authors = this.past || !this.authors
+    this.past = false
   }
 
   #togglePast(): void {
@@ -356,6 +369,7 @@ function refused() {
 }
 
 // Here and not beside each class: a bundler may drop modules that are imported for their effects alone.
+customElements.define('author-legend', AuthorLegend)
 customElements.define('document-list', DocumentList)
 customElements.define('history-panel', HistoryPanel)
 customElements.define('status-line', StatusLine)

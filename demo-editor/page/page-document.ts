@@ -46,6 +46,7 @@ export class PageDocument extends EventEmitter<DocumentEvents> {
   /** Messages on this connection, and how many of them the device has acknowledged. */
   #sent = 0
   #acknowledged = 0
+  #edits = 0
   /** Edits since everything was last durable. */
   #unsaved: Uint8Array[] = []
   /** What of this page's own was durable by then, by client. */
@@ -89,6 +90,11 @@ export class PageDocument extends EventEmitter<DocumentEvents> {
   /** To be called before this one is loaded. What is typed into the other one until then comes over, too. */
   replace({ shown }: PageDocument): void {
     this.#before = shown
+  }
+
+  /** How many edits were made in this page. */
+  get edits(): number {
+    return this.#edits
   }
 
   /** A new connection: nothing that was sent on the old one counts. */
@@ -203,6 +209,7 @@ export class PageDocument extends EventEmitter<DocumentEvents> {
   readonly #onupdate = (update: Uint8Array, origin: unknown): void => {
     if (origin === this || origin === SEAL) return
     this.#unsaved.push(update)
+    this.#edits++
     // Before the device has spoken on this connection it is told by the exchange of what is lacking.
     if (this.#sent > 0) this.#say((encoder) => writeUpdate(encoder, update))
     this.emit('change')

@@ -1,14 +1,22 @@
 /** The text of one document: CodeMirror, bound to a Y.Text, with the others' cursors. */
 import { defaultKeymap } from '@codemirror/commands'
 import { search, searchKeymap } from '@codemirror/search'
-import { EditorState, type Extension, type Text, type Transaction } from '@codemirror/state'
+import {
+  Compartment,
+  EditorState,
+  type Extension,
+  type Text,
+  type Transaction
+} from '@codemirror/state'
 import { drawSelection, EditorView, keymap, placeholder } from '@codemirror/view'
-import { css, html, LitElement, type PropertyValues } from 'lit'
-import { property } from 'lit/decorators.js'
+import { css, html, LitElement, nothing, type PropertyValues } from 'lit'
+import { property, query, state } from 'lit/decorators.js'
 import { yCollab, yUndoManagerKeymap } from 'y-codemirror.next'
 import { UndoManager } from 'yjs'
-import { MAX_TEXT_BYTES } from '../protocol.ts'
+import { MAX_TEXT_BYTES, type Author } from '../protocol.ts'
+import { authorShading, type Shade } from './author-shading.ts'
 import { indexIn } from './carry-over.ts'
+import type { DeviceLink } from './device-link.ts'
 import type { PageDocument } from './page-document.ts'
 import { remoteCursors } from './remote-cursors.ts'
 import { hues, shared } from './theme.ts'
@@ -26,14 +34,34 @@ export class TextEditor extends LitElement {
     ...hues,
     css`
       :host {
-        display: block;
+        display: flex;
+        flex-direction: column;
         min-height: 0;
         overflow: hidden;
         background: var(--paper);
       }
 
+      .text {
+        flex: 1;
+        min-height: 0;
+      }
+
       .cm-editor {
         height: 100%;
+      }
+
+      .author {
+        -webkit-box-decoration-break: clone;
+        box-decoration-break: clone;
+        border-radius: 0.15em;
+        background: color-mix(in srgb, var(--hue, var(--faint)) 20%, transparent);
+        box-shadow: 0 1.5px 0 var(--hue, var(--faint));
+      }
+
+      .author.imported {
+        border-bottom: 2px dotted var(--hue, var(--faint));
+        background: none;
+        box-shadow: none;
       }
 
       .cm-editor.cm-focused {
@@ -117,6 +145,14 @@ export class TextEditor extends LitElement {
   ]
 
   @property({ attribute: false }) accessor document: PageDocument | null = null
+  /** Asked who wrote what. */
+  @property({ attribute: false }) accessor link: DeviceLink | null = null
+  /** Who wrote what is shown. */
+  @property({ type: Boolean }) accessor authors = false
+  @state() private accessor shares: ReadonlyMap<Author, number> = new Map()
+  @state() private accessor atCaret: Shade | null = null
+  @query('.text') private accessor place!: HTMLElement
+  readonly #shading = new Compartment()
   #view: EditorView | null = null
   #undo: UndoManager | null = null
 
@@ -130,11 +166,15 @@ export class TextEditor extends LitElement {
   }
 
   protected override render() {
-    return html`<div></div>`
+    const legend = () =>
+      html`<author-legend .shares=${this.shares} .atCaret=${this.atCaret}></author-legend>`
+    return html`${this.authors ? legend() : nothing}
+      <div class="text"></div>`
   }
 
   protected override updated(changed: PropertyValues<this>): void {
     if (changed.has('document')) this.#show(this.document, changed.get('document') ?? null)
+    else if (changed.has('authors')) this.#shade()
   }
 
   override disconnectedCallback(): void {
@@ -153,6 +193,26 @@ export class TextEditor extends LitElement {
     return []
   })
 
+  #shade(): void {
+    if (this.document === null) return
+    const effects = this.#shading.reconfigure(this.#shadesOf(this.document))
+    this.#view?.dispatch({ effects })
+  }
+
+  #shadesOf(document: PageDocument): Extension {
+    this.shares = new Map()
+    this.atCaret = null
+    const { link } = this
+    if (!this.authors || link === null) return []
+    return authorShading(document, {
+      ask: () => link.authorship(document),
+      show: (shares, atCaret) => {
+        this.shares = shares
+        this.atCaret = atCaret
+      }
+    })
+  }
+
   #show(document: PageDocument | null, before: PageDocument | null = null): void {
     const hadFocus = this.#view?.hasFocus ?? false
     const isSame = document !== null && document.id === before?.id
@@ -164,13 +224,17 @@ export class TextEditor extends LitElement {
     if (document === null) return
     this.#undo = new UndoManager(document.text)
     this.#view = new EditorView({
-      parent: this.renderRoot as ShadowRoot,
+      parent: this.place,
       root: this.renderRoot as ShadowRoot,
       scrollTo: EditorView.scrollIntoView(place.top, { y: 'start', yMargin: 0 }),
       state: EditorState.create({
         doc: document.text.toJSON(),
         selection: place,
-        extensions: [extensionsFor(document, this.#undo), this.#limit]
+        extensions: [
+          extensionsFor(document, this.#undo),
+          this.#limit,
+          this.#shading.of(this.#shadesOf(document))
+        ]
       })
     })
     if (isSame && hadFocus) this.#view.focus()

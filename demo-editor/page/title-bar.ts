@@ -15,7 +15,7 @@ export interface Rename {
   readonly title: string
 }
 
-/** Emits `rename` with a `Rename`, `delete` with an id, `history`, and `done` when the person goes on to the text. */
+/** Emits `rename` with a `Rename`, `delete` with an id, `authors`, `history`, and `done` when the person goes on to the text. */
 export class TitleBar extends LitElement {
   static override readonly styles = [
     shared,
@@ -28,7 +28,7 @@ export class TitleBar extends LitElement {
 
       .row {
         display: flex;
-        gap: 0.5rem;
+        gap: 0.25rem;
         align-items: center;
         max-width: 44rem;
         margin: 0 auto;
@@ -47,6 +47,16 @@ export class TitleBar extends LitElement {
 
       input:hover:not(:disabled) {
         border-color: var(--line);
+      }
+
+      @media (max-width: 44rem) {
+        .row {
+          flex-wrap: wrap;
+        }
+
+        input {
+          flex-basis: 100%;
+        }
       }
 
       button[aria-pressed='true'] {
@@ -91,6 +101,8 @@ export class TitleBar extends LitElement {
 
   @property({ attribute: false }) accessor row: DocumentRow | null = null
   @property({ type: Boolean }) accessor disabled = false
+  /** Who wrote what is shown. */
+  @property({ type: Boolean }) accessor authors = false
   /** Its past is shown. */
   @property({ type: Boolean }) accessor past = false
   /** The document that the dialog is about. */
@@ -123,6 +135,14 @@ export class TitleBar extends LitElement {
           @keydown=${this.#onkey}
           @change=${this.#onrename}
         />
+        <button
+          class="plain"
+          aria-pressed=${this.authors ? 'true' : 'false'}
+          ?disabled=${this.disabled}
+          @click=${() => this.#emit('authors')}
+        >
+          Authors
+        </button>
         <button
           class="plain"
           aria-pressed=${this.past ? 'true' : 'false'}

@@ -305,6 +305,7 @@ test('page session: what is no message closes this page, and leaves the device a
       ({ socket }) => socket.send(JSON.stringify({ type: '\u6f22'.repeat(100) })),
       ({ socket }) => socket.send(`{"type":"open","id":"${'x'.repeat(1_000_000)}","channel":1}`),
       ({ socket }) => socket.send('{"type":"open","id":"a","channel":1e300}'),
+      ({ socket }) => socket.send('{"type":"authorship","channel":"1"}'),
       ({ socket }) => socket.send(new Uint8Array(1000).fill(0xff)),
       ({ socket }) => socket.send(new Uint8Array()),
       ({ socket }) => socket.send(new Uint8Array([0xff])),
@@ -561,6 +562,37 @@ test('page session: a page that was away brings back nothing that was sealed mea
     await until(() => page.shown('a')?.unsaved === 0)
     const again = await reader.documents.open('a')
     assert.is(again.doc.getText('text').toJSON(), 'two mine')
+  }))
+
+test('page session: a page is told who wrote what, by name, and what was brought in', () =>
+  withDevice(async ({ two, page }) => {
+    const other = new Notebook(two.spaceB, { name: 'Ben', hue: 1 })
+    const theirs = await other.open('a')
+    const ann = await page()
+    await ann.open('a', 1)
+    two.connect()
+    ann.edit(1, 1, 'brought ')
+    await until(() => theirs.live.doc.getText('text').length === 8)
+    theirs.live.doc.getText('text').insert(8, 'ben ')
+    const live = await two.spaceA.documents.open('a')
+    await until(() => live.doc.getText('text').length === 12)
+    live.doc.getText('text').insert(12, 'ann ')
+    await until(async () => (await two.spaceA.db.sub('people').get(two.spaceB.writer)) !== null)
+    ann.ask({ type: 'authorship', channel: 1 })
+    await until(() => ann.notices.some(({ type }) => type === 'authorship'))
+    const told = ann.notices.find((notice) => notice.type === 'authorship')
+    assert.is(told?.length, 16)
+    const shown = told?.stretches.map(([from, to, author]) => [from, to, told.authors[author]])
+    assert.equal(shown, [
+      [0, 8, { name: 'Ann', hue: 0, isProven: false }],
+      [8, 12, { name: 'Ben', hue: 1, isProven: true }],
+      [12, 16, { name: 'Ann', hue: 0, isProven: true }]
+    ])
+    ann.ask({ type: 'authorship', channel: 7 })
+    await until(() => ann.notices.some(({ type }) => type === 'failed'))
+    assert.is(ann.closed, null)
+    await theirs.close()
+    await other.close()
   }))
 
 test('page session: titles given on two devices at once are both shown, and a name settles it', () =>
