@@ -4,7 +4,7 @@
  */
 import net from 'node:net'
 import { isManyhandsError, openDevice, type Device, type Space } from '../index.ts'
-import { Notebook } from './notebook.ts'
+import { Notebook, unlessRemoved } from './notebook.ts'
 import { PageServer } from './page-server.ts'
 import { servePage } from './page-session.ts'
 import { TEXT } from './protocol.ts'
@@ -38,7 +38,7 @@ async function main(task: DeviceTask): Promise<void> {
   hangUp()
   await server.close()
   await notebook.close()
-  await device.close()
+  await device.close().catch(unlessRemoved)
   if (process.connected) process.disconnect()
 }
 

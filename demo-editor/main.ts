@@ -5,7 +5,7 @@
  *     start.ts           two devices, the cable between them, the page that shows all
  *     remote-device.ts   a device as this process has it: started, and started again when it dies
  *     device-process.ts  one device: its store, its page, its end of the cable
- *     notebook.ts        documents, titles and sync state, as pages need them
+ *     notebook.ts        documents, titles, people and sync state, as pages need them
  *     page-server.ts     serves a page to the person who sits here, and to nobody else
  *     page-session.ts    one page on its device
  *     protocol.ts        what they say to each other

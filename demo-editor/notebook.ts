@@ -5,14 +5,16 @@
 import { EventEmitter } from 'eventemitter3'
 import { Awareness } from 'y-protocols/awareness'
 import { bindAwareness } from '../adapters/yjs/index.ts'
-import type { LiveDocument, PresenceTopic, Space } from '../index.ts'
+import { isManyhandsError, type LiveDocument, type PresenceTopic, type Space } from '../index.ts'
 import { DocumentRows, type Rows } from './document-rows.ts'
+import { MemberRows } from './member-rows.ts'
 import { momentsOf, piecesOf } from './moments.ts'
 import { People } from './people.ts'
 import {
   MAX_COMPARED,
   MAX_MOMENTS,
   TEXT,
+  type MemberRow,
   type Moment,
   type Person,
   type Piece,
@@ -34,6 +36,7 @@ interface Present {
 interface NotebookEvents {
   documents: []
   sync: []
+  members: []
   /** The list cannot be read. */
   broken: [error: unknown]
 }
@@ -56,6 +59,7 @@ export class Notebook extends EventEmitter<NotebookEvents> {
   readonly #space: Space
   readonly #people: People
   readonly #rows: DocumentRows
+  readonly #members: MemberRows
   readonly #timer: NodeJS.Timeout
   #sync: SyncNotice
   /** By document: one awareness for all its pages. */
@@ -71,6 +75,8 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     this.#rows.on('change', () => this.emit('documents'))
     this.#rows.on('broken', (error) => this.emit('broken', error))
     void this.#rows.look()
+    this.#members = new MemberRows(space, () => this.people())
+    this.#members.on('change', () => this.emit('members'))
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
   }
 
@@ -81,6 +87,22 @@ export class Notebook extends EventEmitter<NotebookEvents> {
   /** By id; null until they are listed. */
   get rows(): Rows | null {
     return this.#rows.rows
+  }
+
+  get members(): readonly MemberRow[] {
+    return this.#members.rows
+  }
+
+  /** @throws NOT_ALLOWED */
+  async revoke(identity: string): Promise<void> {
+    await this.#space.members.revoke(identity)
+    this.#members.refresh()
+  }
+
+  /** Lets count what was written by who was removed. @throws NOT_ALLOWED */
+  async readmit(identity: string): Promise<void> {
+    await this.#space.members.restore(identity)
+    this.#members.refresh()
   }
 
   /** Names a document, for the first time or anew. Of titles that were given at the same time, this one stays. */
@@ -102,31 +124,42 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     live.on('reload', () => this.#renew(id, live))
     const close = async () => {
       this.#leave(id)
-      await live.close()
+      await closed(live)
     }
     return { live, awareness, close }
   }
 
+  async #whileOpen<T>(id: string, task: (live: LiveDocument) => Promise<T>): Promise<T> {
+    const live = await this.#space.documents.open(id)
+    try {
+      return await task(live)
+    } finally {
+      await closed(live)
+    }
+  }
+
   async past(id: string): Promise<Past> {
-    await using live = await this.#space.documents.open(id)
-    const moments = await momentsOf(live.versions(), MAX_MOMENTS)
+    const moments = await this.#whileOpen(id, (live) => momentsOf(live.versions(), MAX_MOMENTS))
     return { moments, people: await this.people() }
   }
 
   /** The later text, with what came into it and what went from it. */
-  async compare(id: string, from: Place, to: Place): Promise<readonly Piece[]> {
-    await using live = await this.#space.documents.open(id)
-    await live.flush()
-    const then = to === 'now' ? live.doc : await live.at(momentOf(to))
-    const text = then.getText(TEXT).toJSON()
-    if (text.length > MAX_COMPARED) throw new Error('This text is too long to be shown as it was')
-    return piecesOf(text, await live.diff(momentOf(from), ...(to === 'now' ? [] : [momentOf(to)])))
+  compare(id: string, from: Place, to: Place): Promise<readonly Piece[]> {
+    return this.#whileOpen(id, async (live) => {
+      await saved(live)
+      const then = to === 'now' ? live.doc : await live.at(momentOf(to))
+      const text = then.getText(TEXT).toJSON()
+      if (text.length > MAX_COMPARED) throw new Error('This text is too long to be shown as it was')
+      const until = to === 'now' ? [] : [momentOf(to)]
+      return piecesOf(text, await live.diff(momentOf(from), ...until))
+    })
   }
 
-  async restore(id: string, version: string): Promise<void> {
-    await using live = await this.#space.documents.open(id)
-    await live.restore(version)
-    await live.flush()
+  restore(id: string, version: string): Promise<void> {
+    return this.#whileOpen(id, async (live) => {
+      await live.restore(version)
+      await live.flush()
+    })
   }
 
   /** By writer, those who have said who they are. */
@@ -142,6 +175,7 @@ export class Notebook extends EventEmitter<NotebookEvents> {
       topic.close()
     }
     this.#present.clear()
+    await this.#members.close()
     await this.#rows.close()
   }
 
@@ -180,6 +214,7 @@ export class Notebook extends EventEmitter<NotebookEvents> {
   #look(): void {
     this.#tellSync()
     void this.#rows.look()
+    this.#members.look()
   }
 
   #tellSync(): void {
@@ -194,6 +229,20 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     const own = logs.find(({ isOwn }) => isOwn)
     return { peers: peers.length, unsynced: own === undefined ? 0 : own.known - own.elsewhere }
   }
+}
+
+/** What a removed device cannot save stays in the document, which stays open then. */
+async function closed(live: LiveDocument): Promise<void> {
+  await live.close().catch(unlessRemoved)
+}
+
+async function saved(live: LiveDocument): Promise<void> {
+  await live.flush().catch(unlessRemoved)
+}
+
+/** For a promise that may reject because this device was removed. */
+export function unlessRemoved(error: unknown): void {
+  if (!isManyhandsError(error, 'NOT_ALLOWED')) throw error
 }
 
 function awarenessOf(doc: LiveDocument['doc'], topic: PresenceTopic): Awareness {

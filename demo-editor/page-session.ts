@@ -78,8 +78,10 @@ class PageSession {
     // The page connects anew, and asks again.
     const onbroken = (error: unknown) => this.#socket.close(1011, reasonOf(error))
     const onsync = () => this.#tellSync()
+    const onmembers = () => this.#tellMembers()
     notebook.on('documents', onlist)
     notebook.on('sync', onsync)
+    notebook.on('members', onmembers)
     notebook.on('broken', onbroken)
     this.#socket.on('message', (data: Buffer, isBinary) => {
       if (this.#socket.readyState !== this.#socket.OPEN) return // it was told to go
@@ -93,11 +95,13 @@ class PageSession {
     this.#socket.on('close', () => {
       notebook.off('documents', onlist)
       notebook.off('sync', onsync)
+      notebook.off('members', onmembers)
       notebook.off('broken', onbroken)
       clearTimeout(this.#timer ?? undefined)
       this.#line = this.#line.then(() => this.#releaseAll())
     })
     this.#tellSync()
+    this.#tellMembers()
     this.#tellDocuments()
   }
 
@@ -107,6 +111,10 @@ class PageSession {
 
   #tellSync(): void {
     this.tell({ type: 'sync', sync: this.#notebook.sync })
+  }
+
+  #tellMembers(): void {
+    this.tell({ type: 'members', rows: this.#notebook.members })
   }
 
   /** Many changes in a row make few notices. */
@@ -162,6 +170,12 @@ class PageSession {
         await this.#notebook.restore(id, version)
         return this.tell({ type, id })
       }
+      case 'revoke':
+        await this.#notebook.revoke(request.identity)
+        return this.tell(request)
+      case 'readmit':
+        await this.#notebook.readmit(request.identity)
+        return this.tell(request)
       case 'authorship': {
         const { type, channel } = request
         const people = await this.#notebook.people()

@@ -37,6 +37,9 @@ export const MAX_COMPARED = 1024 * 1024
 export const MAX_AUTHORED = 1024 * 1024
 export const MAX_STRETCHES = 200_000
 
+/** Of what left the view, so many entries are told. */
+export const MAX_LEFT = 50
+
 /** Of a longer history the last moments are told. */
 export const MAX_MOMENTS = 2000
 
@@ -60,6 +63,9 @@ export type Request =
   | { readonly type: 'compare'; readonly id: string; readonly from: Place; readonly to: Place }
   | { readonly type: 'restore'; readonly id: string; readonly version: string }
   | { readonly type: 'authorship'; readonly channel: number }
+  /** Takes a member's rights away; lets all count that a removed one has written, and gives no rights back. */
+  | { readonly type: 'revoke'; readonly identity: string }
+  | { readonly type: 'readmit'; readonly identity: string }
 
 /** A version of a document, what was there before the first, or what is there now. */
 export type Place = { readonly version: string } | 'start' | 'now'
@@ -86,6 +92,10 @@ export type Notice =
   | { readonly type: 'compare'; readonly id: string; readonly pieces: readonly Piece[] }
   | { readonly type: 'restore'; readonly id: string }
   | ({ readonly type: 'authorship'; readonly channel: number } & Authorship)
+  /** Who is in the notebook: the first of a connection, and whenever it changes. */
+  | { readonly type: 'members'; readonly rows: readonly MemberRow[] }
+  | { readonly type: 'revoke'; readonly identity: string }
+  | { readonly type: 'readmit'; readonly identity: string }
   /** A request could not be met. */
   | { readonly type: 'failed'; readonly request: Request['type']; readonly message: string }
 
@@ -138,6 +148,34 @@ export interface Author {
 /** From one index to another: whose, by its index in `authors`, and the minute in ms since 1970, or null for just now. */
 export type Stretch = readonly [from: number, to: number, author: number, minute: number | null]
 
+/** Who is in the notebook, or was. */
+export interface MemberRow {
+  readonly identity: string
+  readonly name: string
+  /** Null for who has not said who it is. */
+  readonly hue: number | null
+  /** Null for who was removed. */
+  readonly role: string | null
+  /** Whose device serves this page. */
+  readonly isOwn: boolean
+  /** Connected now; or until when, in ms since 1970; or null, if not since the device was started. */
+  readonly seen: 'here' | number | null
+  /** What was written without the right to, as far as it is here; null for nothing. */
+  readonly left: Left | null
+}
+
+export interface Left {
+  /** Entries of the log, those of documents included. */
+  readonly changes: number
+  /** What else would show in the database. */
+  readonly entries: readonly LeftEntry[]
+}
+
+export interface LeftEntry {
+  readonly key: string
+  readonly value: string
+}
+
 export interface SyncNotice {
   /** How many devices are connected. */
   readonly peers: number
@@ -158,7 +196,7 @@ export const KIND = { sync: 0, awareness: 1, ack: 2, clientId: 3, seal: 4, reloa
 export function parseRequest(text: string): Request {
   const value: unknown = JSON.parse(text)
   if (typeof value !== 'object' || value === null) throw new TypeError('expected an object')
-  const { type, id, title, channel, from, to, version } = value as Record<string, unknown>
+  const { type, id, title, channel, from, to, version, identity } = value as Record<string, unknown>
   switch (type) {
     case 'name':
       return { type, id: parseId(id), title: parseTitle(title) }
@@ -171,6 +209,9 @@ export function parseRequest(text: string): Request {
       return { type, channel: parseChannel(channel) }
     case 'history':
       return { type, id: parseId(id) }
+    case 'revoke':
+    case 'readmit':
+      return { type, identity: parseIdentity(identity) }
     case 'compare':
       return { type, id: parseId(id), from: parsePlace(from), to: parsePlace(to) }
     case 'restore':
@@ -189,6 +230,11 @@ export function parseCableRequest(text: string): CableRequest {
 function parseId(id: unknown): string {
   if (typeof id === 'string' && /^[\w-]{1,64}$/.test(id)) return id
   throw new TypeError('"id" expected a document id')
+}
+
+function parseIdentity(identity: unknown): string {
+  if (typeof identity === 'string' && /^[a-z0-9]{52}$/.test(identity)) return identity
+  throw new TypeError('"identity" expected that of a member')
 }
 
 function parseTitle(title: unknown): string {

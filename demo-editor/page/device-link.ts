@@ -4,6 +4,7 @@ import {
   MAX_MESSAGE_BYTES,
   parseFrame,
   type DocumentRow,
+  type MemberRow,
   type Notice,
   type Place,
   type Request,
@@ -14,7 +15,10 @@ import { PageDocument } from './page-document.ts'
 import { RowList } from './row-list.ts'
 
 /** Requests that are answered in their turn. */
-type Asked = Extract<Request['type'], 'history' | 'compare' | 'restore' | 'authorship'>
+type Asked = Extract<
+  Request['type'],
+  'history' | 'compare' | 'restore' | 'authorship' | 'revoke' | 'readmit'
+>
 
 type Answer<T extends Asked> = Extract<Notice, { readonly type: T }>
 
@@ -27,6 +31,9 @@ interface LinkEvents {
   sealed: [text: string]
 }
 
+/** Roles that write. */
+const WRITERS: readonly string[] = ['writer', 'admin', 'owner']
+
 const TOO_LARGE = `What this page has to save is more than its device takes at once
   (${MAX_MESSAGE_BYTES / 2 ** 20} MB). Undo the last large paste, or copy what you need and load the page again.`
 
@@ -35,6 +42,7 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
   name = ''
   hue = 0
   sync: SyncNotice = { peers: 0, unsynced: 0 }
+  members: readonly MemberRow[] = []
   readonly #socket: LastingSocket
   readonly #rows = new RowList()
   readonly #open = new Map<number, PageDocument>()
@@ -57,6 +65,12 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
 
   get state(): SocketState {
     return this.#socket.state
+  }
+
+  /** Whether the device's rights have ended: it can read what is here, and nothing that is typed can be saved. */
+  get isRemoved(): boolean {
+    const own = this.members.find(({ isOwn }) => isOwn)
+    return own !== undefined && !WRITERS.includes(own.role ?? '')
   }
 
   /** All documents in the order of their titles; null until the device has told. */
@@ -127,6 +141,16 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
   /** Who wrote what of a text; null when that cannot be told. */
   authorship({ channel }: PageDocument): Promise<Answer<'authorship'> | null> {
     return this.#answered('authorship', { type: 'authorship', channel })
+  }
+
+  /** Resolves to null when it was not done. */
+  revoke(identity: string): Promise<Answer<'revoke'> | null> {
+    return this.#answered('revoke', { type: 'revoke', identity })
+  }
+
+  /** Lets count what somebody wrote after the removal. Resolves to null when it was not done. */
+  readmit(identity: string): Promise<Answer<'readmit'> | null> {
+    return this.#answered('readmit', { type: 'readmit', identity })
   }
 
   #answered<T extends Asked>(type: T, request: Request): Promise<Answer<T> | null> {
@@ -225,10 +249,15 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
       case 'sync':
         this.sync = notice.sync
         break
+      case 'members':
+        this.members = notice.rows
+        break
       case 'history':
       case 'compare':
       case 'restore':
       case 'authorship':
+      case 'revoke':
+      case 'readmit':
         return this.#answer(notice.type, notice)
       case 'failed':
         this.#answer(notice.request, null)

@@ -75,6 +75,8 @@ export class DocumentList extends LitElement {
   ]
 
   @property({ attribute: false }) accessor documents: readonly DocumentRow[] | null = null
+  /** Nothing can be written: there is no way to a new one. */
+  @property({ type: Boolean }) accessor readonly = false
   @property() accessor chosen: string | null = null
   /** What titles are searched for. */
   @state() accessor wanted = ''
@@ -150,7 +152,9 @@ export class DocumentList extends LitElement {
     // Tab stops at one row, or it would be a way of ten thousand steps.
     const stop = shown.find(({ id }) => id === this.chosen)?.id ?? shown[0]?.id
     return html`
-      <button class="primary" @click=${() => this.#emit('create')}>New document</button>
+      <button class="primary" ?disabled=${this.readonly} @click=${() => this.#emit('create')}>
+        New document
+      </button>
       ${this.#search(this.documents?.length ?? 0)}
       <ul
         aria-label="Documents"

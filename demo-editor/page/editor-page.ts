@@ -7,6 +7,7 @@ import { DeviceLink } from './device-link.ts'
 import { DocumentList } from './document-list.ts'
 import { HistoryPanel } from './history-panel.ts'
 import { LinkController } from './link-controller.ts'
+import { PeoplePanel } from './people-panel.ts'
 import { StatusLine } from './status-line.ts'
 import { TextEditor } from './text-editor.ts'
 import { hues, shared } from './theme.ts'
@@ -75,15 +76,30 @@ class EditorPage extends LitElement {
       main {
         grid-area: main;
         display: grid;
-        grid-template: auto auto 1fr / minmax(0, 1fr);
+        grid-template: auto auto auto 1fr / minmax(0, 1fr);
         min-width: 0;
         min-height: 0;
         background: var(--paper);
       }
 
       text-editor,
-      history-panel {
-        grid-row: 3;
+      history-panel,
+      people-panel {
+        grid-row: 4;
+      }
+
+      .removed {
+        width: calc(100% - 2.5rem);
+        max-width: 44rem;
+        margin: 0.75rem auto 0;
+        padding: 0.6rem 0.75rem;
+        border-radius: 0.5rem;
+        background: var(--warn-soft);
+        color: var(--warn);
+      }
+
+      .people[aria-pressed='true'] {
+        background: var(--accent-soft);
       }
 
       .left {
@@ -108,7 +124,7 @@ class EditorPage extends LitElement {
 
       .note {
         align-self: center;
-        grid-row: 3;
+        grid-row: 4;
         max-width: 26rem;
         margin: 0 auto;
         padding: 1rem;
@@ -155,12 +171,14 @@ class EditorPage extends LitElement {
   @state() accessor failure = ''
   /** What has left the text that is shown, as its author had no right to write it. */
   @state() accessor sealed = ''
+  /** Who is in the notebook is shown. */
+  @state() accessor people = false
   /** Who wrote what is shown. */
   @state() accessor authors = false
   /** The past of the document is shown. */
   @state() accessor past = false
   @query('document-list') private accessor list!: DocumentList
-  @query('text-editor, history-panel') private accessor pane!: TextEditor | HistoryPanel | null
+  @query('text-editor, history-panel, people-panel') private accessor pane!: LitElement | null
 
   constructor() {
     super()
@@ -168,7 +186,7 @@ class EditorPage extends LitElement {
     this.#link.on('failed', (message) => this.#fail(message))
     this.#link.on('sealed', (text) => (this.sealed += text))
     addEventListener('beforeunload', (event) => {
-      if (this.#link.unsaved > 0) event.preventDefault()
+      if (this.#link.unsaved > 0 && !this.#link.isRemoved) event.preventDefault()
     })
     addEventListener('keydown', this.#onkey)
   }
@@ -180,7 +198,7 @@ class EditorPage extends LitElement {
   }
 
   protected override render() {
-    const { name, hue, state, shown, documents, sync, unsaved } = this.#link
+    const { name, hue, state, shown, documents, sync, unsaved, isRemoved } = this.#link
     if (state === 'refused') return refused()
     const isAway = state !== 'open'
     return html`
@@ -193,46 +211,73 @@ class EditorPage extends LitElement {
           Documents
         </button>
         <h1 class=${`hue-${hue}`}>${name}</h1>
+        <button
+          class="plain people"
+          aria-pressed=${this.people ? 'true' : 'false'}
+          @click=${() => this.#togglePeople()}
+        >
+          People
+        </button>
         <status-line
           .device=${name}
           .state=${state}
           .sync=${sync}
           .unsaved=${unsaved}
+          ?removed=${isRemoved}
           .hasDocument=${shown?.isLoaded ?? false}
         ></status-line>
       </header>
       <document-list
         .documents=${documents}
         .chosen=${shown?.id ?? null}
+        ?readonly=${isRemoved}
         @choose=${(event: CustomEvent<string>) => this.#choose(event.detail)}
         @create=${() => this.#create()}
       ></document-list>
       <main>
-        <title-bar
-          .row=${this.#row}
-          ?disabled=${isAway}
-          ?authors=${this.authors}
-          ?past=${this.past}
-          @authors=${() => this.#toggleAuthors()}
-          @history=${() => this.#togglePast()}
-          @rename=${(event: CustomEvent<Rename>) => this.#link.rename(event.detail.id, event.detail.title)}
-          @delete=${(event: CustomEvent<string>) => this.#link.delete(event.detail)}
-          @done=${() => void this.#focusText()}
-        ></title-bar>
-        ${this.sealed ? this.#left() : nothing} ${this.#body()}
+        ${isRemoved ? removed() : nothing}
+        ${this.people ? this.#panel(isAway) : this.#paper(isAway)}
       </main>
       ${this.failure ? html`<div class="failure" role="alert">${this.failure}</div>` : nothing}
     `
   }
 
+  #panel(isDisabled: boolean) {
+    return html`<people-panel
+      .link=${this.#link}
+      .members=${this.#link.members}
+      ?mayAct=${!this.#link.isRemoved}
+      ?disabled=${isDisabled}
+      @done=${() => this.#togglePeople()}
+    ></people-panel>`
+  }
+
+  #paper(isAway: boolean) {
+    const { isRemoved } = this.#link
+    return html`<title-bar
+        .row=${this.#row}
+        ?disabled=${isAway}
+        ?readonly=${isRemoved}
+        ?authors=${this.authors}
+        ?past=${this.past}
+        @authors=${() => this.#toggleAuthors()}
+        @history=${() => this.#togglePast()}
+        @rename=${(event: CustomEvent<Rename>) => this.#link.rename(event.detail.id, event.detail.title)}
+        @delete=${(event: CustomEvent<string>) => this.#link.delete(event.detail)}
+        @done=${() => void this.#focusText()}
+      ></title-bar>
+      ${this.sealed ? this.#left() : nothing} ${this.#body()}`
+  }
+
   #left() {
-    const words = this.sealed.length > MAX_TOLD ? `${this.sealed.slice(0, MAX_TOLD)}…` : this.sealed
+    const words =
+      this.sealed.length > MAX_TOLD ? `${this.sealed.slice(0, MAX_TOLD)}…` : this.sealed.trim()
     return html`<div class="left" role="status">
       <span>
-        This has left the text, as it was written when its author had been removed:
+        This was written after its author had been removed, and has left the text:
         <q>${words}</q>
       </span>
-      <button @click=${() => (this.sealed = '')}>All right</button>
+      <button @click=${() => (this.sealed = '')}>Dismiss</button>
     </div>`
   }
 
@@ -242,6 +287,7 @@ class EditorPage extends LitElement {
       return html`<history-panel
         .link=${this.#link}
         .document=${shown.id}
+        ?readonly=${this.#link.isRemoved}
         @done=${() => this.#togglePast()}
       ></history-panel>`
     if (shown?.isLoaded)
@@ -249,6 +295,7 @@ class EditorPage extends LitElement {
         .document=${shown}
         .link=${this.#link}
         ?authors=${this.authors}
+        ?readonly=${this.#link.isRemoved}
         @refuse=${(event: CustomEvent<string>) => this.#fail(event.detail)}
       ></text-editor>`
     if (shown !== null || documents === null)
@@ -279,6 +326,12 @@ class EditorPage extends LitElement {
     this.past = false
   }
 
+  #togglePeople(): void {
+    this.people = !this.people
+    if (this.people) void this.#focusOn('people-panel', () => true)
+    else void this.#focusText()
+  }
+
   #togglePast(): void {
     this.past = !this.past
     if (this.past) void this.#focusOn('history-panel', () => true)
@@ -288,6 +341,7 @@ class EditorPage extends LitElement {
   #show(id: string | null): void {
     if (id === (this.#link.shown?.id ?? null)) return
     this.past = false
+    this.people = false
     this.sealed = ''
     if (id === null) address.delete('document')
     else address.set('document', id)
@@ -359,6 +413,13 @@ function focused(): Element | null {
   return element === document.body ? null : element
 }
 
+function removed() {
+  return html`<p class="removed" role="status">
+    <strong>This device was removed from the notebook.</strong> What is here can still be read.
+    Nothing that is written here counts any more, and nothing new arrives.
+  </p>`
+}
+
 function refused() {
   return html`<main>
     <p class="note" role="alert">
@@ -372,6 +433,7 @@ function refused() {
 customElements.define('author-legend', AuthorLegend)
 customElements.define('document-list', DocumentList)
 customElements.define('history-panel', HistoryPanel)
+customElements.define('people-panel', PeoplePanel)
 customElements.define('status-line', StatusLine)
 customElements.define('text-editor', TextEditor)
 customElements.define('title-bar', TitleBar)

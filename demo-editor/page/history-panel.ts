@@ -125,6 +125,8 @@ export class HistoryPanel extends LitElement {
   ]
 
   @property({ attribute: false }) accessor link: DeviceLink | null = null
+  /** Nothing can be written. */
+  @property({ type: Boolean }) accessor readonly = false
   /** The document's id. */
   @property() accessor document = ''
   @state() private accessor moments: readonly Moment[] | null = null
@@ -169,7 +171,11 @@ export class HistoryPanel extends LitElement {
           .value=${String(at)}
           @input=${this.#onslide}
         />
-        <button class="primary" ?disabled=${!moment} @click=${() => void this.#restore()}>
+        <button
+          class="primary"
+          ?disabled=${!moment || this.readonly}
+          @click=${() => void this.#restore()}
+        >
           Restore
         </button>
         <button @click=${() => this.#emit('done')}>Close</button>

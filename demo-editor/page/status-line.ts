@@ -46,6 +46,8 @@ export class StatusLine extends LitElement {
   @property({ attribute: false }) accessor state: SocketState = 'connecting'
   @property({ attribute: false }) accessor sync: SyncNotice = { peers: 0, unsynced: 0 }
   @property({ type: Number }) accessor unsaved = 0
+  /** The device's rights have ended. */
+  @property({ type: Boolean }) accessor removed = false
   @property({ type: Boolean }) accessor hasDocument = false
 
   protected override render() {
@@ -60,6 +62,7 @@ export class StatusLine extends LitElement {
     if (this.state !== 'open') {
       return html`<span class="dot away">${this.device || 'This device'} is not running</span>`
     }
+    if (this.removed) return html`<span class="dot away">Removed</span>`
     const { peers, unsynced } = this.sync
     if (peers === 0) {
       return html`<span class="dot offline">Offline</span> ${
@@ -75,6 +78,10 @@ export class StatusLine extends LitElement {
   }
 
   #saved() {
+    if (this.removed)
+      return this.unsaved === 0
+        ? nothing
+        : html`<span class="badge">${count(this.unsaved, 'edit')} not saved</span>`
     if (this.unsaved === 0) return this.state === 'open' ? 'Saved' : nothing
     if (this.state === 'open') return 'Saving…'
     return html`<span class="badge"

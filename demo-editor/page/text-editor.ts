@@ -149,10 +149,13 @@ export class TextEditor extends LitElement {
   @property({ attribute: false }) accessor link: DeviceLink | null = null
   /** Who wrote what is shown. */
   @property({ type: Boolean }) accessor authors = false
+  /** Nothing can be written. */
+  @property({ type: Boolean }) accessor readonly = false
   @state() private accessor shares: ReadonlyMap<Author, number> = new Map()
   @state() private accessor atCaret: Shade | null = null
   @query('.text') private accessor place!: HTMLElement
   readonly #shading = new Compartment()
+  readonly #writing = new Compartment()
   #view: EditorView | null = null
   #undo: UndoManager | null = null
 
@@ -175,6 +178,7 @@ export class TextEditor extends LitElement {
   protected override updated(changed: PropertyValues<this>): void {
     if (changed.has('document')) this.#show(this.document, changed.get('document') ?? null)
     else if (changed.has('authors')) this.#shade()
+    if (changed.has('readonly')) this.#permit()
   }
 
   override disconnectedCallback(): void {
@@ -192,6 +196,12 @@ export class TextEditor extends LitElement {
     this.dispatchEvent(new CustomEvent('refuse', { detail }))
     return []
   })
+
+  #permit(): void {
+    if (this.readonly) this.#undo?.clear() // undoing would be writing
+    const effects = this.#writing.reconfigure(EditorState.readOnly.of(this.readonly))
+    this.#view?.dispatch({ effects })
+  }
 
   #shade(): void {
     if (this.document === null) return
@@ -233,6 +243,7 @@ export class TextEditor extends LitElement {
         extensions: [
           extensionsFor(document, this.#undo),
           this.#limit,
+          this.#writing.of(EditorState.readOnly.of(this.readonly)),
           this.#shading.of(this.#shadesOf(document))
         ]
       })

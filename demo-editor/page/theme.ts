@@ -1,4 +1,4 @@
-/** What all elements share: colours of people, buttons, badges. The palette itself is in page.css, light and dark. */
+/** What all elements share: colours of people, buttons, badges, questions. The palette itself is in page.css, light and dark. */
 import { css, unsafeCSS } from 'lit'
 
 /** So many colours for people; page.css has one for each. */
@@ -51,6 +51,30 @@ export const shared = css`
   :focus-visible {
     outline: 2px solid var(--accent);
     outline-offset: 2px;
+  }
+
+  dialog {
+    max-width: 22rem;
+    border: 1px solid var(--line);
+    border-radius: 0.75rem;
+    background: var(--raised);
+    color: var(--ink);
+  }
+
+  dialog::backdrop {
+    background: rgb(0 0 0 / 35%);
+  }
+
+  dialog p:first-of-type {
+    margin-top: 0;
+    font-weight: 600;
+  }
+
+  form {
+    margin-top: 1rem;
+    display: flex;
+    gap: 0.5rem;
+    justify-content: flex-end;
   }
 
   .badge {

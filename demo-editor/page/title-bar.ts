@@ -78,29 +78,13 @@ export class TitleBar extends LitElement {
         text-overflow: ellipsis;
         color: var(--ink);
       }
-
-      dialog {
-        max-width: 22rem;
-        border: 1px solid var(--line);
-        border-radius: 0.75rem;
-        background: var(--raised);
-        color: var(--ink);
-      }
-
-      dialog::backdrop {
-        background: rgb(0 0 0 / 35%);
-      }
-
-      form {
-        display: flex;
-        gap: 0.5rem;
-        justify-content: flex-end;
-      }
     `
   ]
 
   @property({ attribute: false }) accessor row: DocumentRow | null = null
   @property({ type: Boolean }) accessor disabled = false
+  /** Nothing can be written. */
+  @property({ type: Boolean }) accessor readonly = false
   /** Who wrote what is shown. */
   @property({ type: Boolean }) accessor authors = false
   /** Its past is shown. */
@@ -132,6 +116,7 @@ export class TitleBar extends LitElement {
           aria-label="Title"
           title="Rename (F2)"
           maxlength=${MAX_TITLE}
+          ?readonly=${this.readonly}
           @keydown=${this.#onkey}
           @change=${this.#onrename}
         />
@@ -151,7 +136,9 @@ export class TitleBar extends LitElement {
         >
           History
         </button>
-        <button class="plain" ?disabled=${this.disabled} @click=${this.#onask}>Delete</button>
+        <button class="plain" ?disabled=${this.disabled || this.readonly} @click=${this.#onask}>
+          Delete
+        </button>
       </div>
       ${otherTitles.length > 0 ? this.#titles([title, ...otherTitles]) : nothing}
       <dialog aria-label="Delete the document" @close=${this.#onanswer}>

@@ -38,6 +38,53 @@ inBrowser({
     await legend.waitFor({ state: 'detached' })
     await ann.reads('again by Ann, by Ben')
     assert.equal(window.complaints, [])
+  },
+
+  async 'editor: who is in is shown, and removed by the keyboard; the page of who was removed says so, and only reads'(
+    window
+  ) {
+    const { devices, cable } = editor.current
+    const ann = await EditorView.open(window, devices[0].url)
+    const ben = await EditorView.open(window, devices[1].url)
+    await ben.create('Mine')
+    await ben.type('by Ben')
+    await ben.until(/Saved/)
+    const { keyboard } = ann.page
+    const panel = ann.root.locator('people-panel')
+    const row = panel.getByRole('listitem').filter({ hasText: 'Ben' })
+    await ann.root.getByRole('button', { name: 'People' }).press('Enter')
+    await panel.locator('button:focus', { hasText: 'Close' }).waitFor()
+    await panel.getByText('this device').waitFor()
+    await row.getByText('connected').waitFor()
+
+    cable.cut()
+    await ben.until(/Offline/)
+    await ben.type(', late')
+    await ben.until(/Saved/)
+    const ask = row.getByRole('button', { name: 'Remove' })
+    await ask.press('Enter')
+    await keyboard.press('Escape')
+    await ask.press('Enter')
+    await keyboard.press('Tab')
+    await keyboard.press('Enter')
+    await row.getByText('removed', { exact: true }).waitFor()
+    await row.getByText('last seen').waitFor()
+    cable.heal()
+
+    await ben.root.getByText('This device was removed from the notebook').waitFor()
+    await ben.until(/Removed/)
+    await ben.root.getByRole('status').filter({ hasText: ', late' }).waitFor()
+    await ben.reads('by Ben')
+    await ben.type('more')
+    await ben.page.keyboard.press('Control+z')
+    assert.is(await ben.text(), 'by Ben')
+    assert.not.match(await ben.status.innerText(), /Saving/)
+    await ben.root.getByRole('button', { name: 'People' }).press('Enter')
+    await ben.root.locator('people-panel').getByText('Left the view').waitFor()
+    assert.is(await ben.root.getByRole('button', { name: 'Remove…' }).count(), 0)
+    await keyboard.press('Escape')
+    await panel.waitFor({ state: 'detached' })
+    assert.equal(window.complaints, [])
   }
 })
 

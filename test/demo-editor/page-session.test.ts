@@ -9,7 +9,7 @@ import { WebSocket } from 'ws'
 import { Awareness, encodeAwarenessUpdate } from 'y-protocols/awareness'
 import { writeSyncStep1, writeUpdate } from 'y-protocols/sync'
 import * as Y from 'yjs'
-import { Notebook } from '../../demo-editor/notebook.ts'
+import { Notebook, unlessRemoved } from '../../demo-editor/notebook.ts'
 import { PageDocument } from '../../demo-editor/page/page-document.ts'
 import { PageServer } from '../../demo-editor/page-server.ts'
 import { servePage } from '../../demo-editor/page-session.ts'
@@ -110,7 +110,7 @@ async function withDevice(
   } finally {
     await server.close()
     await notebook.close()
-    await two.close()
+    await two.close().catch(unlessRemoved)
   }
 }
 
@@ -306,6 +306,7 @@ test('page session: what is no message closes this page, and leaves the device a
       ({ socket }) => socket.send(`{"type":"open","id":"${'x'.repeat(1_000_000)}","channel":1}`),
       ({ socket }) => socket.send('{"type":"open","id":"a","channel":1e300}'),
       ({ socket }) => socket.send('{"type":"authorship","channel":"1"}'),
+      ({ socket }) => socket.send('{"type":"revoke","identity":"nobody"}'),
       ({ socket }) => socket.send(new Uint8Array(1000).fill(0xff)),
       ({ socket }) => socket.send(new Uint8Array()),
       ({ socket }) => socket.send(new Uint8Array([0xff])),
@@ -538,11 +539,17 @@ test('page session: who is restored is read again in the page', () =>
     connect(owner, reader)
     await until(() => page.text('a') === 'one two ')
     await until(async () => (await owner.members.excluded()).length === 1)
+    const left = () =>
+      page.notices
+        .flatMap((notice) => (notice.type === 'members' ? notice.rows : []))
+        .findLast(({ role }) => role === null)?.left
+    await until(() => (left()?.changes ?? 0) > 0)
     const person = owner.members
       .list()
       .find(({ devices }) => devices[0]?.writers[0] === removed.writer)
     await owner.members.restore(person?.identity ?? '')
     await until(() => page.text('a') === 'one two late ')
+    await until(() => left() === null)
   }))
 
 test('page session: a page that was away brings back nothing that was sealed meanwhile, and all that was typed in it', () =>
@@ -593,6 +600,44 @@ test('page session: a page is told who wrote what, by name, and what was brought
     assert.is(ann.closed, null)
     await theirs.close()
     await other.close()
+  }))
+
+test('page session: who is in is told, and who is removed by a page; whose device was removed is told so, and why nothing is kept', () =>
+  withDevice(async ({ two, page }) => {
+    const theirs = new Notebook(two.spaceB, { name: 'Ben', hue: 1 })
+    const server = await serve(theirs)
+    two.connect()
+    const [ann, ben] = [await page(), await FakePage.open(server)]
+    await ben.open('a', 1)
+    ben.edit(1, 1, 'x')
+    await until(() => ben.acknowledged === 1)
+    const rows = (each: FakePage) =>
+      each.notices.flatMap((notice) => (notice.type === 'members' ? [notice.rows] : [])).at(-1) ??
+      []
+    const told = (each: FakePage) =>
+      rows(each).map(({ name, role, isOwn, seen }) => [name, role, isOwn, seen])
+    await until(() => rows(ann)[1]?.name === 'Ben' && rows(ann)[1]?.seen === 'here')
+    assert.equal(told(ann)[1], ['Ben', 'writer', false, 'here'])
+    const [owner, member] = rows(ann)
+    ben.ask({ type: 'revoke', identity: owner?.identity ?? '' })
+    await until(() => ben.notices.some(({ type }) => type === 'failed'))
+    ann.ask({ type: 'revoke', identity: member?.identity ?? '' })
+    await until(() => rows(ann)[1]?.role === null && typeof rows(ann)[1]?.seen === 'number')
+    await until(() => rows(ben)[1]?.role === null)
+    assert.ok(rows(ben)[1]?.isOwn)
+    ben.edit(1, 2, 'y')
+    ben.notices.length = 0
+    ben.ask({ type: 'name', id: 'a', title: 'Mine' })
+    await until(() => ben.notices.some(({ type }) => type === 'failed'))
+    ben.notices.length = 0
+    ben.ask({ type: 'history', id: 'a' })
+    ben.ask({ type: 'release', channel: 1 })
+    await until(() => ben.notices.some(({ type }) => type === 'history'))
+    assert.is(ben.acknowledged, 1)
+    assert.is(ben.closed, null)
+    assert.not(ben.notices.some(({ type }) => type === 'failed'))
+    await server.close()
+    await theirs.close()
   }))
 
 test('page session: titles given on two devices at once are both shown, and a name settles it', () =>

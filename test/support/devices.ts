@@ -57,9 +57,12 @@ export async function openTwoDevices(options: TwoDevicesOptions = {}): Promise<T
     },
     async close() {
       for (const cut of cuts) cut()
-      await a.close()
-      await b.close()
-      await folder.remove()
+      try {
+        await a.close()
+        await b.close()
+      } finally {
+        await folder.remove()
+      }
     }
   }
 }
