@@ -39,7 +39,7 @@ import { documentCacheOf } from './documents/cache.ts'
 import type { DocumentSupport } from './documents/parts.ts'
 import type { Engine } from './engine.ts'
 import { Acknowledging } from './members/acknowledging.ts'
-import { shownUpTo, type ExcludedEntry } from './members/excluded.ts'
+import { documentsUpTo, shownUpTo, type ExcludedEntry } from './members/excluded.ts'
 import { Members } from './members/members.ts'
 import type { LoweredSeal } from './members/seals.ts'
 import { SpaceMembers } from './members/space-members.ts'
@@ -108,6 +108,8 @@ export interface Sealed {
   readonly writers: readonly string[]
   /** Where something else shows now, or nothing: in the form of links' paths, with what showed. */
   readonly left: readonly ExcludedEntry[]
+  /** Ids of the documents that something was taken out of, or would be if nobody had built on it. */
+  readonly documents: readonly string[]
 }
 
 /** One device's log in this space. */
@@ -621,8 +623,9 @@ export class Space extends EventEmitter<SpaceEvents> {
   async #tellSealed(lowered: readonly LoweredSeal[]): Promise<void> {
     const limits = new Map(lowered.map(({ core, from }) => [b4a.toString(core, 'hex'), from]))
     const left = await shownUpTo(this.#union, limits)
-    if (left.length === 0) return
-    this.emit('sealed', { writers: lowered.map(({ core }) => z32.encode(core)), left })
+    const documents = await documentsUpTo(this.#union, limits)
+    if (left.length + documents.length === 0) return
+    this.emit('sealed', { writers: lowered.map(({ core }) => z32.encode(core)), left, documents })
   }
 
   #checkMay(): void {

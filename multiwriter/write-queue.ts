@@ -75,9 +75,23 @@ export class WriteQueue {
     return this.#groupOn(view, known).preview(said.key, operations)
   }
 
-  /** Runs a task while nothing is written: after what was issued before, ahead of what is issued meanwhile. */
+  /** Whether anything may be written now. */
+  get mayWrite(): boolean {
+    try {
+      this.#checkMay()
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /**
+   * Runs a task that writes, while nothing else is written: after what was issued before, ahead of what is issued meanwhile.
+   * @throws NOT_ALLOWED
+   */
   async alone<T>(task: () => Promise<T>): Promise<T> {
     while (this.#draining !== null) await this.#draining
+    this.#checkMay()
     const running = task()
     const done = running.then(
       () => {},
@@ -126,6 +140,7 @@ export class WriteQueue {
         if (isTaken !== undefined) verdicts.push([pending, isTaken])
       }
       const puts = composed.puts()
+      this.#checkMay() // what was looked up may have taken a while
       if (puts.length > 0) await this.#log.append(puts)
       this.losses.watch(composed.casWrites())
       // Not before: who was refused for what another call of this group writes must not hear so if that was not written.

@@ -116,9 +116,10 @@ function memberRows({ identity, role, isOwn, devices }: MemberInfo): string[][] 
   ])
 }
 
-function workLines({ writer, length, entries }: ExcludedWork): string[] {
+function workLines({ writer, length, entries, documents }: ExcludedWork): string[] {
   return [
     `${writer}, after ${counted(length, 'block')}:`,
-    ...table(entries.map(({ key, value }) => [`  ${shown(key)}`, valueToText(value ?? undefined)]))
+    ...table(entries.map(({ key, value }) => [`  ${shown(key)}`, valueToText(value ?? undefined)])),
+    ...documents.map((id) => `  document ${shown(id)}`)
   ]
 }

@@ -263,7 +263,7 @@ export class Documents implements AheadIn {
     await Promise.allSettled(opening.map(({ replica }) => replica))
     await Promise.allSettled(this.#releasing.values())
     const replicas = this.#all()
-    const flushed = await Promise.allSettled(replicas.map((replica) => replica.flush()))
+    const flushed = await Promise.allSettled(replicas.map((replica) => replica.flushIfAllowed()))
     await Promise.all(replicas.map((replica) => replica.settle()))
     await Promise.all(replicas.map((replica) => replica.save()))
     this.#isGone = true
@@ -383,7 +383,7 @@ export class Documents implements AheadIn {
     try {
       await replica.settle()
       await replica.save()
-      await replica.flush() // what was still typed meanwhile
+      await replica.flushIfAllowed() // what was still typed meanwhile
     } finally {
       this.#replicasBy(name).delete(id)
       replica.close()
@@ -476,10 +476,15 @@ function releaseOf(name: EngineName, id: string): string {
 }
 
 /** What one device sends. */
-function aheadOut(codec: AheadCodec, { hub, own }: Pick<DocumentsParts, 'hub' | 'own'>): AheadOut {
+function aheadOut(
+  codec: AheadCodec,
+  { hub, own, queue }: Pick<DocumentsParts, 'hub' | 'own' | 'queue'>
+): AheadOut {
+  // What no log will hold goes ahead of none.
+  const isHeard = () => hub.takesAhead && queue.mayWrite
   return {
-    isHeard: () => hub.takesAhead,
-    send: (update) => hub.takesAhead && hub.sendAhead(codec.sign(update, own)),
+    isHeard,
+    send: (update) => isHeard() && hub.sendAhead(codec.sign(update, own)),
     passOn: (signed, from) => void hub.sendAhead(signed, from)
   }
 }

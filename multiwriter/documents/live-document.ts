@@ -162,7 +162,7 @@ export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
       const after = await time.at(to, options)
       return time.diff(before.doc, after.doc, [...before.updates, ...after.updates])
     }
-    await this.#replica.flush()
+    await this.#replica.flushIfAllowed()
     const updates = await time.updates(options)
     this.#checkOpen()
     return time.diff(before.doc, this.doc, [...before.updates, ...updates])
@@ -204,7 +204,10 @@ export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
     return report
   }
 
-  /** Saves what is unsaved; the last one to close a document frees its memory. Idempotent. @throws STORE_ codes: then it stays open */
+  /**
+   * Saves what is unsaved; the last one to close a document frees its memory. What a device may not write any more is told by
+   * `error`, and not kept. Idempotent. @throws STORE_ codes: then it stays open
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close().catch((error: unknown) => {
       this.#closing = null
@@ -223,7 +226,7 @@ export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
   }
 
   async #close(): Promise<void> {
-    await this.#replica.flush()
+    await this.#replica.flushIfAllowed()
     for (const stop of this.#bound) stop()
     this.#replica.events.off('status', this.#onstatus)
     this.#replica.events.off('error', this.#onerror)

@@ -12,6 +12,7 @@ import {
   type EngineDoc,
   type Statement
 } from '../../crdt/index.ts'
+import { isManyhandsError } from '../../errors.ts'
 import type { OpaqueWrite } from '../group.ts'
 import { MAX_AHEAD_BYTES } from './ahead.ts'
 import type { UpdateKeys } from './keys.ts'
@@ -20,7 +21,10 @@ import type { Unconfirmed } from './unconfirmed.ts'
 
 /** How much of what was changed on this device is safe where. */
 export interface DocumentStatus {
-  /** Changes that are not on this device's log yet: some milliseconds' worth, unless writing fails. */
+  /**
+   * Changes that are not on this device's log yet: some milliseconds' worth, unless writing fails. Where this device may not write
+   * any more they stay so: they are shown in the open document, and nowhere else.
+   */
   readonly unsaved: number
   /** Changes that no other device has, the unsaved ones included. */
   readonly unsynced: number
@@ -96,6 +100,8 @@ export class OwnUpdates {
   /** Something is to be done as soon as what runs now is done. */
   #isDue = false
   #isClosed = false
+  /** This device may not write: what is unsaved stays so. */
+  #isRefused = false
   /** Numbers are given to somebody else just now. */
   #isHeld = false
   /** Ends the rest after something went ahead. */
@@ -151,6 +157,21 @@ export class OwnUpdates {
     while (this.#writing !== null || !this.#isWritten) await this.#write()
   }
 
+  /** The same for who may close: where this device may not write, that is told, and all stays unsaved. @throws STORE_ codes */
+  async flushIfAllowed(): Promise<void> {
+    try {
+      await this.flush()
+    } catch (error) {
+      if (!isManyhandsError(error, 'NOT_ALLOWED')) throw error
+      this.#hooks.onerror(error)
+    }
+  }
+
+  /** Whether what is unsaved stays so. */
+  get isRefused(): boolean {
+    return this.#isRefused && !this.#isWritten
+  }
+
   /** Writes what somebody else said, and signed, into our log. @throws STORE_ codes */
   async quote(unconfirmed: readonly Unconfirmed[]): Promise<void> {
     if (unconfirmed.length === 0) return
@@ -165,9 +186,13 @@ export class OwnUpdates {
     return this.#changes.length === 0 ? packed : [...packed, this.#engine.pack(this.#changes)]
   }
 
-  /** Runs a task while nothing is on its way, and nothing gets a number. @throws what the task throws; STORE_ codes */
+  /**
+   * Runs a task while nothing is on its way, but what this device may not write, and nothing gets a number.
+   * @throws what the task throws; STORE_ codes
+   */
   async alone(task: (next: number) => Promise<number>): Promise<void> {
-    while (this.#writing !== null || this.#packed.length > 0) await this.#write()
+    for (let mayWrite = true; this.#writing !== null || (mayWrite && this.#packed.length > 0);)
+      mayWrite = await isAllowed(this.#write())
     this.#isHeld = true
     const running = task(this.#next)
     const done = (next: number) => {
@@ -299,7 +324,7 @@ export class OwnUpdates {
     )
     const told = this.#tellOfIt() // in the same batch, mostly
     told.catch(() => {}) // shown below
-    const stamp = await this.#parts.queue.write([...operations, ...this.#quotes(quoted)])
+    const stamp = await this.#append([...operations, ...this.#quotes(quoted)])
     this.#packed = this.#packed.slice(packed.length)
     const changes = changesIn(packed)
     this.#unsynced.push({ length: this.#parts.own.core.length, changes })
@@ -307,6 +332,17 @@ export class OwnUpdates {
     const bytes = operations.reduce((sum, { value }) => sum + (value?.byteLength ?? 0), 0)
     this.#hooks.onwritten({ entries: operations.length, bytes, statements, stamp, quoted })
     await told
+  }
+
+  async #append(writes: readonly OpaqueWrite[]): Promise<Stamp | null> {
+    try {
+      const stamp = await this.#parts.queue.write(writes)
+      this.#isRefused = false
+      return stamp
+    } catch (error) {
+      this.#isRefused = isManyhandsError(error, 'NOT_ALLOWED')
+      throw error
+    }
   }
 
   #quotes(unconfirmed: readonly Unconfirmed[]): readonly OpaqueWrite[] {
@@ -325,6 +361,17 @@ export class OwnUpdates {
     if (this.#isTold) return
     await this.#parts.tellOf()
     this.#isTold = true
+  }
+}
+
+/** False where it fails because this device may not. */
+async function isAllowed(writing: Promise<void>): Promise<boolean> {
+  try {
+    await writing
+    return true
+  } catch (error) {
+    if (isManyhandsError(error, 'NOT_ALLOWED')) return false
+    throw error
   }
 }
 

@@ -255,6 +255,11 @@ export class Replica<D extends EngineDoc> {
     return this.#own.flush()
   }
 
+  /** The same for who closes: what this device may not write does not stand in the way. @throws STORE_ codes */
+  flushIfAllowed(): Promise<void> {
+    return this.#own.flushIfAllowed()
+  }
+
   /** Another device has our log up to this length. */
   synced(length: number): void {
     this.#own.synced(length)
@@ -287,7 +292,7 @@ export class Replica<D extends EngineDoc> {
     this.#engine.loaded(other)
   }
 
-  /** The document is gone from memory afterwards. What is unsaved must be flushed before. */
+  /** The document is gone from memory afterwards. What is unsaved must be flushed before, or is gone with it. */
   close(): void {
     this.#isClosed = true
     this.#endRound?.()
@@ -561,10 +566,10 @@ export class Replica<D extends EngineDoc> {
     await this.#rereading
     await this.#tidying
     const covered = await this.#coveredLogs()
-    // A row would say that the logs hold what is unconfirmed, and that it has what was held back.
+    // A row would say that the logs hold what is unconfirmed or refused, and that it has what was held back.
     this.#isSaveDue = this.#unconfirmed.size > 0
     const isWhole = this.#missing.size === 0 && !this.#isContested && this.#later === null
-    if (!this.#isDirty || this.#isSaveDue || !isWhole) return
+    if (!this.#isDirty || this.#isSaveDue || !isWhole || this.#own.isRefused) return
     this.#isDirty = false
     await this.#parts.cache.put(this.id, {
       engine: this.#engine.code,
@@ -598,6 +603,7 @@ export class Replica<D extends EngineDoc> {
 
   /** @returns the number behind it */
   async #writeSnapshot(first: number): Promise<number> {
+    if (this.#own.isRefused) return first // those have their numbers
     const view = await this.#parts.union.view(HERE)
     const { admitted, past } = await this.#reader.everything(view, HERE)
     const { updates, needed } = contentOf(this.#engine, admitted, past)

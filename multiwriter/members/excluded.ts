@@ -7,11 +7,15 @@ import type { Value } from '../../crdt/index.ts'
 import { changedKeys } from '../changed.ts'
 import { lengthsOf } from '../checkout.ts'
 import { iterate } from '../cursor.ts'
+import { parseUpdateKey } from '../documents/keys.ts'
+import { readArrived } from '../documents/read.ts'
 import { Keyspace, splitKey } from '../keyspace.ts'
 import { placeToText } from '../link.ts'
+import type { Part } from '../part.ts'
+import { isGone } from '../put-back.ts'
 import type { Union } from '../union.ts'
 import { withBlocks } from '../versions.ts'
-import type { View } from '../view.ts'
+import type { CoreEntry, View } from '../view.ts'
 import type { Key } from '../../acl/index.ts'
 import { keyOf } from './credentials.ts'
 
@@ -38,6 +42,32 @@ export async function shownUpTo(union: Union, limits: Limits): Promise<readonly 
     entries.push({ key: placeToText(splitKey(key)), value: exists ? value : null })
   }
   return entries
+}
+
+/** The documents of which something stands between where these logs count now, and these lengths. From what is on this device. */
+export async function documentsUpTo(union: Union, limits: Limits): Promise<readonly string[]> {
+  const { parts } = await union.view(HERE)
+  const entries = await Promise.all(parts.map((part) => updatesUpTo(union, part, limits)))
+  const ids = entries.flat().flatMap(({ entry }) => parseUpdateKey(entry.key)?.id ?? [])
+  return [...new Set(ids)].sort()
+}
+
+/** A tree that does not read shows nothing. */
+async function updatesUpTo(
+  union: Union,
+  part: Part,
+  limits: Limits
+): Promise<readonly CoreEntry[]> {
+  const limit = limits.get(keyOf(part.core))
+  if (limit === undefined) return []
+  try {
+    const tree = await union.log(part.core)?.snapshot(limit, HERE)
+    if (tree === undefined || tree.length <= part.tree.length) return []
+    return await readArrived({ ...part, tree }, part.tree, HERE)
+  } catch (error) {
+    if (isGone(error)) return []
+    throw error
+  }
 }
 
 /** Up to where a log could count, of what is on this device: whole batches. */

@@ -5,7 +5,7 @@ import { invalid } from '../../errors.ts'
 import type { Union } from '../union.ts'
 import type { Acts, Target } from './acts.ts'
 import { bytesOf, keyOf } from './credentials.ts'
-import { heldUpTo, shownUpTo, type ExcludedEntry } from './excluded.ts'
+import { documentsUpTo, heldUpTo, shownUpTo, type ExcludedEntry } from './excluded.ts'
 import type { Members } from './members.ts'
 import { countedLength } from './seals.ts'
 
@@ -55,6 +55,8 @@ export interface ExcludedWork {
   readonly length: number
   /** What would show if all of it did, where that is something else. */
   readonly entries: readonly ExcludedEntry[]
+  /** Ids of the documents that it wrote to there. */
+  readonly documents: readonly string[]
 }
 
 export class SpaceMembers {
@@ -163,8 +165,10 @@ export class SpaceMembers {
       const core = bytesOf(standing.core)
       const length = await heldUpTo(this.#union, core, countedLength(standing))
       if ((await heldUpTo(this.#union, core, Infinity)) === length) continue
-      const entries = await shownUpTo(this.#union, new Map([[standing.core, Infinity]]))
-      works.push({ writer: textOf(standing.core), length, entries })
+      const all = new Map([[standing.core, Infinity]])
+      const entries = await shownUpTo(this.#union, all)
+      const documents = await documentsUpTo(this.#union, all)
+      works.push({ writer: textOf(standing.core), length, entries, documents })
     }
     return works
   }

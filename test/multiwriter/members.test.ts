@@ -9,6 +9,7 @@ import { ACKNOWLEDGE_AFTER_MS, Acknowledging } from '../../multiwriter/members/a
 import type { Union } from '../../multiwriter/union.ts'
 import { connect, openTwoDevices, tempFolder, until } from '../support/devices.ts'
 import { rejectsWith } from '../support/rejects.ts'
+import { SteppedWire } from '../support/stepped.ts'
 
 const folder = await tempFolder()
 let count = 0
@@ -135,7 +136,8 @@ test('members: what a removed writer writes late counts nowhere, is listed, and 
     connect(a, c)
     assert.equal(await left, {
       writers: [b.writer],
-      left: [{ key: 'db/late', value: 'before it heard' }]
+      left: [{ key: 'db/late', value: 'before it heard' }],
+      documents: []
     })
     for (const space of [b, c])
       await until(async () => (await valueIn(space, 'late')) === undefined)
@@ -304,5 +306,33 @@ test('members: in an open space who was removed does not come in again by connec
   assert.is(spaceA.members.list()[1]?.role, null)
   await two.close()
 })
+
+/** Until a device that is connected knows that its rights have ended. */
+async function roundTripsOfRevoking([a, b]: readonly [Space, Space], who: string) {
+  const wire = new SteppedWire(a, b)
+  try {
+    await until(() => a.peers().length === 1 && b.peers().length === 1)
+    await wire.step()
+    await a.members.revoke(who)
+    const isInForce = () => b.members.list().find(({ isOwn }) => isOwn)?.role === null
+    let halves = 0
+    for (; !isInForce() && halves < 10; halves++) await wire.half()
+    await rejectsWith('NOT_ALLOWED', () => b.db.put('k', 1))
+    return halves / 2
+  } finally {
+    wire.close()
+  }
+}
+
+test('members: a revocation is in force on a connected device within two round trips', () =>
+  withMembers(async ([a, b], [, two]) => {
+    await a.members.acknowledge()
+    assert.ok((await roundTripsOfRevoking([a, b], two.id)) <= 2)
+  }))
+
+test('members: where it has to acknowledge something first, that is one round trip more', () =>
+  withMembers(async ([a, b], [, two]) => {
+    assert.ok((await roundTripsOfRevoking([a, b], two.id)) <= 3)
+  }))
 
 test.run()

@@ -1,0 +1,51 @@
+/** A connection whose messages are under way until they are told to arrive: what takes how many round trips can be counted. */
+import type { Space } from '../../multiwriter/index.ts'
+
+interface Raw {
+  on(event: 'data', take: (chunk: Uint8Array) => void): void
+  on(event: 'error', take: () => void): void
+  write(chunk: Uint8Array): void
+  destroy(): void
+}
+
+/** What is not sent within so many ms after something arrived is no answer to it. */
+const ANSWER_MS = 60
+
+const silence = () => new Promise((resolve) => setTimeout(resolve, ANSWER_MS))
+
+export class SteppedWire {
+  readonly #ends: readonly [Raw, Raw]
+  #isStepped = false
+  /** By the end that they go to. */
+  readonly #underWay: [Uint8Array[], Uint8Array[]] = [[], []]
+
+  constructor(a: Space, b: Space) {
+    this.#ends = [a.replicate(true) as unknown as Raw, b.replicate(false) as unknown as Raw]
+    for (const side of [0, 1] as const) {
+      const other = side === 0 ? 1 : 0
+      this.#ends[side].on('error', () => {}) // the end of a test
+      this.#ends[side].on('data', (chunk) => {
+        if (this.#isStepped) this.#underWay[other].push(chunk)
+        else this.#ends[other].write(chunk)
+      })
+    }
+  }
+
+  /** From now on nothing arrives by itself. What was being said has arrived. */
+  async step(): Promise<void> {
+    await silence()
+    this.#isStepped = true
+  }
+
+  /** All that is under way arrives, in both directions, and what is answered to it is under way. Half a round trip. */
+  async half(): Promise<void> {
+    const chunks = this.#underWay.map((list) => list.splice(0))
+    for (const side of [0, 1] as const)
+      for (const chunk of chunks[side] ?? []) this.#ends[side].write(chunk)
+    await silence()
+  }
+
+  close(): void {
+    for (const end of this.#ends) end.destroy()
+  }
+}
