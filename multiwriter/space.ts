@@ -235,7 +235,10 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#members = members
     members.events.on('writers', (cores) => void this.#addLogs(cores).catch(() => {})) // told of again
     members.events.on('lowered', (lowered) => void this.#tellSealed(lowered).catch(() => {})) // the space closes
-    members.events.on('change', () => this.emit('members'))
+    members.events.on('change', () => {
+      this.documents.retry()
+      this.emit('members')
+    })
     members.events.on('logs', () => void this.#keepLogs().catch(() => {})) // as above
     this.#presence = new PresenceHub({
       membershipKey: parts.secrets.membershipKey,

@@ -52,14 +52,14 @@ export function neededBy<U extends Authored>(
   })
 }
 
-/** A snapshot past a seal says again what was said before it, which stays. */
+/** A snapshot past a seal says again what was said before it, and a quote what somebody else says, which stays. */
 function struckOf(
   engine: ContentEngine,
   admitted: readonly Authored[],
   past: readonly Authored[]
 ): Spans {
   const brought = new Spans(past.flatMap(({ bytes }) => [...(engine.spans(bytes) ?? [])]))
-  if (!past.some(({ kind }) => kind === 'snapshot')) return brought
+  if (past.every(({ kind }) => kind === 'update')) return brought
   const kept = new Spans(admitted.flatMap(({ bytes }) => [...(engine.spans(bytes) ?? [])]))
   return new Spans([...brought].flatMap((span) => [...kept.without(span)]))
 }

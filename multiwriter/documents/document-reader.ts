@@ -9,7 +9,7 @@ import {
   type DocumentEngine,
   type EngineDoc,
   type Missing,
-  type Spans
+  Spans
 } from '../../crdt/index.ts'
 import type { ReadOptions } from '../../core/index.ts'
 import type { RefusalReason } from '../refusals.ts'
@@ -92,8 +92,24 @@ export class DocumentReader<D extends EngineDoc> {
     const entries = await readAll(view, this.keys.range, options)
     const updates = this.updatesIn(view, entries)
     const admitted = updates.filter((update) => !seals.isPast(update))
-    const past = [...this.behind(view, seals), ...updates.filter((update) => seals.isPast(update))]
+    const behind = this.#unsaid(this.behind(view, seals), admitted, seals)
+    const past = [...behind, ...updates.filter((update) => seals.isPast(update))]
     return { entries, admitted, past, seals }
+  }
+
+  /** What somebody who counts has said in a log that counts as well must not be struck for being quoted in one that does not. */
+  #unsaid(behind: readonly Update[], admitted: readonly Update[], seals: Seals): readonly Update[] {
+    if (!behind.some((update) => seals.isHearsay(update))) return behind
+    const said = this.spansOf(admitted)
+    return behind.filter(
+      (update) =>
+        !seals.isHearsay(update) ||
+        [...this.spansOf([update])].some((span) => said.without(span).length > 0)
+    )
+  }
+
+  spansOf(updates: readonly Authored[]): Spans {
+    return new Spans(updates.flatMap(({ bytes }) => [...(this.#engine.spans(bytes) ?? [])]))
   }
 
   seals(view: View): Promise<Seals> {

@@ -250,6 +250,12 @@ export class Documents implements AheadIn {
     return refusals.find((reason) => reason !== null) ?? null
   }
 
+  /** Rights have changed: what was refused may be written now. For the space; not for applications. */
+  retry(): void {
+    if (!this.#parts.queue.mayWrite) return
+    for (const replica of this.#all()) replica.retry()
+  }
+
   /** A connection is gone. For the space; not for applications. */
   lose(from: AheadPath): void {
     for (const replica of this.#all()) replica.lose(from)

@@ -172,6 +172,11 @@ export class OwnUpdates {
     return this.#isRefused && !this.#isWritten
   }
 
+  /** This device may write again. */
+  retry(): void {
+    if (this.isRefused) this.#due()
+  }
+
   /** Writes what somebody else said, and signed, into our log. @throws STORE_ codes */
   async quote(unconfirmed: readonly Unconfirmed[]): Promise<void> {
     if (unconfirmed.length === 0) return

@@ -10,7 +10,6 @@ import {
   contentOf,
   Minutes,
   neededBy,
-  Spans,
   type Author,
   type Authored,
   type Binding,
@@ -19,6 +18,7 @@ import {
   type EngineDoc,
   type Missing,
   type Source,
+  type Spans,
   type Statement,
   type UpdateKind
 } from '../../crdt/index.ts'
@@ -255,6 +255,11 @@ export class Replica<D extends EngineDoc> {
     return this.#own.flush()
   }
 
+  /** This device may write again. */
+  retry(): void {
+    this.#own.retry()
+  }
+
   /** The same for who closes: what this device may not write does not stand in the way. @throws STORE_ codes */
   flushIfAllowed(): Promise<void> {
     return this.#own.flushIfAllowed()
@@ -320,6 +325,7 @@ export class Replica<D extends EngineDoc> {
     this.#authors = cached.authors
     this.#seals = seals
     this.#past = this.#reader.behind(view, seals)
+    if (this.#past.some((update) => seals.isHearsay(update))) return null
     this.#quotes = cached.hasQuotes ? null : []
     const counted = this.#judge(updates)
     if (this.#isContested) return null
@@ -405,8 +411,19 @@ export class Replica<D extends EngineDoc> {
       const bytes = this.#authors.judge(this.#engine, update)
       if (bytes === 'forged') this.#reader.refuse(update, 'document-author-forged')
       const isUndisputed = bytes !== 'contested' && this.#engine.agrees(this.#doc, update.bytes)
-      this.#isContested ||= !isUndisputed
+      this.#isContested ||= !isUndisputed || this.#isKnownByHearsay(update)
       return typeof bytes === 'string' || !isUndisputed ? [] : [{ update, bytes }]
+    })
+  }
+
+  /** Whether it may have been struck, as nobody whose log counts had said it. */
+  #isKnownByHearsay(update: Update): boolean {
+    const hearsay = this.#past.filter((each) => this.#seals?.isHearsay(each) === true)
+    if (hearsay.length === 0) return false
+    const heard = this.#reader.spansOf(hearsay)
+    return [...this.#reader.spansOf([update])].some((span) => {
+      const rest = heard.without(span)
+      return rest.length !== 1 || rest[0]?.start !== span.start || rest[0].end !== span.end
     })
   }
 
@@ -432,14 +449,10 @@ export class Replica<D extends EngineDoc> {
 
   /** Takes out what lies past seals; from the application's documents, too, and from what an undo may bring back. */
   #strike(past: readonly Counted<Update | Authored>[]): void {
-    const struck = this.#spansOf(past.map(({ update }) => update))
+    const struck = this.#reader.spansOf(past.map(({ update }) => update))
     if (!this.#reader.strike(this.#doc, struck, past)) return
     for (const other of this.#bound.keys()) this.#engine.strike(other, struck)
     this.events.emit('seal', struck)
-  }
-
-  #spansOf(updates: readonly Authored[]): Spans {
-    return new Spans(updates.flatMap(({ bytes }) => [...(this.#engine.spans(bytes) ?? [])]))
   }
 
   /** One after the other: each looks at what there is by then. */
@@ -492,11 +505,10 @@ export class Replica<D extends EngineDoc> {
     const isKnown = this.#quotes !== null && !this.#isContested && !this.#engine.waits(this.#doc)
     const isPast = ({ ahead }: { readonly ahead: AheadUpdate }) =>
       seals.isPast({ ...ahead, kind: 'quote' })
-    const counts = ({ kind, ...update }: Update) =>
-      kind === 'quote' && !seals.isPast({ ...update, kind })
+    const counts = (update: Update) => seals.isHearsay(update)
     if (!isKnown || !seals.isWithin(this.#seals?.list ?? [])) return false
-    if (this.#past.some(counts) || this.#unconfirmed.all().some(isPast)) return false
-    const struck = this.#spansOf(past)
+    if ([...this.#past, ...past].some(counts) || this.#unconfirmed.all().some(isPast)) return false
+    const struck = this.#reader.spansOf(past)
     return shown.every(
       ({ kind, bytes }) => kind !== 'snapshot' && this.#engine.canStrike(bytes, struck)
     )

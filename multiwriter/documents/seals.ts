@@ -54,6 +54,11 @@ export class Seals {
     return kind === 'quote' && number > (this.#last.get(nameOf(core)) ?? Infinity)
   }
 
+  /** Of what stands behind a seal: whether it are the words of somebody who counts, whose own log brings them in time. */
+  isHearsay(update: Pick<Authored, 'kind' | 'core' | 'number'>): boolean {
+    return update.kind === 'quote' && !this.isPast(update)
+  }
+
   /** Whether no log counts further than by earlier seals. */
   isWithin(earlier: readonly Seal[]): boolean {
     return earlier.every(({ core, seal }) => {

@@ -55,12 +55,16 @@ export class Acts {
     else await this.#logs.write({ kind: 'revoke', identity, device, cuts })
   }
 
-  /** Lets all that is held of its data logs here count. @throws NOT_ALLOWED */
+  /** Lets all that is held of its sealed data logs here count. @throws NOT_ALLOWED */
   async restore(target: Target): Promise<void> {
     this.#checkMay({ kind: 'revoke', identity: target.identity })
-    const data = this.#coresOf(target).filter(({ use }) => use === 'data')
-    const cuts = await this.#headsOf(data, false)
-    await this.#logs.write({ kind: 'seal', cuts })
+    // A statement of a log that counts whole would seal it.
+    const sealed = this.#coresOf(target).filter(
+      ({ use, length }) => use === 'data' && length !== Infinity
+    )
+    const heads = await this.#headsOf(sealed, false)
+    const cuts = heads.filter(({ length }, i) => length > (sealed[i]?.length ?? 0))
+    if (cuts.length > 0) await this.#logs.write({ kind: 'seal', cuts })
   }
 
   /** Grants the open logs of an identity or a device a greater role; to make an owner, votes for it. @throws NOT_ALLOWED */

@@ -159,6 +159,15 @@ test('members: what a removed writer writes late counts nowhere, is listed, and 
     cut()
   }))
 
+test('members: restoring who was not removed changes nothing', () =>
+  withMembers(async ([a, b], [, two]) => {
+    await a.members.restore(two.id)
+    connect(a, b)
+    await b.db.put('later', 1)
+    await until(async () => (await valueIn(a, 'later')) === 1)
+    assert.equal(await a.members.excluded(), [])
+  }))
+
 test('members: a seal holds from the first moment after the space was opened again', () =>
   withMembers(async ([a, b, c], [one, two, three]) => {
     await b.db.put('late', 1)
