@@ -14,11 +14,14 @@ export type { LogState, PeerState, SyncState } from './sync-state.ts'
 export type { Sealed, SpaceEvents, WriterInfo } from './space.ts'
 export type { ExcludedEntry } from './members/excluded.ts'
 export type {
+  AskingDevice,
   BallotInfo,
   ExcludedWork,
+  FirstRole,
   GreaterRole,
   MemberDeviceInfo,
   MemberInfo,
+  Seen,
   SeenBy,
   SpaceMembers
 } from './members/space-members.ts'

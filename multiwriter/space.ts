@@ -271,7 +271,14 @@ export class Space extends EventEmitter<SpaceEvents> {
     })
     this.#union.events.on('change', tellCleared)
     const acts = members.acts(this.#union)
-    this.members = new SpaceMembers(members, this.#union, acts, () => this.#checkOpen())
+    this.members = new SpaceMembers({
+      members,
+      union: this.#union,
+      acts,
+      checkOpen: () => this.#checkOpen(),
+      lengthsIn: (version) => versionIn(this.#engine, version).data,
+      alone: (task) => this.#queue.alone(task)
+    })
     const changes = this.#union.events
     this.#acknowledging = new Acknowledging({ acts, changes, timers: parts.timers })
     const { store, record, mode } = parts

@@ -1,6 +1,6 @@
 /** Members: who is in a space, giving and taking rights, and what was written without. */
 import type { Command } from 'commander'
-import type { ExcludedWork, GreaterRole, MemberInfo } from '../../multiwriter/index.ts'
+import type { ExcludedWork, FirstRole, GreaterRole, MemberInfo } from '../../multiwriter/index.ts'
 import { definer, type Define, type Execute } from '../define.ts'
 import { EXIT, usage } from '../exit.ts'
 import { counted } from '../numbers.ts'
@@ -14,6 +14,7 @@ export function membersCommands(program: Command, execute: Execute): void {
   const define = definer(members)
   defineLists(define, execute)
   defineActs(define, execute)
+  defineLeaving(define, execute)
 }
 
 function defineLists(define: Define, execute: Execute): void {
@@ -28,6 +29,22 @@ function defineLists(define: Define, execute: Execute): void {
             : table(members.flatMap(memberRows))
         )
       })
+  )
+
+  define('asking', 'devices that have the ticket and wait to be let in', [
+    'manyhands members asking'
+  ]).action((_: object, command) =>
+    execute(command, async (run) => {
+      const port = await run.open()
+      const asking = await port.call('members/asking', { space: await run.space(port) })
+      await run.output.result(asking, () =>
+        asking.length === 0
+          ? [
+              'Nobody asks, as far as this device has heard. They have to be connected: manyhands sync'
+            ]
+          : table(asking.map(({ device, writer }) => [`writer ${writer}`, `device ${device}`]))
+      )
+    })
   )
 
   define('ballots', 'changes of the owners that wait for votes', [
@@ -63,6 +80,17 @@ function defineLists(define: Define, execute: Execute): void {
 }
 
 function defineActs(define: Define, execute: Execute): void {
+  define('admit <writer> <role>', 'let in who asks, as a reader, a writer or an admin', [
+    'manyhands members admit 8pbsw… reader   # a writer of `members asking`'
+  ]).action((writer: string, role: FirstRole, _: object, command) =>
+    execute(command, async (run) => {
+      const port = await run.open()
+      const space = await run.space(port)
+      await port.call('members/admit', { space, writer, role })
+      await run.output.result({ admitted: writer, role }, () => [`It is ${role} now.`])
+    })
+  )
+
   define('promote <who> <role>', 'make a member a writer, an admin, or (by vote) an owner', [
     'manyhands members promote 8pbsw… admin   # a device or an identity of `members list`'
   ]).action((who: string, role: GreaterRole, _: object, command) =>
@@ -106,6 +134,26 @@ function defineActs(define: Define, execute: Execute): void {
       await run.output.result({ restored: who }, () => ['What is here of its logs counts again.'])
     })
   )
+}
+
+function defineLeaving(define: Define, execute: Execute): void {
+  define('leave', "give up this device's own rights, for good", ['manyhands members leave --yes'])
+    .option('--yes', 'yes: this device writes nothing more that counts')
+    .action(({ yes = false }: { readonly yes?: boolean }, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const space = await run.space(port)
+        if (!yes) {
+          throw usage(
+            'This gives up the rights of this device: what it writes from now on counts nowhere.',
+            'If you want that: manyhands members leave --yes'
+          )
+        }
+        await port.call('members/leave', { space })
+        await run.output.result({ left: true }, () => ['Left. Next: manyhands sync'])
+        return EXIT.ok
+      })
+    )
 }
 
 function memberRows({ identity, role, isOwn, devices }: MemberInfo): string[][] {

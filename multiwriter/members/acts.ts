@@ -67,6 +67,16 @@ export class Acts {
     if (cuts.length > 0) await this.#logs.write({ kind: 'seal', cuts })
   }
 
+  /** Ends this device's own rights; what it has written goes on counting. To be called while nothing is written. @throws NOT_ALLOWED */
+  async leave(): Promise<void> {
+    this.#checkMay({ kind: 'leave' })
+    await this.acknowledge()
+    const own = this.#logs.membership.cores.get(keyOf(this.#logs.ownCore))
+    if (own === undefined) throw notAllowed('nobody has let it in')
+    const cuts = await this.#headsOf(this.#coresOf(own))
+    await this.#logs.write({ kind: 'leave', cuts })
+  }
+
   /** Grants the open logs of an identity or a device a greater role; to make an owner, votes for it. @throws NOT_ALLOWED */
   async promote(target: Target, role: Role): Promise<void> {
     const { identity } = target

@@ -3,7 +3,8 @@
  * credentials to its peers, which pass them on until somebody who may has granted them. Whoever was removed is not let in again
  * by itself.
  */
-import { mayAct, type Key } from '../../acl/index.ts'
+import { mayAct, type Key, type Role } from '../../acl/index.ts'
+import { ManyhandsError } from '../../errors.ts'
 import type { AclLogs } from './acl-logs.ts'
 import {
   areSound,
@@ -53,6 +54,24 @@ export class Admissions {
     return true
   }
 
+  /** Who waits to be let in, by data core. */
+  asking(): ReadonlyMap<Key, Credentials> {
+    return new Map([...this.#asking].filter(([, each]) => !this.#isKnown(each)))
+  }
+
+  /** Lets one in that asks. @throws NOT_ALLOWED, STORE_ codes */
+  async admit(credentials: Credentials, role: Role): Promise<void> {
+    const { logs, own } = this.#parts
+    const { identity } = credentials.member
+    const act = { kind: 'grant', identity, role } as const
+    const permission = mayAct(logs.membership, own.member.identity, act)
+    if (!permission.ok) {
+      const why = `${permission.why} (rule ${permission.rule})`
+      throw new ManyhandsError('NOT_ALLOWED', `This device may not: ${why}`)
+    }
+    await this.#grant(credentials, role)
+  }
+
   /** Grants to all who are chosen, if this device may. */
   settle(): Promise<void> {
     this.#granting = this.#granting.then(() => this.#grantAll())
@@ -64,14 +83,13 @@ export class Admissions {
       if (this.#isKnown(credentials)) this.#asking.delete(data)
       else if (this.#parts.isChosen(data) && this.#mayGrant(credentials)) {
         // What the disk refuses now is tried again at the next occasion.
-        await this.#grant(credentials).catch(() => {})
+        await this.#grant(credentials, 'writer').catch(() => {})
       }
     }
   }
 
-  #grant({ member, cores }: Credentials): Promise<void> {
-    const { logs } = this.#parts
-    return logs.write({ kind: 'grant', member, role: 'writer', prefixes: null, cores })
+  #grant({ member, cores }: Credentials, role: Role): Promise<void> {
+    return this.#parts.logs.write({ kind: 'grant', member, role, prefixes: null, cores })
   }
 
   #mayGrant({ member: { identity, device } }: Credentials): boolean {

@@ -4,7 +4,7 @@
  */
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
-import type { Key, Membership } from '../../acl/index.ts'
+import type { Key, Membership, Role } from '../../acl/index.ts'
 import type { Hypercore, DeviceStore, OwnLog, SpaceRecord } from '../../core/index.ts'
 import type { Union } from '../union.ts'
 import type { WriterList } from '../writers.ts'
@@ -25,6 +25,7 @@ export interface MembersParts {
 export class Members {
   /** This device's. */
   readonly identity: Key
+  readonly device: Key
   readonly events = new EventEmitter<{
     /** Cores that count and are not read yet. */
     writers: [readonly Uint8Array[]]
@@ -68,6 +69,7 @@ export class Members {
     this.#own = own
     this.#data = keyOf(data)
     this.identity = credentials.member.identity
+    this.device = credentials.member.device
     this.#writers = writers
     this.#admissions = new Admissions({
       logs,
@@ -130,6 +132,16 @@ export class Members {
     if (isNews === true) this.events.emit('logs')
     if (isNews === true) this.settle()
     return isNews
+  }
+
+  /** Who waits to be let in, by data core. */
+  asking(): ReadonlyMap<Key, Credentials> {
+    return this.#admissions.asking()
+  }
+
+  /** @see Admissions.admit */
+  admit(credentials: Credentials, role: Role): Promise<void> {
+    return this.#admissions.admit(credentials, role)
   }
 
   /** Others were chosen, or have asked: lets in who may be. */

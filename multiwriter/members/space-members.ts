@@ -1,6 +1,13 @@
 /** `space.members`: who is in, with which rights; taking them away, and what was written without. */
 import z32 from 'z32'
-import { compareRoles, type Key, type Member, type Role } from '../../acl/index.ts'
+import {
+  compareRoles,
+  type Key,
+  type Member,
+  type MemberDevice,
+  type Role
+} from '../../acl/index.ts'
+import type { CoreLength } from '../../clock/index.ts'
 import { invalid } from '../../errors.ts'
 import type { Union } from '../union.ts'
 import type { Acts, Target } from './acts.ts'
@@ -34,6 +41,22 @@ export interface SeenBy {
   readonly length: number
 }
 
+/** Which devices have seen something. */
+export interface Seen {
+  /** Their `device.id`s. */
+  readonly by: readonly string[]
+  /** How many devices there are of those who are in. */
+  readonly of: number
+}
+
+/** A device that has the ticket, and waits to be let in. */
+export interface AskingDevice {
+  readonly device: string
+  readonly identity: string
+  /** Its log in this space: what `admit` and `space.addWriter` take. */
+  readonly writer: string
+}
+
 /** A change of the list of owners that waits for votes. */
 export interface BallotInfo {
   readonly change: 'add' | 'remove'
@@ -48,6 +71,11 @@ const GREATER_ROLES = ['writer', 'admin', 'owner'] as const
 /** What a member can be made. */
 export type GreaterRole = (typeof GREATER_ROLES)[number]
 
+const FIRST_ROLES = ['reader', 'writer', 'admin'] as const
+
+/** What somebody can be let in as. */
+export type FirstRole = (typeof FIRST_ROLES)[number]
+
 /** What was written past a seal. */
 export interface ExcludedWork {
   readonly writer: string
@@ -59,18 +87,31 @@ export interface ExcludedWork {
   readonly documents: readonly string[]
 }
 
+export interface SpaceMembersParts {
+  readonly members: Members
+  readonly union: Union
+  readonly acts: Acts
+  /** Throws when the space is closed. */
+  checkOpen(): void
+  /** The data logs of a version. @throws VERSION_ codes */
+  lengthsIn(version: string): readonly CoreLength[]
+  /** @see WriteQueue.alone */
+  alone<T>(task: () => Promise<T>): Promise<T>
+}
+
 export class SpaceMembers {
+  readonly #parts: SpaceMembersParts
   readonly #members: Members
   readonly #union: Union
   readonly #acts: Acts
   readonly #checkOpen: () => void
 
-  /** @param checkOpen throws when the space is closed */
-  constructor(members: Members, union: Union, acts: Acts, checkOpen: () => void) {
-    this.#members = members
-    this.#union = union
-    this.#acts = acts
-    this.#checkOpen = checkOpen
+  constructor(parts: SpaceMembersParts) {
+    this.#parts = parts
+    this.#members = parts.members
+    this.#union = parts.union
+    this.#acts = parts.acts
+    this.#checkOpen = () => parts.checkOpen()
   }
 
   /**
@@ -108,6 +149,41 @@ export class SpaceMembers {
     const now = this.#members.membership.members.get(target.identity)?.role ?? null
     if (now !== null && compareRoles(role, now) <= 0) invalid('role', `more than ${now}`, role)
     await this.#acts.promote(target, role)
+  }
+
+  /** Devices that have the ticket and were not let in yet, as far as this one has heard of them. */
+  asking(): readonly AskingDevice[] {
+    return [...this.#members.asking()].map(([data, { member }]) => ({
+      device: textOf(member.device),
+      identity: textOf(member.identity),
+      writer: textOf(data)
+    }))
+  }
+
+  /**
+   * Lets in a device that asks, with a role of your choice; `space.addWriter` lets it in as a writer. What a reader writes counts
+   * nowhere, and it is told so.
+   * @param writer of `asking`
+   * @throws NOT_ALLOWED, INVALID_ARGUMENT, STORE_ codes
+   * @example for (const { writer } of space.members.asking()) await space.members.admit(writer, 'reader')
+   */
+  async admit(writer: string, role: FirstRole): Promise<void> {
+    this.#checkOpen()
+    if (!FIRST_ROLES.includes(role)) invalid('role', "'reader', 'writer' or 'admin'", role)
+    const data = typeof writer === 'string' ? decodeKey(writer) : null
+    const credentials = data === null ? undefined : this.#members.asking().get(data)
+    if (credentials === undefined) return invalid('writer', 'one of `asking`', writer)
+    await this.#members.admit(credentials, role)
+  }
+
+  /**
+   * Gives up this device's rights in the space, for good. What it has saved goes on counting; save open documents first. An owner is
+   * no owner before a ballot says so: it votes by revoking itself.
+   * @throws NOT_ALLOWED, STORE_ codes
+   */
+  async leave(): Promise<void> {
+    this.#checkOpen()
+    await this.#parts.alone(() => this.#acts.leave())
   }
 
   /** Changes of the list of owners that some owners have voted for, and not enough. */
@@ -156,6 +232,35 @@ export class SpaceMembers {
     )
   }
 
+  /**
+   * Which devices of those who are in hold an entry, or all of a version: the one that wrote it, this one, and those which have said
+   * so (`acknowledge`).
+   * @throws INVALID_ARGUMENT, VERSION_INVALID, VERSION_FOREIGN
+   * @example
+   * const { by, of } = space.members.seen(await space.version())
+   * console.log(`seen by ${by.length} of ${of} devices`)
+   */
+  seen(what: string | { readonly writer: string; readonly seq: number }): Seen {
+    const lengths = typeof what === 'string' ? this.#parts.lengthsIn(what) : [lengthOf(what)]
+    const { members } = this.#members.membership
+    const devices = [...members.values()].flatMap((member) =>
+      member.devices.filter(({ role }) => role !== null)
+    )
+    const isHolder = ({ device }: MemberDevice) =>
+      lengths.every((each) => this.#holds(device, each))
+    return {
+      by: devices.filter(isHolder).map(({ device }) => textOf(device)),
+      of: devices.length
+    }
+  }
+
+  #holds(device: Key, { core, length }: CoreLength): boolean {
+    const { membership, device: own } = this.#members
+    if (membership.cores.get(keyOf(core))?.device === device) return true
+    if (device === own) return (this.#union.log(core)?.lengthHere ?? 0) >= length
+    return membership.acknowledged(device, keyOf(core)) >= length
+  }
+
   /** What does not count of what is here: written by who may not, or not any more. */
   async excluded(): Promise<readonly ExcludedWork[]> {
     this.#checkOpen()
@@ -198,6 +303,13 @@ export class SpaceMembers {
       }))
     }
   }
+}
+
+function lengthOf({ writer, seq }: { readonly writer: string; readonly seq: number }): CoreLength {
+  const core = typeof writer === 'string' ? decodeKey(writer) : null
+  if (core === null) return invalid('writer', 'the `writer` of an entry', writer)
+  if (!Number.isSafeInteger(seq) || seq < 0) invalid('seq', 'the `seq` of an entry', seq)
+  return { core: bytesOf(core), length: seq + 1 }
 }
 
 /** Null when it is not the one text form of any key. */

@@ -10,7 +10,14 @@ import type { Finding } from '../check.ts'
 import type { Device } from '../device.ts'
 import type { Explanation } from '../explain.ts'
 import type { PurgeReport } from '../purge.ts'
-import type { BallotInfo, ExcludedWork, GreaterRole, MemberInfo } from '../members/space-members.ts'
+import type {
+  AskingDevice,
+  BallotInfo,
+  ExcludedWork,
+  FirstRole,
+  GreaterRole,
+  MemberInfo
+} from '../members/space-members.ts'
 import type { RepairReport } from '../repair.ts'
 import type { SpaceStats } from '../stats.ts'
 import type { MultiBee } from '../multibee.ts'
@@ -133,6 +140,17 @@ export const requests = {
     context: PortContext,
     { who, ...where }: Where & { readonly who: string }
   ): Promise<void> => (await spaceOf(context, where)).members.revoke(who),
+
+  'members/asking': async (context: PortContext, where: Where): Promise<readonly AskingDevice[]> =>
+    (await spaceOf(context, where)).members.asking(),
+
+  'members/admit': async (
+    context: PortContext,
+    { writer, role, ...where }: Where & { readonly writer: string; readonly role: FirstRole }
+  ): Promise<void> => (await spaceOf(context, where)).members.admit(writer, role),
+
+  'members/leave': async (context: PortContext, where: Where): Promise<void> =>
+    (await spaceOf(context, where)).members.leave(),
 
   'members/restore': async (
     context: PortContext,

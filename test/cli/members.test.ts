@@ -49,6 +49,12 @@ test('members: a phone is let in, promoted and removed; what it wrote before sta
   ok(await run('members', 'restore', phone.id))
   assert.match(ok(await run('members', 'excluded')), /Everything/)
   assert.match(ok(await run('members', 'ballots')), /No ballot/)
+  assert.match(ok(await run('members', 'asking')), /Nobody asks/)
+  const stranger = await run('members', 'admit', there.writer, 'reader')
+  assert.equal([stranger.code, /asking/.test(stranger.stderr)], [2, true])
+  assert.is((await run('members', 'leave')).code, 2)
+  const owner = await run('members', 'leave', '--yes')
+  assert.equal([owner.code, /ballot/.test(owner.stderr)], [1, true])
   assert.match(ok(await run('list')), /^early\t1\n$/)
 
   /** The phone and the store's device, until something holds. */

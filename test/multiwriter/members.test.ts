@@ -316,6 +316,71 @@ test('members: in an open space who was removed does not come in again by connec
   await two.close()
 })
 
+test('members: a reader reads everything, and what it writes is refused here and counts nowhere', () =>
+  withDevices(2, async ([a, b], [, two]) => {
+    if (!a || !b || !two) return assert.unreachable()
+    await a.db.put('k', 1)
+    await b.db.put('early', 1) // before anybody had let it in
+    assert.equal(a.members.asking(), [])
+    connect(a, b)
+    await until(() => a.members.asking().length === 1)
+    const [asking] = a.members.asking()
+    assert.equal([asking?.device, asking?.writer], [two.id, b.writer])
+    await rejectsWith('NOT_ALLOWED', () => b.members.admit(b.writer, 'writer'))
+    await rejectsWith('INVALID_ARGUMENT', () => a.members.admit(a.writer, 'reader'))
+    await rejectsWith('INVALID_ARGUMENT', () => a.members.admit(b.writer, 'owner' as 'admin'))
+    await a.members.admit(b.writer, 'reader')
+    await until(() => rolesIn(b).includes(`${two.id} reader`))
+    await until(async () => (await valueIn(b, 'k')) === 1)
+    await rejectsWith('NOT_ALLOWED', () => b.db.put('k', 2), /only reads/)
+    assert.is(await valueIn(a, 'early'), undefined)
+    assert.equal(a.members.asking(), [])
+    await a.members.promote(two.id, 'writer')
+    await until(async () => (await valueIn(a, 'early')) === 1)
+    await b.db.put('k', 2)
+    await until(async () => (await valueIn(a, 'k')) === 2)
+  }))
+
+test('members: who leaves writes no more; what it has written stays; an owner does not leave alone', () =>
+  withMembers(async ([a, b, c], [, two]) => {
+    connect(a, b)
+    connect(a, c)
+    const last = b.db.put('last', 1)
+    await b.members.leave()
+    await last
+    await rejectsWith('NOT_ALLOWED', () => b.db.put('k', 1))
+    await rejectsWith('NOT_ALLOWED', () => b.members.leave())
+    for (const space of [a, c]) {
+      await until(() => rolesIn(space).includes(`${two.id} -`))
+      await until(async () => (await valueIn(space, 'last')) === 1)
+      assert.equal(await space.members.excluded(), [])
+    }
+    await rejectsWith('NOT_ALLOWED', () => a.members.leave(), /ballot/)
+    await a.db.put('k', 1)
+  }))
+
+test('members: how many devices have seen an entry, or a version', () =>
+  withMembers(async ([a, b, c], [one, two, three]) => {
+    await b.db.put('k', 1)
+    const entry = await b.db.get('k')
+    if (entry === null) return assert.unreachable()
+    const version = await b.version()
+    assert.equal(b.members.seen(entry), { by: [two.id], of: 3 })
+    connect(a, b)
+    await until(async () => (await valueIn(a, 'k')) === 1)
+    assert.ok(a.members.seen(entry).by.includes(one.id))
+    await a.members.acknowledge()
+    await until(() => b.members.seen(entry).by.length === 2)
+    connect(a, c)
+    await until(async () => (await valueIn(c, 'k')) === 1)
+    await until(() => c.members.seen(version).by.length === 3)
+    assert.not(b.members.seen(version).by.includes(three.id))
+    await c.members.acknowledge()
+    await until(() => b.members.seen(version).by.length === 3)
+    await rejectsWith('VERSION_INVALID', () => b.members.seen('nonsense'))
+    await rejectsWith('INVALID_ARGUMENT', () => b.members.seen({ writer: 'x', seq: 0 }))
+  }))
+
 /** Until a device that is connected knows that its rights have ended. */
 async function roundTripsOfRevoking([a, b]: readonly [Space, Space], who: string) {
   const wire = new SteppedWire(a, b)
