@@ -82,7 +82,7 @@ import {
   type Checkout
 } from './versions.ts'
 import { WriteQueue } from './write-queue.ts'
-import { WriterList } from './writers.ts'
+import { WriterList, type Writer } from './writers.ts'
 
 export interface SpaceEvents {
   /** A device whose log this space reads from now on. */
@@ -233,7 +233,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#clearing = clearingHooks(this.#refusals, tellCleared)
     this.#writers = writers
     this.#members = members
-    members.events.on('writers', (cores) => void this.#addLogs(cores).catch(() => {})) // told of again
+    members.events.on('writers', (added) => void this.#addWriters(added).catch(() => {})) // told of again
     members.events.on('lowered', (lowered) => void this.#tellSealed(lowered).catch(() => {})) // the space closes
     members.events.on('change', () => {
       this.documents.retry()
@@ -611,8 +611,12 @@ export class Space extends EventEmitter<SpaceEvents> {
     return new LogReader(remote, onchange, { sparse, clearing: this.#clearing })
   }
 
-  async #addLogs(cores: readonly Uint8Array[]): Promise<void> {
-    const added = cores.filter((core) => this.#writers.add(core))
+  #addLogs(cores: readonly Uint8Array[]): Promise<void> {
+    return this.#addWriters(cores.map((core) => ({ core, seal: Infinity })))
+  }
+
+  async #addWriters(writers: readonly Writer[]): Promise<void> {
+    const added = writers.flatMap(({ core, seal }) => (this.#writers.add(core, seal) ? core : []))
     if (added.length === 0) return
     this.#record = { ...this.#record, writers: [...this.#record.writers, ...added] }
     await Promise.all([this.#union.ready(), this.#parts.save(this.#record)])

@@ -44,13 +44,13 @@ export class WriterList implements Writers {
     return this.#writers.has(b4a.toString(core, 'hex'))
   }
 
-  /** False when it was there already. */
-  add(core: Uint8Array): boolean {
+  /** False when it was there already. @param seal of a core that counts no further from the first moment on */
+  add(core: Uint8Array, seal = Infinity): boolean {
     if (!(core instanceof Uint8Array) || core.byteLength !== KEY_BYTES) {
       invalid('core', `${KEY_BYTES} bytes`, core)
     }
     if (this.has(core)) return false
-    this.#set({ core, seal: Infinity })
+    this.#set({ core, seal })
     return true
   }
 

@@ -7,7 +7,7 @@ import { EventEmitter } from 'eventemitter3'
 import type { Key, Membership, Role } from '../../acl/index.ts'
 import type { Hypercore, DeviceStore, OwnLog, SpaceRecord } from '../../core/index.ts'
 import type { Union } from '../union.ts'
-import type { WriterList } from '../writers.ts'
+import type { Writer, WriterList } from '../writers.ts'
 import { AclLogs } from './acl-logs.ts'
 import { Acts } from './acts.ts'
 import { Admissions } from './admissions.ts'
@@ -27,8 +27,8 @@ export class Members {
   readonly identity: Key
   readonly device: Key
   readonly events = new EventEmitter<{
-    /** Cores that count and are not read yet. */
-    writers: [readonly Uint8Array[]]
+    /** Cores that are to be read and are not yet. */
+    writers: [readonly Writer[]]
     /** Cores that count less far than they did. */
     lowered: [readonly LoweredSeal[]]
     /** There are other logs to offer and to ask for, or other devices that ask. */

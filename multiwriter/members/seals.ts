@@ -1,6 +1,6 @@
 /** What membership says of data cores, told to the list of writers: who is read, and how far. */
 import { compareRoles, type CoreStanding, type Membership } from '../../acl/index.ts'
-import type { WriterList } from '../writers.ts'
+import type { Writer, WriterList } from '../writers.ts'
 import { bytesOf, keyOf } from './credentials.ts'
 
 /** A core that counts less far than it did. */
@@ -11,21 +11,25 @@ export interface LoweredSeal {
 }
 
 export interface Sealed {
-  /** Cores that count and are no writers here yet. */
-  readonly missing: readonly Uint8Array[]
+  /**
+   * Cores that are no writers here yet, with their seals. Also those of which nothing counts: somebody may have built on what
+   * stands there before it heard of the seal (docs/decisions/007-documents-and-seals.md).
+   */
+  readonly missing: readonly Writer[]
   readonly lowered: readonly LoweredSeal[]
 }
 
 /** Seals the writers as membership says; who is no member is left as it is. */
 export function sealWriters(writers: WriterList, { cores }: Membership): Sealed {
   const seals = new Map(writers.list().map(({ core, seal }) => [keyOf(core), seal]))
-  const missing: Uint8Array[] = []
+  const missing: Writer[] = []
   const lowered: LoweredSeal[] = []
   for (const standing of cores.values()) {
     if (standing.use !== 'data') continue
     const core = bytesOf(standing.core)
     const [length, from] = [countedLength(standing), seals.get(standing.core)]
-    if (from === undefined && length > 0) missing.push(core)
+    const isWriter = compareRoles(standing.role, 'writer') >= 0
+    if (from === undefined && isWriter) missing.push({ core, seal: length })
     if (from === undefined || from === length) continue
     writers.seal(core, length)
     if (length < from) lowered.push({ core, from })

@@ -331,4 +331,11 @@ testSeeds(
   simulate
 )
 
+testSeeds(
+  'members: regression, who comes later reads a removed log too far, or not what others built on',
+  'test/sim/members.test.ts',
+  [1018, 1048],
+  simulate
+)
+
 test.run()
