@@ -14,6 +14,7 @@ import {
   succession,
   type Author
 } from '../support/acl.ts'
+import { story } from '../support/story.ts'
 import { lengthIn, roleIn, ruleFor, told } from '../support/told.ts'
 
 /** Alice founds, and makes these people admins; everybody knows. */
@@ -66,7 +67,7 @@ function get(all: readonly Author[], at: number): Author {
   return one
 }
 
-test('story: the founder removes an admin, who meanwhile removes the founder', () => {
+story('the founder removes an admin, who meanwhile removes the founder', () => {
   const [alice, bob] = admins('bob') as [Author, Author]
   alice.revokes('bob', [bob])
   bob.revokes('alice', [alice])
@@ -75,7 +76,7 @@ test('story: the founder removes an admin, who meanwhile removes the founder', (
   assert.is(roleIn(space, 'bob'), null)
 })
 
-test('story: two admins remove each other, and an unrelated third removal changes nothing', () => {
+story('two admins remove each other, and an unrelated third removal changes nothing', () => {
   const [alice, bob, carol, dave, erin] = admins('bob', 'carol', 'dave', 'erin') as Author[] as [
     Author,
     Author,
@@ -95,7 +96,7 @@ test('story: two admins remove each other, and an unrelated third removal change
   assert.is(roleIn(without, 'carol'), null)
 })
 
-test('story: three admins remove each other in a circle', () => {
+story('three admins remove each other in a circle', () => {
   const [alice, bob, carol, dave] = admins('bob', 'carol', 'dave') as Author[] as [
     Author,
     Author,
@@ -113,28 +114,31 @@ test('story: three admins remove each other in a circle', () => {
   )
 })
 
-test('story: a removed writer writes offline and replays old grants, of this space and of another', () => {
-  const [alice, bob, carol] = admins('bob', 'carol') as Author[] as [Author, Author, Author]
-  alice.revokes('carol', [carol])
-  bob.sees(alice)
-  const fresh = author('carol', 1, '-fresh')
-  carol.write({ kind: 'ack', lengths: [dataHead(carol.data, 99)] }, [])
-  carol.grants(fresh, 'admin')
-  const member = attest('carol', 'carol/9')
-  const foreign = claim(member, 'carol/9/acl', 'acl', 'another space')
-  carol.write({ kind: 'grant', member, role: 'admin', prefixes: null, cores: [foreign] })
-  bob.write({ kind: 'grant', member, role: 'admin', prefixes: null, cores: [foreign] })
-  const space = told(alice, bob, carol)
-  assert.is(roleIn(space, 'carol'), null)
-  assert.equal(
-    [carol.core, carol.data, fresh.core].map((core) => lengthIn(space, core)),
-    [0, 0, 0]
-  )
-  assert.is(ruleFor(space, bob, 0), 0)
-  assert.is(space.cores.has('carol/9/acl'), false)
-})
+story(
+  'a removed writer writes offline and replays old grants, of this space and of another',
+  () => {
+    const [alice, bob, carol] = admins('bob', 'carol') as Author[] as [Author, Author, Author]
+    alice.revokes('carol', [carol])
+    bob.sees(alice)
+    const fresh = author('carol', 1, '-fresh')
+    carol.write({ kind: 'ack', lengths: [dataHead(carol.data, 99)] }, [])
+    carol.grants(fresh, 'admin')
+    const member = attest('carol', 'carol/9')
+    const foreign = claim(member, 'carol/9/acl', 'acl', 'another space')
+    carol.write({ kind: 'grant', member, role: 'admin', prefixes: null, cores: [foreign] })
+    bob.write({ kind: 'grant', member, role: 'admin', prefixes: null, cores: [foreign] })
+    const space = told(alice, bob, carol)
+    assert.is(roleIn(space, 'carol'), null)
+    assert.equal(
+      [carol.core, carol.data, fresh.core].map((core) => lengthIn(space, core)),
+      [0, 0, 0]
+    )
+    assert.is(ruleFor(space, bob, 0), 0)
+    assert.is(space.cores.has('carol/9/acl'), false)
+  }
+)
 
-test('story: a removed admin had invited a helper, and invites another afterwards', () => {
+story('a removed admin had invited a helper, and invites another afterwards', () => {
   const [alice, bob] = admins('bob') as [Author, Author]
   const [early, late] = [author('early'), author('late')]
   bob.grants(early, 'writer')
@@ -148,7 +152,7 @@ test('story: a removed admin had invited a helper, and invites another afterward
   )
 })
 
-test('story: one admin promotes a writer, another meanwhile removes them', () => {
+story('one admin promotes a writer, another meanwhile removes them', () => {
   const [alice, bob, carol] = admins('bob', 'carol') as Author[] as [Author, Author, Author]
   const dave = author('dave')
   alice.grants(dave, 'writer')
@@ -167,7 +171,7 @@ test('story: one admin promotes a writer, another meanwhile removes them', () =>
   )
 })
 
-test('story: an admin is demoted: a revocation, then a grant of less', () => {
+story('an admin is demoted: a revocation, then a grant of less', () => {
   const [alice, bob] = admins('bob') as [Author, Author]
   const [carol, dave] = [author('carol'), author('dave')]
   bob.grants(carol, 'writer')
@@ -185,7 +189,7 @@ test('story: an admin is demoted: a revocation, then a grant of less', () => {
   assert.is(space.members.get('bob')?.rank, null)
 })
 
-test('story: the last owner leaves', () => {
+story('the last owner leaves', () => {
   const [alice, bob] = admins('bob') as [Author, Author]
   alice.write({ kind: 'leave', cuts: [] })
   bob.write({ kind: 'leave', cuts: [] })
@@ -194,7 +198,7 @@ test('story: the last owner leaves', () => {
   assert.equal([roleIn(space, 'alice'), roleIn(space, 'bob')], ['owner', null])
 })
 
-test('story: a stolen owner device is voted out, whatever it wrote and writes', () => {
+story('a stolen owner device is voted out, whatever it wrote and writes', () => {
   const { all, generation } = owners('bob', 'carol')
   const [alice, bob, thief] = [get(all, 0), get(all, 1), get(all, 2)]
   thief.grants(author('helper'), 'admin')
@@ -210,7 +214,7 @@ test('story: a stolen owner device is voted out, whatever it wrote and writes', 
   )
 })
 
-test('story: a removed owner votes late, in a generation where it had not, to raise its own cut', () => {
+story('a removed owner votes late, in a generation where it had not, to raise its own cut', () => {
   const { all, generation } = owners('bob', 'mallory', 'dave')
   const [alice, bob, mallory, dave] = [get(all, 0), get(all, 1), get(all, 2), get(all, 3)]
   for (const one of [alice, bob, dave]) voteOut(one, generation, mallory)
@@ -222,7 +226,7 @@ test('story: a removed owner votes late, in a generation where it had not, to ra
   assert.is(roleIn(space, 'helper'), null)
 })
 
-test('story: a removed owner takes back its old votes by its phrase, to undo its removal', () => {
+story('a removed owner takes back its old votes by its phrase, to undo its removal', () => {
   const { all, generation } = owners('mallory', 'bob')
   const [alice, mallory, bob] = [get(all, 0), get(all, 1), get(all, 2)]
   voteOut(alice, generation, mallory)
@@ -236,7 +240,7 @@ test('story: a removed owner takes back its old votes by its phrase, to undo its
   assert.equal(told(alice, mallory, bob, back).owners, ['alice', 'bob'])
 })
 
-test('story: a removed owner votes late for its own removal, to raise its cut', () => {
+story('a removed owner votes late for its own removal, to raise its cut', () => {
   const { all, generation } = owners('bob', 'mallory')
   const [alice, bob, mallory] = [get(all, 0), get(all, 1), get(all, 2)]
   voteOut(alice, generation, mallory)
@@ -251,7 +255,7 @@ test('story: a removed owner votes late for its own removal, to raise its cut', 
   assert.is(lengthIn(told(...all), mallory.core), length)
 })
 
-test('story: an owner leaves by its own vote and another, which says how far its cores count', () => {
+story('an owner leaves by its own vote and another, which says how far its cores count', () => {
   const { all, generation } = owners('bob', 'carol')
   const [alice, carol] = [get(all, 0), get(all, 2)]
   voteOut(carol, generation, carol)
@@ -262,29 +266,32 @@ test('story: an owner leaves by its own vote and another, which says how far its
   assert.is(lengthIn(space, carol.core), carol.length)
 })
 
-test('story: a removed owner chooses its cut by keeping a vote that another owner’s phrase took back', () => {
-  const { all, generation } = owners('bob', 'mallory', 'dave')
-  const [alice, bob, mallory, dave] = [get(all, 0), get(all, 1), get(all, 2), get(all, 3)]
-  const out = (by: Author, length: number) =>
-    by.write({
-      kind: 'vote',
-      generation,
-      change: { kind: 'remove', identity: 'mallory', cuts: [dataHead(mallory.data, length)] }
-    })
-  out(dave, 5) // by a thief, whose votes Dave's phrase takes back
-  alice.sees(dave)
-  out(alice, 5)
-  out(bob, 0)
-  out(mallory, 5)
-  const back = recovery(author('dave', 2), { revoked: ['dave/1'], movesVote: true })
-  vote(alice, removed(generation, mallory), author('erin'))
-  const cut = lengthIn(told(...all, back), mallory.data)
-  mallory.sees(dave)
-  vote(mallory, 'another', author('frank'))
-  assert.is(lengthIn(told(...all, back), mallory.data), cut)
-})
+story(
+  'a removed owner chooses its cut by keeping a vote that another owner’s phrase took back',
+  () => {
+    const { all, generation } = owners('bob', 'mallory', 'dave')
+    const [alice, bob, mallory, dave] = [get(all, 0), get(all, 1), get(all, 2), get(all, 3)]
+    const out = (by: Author, length: number) =>
+      by.write({
+        kind: 'vote',
+        generation,
+        change: { kind: 'remove', identity: 'mallory', cuts: [dataHead(mallory.data, length)] }
+      })
+    out(dave, 5) // by a thief, whose votes Dave's phrase takes back
+    alice.sees(dave)
+    out(alice, 5)
+    out(bob, 0)
+    out(mallory, 5)
+    const back = recovery(author('dave', 2), { revoked: ['dave/1'], movesVote: true })
+    vote(alice, removed(generation, mallory), author('erin'))
+    const cut = lengthIn(told(...all, back), mallory.data)
+    mallory.sees(dave)
+    vote(mallory, 'another', author('frank'))
+    assert.is(lengthIn(told(...all, back), mallory.data), cut)
+  }
+)
 
-test('story: who left does not go on acting in another core, nor by taking it back there', () => {
+story('who left does not go on acting in another core, nor by taking it back there', () => {
   const alice = founder()
   const [bob, second, carol] = [author('bob'), author('bob', 1, '-2'), author('carol')]
   alice.grants(bob, 'admin')
@@ -301,7 +308,7 @@ test('story: who left does not go on acting in another core, nor by taking it ba
   assert.equal([roleIn(space, 'helper'), roleIn(space, 'carol')], [null, 'writer'])
 })
 
-test('story: an admin with fresh sock puppets against the founder', () => {
+story('an admin with fresh sock puppets against the founder', () => {
   const [alice, bob] = admins('bob') as [Author, Author]
   const puppets = [1, 2, 3].map((i) => author(`puppet${i}`))
   for (const puppet of puppets) bob.grants(puppet, 'admin')
@@ -316,24 +323,27 @@ test('story: an admin with fresh sock puppets against the founder', () => {
   assert.equal([roleIn(space, 'alice'), roleIn(space, 'bob')], ['owner', 'admin'])
 })
 
-test('story: split ballots: different first votes block a generation, until somebody who has not voted joins one', () => {
-  const { all, generation } = owners('bob', 'carol')
-  const [alice, bob, carol] = [get(all, 0), get(all, 1), get(all, 2)]
-  const [dave, erin] = [author('dave'), author('erin')]
-  vote(alice, generation, dave)
-  vote(bob, generation, erin)
-  vote(bob, generation, dave) // too late: it has given its vote
-  assert.equal(
-    told(...all)
-      .pendingBallots.map(({ identity }) => identity)
-      .sort(),
-    ['dave', 'erin']
-  )
-  vote(carol, generation, erin)
-  assert.equal(told(...all).owners, ['alice', 'bob', 'carol', 'erin'])
-})
+story(
+  'split ballots: different first votes block a generation, until somebody who has not voted joins one',
+  () => {
+    const { all, generation } = owners('bob', 'carol')
+    const [alice, bob, carol] = [get(all, 0), get(all, 1), get(all, 2)]
+    const [dave, erin] = [author('dave'), author('erin')]
+    vote(alice, generation, dave)
+    vote(bob, generation, erin)
+    vote(bob, generation, dave) // too late: it has given its vote
+    assert.equal(
+      told(...all)
+        .pendingBallots.map(({ identity }) => identity)
+        .sort(),
+      ['dave', 'erin']
+    )
+    vote(carol, generation, erin)
+    assert.equal(told(...all).owners, ['alice', 'bob', 'carol', 'erin'])
+  }
+)
 
-test('story: a fresh admin seals everybody at 0', () => {
+story('a fresh admin seals everybody at 0', () => {
   const [alice, bob, carol] = admins('bob', 'carol') as Author[] as [Author, Author, Author]
   const writer = author('dave')
   alice.grants(writer, 'writer')
@@ -350,7 +360,7 @@ test('story: a fresh admin seals everybody at 0', () => {
   assert.equal(lengths, [Infinity, Infinity, Infinity, 40])
 })
 
-test('story: an admin backdates its heads to seal below what it had seen', () => {
+story('an admin backdates its heads to seal below what it had seen', () => {
   const [alice, bob] = admins('bob') as [Author, Author]
   const writer = author('dave')
   alice.grants(writer, 'writer')
@@ -364,7 +374,7 @@ test('story: an admin backdates its heads to seal below what it had seen', () =>
   assert.is(lengthIn(told(alice, bob), writer.data), 40)
 })
 
-test('story: one core is rotated twice', () => {
+story('one core is rotated twice', () => {
   const [alice, bob] = admins('bob') as [Author, Author]
   const second = author('bob', 1, '-2')
   const third = author('bob', 1, '-3')
@@ -385,7 +395,7 @@ test('story: one core is rotated twice', () => {
   assert.is(space.members.get('bob')?.rank, 1)
 })
 
-test('story: a successor of a core whose seal was lowered', () => {
+story('a successor of a core whose seal was lowered', () => {
   const [alice, bob] = admins('bob') as [Author, Author]
   bob.acknowledges()
   const next = succession(bob, '-2', [bob.head(), dataHead(bob.data, 8)])
@@ -396,7 +406,7 @@ test('story: a successor of a core whose seal was lowered', () => {
   assert.is(lengthIn(space, next.core), Infinity, 'its acl core goes on')
 })
 
-test('story: a void successor is granted by an admin, to bring back what the phrase had cut', () => {
+story('a void successor is granted by an admin, to bring back what the phrase had cut', () => {
   const { all } = owners('bob')
   const [alice, bob] = [get(all, 0), get(all, 1)]
   const frank = author('frank')
@@ -416,7 +426,7 @@ test('story: a void successor is granted by an admin, to bring back what the phr
   assert.is(lengthIn(space, fresh.core), Infinity)
 })
 
-test('story: an owner forks its own acl log and shows each half of the space another branch', () => {
+story('an owner forks its own acl log and shows each half of the space another branch', () => {
   const { all } = owners('bob', 'carol')
   const [alice, bob, carol] = [get(all, 0), get(all, 1), get(all, 2)]
   const twin = carol.copy()
@@ -432,7 +442,7 @@ test('story: an owner forks its own acl log and shows each half of the space ano
   assert.is(lengthIn(space, carol.core), carol.length)
 })
 
-test('story: the founder forks the root itself', () => {
+story('the founder forks the root itself', () => {
   const [alice, bob] = admins('bob') as [Author, Author]
   const twin = alice.copy(1)
   twin.grants(author('mallory'), 'admin')
@@ -448,7 +458,7 @@ test('story: the founder forks the root itself', () => {
   )
 })
 
-test('story: pruning needs the word of every device that could still object', () => {
+story('pruning needs the word of every device that could still object', () => {
   const [alice, bob] = admins('bob') as [Author, Author]
   const phone = author('dave', 2)
   const dave = author('dave')
@@ -469,7 +479,7 @@ test('story: pruning needs the word of every device that could still object', ()
   assert.is(space.acknowledged('alice/1', dave.data), 9)
 })
 
-test('story: who may do what now is answered by the same rules', () => {
+story('who may do what now is answered by the same rules', () => {
   const { all, generation } = owners('bob')
   const [alice, bob] = [get(all, 0), get(all, 1)]
   const [carol, dave] = [author('carol'), author('dave')]

@@ -8,6 +8,7 @@ import {
 } from '../../acl/index.ts'
 import { OPTIONS, summary, type Author } from './acl.ts'
 import { seededRandom } from './random.ts'
+import { play } from './story.ts'
 
 const ORDERS = 12
 
@@ -27,6 +28,7 @@ export function told(...authors: readonly Author[]): Membership {
     }
     assert.equal(summary(resolver.add([])), summary(membership), 'in another order')
   }
+  play(authors, membership)
   return membership
 }
 
