@@ -20,6 +20,9 @@ export class MemberRows extends EventEmitter<{
   #rows: readonly MemberRow[] = []
   #looking: Promise<void> | null = null
   #isDue = false
+  /** The logs of those who were removed. */
+  #removed: ReadonlySet<string> = new Set()
+  /** Of the logs that are watched. */
   #lengths = ''
 
   /** @param people by writer */
@@ -46,12 +49,12 @@ export class MemberRows extends EventEmitter<{
       .finally(() => (this.#looking = null))
   }
 
-  /** Nothing tells of what arrives and does not count. */
+  /** Nothing tells of names that arrive, nor of what arrives and does not count. Typing is neither. */
   look(): void {
-    const lengths = this.#space
-      .syncState()
-      .logs.map(({ here }) => here)
-      .join()
+    const isNamed = this.#rows.every(({ hue }) => hue !== null)
+    const { logs } = this.#space.syncState()
+    const watched = isNamed ? logs.filter(({ writer }) => this.#removed.has(writer)) : logs
+    const lengths = watched.map(({ here }) => here).join()
     if (lengths === this.#lengths) return
     this.#lengths = lengths
     this.refresh()
@@ -73,8 +76,13 @@ export class MemberRows extends EventEmitter<{
       const people = await this.#people()
       const { members } = this.#space
       const list = members.list()
-      const hasRemoved = list.some(({ role }) => role === null)
-      const excluded = hasRemoved ? await members.excluded() : []
+      this.#removed = new Set(
+        list
+          .filter(({ role }) => role === null)
+          .flatMap(({ devices }) => devices)
+          .flatMap(({ writers }) => writers)
+      )
+      const excluded = this.#removed.size > 0 ? await members.excluded() : []
       const rows = list.map((member) => this.#rowOf(member, people, excluded))
       if (JSON.stringify(rows) === JSON.stringify(this.#rows)) continue
       this.#rows = rows

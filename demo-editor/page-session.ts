@@ -60,7 +60,7 @@ class PageSession {
   readonly #socket: WebSocket
   readonly #notebook: Notebook
   readonly #channels = new Map<number, Channel>()
-  /** Requests are met one after the other: a document is created before it is opened. */
+  /** Requests are met one after the other. */
   #line: Promise<void> = Promise.resolve()
   #waiting = 0
   /** What the page was last told of the documents; null for nothing. */

@@ -91,5 +91,6 @@ export class AuthorLegend extends LitElement {
 
 function share(letters: number, all: number): string {
   const percent = Math.round((100 * letters) / all)
-  return percent === 0 ? '< 1 %' : `${percent} %`
+  if (percent === 0) return '< 1 %'
+  return percent === 100 && letters < all ? '> 99 %' : `${percent} %`
 }

@@ -108,8 +108,8 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
   /** Makes a document: it can be written in at once, whatever the device is doing. */
   create(title: string): string {
     const id = crypto.randomUUID()
+    this.#openDocument(id, true) // first: what is typed before the answer counts as brought in from elsewhere
     this.rename(id, title)
-    this.#openDocument(id, true)
     return id
   }
 

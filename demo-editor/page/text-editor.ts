@@ -27,6 +27,8 @@ const LARGE = 10_000
 /** In a UTF-16 unit there are so many bytes of UTF-8 at most. */
 const MAX_BYTES_PER_UNIT = 3
 
+const START = { y: 'start', yMargin: 0 } as const
+
 /** Emits `refuse` with the reason when something is not inserted. */
 export class TextEditor extends LitElement {
   static override readonly styles = [
@@ -236,7 +238,8 @@ export class TextEditor extends LitElement {
     this.#view = new EditorView({
       parent: this.place,
       root: this.renderRoot as ShadowRoot,
-      scrollTo: EditorView.scrollIntoView(place.top, { y: 'start', yMargin: 0 }),
+      // Not at the beginning: it would scroll the space above the first line away.
+      ...(place.top > 0 ? { scrollTo: EditorView.scrollIntoView(place.top, START) } : {}),
       state: EditorState.create({
         doc: document.text.toJSON(),
         selection: place,

@@ -49,13 +49,17 @@ export class TitleBar extends LitElement {
         border-color: var(--line);
       }
 
-      @media (max-width: 44rem) {
+      @media (max-width: 30rem) {
         .row {
           flex-wrap: wrap;
         }
 
         input {
           flex-basis: 100%;
+        }
+
+        input + button {
+          margin-left: -0.75rem;
         }
       }
 
