@@ -196,9 +196,7 @@ export class OwnUpdates {
    * @throws what the task throws; STORE_ codes
    */
   async alone(task: (next: number) => Promise<number>): Promise<void> {
-    for (let mayWrite = true; this.#writing !== null || (mayWrite && this.#packed.length > 0);)
-      mayWrite = await isAllowed(this.#write())
-    this.#isHeld = true
+    await this.#hold()
     const running = task(this.#next)
     const done = (next: number) => {
       this.#next = next
@@ -209,6 +207,20 @@ export class OwnUpdates {
     // Who waits for it waits for its turn, not for what comes of it.
     this.#writing = running.then(done, () => done(this.#next))
     await running
+  }
+
+  /** Writes what has a number, if this device may, and gives none until the hold ends: somebody may type on and on. @throws STORE_ codes */
+  async #hold(): Promise<void> {
+    this.#isHeld = true
+    try {
+      for (let mayWrite = true; this.#writing !== null || (mayWrite && this.#packed.length > 0);) {
+        mayWrite = await isAllowed(this.#write())
+        this.#isHeld = true // also where another hold has just ended
+      }
+    } catch (error) {
+      this.#isHeld = false
+      throw error
+    }
   }
 
   /** Another device has our log up to this length. */
