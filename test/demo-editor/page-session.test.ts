@@ -54,6 +54,7 @@ async function withRemoved(body: (setting: SealedSetting) => Promise<void>): Pro
   const [removed, reader] = [await b.openSpace(owner.ticket), await c.openSpace(owner.ticket)]
   const notebook = new Notebook(reader, { name: 'Cid', hue: 2 })
   const server = await serve(notebook)
+  let shown: FakePage | null = null
   try {
     for (const each of [removed, reader]) await owner.addWriter(each.writer)
     const live = await removed.documents.open('a')
@@ -63,6 +64,7 @@ async function withRemoved(body: (setting: SealedSetting) => Promise<void>): Pro
     for (const space of [owner, removed, reader])
       await until(() => space.members.list().length === 3)
     const page = await FakePage.open(server)
+    shown = page
     page.show('a', 1)
     await until(() => page.text('a') === 'one two ')
     const held = await owner.documents.open('a')
@@ -76,6 +78,7 @@ async function withRemoved(body: (setting: SealedSetting) => Promise<void>): Pro
     }
     await body({ page, server, owner, removed, reader, revoke })
   } finally {
+    shown?.leave()
     await server.close()
     await notebook.close()
     for (const device of devices) await device.close()
@@ -117,6 +120,8 @@ async function withDevice(
 /** Says what a page could say, and keeps what it hears. */
 class FakePage {
   readonly #documents = new Map<number, PageDocument>()
+  /** Replaced ones as well. */
+  readonly #made: PageDocument[] = []
   /** What has left the texts that are shown. */
   readonly sealed: string[] = []
   readonly notices: Notice[] = []
@@ -175,6 +180,7 @@ class FakePage {
   show(id: string, channel: number): PageDocument {
     const document = new PageDocument(id, channel, false, (bytes) => this.socket.send(bytes))
     this.#documents.set(channel, document)
+    this.#made.push(document)
     document.on('sealed', (text) => this.sealed.push(text))
     document.on('reload', () => {
       this.#documents.delete(channel)
@@ -182,6 +188,11 @@ class FakePage {
     })
     this.ask({ type: 'open', id, channel })
     return document
+  }
+
+  /** As a page that is closed: what it showed keeps no timer. */
+  leave(): void {
+    for (const document of this.#made) document.destroy()
   }
 
   /** The document that is shown. */
