@@ -45,7 +45,7 @@ export class MemberRows extends EventEmitter<{
   refresh(): void {
     this.#isDue = true
     this.#looking ??= this.#look()
-      .catch(() => {}) // with the next change
+      .catch(() => {}) // what cannot be read now is looked at with the next change
       .finally(() => (this.#looking = null))
   }
 

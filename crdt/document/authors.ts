@@ -134,30 +134,25 @@ export class Authors {
   }
 
   preencode(state: State): void {
-    const { cores, claims } = this.#table()
-    c.uint.preencode(state, cores.length)
-    state.end += cores.length * CORE_BYTES
-    c.uint.preencode(state, claims.length)
-    for (const { source, author, session } of claims) {
-      sourceEncoding.preencode(state, source)
-      c.uint.preencode(state, author)
-      if (session !== null) c.uint32.preencode(state, session)
-    }
-    this.minutes.preencode(state)
+    this.#write('preencode', state)
   }
 
   /** As caches keep it: cores count uint, 32 bytes each; sources count uint, each with 2 × its core (+1 with a session) uint, session u32; minutes. */
   encode(state: State): void {
+    this.#write('encode', state)
+  }
+
+  #write(to: 'preencode' | 'encode', state: State): void {
     const { cores, claims } = this.#table()
-    c.uint.encode(state, cores.length)
-    for (const core of cores) c.fixed32.encode(state, core)
-    c.uint.encode(state, claims.length)
+    c.uint[to](state, cores.length)
+    for (const core of cores) c.fixed32[to](state, core)
+    c.uint[to](state, claims.length)
     for (const { source, author, session } of claims) {
-      sourceEncoding.encode(state, source)
-      c.uint.encode(state, author)
-      if (session !== null) c.uint32.encode(state, session)
+      sourceEncoding[to](state, source)
+      c.uint[to](state, author)
+      if (session !== null) c.uint32[to](state, session)
     }
-    this.minutes.encode(state)
+    this.minutes[to](state)
   }
 
   /** @throws Error on bytes that no version writes */
@@ -186,8 +181,6 @@ export class Authors {
     return { cores, claims }
   }
 }
-
-const CORE_BYTES = 32
 
 function coreAt(cores: readonly Uint8Array[], index: number): Uint8Array {
   const core = cores[index]

@@ -68,22 +68,14 @@ export const verifier: Verifier = {
     const said = [bytesOf(space), bytesOf(core), b4a.from(use), bytesOf(identity)]
     return isSignature(signature) && isSigned(signature, bytesOf(device), CORE, ...said)
   },
-  successor: (space, core, record) =>
-    isSignature(record.signature) &&
-    isSigned(
-      record.signature,
-      bytesOf(record.member.device),
-      STATEMENT,
-      statementBytes(space, core, record)
-    ),
-  recovery: (space, core, record) =>
-    isSignature(record.signature) &&
-    isSigned(
-      record.signature,
-      bytesOf(record.member.identity),
-      STATEMENT,
-      statementBytes(space, core, record)
-    ),
+  successor: (space, core, record) => {
+    const { signature, member } = record
+    return isStated(signature, member.device, statementBytes(space, core, record))
+  },
+  recovery: (space, core, record) => {
+    const { signature, member } = record
+    return isStated(signature, member.identity, statementBytes(space, core, record))
+  },
   // Nobody publishes proofs of forks yet.
   fork: () => false
 }
@@ -112,4 +104,8 @@ const SIGNATURE_BYTES = 64
 
 function isSignature(bytes: Uint8Array): boolean {
   return bytes.byteLength === SIGNATURE_BYTES
+}
+
+function isStated(signature: Uint8Array, by: Key, statement: Uint8Array): boolean {
+  return isSignature(signature) && isSigned(signature, bytesOf(by), STATEMENT, statement)
 }
