@@ -39,6 +39,8 @@ interface Found {
 export class SpaceStorageAdapter implements StorageAdapterInterface {
   readonly #bee: Bee
   readonly #writer: string
+  /** What was stored last of each document: its key names what it is. */
+  readonly #saved = new Map<string, string>()
   /** What is being stored. */
   readonly #saving = new Map<string, { readonly data: Uint8Array; readonly done: Promise<void> }>()
   #number = 0
@@ -69,18 +71,24 @@ export class SpaceStorageAdapter implements StorageAdapterInterface {
     if (data.byteLength > MAX_BYTES)
       throw new RangeError(`A value takes ${data.byteLength} bytes, the limit is ${MAX_BYTES}`)
     // A repo that is shut down may be storing a document twice, and waits for the first time only.
-    const under = this.#saving.get(key.join('\0'))
+    const name = key.join('\0')
+    const under = this.#saving.get(name)
     if (under !== undefined && isSame(under.data, data)) return under.done
     const saving = { data, done: this.#save(key, data) }
-    this.#saving.set(key.join('\0'), saving)
+    this.#saving.set(name, saving)
     try {
       await saving.done
+      if (this.#shelfOf(key) === SHARED) this.#saved.set(key[0] ?? '', name)
     } catch (error) {
-      // It stores them some time after it was shut down, too. They only spare the next meeting some words.
-      if (key[1] !== 'sync-state' || !isManyhandsError(error, 'BEE_CLOSED')) throw error
+      if (!isManyhandsError(error, 'BEE_CLOSED') || !this.#isSpare(key)) throw error
     } finally {
-      if (this.#saving.get(key.join('\0')) === saving) this.#saving.delete(key.join('\0'))
+      if (this.#saving.get(name) === saving) this.#saving.delete(name)
     }
+  }
+
+  /** What a repo may store some time after it was shut down: what is stored, and what only spares the next meeting some words. */
+  #isSpare(key: Path): boolean {
+    return key[1] === 'sync-state' || this.#saved.get(key[0] ?? '') === key.join('\0')
   }
 
   async #save(key: Path, data: Uint8Array): Promise<void> {

@@ -7,6 +7,7 @@ import { MAX_BYTES, PIECE_BYTES } from '../../../adapters/automerge-repo/stored.
 import { SpaceStorageAdapter } from '../../../adapters/automerge-repo/index.ts'
 import type { Value } from '../../../index.ts'
 import type { Space } from '../../../multiwriter/index.ts'
+import { isManyhandsError } from '../../../errors.ts'
 import { openTwoDevices, until } from '../../support/devices.ts'
 
 const SNAPSHOT = (hash: string) => ['doc', 'snapshot', hash]
@@ -199,6 +200,19 @@ test('hostile: what another device put there and no repo stores is refused, and 
   assert.ok(a.refused >= 6, `${a.refused}`)
   const mismatch = spaceA.refusals().find(({ reason }) => reason === 'encoding-mismatch')
   assert.ok((mismatch?.count ?? 0) >= 9, `${mismatch?.count}`)
+  await close()
+})
+
+test('storing once more what is stored, after the space is closed, is nothing to fail at; storing anything else is', async () => {
+  const { spaceA, storages, close } = await twoStorages()
+  const [a] = storages
+  const [stored, other] = [part(), part()]
+  await a.save(SNAPSHOT('heads'), stored)
+  await spaceA.close()
+  await a.save(SNAPSHOT('heads'), stored)
+  await a.save(['doc', 'sync-state', 'x'], other)
+  const saving = await a.save(SNAPSHOT('later'), other).catch((error: unknown) => error)
+  assert.is(isManyhandsError(saving) && saving.code, 'BEE_CLOSED')
   await close()
 })
 
