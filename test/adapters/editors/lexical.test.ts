@@ -56,6 +56,7 @@ function $select(at: number, count: number): RangeSelection {
 editorLaws({
   name: 'Lexical',
   isMountedFirst: true,
+  takesPairsApart: true,
   cursors: (element) => textsOf(element, '.cursor-name'),
   mount(parent, spaceProvider, user) {
     // Its type of an awareness says what the states hold, which no provider's does.
