@@ -39,7 +39,12 @@ export interface TreeRange {
 }
 
 /** A checked node; may come from the network. `from` is the block that holds the pointer. */
-export type LoadNode = (pointer: TreeNodePointer, depth: number, from: number) => Promise<TreeNode>
+export type LoadNode = (
+  pointer: TreeNodePointer,
+  depth: number,
+  from: number,
+  like?: TreeNode | null
+) => Promise<TreeNode>
 
 export interface CursorSource {
   /** A checked node that is in memory, or null. */

@@ -82,7 +82,8 @@ export class TreeDiff {
       this.#right.pass()
       return null
     }
-    return nothing((isNewer(left, right) ? this.#left : this.#right).enter())
+    const isLeft = isNewer(left, right)
+    return nothing(isLeft ? this.#left.enter(right) : this.#right.enter(left))
   }
 
   #stepKeys(

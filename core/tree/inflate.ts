@@ -11,7 +11,7 @@
  */
 import b4a from 'b4a'
 import { DeltaCohort, DeltaOp, OP_COHORT } from 'hyperbee2/lib/compression.js'
-import type { Block, Delta } from 'hyperbee2/lib/encoding.js'
+import type { Block, BlockPointer, Delta } from 'hyperbee2/lib/encoding.js'
 import type SessionConfig from 'hyperbee2/lib/session-config.js'
 import {
   KeyPointer,
@@ -22,16 +22,20 @@ import {
 } from 'hyperbee2/lib/tree.js'
 import type { TreeContext } from './context.ts'
 
-/** Puts the node of `pointer` into memory. Calls that overlap share one reading. */
+/**
+ * Puts the node of `pointer` into memory. Calls that overlap share one reading.
+ * @param like a node of the same log, the one before a write perhaps: what both have of keys is not read again
+ */
 export async function inflateNode(
   context: TreeContext,
   pointer: TreeNodePointer,
-  config: SessionConfig
+  config: SessionConfig,
+  like: TreeNode | null = null
 ): Promise<TreeNode> {
   const known = context.node(pointer)
   if (known !== null) return known
   // hyperbee2's own inflating looks here too.
-  pointer.inflating ??= new Inflating(context, config).node(pointer)
+  pointer.inflating ??= new Inflating(context, config, keysOf(like)).node(pointer)
   try {
     return await pointer.inflating
   } finally {
@@ -43,10 +47,12 @@ class Inflating {
   readonly #context: TreeContext
   readonly #config: SessionConfig
   readonly #blocks = new Map<number, Block>()
+  readonly #known: ReadonlyMap<string, KeyPointer>
 
-  constructor(context: TreeContext, config: SessionConfig) {
+  constructor(context: TreeContext, config: SessionConfig, known: ReadonlyMap<string, KeyPointer>) {
     this.#context = context
     this.#config = config
+    this.#known = known
   }
 
   async node(pointer: TreeNodePointer): Promise<TreeNode> {
@@ -96,7 +102,7 @@ class Inflating {
   #keyBlocks(deltas: readonly Delta[]): number[] {
     return deltas.flatMap((delta) =>
       (delta.type === OP_COHORT ? this.#cohort(delta) : [delta]).flatMap(({ pointer }) =>
-        pointer === null ? [] : [pointer.seq]
+        pointer === null || this.#known.has(placeOf(pointer)) ? [] : [pointer.seq]
       )
     )
   }
@@ -116,7 +122,13 @@ class Inflating {
   #key({ type, index, pointer }: Delta): DeltaOp<KeyPointer> {
     if (pointer === null) return new DeltaOp<KeyPointer>(false, type, index, null)
     const { seq, offset } = pointer
-    const found = new KeyPointer(this.#context, 0, seq, offset, false, null, null, null)
+    const {
+      key = null,
+      value = null,
+      valuePointer = null
+    } = this.#known.get(placeOf(pointer)) ?? {}
+    const found = new KeyPointer(this.#context, 0, seq, offset, false, key, value, valuePointer)
+    if (key !== null) return new DeltaOp(false, type, index, found)
     const block = this.#context.isLazy ? this.#blocks.get(seq) : this.#block(seq)
     if (block !== undefined) fillKey(this.#context, found, block)
     return new DeltaOp(false, type, index, found)
@@ -129,6 +141,20 @@ class Inflating {
         : this.#context.createTreeNode(0, pointer.seq, pointer.offset, false, null)
     return new DeltaOp(false, type, index, child)
   }
+}
+
+/** The keys of a node that are at hand. */
+function keysOf(node: TreeNode | null): ReadonlyMap<string, KeyPointer> {
+  const known = new Map<string, KeyPointer>()
+  for (let i = 0; i < (node?.keys.length ?? 0); i++) {
+    const pointer = node?.keys.get(i)
+    if (pointer !== undefined && pointer.key !== null) known.set(placeOf(pointer), pointer)
+  }
+  return known
+}
+
+function placeOf({ seq, offset }: BlockPointer): string {
+  return `${seq} ${offset}`
 }
 
 /** Fetches the block of an open key, which gives the node this key and all others that stand in the same block. */

@@ -116,7 +116,7 @@ export class TreeSnapshot {
   }
 
   #loadWith(config: SessionConfig): LoadNode {
-    return (pointer, depth, from) => this.#inflate(pointer, depth, from, config)
+    return (pointer, depth, from, like) => this.#inflate(pointer, depth, from, config, like)
   }
 
   #sourceWith(config: SessionConfig): CursorSource {
@@ -158,13 +158,14 @@ export class TreeSnapshot {
     pointer: TreeNodePointer,
     depth: number,
     from: number,
-    config: SessionConfig
+    config: SessionConfig,
+    like: TreeNode | null = null
   ): Promise<TreeNode> {
     // The node itself may be an honest one that a chain of others was put upon: it is this root that is too far above it.
     if (depth > MAX_TREE_DEPTH) throw new TreeRefusal('too-deep', this.length - 1)
-    if (pointer.value === null) await this.#load(pointer, from, config)
+    if (pointer.value === null) await this.#load(pointer, from, config, like)
     const node = pointer.value
-    if (node === null) return this.#inflate(pointer, depth, from, config) // evicted meanwhile
+    if (node === null) return this.#inflate(pointer, depth, from, config, like) // evicted meanwhile
     checkNode(node, pointer)
     this.#context.cache.bump(pointer)
     this.#context.cache.gc()
@@ -179,11 +180,16 @@ export class TreeSnapshot {
     }
   }
 
-  async #load(pointer: TreeNodePointer, from: number, config: SessionConfig): Promise<void> {
+  async #load(
+    pointer: TreeNodePointer,
+    from: number,
+    config: SessionConfig,
+    like: TreeNode | null
+  ): Promise<void> {
     try {
       const { tree } = await this.#context.getBlock(pointer.seq, 0, config)
       if (tree?.[pointer.offset] === undefined) throw new TreeRefusal('malformed-block', from)
-      await inflateSafely(this.#context, pointer, config)
+      await inflateSafely(this.#context, pointer, config, like)
     } catch (error) {
       throw this.#explain(error)
     }
@@ -208,10 +214,11 @@ export class TreeSnapshot {
 async function inflateSafely(
   context: TreeContext,
   pointer: TreeNodePointer,
-  config: SessionConfig
+  config: SessionConfig,
+  like: TreeNode | null
 ): Promise<TreeNode> {
   try {
-    return await inflateNode(context, pointer, config)
+    return await inflateNode(context, pointer, config, like)
   } catch (error) {
     throw refusalOf(error, pointer.seq)
   }

@@ -69,13 +69,16 @@ export class TreeWalk {
     return Math.min(1, done)
   }
 
-  /** Goes into the subtree that comes next. Synchronous when it is in memory. @throws TreeRefusal, BLOCK_UNAVAILABLE */
-  enter(): void | Promise<void> {
+  /**
+   * Goes into the subtree that comes next. Synchronous when it is in memory. @throws TreeRefusal, BLOCK_UNAVAILABLE
+   * @param like a subtree that may have most of its keys: where that is in memory, they are not read again
+   */
+  enter(like: TreeNodePointer | null = null): void | Promise<void> {
     const pointer = this.child
     if (pointer === null) return
     // Too deep is said by `load`.
     const known = this.#stack.length > MAX_TREE_DEPTH ? null : this.#source.node(pointer)
-    return known === null ? this.#enterCold(pointer) : this.#push(known, pointer)
+    return known === null ? this.#enterCold(pointer, like) : this.#push(known, pointer)
   }
 
   /** Passes over the subtree that comes next: it is known to be sound, and to begin above the last key. */
@@ -129,9 +132,10 @@ export class TreeWalk {
     this.#source.release()
   }
 
-  async #enterCold(pointer: TreeNodePointer): Promise<void> {
+  async #enterCold(pointer: TreeNodePointer, like: TreeNodePointer | null): Promise<void> {
     const from = this.#stack.at(-1)?.seq ?? pointer.seq
-    this.#push(await this.#load(pointer, this.#stack.length, from), pointer)
+    const known = like === null ? null : this.#source.node(like)
+    this.#push(await this.#load(pointer, this.#stack.length, from, known), pointer)
   }
 
   #push(node: TreeNode, { seq }: TreeNodePointer): void {

@@ -143,6 +143,26 @@ test('one put into many keys is found without reading the rest', async () => {
   assert.ok(nodes.size > 2 && nodes.size < 12, `${nodes.size} nodes were read`)
 })
 
+test('of a tree one put further on, the blocks that the old keys stand in are not read again', async () => {
+  const { core, writer } = await newLog()
+  const keys = Array.from({ length: 600 }, (_, n) => b4a.from(`key/${(n * 7) % 600}`))
+  for (const key of keys) await writer.append([{ key, value: b4a.alloc(20) }])
+  const context = new TreeContext(core)
+  const known = new TreeSnapshot(context, core.length)
+  await changesOf(new TreeDiff(new TreeSnapshot(context, 0), known))
+  await writer.append([{ key: b4a.from('key/300'), value: b4a.from('new') }])
+  const seqs = new Set<number>()
+  const read = context.getBlock.bind(context)
+  context.getBlock = (seq, ...rest) => {
+    seqs.add(seq)
+    return read(seq, ...rest)
+  }
+  const changes = await changesOf(new TreeDiff(known, new TreeSnapshot(context, core.length)))
+  assert.is(changes.length, 1)
+  // Its own, and one where keys of the node are gathered.
+  assert.ok(seqs.size <= 3, `${seqs.size} blocks were read`)
+})
+
 /** How many tree nodes a context hands out from now on. */
 function countNodes({ cache }: TreeContext): Set<unknown> {
   const nodes = new Set<unknown>()
