@@ -1,17 +1,20 @@
 /**
  * Edits of one Automerge text until they are stored, each awaited: beside automerge-repo with its storage in files. Ours signs each
- * into the device's log as well. What Automerge itself takes for an edit in memory is in both.
+ * into the device's log as well. What Automerge itself takes for an edit in memory is in all. The floor: each edit's change appended to a
+ * bare log.
  */
 import { join } from 'node:path'
 import * as A from '@automerge/automerge'
 import { Repo } from '@automerge/automerge-repo'
 import { NodeFSStorageAdapter } from '@automerge/automerge-repo-storage-nodefs'
+import Corestore from 'corestore'
 import { openDevice } from '../../index.ts'
 import { race, rateOf, type Competitor, type Goal, type Table } from '../harness.ts'
 import { atLeast, times, type Row } from '../kv/row.ts'
 
 const OURS = 'manyhands'
 const REPO = 'automerge-repo, nodefs'
+const FLOOR = 'Automerge and a bare append'
 const IN_FLIGHT = 100
 
 interface Text {
@@ -26,7 +29,7 @@ interface Stored {
 }
 
 export const automerge: Row = async ({ folder, quick }) => {
-  const kinds = [await openOurs(folder), await openRepo(folder)]
+  const kinds = [await openOurs(folder), await openRepo(folder), await openFloor(folder)]
   try {
     const awaited = await raceOf(kinds, 'awaited one by one', quick, async (type) => {
       await type()
@@ -100,5 +103,20 @@ async function openRepo(folder: string): Promise<Stored> {
       return repo.flush([handle.documentId])
     },
     close: () => repo.shutdown()
+  }
+}
+
+async function openFloor(folder: string): Promise<Stored> {
+  const store = new Corestore(join(folder, 'floor'))
+  const core = store.get({ name: 'floor' })
+  await core.ready()
+  let doc = A.from<Record<string, unknown> & Text>({ text: '' })
+  return {
+    name: FLOOR,
+    type: async () => {
+      doc = A.change(doc, (draft) => A.splice(draft, ['text'], draft.text.length, 0, 'a'))
+      await core.append(A.getLastLocalChange(doc) ?? new Uint8Array(0))
+    },
+    close: () => store.close()
   }
 }

@@ -102,8 +102,8 @@ export class OwnUpdates {
   #isClosed = false
   /** This device may not write: what is unsaved stays so. */
   #isRefused = false
-  /** Numbers are given to somebody else just now. */
-  #isHeld = false
+  /** Until then somebody else has the numbers. */
+  #held: Promise<void> | null = null
   /** Ends the rest after something went ahead. */
   #endBreath: (() => void) | null = null
   #rest: Rest | null = null
@@ -154,7 +154,7 @@ export class OwnUpdates {
   async flush(): Promise<void> {
     await Promise.resolve() // so that edits which are each flushed, and not awaited, go together
     // What is under way may have begun before the last change.
-    while (this.#writing !== null || !this.#isWritten) await this.#write()
+    while (this.#writing !== null || !this.#isWritten) await (this.#held ?? this.#write())
   }
 
   /** The same for who may close: where this device may not write, that is told, and all stays unsaved. @throws STORE_ codes */
@@ -180,7 +180,7 @@ export class OwnUpdates {
   /** Writes what somebody else said, and signed, into our log. @throws STORE_ codes */
   async quote(unconfirmed: readonly Unconfirmed[]): Promise<void> {
     if (unconfirmed.length === 0) return
-    while (this.#isHeld) await this.#writing
+    while (this.#held !== null) await this.#held
     const stamp = await this.#parts.queue.write(this.#quotes(unconfirmed))
     this.#hooks.onwritten({ entries: 0, bytes: 0, statements: [], stamp, quoted: unconfirmed })
   }
@@ -192,35 +192,29 @@ export class OwnUpdates {
   }
 
   /**
-   * Runs a task while nothing is on its way, but what this device may not write, and nothing gets a number.
+   * Runs a task while nothing is on its way, but what this device may not write, and nothing gets a number. Who would write waits
+   * for it, and not for what comes of it.
+   * @param task from the number that comes next to the one behind what it wrote
    * @throws what the task throws; STORE_ codes
    */
   async alone(task: (next: number) => Promise<number>): Promise<void> {
-    await this.#hold()
-    const running = task(this.#next)
-    const done = (next: number) => {
-      this.#next = next
-      this.#writing = null
-      this.#isHeld = false
+    while (this.#held !== null) await this.#held
+    const running = this.#writeAll().then(() => task(this.#next))
+    const taken = running.then(
+      (next) => void (this.#next = next),
+      () => {} // the caller gets it
+    )
+    this.#held = taken.then(() => {
+      this.#held = null
       this.#due()
-    }
-    // Who waits for it waits for its turn, not for what comes of it.
-    this.#writing = running.then(done, () => done(this.#next))
+    })
     await running
   }
 
-  /** Writes what has a number, if this device may, and gives none until the hold ends: somebody may type on and on. @throws STORE_ codes */
-  async #hold(): Promise<void> {
-    this.#isHeld = true
-    try {
-      for (let mayWrite = true; this.#writing !== null || (mayWrite && this.#packed.length > 0);) {
-        mayWrite = await isAllowed(this.#write())
-        this.#isHeld = true // also where another hold has just ended
-      }
-    } catch (error) {
-      this.#isHeld = false
-      throw error
-    }
+  /** What has a number, if this device may. @throws STORE_ codes */
+  async #writeAll(): Promise<void> {
+    for (let mayWrite = true; this.#writing !== null || (mayWrite && this.#packed.length > 0);)
+      mayWrite = await isAllowed(this.#write())
   }
 
   /** Another device has our log up to this length. */
@@ -253,7 +247,7 @@ export class OwnUpdates {
   }
 
   #go(): void {
-    if (this.#isClosed || this.#isHeld || this.#isWritten) return
+    if (this.#isClosed || this.#held !== null || this.#isWritten) return
     if (this.#endBreath === null && this.#parts.ahead.isHeard()) this.#sendAhead()
     // What nobody has heard must not wait as long as what somebody has.
     if (this.#changes.length > 0 && this.#endBreath === null) this.#hurry()
