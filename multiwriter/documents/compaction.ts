@@ -17,10 +17,8 @@ import {
 import type { OwnShare } from './cache.ts'
 import type { OpaqueWrite } from '../group.ts'
 import type { UpdateKeys } from './keys.ts'
+import type { Upkeep } from './parts.ts'
 import { isOurs, type Update } from './updates.ts'
-
-/** Few entries are read as fast as one. */
-const MIN_ENTRIES = 100
 
 /** Making a snapshot takes as long as there were updates ever: it is done when so large a part of them is new. */
 const NEW_PART = 1 / 8
@@ -29,8 +27,12 @@ const NEW_PART = 1 / 8
  * A snapshot is written again when as much has been written since: all snapshots together take twice the last one.
  * @param next the number of our next update
  */
-export function isWorthIt({ entries, bytes, snapshot }: OwnShare, next: number): boolean {
-  return entries >= Math.max(MIN_ENTRIES, next * NEW_PART) && bytes >= snapshot
+export function isWorthIt(
+  { entries, bytes, snapshot }: OwnShare,
+  next: number,
+  { minEntries }: Upkeep
+): boolean {
+  return entries >= Math.max(minEntries, next * NEW_PART) && bytes >= snapshot
 }
 
 export interface Compaction {

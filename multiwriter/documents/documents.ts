@@ -28,7 +28,7 @@ import { Deletions, isGone } from './deletions.ts'
 import { Feed } from './feed.ts'
 import { checkId, ID_KEYS } from './keys.ts'
 import { LiveDocument } from './live-document.ts'
-import type { AheadOut, DocumentParts, DocumentSupport } from './parts.ts'
+import { USUAL_UPKEEP, type AheadOut, type DocumentParts, type DocumentSupport } from './parts.ts'
 import { Replica } from './replica.ts'
 import { drawSession, Sources } from './sources.ts'
 import { DocumentTime, type DocumentMoment } from './time.ts'
@@ -406,12 +406,14 @@ export class Documents implements AheadIn {
 
   #partsOf<E extends EngineName>(id: string, first: Metadata): DocumentParts<EngineDocs[E]> {
     const { engine, own, queue } = this.#parts
+    const { timers, upkeep = USUAL_UPKEEP } = this.#support()
     return {
       own,
       queue,
       union: engine.union,
       refusals: engine.refusals,
-      timers: this.#support().timers,
+      timers,
+      upkeep,
       cache: this.#cache,
       codec: this.#codec,
       ahead: this.#ahead,

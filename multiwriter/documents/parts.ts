@@ -12,9 +12,21 @@ import type { AheadPath } from './unconfirmed.ts'
 /** The one thing documents need of time: typing is gathered for some milliseconds. */
 export type TypingTimers = Pick<Timers, 'after'>
 
+/** When documents are saved, and made small. */
+export interface Upkeep {
+  /** A process that is killed reads so many changes again at most. */
+  readonly changesPerSave: number
+  /** Fewer entries are read as fast as one. */
+  readonly minEntries: number
+}
+
+export const USUAL_UPKEEP: Upkeep = { changesPerSave: 512, minEntries: 100 }
+
 /** Where documents come from on this device. */
 export interface DocumentSupport {
   readonly timers: TypingTimers
+  /** Default: as users are served best. */
+  readonly upkeep?: Upkeep
   /** @throws DOCUMENTS_UNAVAILABLE when the engine's library is not installed */
   loadEngine<E extends EngineName>(name: E): Promise<DocumentEngine<EngineDocs[E]>>
 }
@@ -37,6 +49,7 @@ export interface DocumentParts<D extends EngineDoc> {
   readonly refusals: Refusals
   readonly timers: TypingTimers
   readonly cache: DocumentCache
+  readonly upkeep: Upkeep
   readonly codec: AheadCodec
   readonly ahead: AheadOut
   /** Makes the document listed, if it is not. */
