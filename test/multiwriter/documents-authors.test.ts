@@ -250,7 +250,7 @@ test('a grinder: of two logs from which one source derives, the higher rank coun
   const few = { ...yjs, sourceOf: (seed: Uint8Array) => Number(yjs.sourceOf(seed)) % 50 }
   const load = ((name) =>
     name === 'yjs' ? Promise.resolve(few) : loadEngine(name)) as typeof loadEngine
-  const world = await DocumentWorld.open(3, load)
+  const world = await DocumentWorld.open(3, { loadEngine: load })
   const byRank = [...world.peers].sort((a, b) => b4a.compare(a.peer.core.key, b.peer.core.key))
   const [first, second, third] = byRank
   assert.ok(first && second && third)

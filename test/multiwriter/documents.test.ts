@@ -186,19 +186,6 @@ test('documents: without the cache, or with a damaged one, a document opens as i
   await one.close()
 })
 
-test('documents: of what is typed and flushed without a pause, while snapshots of it are written, nothing is lost', async () => {
-  const one = await oneDevice()
-  const live = await one.space.documents.open('a')
-  for (let i = 0; i < 1200; i++) {
-    type(live, `${i},`)
-    await live.flush()
-  }
-  const text = textOf(live)
-  const same = await one.reopen(() => rm(join(one.storage, 'index'), { recursive: true }))
-  assert.is(textOf(await same.documents.open('a')), text, 'the log alone has it')
-  await one.close()
-})
-
 test('documents: they are listed from their first edit on, with what is told of them', async () => {
   const two = await openTwoDevices()
   const { documents } = two.spaceA

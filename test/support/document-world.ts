@@ -4,7 +4,7 @@ import { loadEngine, type DocumentEngine, type EngineDoc } from '../../crdt/inde
 import { AheadCodec } from '../../multiwriter/documents/ahead.ts'
 import { DocumentReader } from '../../multiwriter/documents/document-reader.ts'
 import { Documents } from '../../multiwriter/documents/documents.ts'
-import type { TypingTimers } from '../../multiwriter/documents/parts.ts'
+import type { TypingTimers, Upkeep } from '../../multiwriter/documents/parts.ts'
 import { MemoryIndex } from './memory-index.ts'
 import { PruningWorld, type PruningPeer } from './pruning-world.ts'
 
@@ -21,15 +21,20 @@ export const WORLD_ADDRESS = b4a.alloc(32, 7)
 /** Nobody hears anything ahead of a log. */
 const SILENCE = { takesAhead: false, sendAhead: () => false, counts: () => true }
 
+export interface WorldOptions {
+  readonly loadEngine?: typeof loadEngine
+  readonly upkeep?: Upkeep
+}
+
 export class DocumentPeer {
   readonly peer: PruningPeer
   documents: Documents
-  readonly #load: typeof loadEngine
+  readonly #options: WorldOptions
   #cache = new MemoryIndex()
 
-  constructor(peer: PruningPeer, load: typeof loadEngine) {
+  constructor(peer: PruningPeer, options: WorldOptions) {
     this.peer = peer
-    this.#load = load
+    this.#options = options
     this.documents = this.#open()
   }
 
@@ -48,7 +53,7 @@ export class DocumentPeer {
       queue: parts.queue,
       address: WORLD_ADDRESS,
       hub: SILENCE,
-      support: { timers, loadEngine: this.#load },
+      support: { timers, loadEngine, ...this.#options },
       openCache: () => Promise.resolve(this.#cache)
     })
   }
@@ -58,14 +63,14 @@ export class DocumentWorld {
   readonly logs: PruningWorld
   readonly peers: readonly DocumentPeer[]
 
-  private constructor(logs: PruningWorld, load: typeof loadEngine) {
+  private constructor(logs: PruningWorld, options: WorldOptions) {
     this.logs = logs
-    this.peers = logs.peers.map((peer) => new DocumentPeer(peer, load))
+    this.peers = logs.peers.map((peer) => new DocumentPeer(peer, options))
   }
 
-  static async open(count: number, load = loadEngine): Promise<DocumentWorld> {
+  static async open(count: number, options: WorldOptions = {}): Promise<DocumentWorld> {
     const logs = await PruningWorld.open(Array.from({ length: count }, () => 'stream'))
-    const world = new DocumentWorld(logs, load)
+    const world = new DocumentWorld(logs, options)
     for (const peer of world.peers)
       for (const other of world.peers) peer.peer.writers.seal(other.peer.core.key, Infinity)
     return world
@@ -78,8 +83,12 @@ export class DocumentWorld {
   }
 
   /** Runs with so many devices, and closes them. */
-  static async with(count: number, run: (world: DocumentWorld) => Promise<void>): Promise<void> {
-    const world = await DocumentWorld.open(count)
+  static async with(
+    count: number,
+    run: (world: DocumentWorld) => Promise<void>,
+    options: WorldOptions = {}
+  ): Promise<void> {
+    const world = await DocumentWorld.open(count, options)
     try {
       await run(world)
     } finally {
