@@ -56,7 +56,7 @@ export interface Opened {
 }
 
 /** @throws Error on what no version packs, or only a newer one */
-export function open(update: Uint8Array): Opened {
+function open(update: Uint8Array): Opened {
   const bytes = update.subarray(1)
   switch (update[0]) {
     case V1:
@@ -75,20 +75,32 @@ export function bringIn(doc: Y.Doc, { version, bytes }: Opened, origin: unknown)
   else Y.applyUpdateV2(doc, bytes, origin)
 }
 
+interface Read {
+  readonly opened: Opened
+  readonly decoded: Decoded
+}
+
+/** The update that was read last: one that arrives is judged, compared and brought in. More would keep whole histories in memory. */
+let last: { readonly update: Uint8Array; readonly read: Read } | null = null
+
 /** @throws Error on bytes that are no update, or one that Yjs could not bring in */
-export function decodeOne({ version, bytes }: Opened): Decoded {
+export function decodeOne(update: Uint8Array): Read {
+  if (last?.update === update) return last.read
+  const opened = open(update)
+  const { version, bytes } = opened
   const decoded = version === V1 ? Y.decodeUpdate(bytes) : Y.decodeUpdateV2(bytes)
   const isSound =
     decoded.structs.every(isSoundStruct) &&
     [...decoded.ds.clients.values()].every((items) => items.every(({ len }) => len > 0))
   if (!isSound) throw new Error('An update that contradicts itself')
-  return decoded
+  last = { update, read: { opened, decoded } }
+  return last.read
 }
 
 /** What cannot be read brought nothing. */
 export function decodedOrNone(update: Uint8Array): readonly Decoded[] {
   try {
-    return [decodeOne(open(update))]
+    return [decodeOne(update).decoded]
   } catch {
     return []
   }

@@ -18,7 +18,6 @@ import {
   runsOf,
   decodedOrNone,
   decodeOne,
-  open,
   pack,
   packedSmall,
   packState,
@@ -167,7 +166,7 @@ export const yjs: DocumentEngine<Y.Doc> = {
   },
 
   only(update, isWanted) {
-    const { structs, ds } = decodeOne(open(update))
+    const { structs, ds } = decodeOne(update).decoded
     return packedSmall(encode(runsOf(structs.filter(({ id }) => isWanted(id.client))), ds))
   },
 
@@ -177,7 +176,7 @@ export const yjs: DocumentEngine<Y.Doc> = {
       past.map((update) => decodedOrNone(update)[0] ?? NOTHING)
     ),
 
-  partsAlone: (update) => packedSmall(encode(runsOf(decodeOne(open(update)).structs), null)),
+  partsAlone: (update) => packedSmall(encode(runsOf(decodeOne(update).decoded.structs), null)),
 
   canStrike: (update, struck) => decodedOrNone(update).every((each) => canStrike(each, struck)),
 
@@ -207,8 +206,7 @@ export const yjs: DocumentEngine<Y.Doc> = {
  */
 function applyOne(doc: Y.Doc, update: Uint8Array, origin: unknown): 'done' | 'refused' | Clocks {
   try {
-    const opened = open(update)
-    const decoded = decodeOne(opened) // before anything is integrated: half an update must not count
+    const { opened, decoded } = decodeOne(update) // before anything is integrated: half an update must not count
     if (pendingBytes(doc) > MAX_PENDING_BYTES) {
       const missing = missingFor(doc, decoded)
       if (missing.size > 0) return missing
@@ -222,8 +220,7 @@ function applyOne(doc: Y.Doc, update: Uint8Array, origin: unknown): 'done' | 're
 
 function takeOne(doc: Y.Doc, update: Uint8Array, origin: unknown): Taken['outcome'] {
   try {
-    const opened = open(update)
-    const decoded = decodeOne(opened)
+    const { opened, decoded } = decodeOne(update)
     if (missingFor(doc, decoded).size > 0) return 'early'
     if (isKnown(doc, decoded)) return 'known'
     bringIn(doc, opened, origin)
