@@ -1,0 +1,114 @@
+/**
+ * This device goes on under new logs (docs/MEMBERSHIP.md, rule 9): the first record of its new membership log names the old ones as
+ * they were found. It names the last pair alone: an older log named twice would be a fork.
+ *
+ * There is nothing to go on from where all of the old membership log was lost. What the device writes meanwhile shows here, and counts for
+ * the others as soon as one of them has given the old log back. And where the last pair does not count, as
+ * two copies of one device went on from the same logs, nothing that follows it would: then this device asks to be let in under fresh ones.
+ */
+import b4a from 'b4a'
+import type { CoreStanding, Head } from '../../acl/index.ts'
+import { treeHashOf, type DeviceStore } from '../../core/index.ts'
+import type { LogPair, OwnLogs } from '../own-logs.ts'
+import type { AclLogs } from './acl-logs.ts'
+import { keyOf, ownCredentials, signSuccessor, type Credentials } from './credentials.ts'
+
+export interface SuccessionParts {
+  readonly store: DeviceStore
+  readonly space: Uint8Array
+  readonly own: OwnLogs
+  readonly logs: AclLogs
+}
+
+export class Succession {
+  readonly #parts: SuccessionParts
+  readonly #pairs: readonly LogPair[]
+
+  constructor(parts: SuccessionParts) {
+    this.#parts = parts
+    const { acl, data, salt, earlier } = parts.own
+    this.#pairs = [...earlier, { salt, acl: acl.core.key, data: data.core.key }]
+  }
+
+  /** What this device shows to be let in: its newest logs, and those of before that were not let in either. */
+  get credentials(): Credentials {
+    const { store, space } = this.#parts
+    const isAsking = ({ acl }: LogPair, i: number) =>
+      i === this.#pairs.length - 1 || this.#standingOf(acl) === undefined
+    return ownCredentials(store, space, this.#pairs.filter(isAsking).toReversed())
+  }
+
+  /** Whether the newest logs do not count though they go on from some that do: what is written there nobody else reads. */
+  get isVoid(): boolean {
+    const newest = this.#pairs.at(-1)
+    if (newest === undefined || this.#parts.own.acl.core.length === 0) return false
+    return this.#standingOf(newest.acl) === undefined ? this.#isLetIn : !this.#counts(newest)
+  }
+
+  /** Names what this device goes on from, where that is still to be done and can be. @throws STORE_ codes */
+  async begin(): Promise<void> {
+    const { own, store, space, logs } = this.#parts
+    if (own.earlier.length === 0 || own.acl.core.length > 0) return
+    const last = await this.#last()
+    if (last === null) return
+    const data = await this.#dataHead(last.data)
+    const acl = logs.headOf(keyOf(last.acl)) ?? { ...NOTHING, core: keyOf(last.acl) }
+    const { member, cores: claims } = ownCredentials(store, space, [...this.#pairs.slice(-1), last])
+    // Which of the old ones is a membership log, those learn from it who have not heard of that one.
+    const cores = claims.filter(({ core }) => core !== data.core)
+    await logs.begin({ kind: 'successor', member, old: [acl, data], cores }, (record) =>
+      signSuccessor(store.keyPair, keyOf(space), keyOf(own.acl.core.key), record)
+    )
+  }
+
+  /** What this device wrote to last: new logs begin with a record, so those without one, and let in by nobody, were never used. */
+  async #last(): Promise<LogPair | null> {
+    const { own, logs, space } = this.#parts
+    const [first] = own.earlier
+    const used = own.earlier.findLast(
+      ({ acl }) => logs.isBegun(keyOf(acl)) || this.#standingOf(acl) !== undefined
+    )
+    if (used !== undefined && this.#standingOf(used.acl) === undefined) {
+      return this.#isLetIn ? null : used
+    }
+    if (used !== undefined) return this.#counts(used) ? used : null
+    if (first === undefined || b4a.equals(first.acl, space)) return null
+    return (await this.#isLost(first)) ? null : first
+  }
+
+  /** Whether all of it that is here does. */
+  #counts({ acl }: LogPair): boolean {
+    const held = this.#parts.logs.headOf(keyOf(acl))?.length ?? 0
+    return (this.#standingOf(acl)?.length ?? 0) >= held
+  }
+
+  get #isLetIn(): boolean {
+    return this.#pairs.some(({ acl }) => this.#standingOf(acl) !== undefined)
+  }
+
+  /** Whether a log in which nothing stands is known to have been longer. */
+  async #isLost({ salt }: LogPair): Promise<boolean> {
+    const log = await this.#parts.store.ownLog('acl', salt)
+    await log.close()
+    return log.lost !== null
+  }
+
+  #standingOf(acl: Uint8Array): CoreStanding | undefined {
+    return this.#parts.logs.membership.cores.get(keyOf(acl))
+  }
+
+  /** As it is here now: what comes back of it later counts on. */
+  async #dataHead(key: Uint8Array): Promise<Head> {
+    const core = await this.#parts.store.remoteLog(key)
+    try {
+      const { length } = core
+      if (length === 0) return { ...NOTHING, core: keyOf(key) }
+      return { core: keyOf(key), length, treeHash: keyOf(await treeHashOf(core)) }
+    } finally {
+      await core.close()
+    }
+  }
+}
+
+/** The head of what has no blocks, but for its core. */
+const NOTHING = { length: 0, treeHash: '0'.repeat(64) }
