@@ -241,6 +241,49 @@ test('a device whose rights have ended is not helped by new logs', async () => {
   await closeAll(a, again)
 })
 
+test('rotation: logs that are written no more hold up no pruning', async () => {
+  const [a, b] = await Promise.all([fresh(), fresh()])
+  const before = await a.createSpace({ open: true, mode: 'stream' })
+  const other = await b.openSpace(before.ticket)
+  let cut = connect(before, other)
+  for (let i = 0; i < 3; i++) await other.db.put(`key-${i}`, 'theirs')
+  await until(async () => (await valueIn(before, 'key-2')) === 'theirs')
+  cut()
+  const space = await a.rotate(before.address)
+  cut = connect(space, other)
+  for (let i = 0; i < 3; i++) await space.db.put(`key-${i}`, 'ours')
+  await until(async () => (await valueIn(other, 'key-2')) === 'ours')
+  assert.is((await other.compact()).pruned, 3)
+  for (const each of [space, other]) {
+    for (let i = 0; i < 3; i++) assert.is(await valueIn(each, `key-${i}`), 'ours')
+  }
+  cut()
+  await closeAll(a, b)
+})
+
+test('a seal below what new logs go on from ends them as well, and raising it brings them back', async () => {
+  const [a, b] = await Promise.all([fresh(), fresh()])
+  const space = await a.createSpace()
+  const joined = await b.openSpace(space.ticket)
+  await space.addWriter(joined.writer)
+  let cut = connect(space, joined)
+  await until(() => joined.members.list().length === 2)
+  await joined.db.put('early', 1)
+  await until(async () => (await valueIn(space, 'early')) === 1)
+  cut()
+  await joined.db.put('unheard', 2)
+  const rotated = await b.rotate(space.address)
+  await rotated.db.put('new', 3)
+  await space.members.revoke(b.id)
+  cut = connect(space, rotated)
+  await until(() => rolesIn(rotated).includes(`${b.id} -`))
+  await rejectsWith('NOT_ALLOWED', () => rotated.db.put('x', 1))
+  assert.equal([await valueIn(space, 'early'), await valueIn(space, 'unheard')], [1, undefined])
+  assert.is(await valueIn(space, 'new'), undefined)
+  cut()
+  await closeAll(a, b)
+})
+
 test('rotation: documents, versions, links and history go through all logs', async () => {
   const storage = newPath()
   const [a, b] = [await openAt(storage), await fresh()]
