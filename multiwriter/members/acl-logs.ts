@@ -83,6 +83,11 @@ export class AclLogs {
     return this.#parts.own.core.key
   }
 
+  /** Whether what this device says from now on does, as far as it knows: its newest logs may be none that go on from its old ones. */
+  get isOwnCounted(): boolean {
+    return this.#membership.cores.get(keyOf(this.ownCore))?.length === Infinity
+  }
+
   /** How far a log is held; null for nothing of it. */
   headOf(core: Key): Head | null {
     return this.#logs.get(core)?.head ?? null

@@ -87,6 +87,9 @@ export class Admissions {
       const why = `${permission.why} (rule ${permission.rule})`
       throw new ManyhandsError('NOT_ALLOWED', `This device may not: ${why}`)
     }
+    if (!logs.isOwnCounted) {
+      throw new ManyhandsError('NOT_ALLOWED', 'This device may not: its newest logs do not count')
+    }
     await this.#grant(credentials, role)
   }
 
@@ -120,7 +123,7 @@ export class Admissions {
     const own = this.#parts.own()
     const known = logs.membership.members.get(identity)
     const before = known?.devices.find((each) => each.device === device)
-    if (known?.role === null || before?.role === null) return false
+    if (known?.role === null || before?.role === null || !logs.isOwnCounted) return false
     return mayAct(logs.membership, own.member.identity, { kind: 'grant', identity, role: 'writer' })
       .ok
   }

@@ -108,14 +108,17 @@ async function sync({ space: a }: Peer, { space: b }: Peer): Promise<void> {
   }
 }
 
-/** Everything that shows, but for who wrote it and in which log. */
-export async function shownIn({ db }: Space): Promise<string> {
+/**
+ * Everything that shows, but for who wrote it and in which log; and but for deletions among the conflicts: a log that is written no more
+ * still holds what its writer would have left out since.
+ */
+async function shownIn({ db }: Space): Promise<string> {
   const lines: string[] = []
   for await (const { key, value, conflicts } of db.createReadStream()) {
-    const others = conflicts
-      .map(({ path, value: other }) => JSON.stringify([path, other]))
-      .toSorted()
-    lines.push(JSON.stringify([key, value, others]))
+    const others = conflicts.flatMap(({ path, value: other, deleted }) =>
+      deleted ? [] : JSON.stringify([path, other])
+    )
+    lines.push(JSON.stringify([key, value, others.toSorted()]))
   }
   return lines.join('\n')
 }
