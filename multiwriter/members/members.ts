@@ -177,6 +177,7 @@ export class Members {
 
   async close(): Promise<void> {
     this.events.removeAllListeners()
+    await this.#succession.close()
     await this.#logs.close()
   }
 

@@ -2,13 +2,14 @@
  * This device goes on under new logs (docs/MEMBERSHIP.md, rule 9): the first record of its new membership log names the old ones as
  * they were found. It names the last pair alone: an older log named twice would be a fork.
  *
- * There is nothing to go on from where all of the old membership log was lost. What the device writes meanwhile shows here, and counts for
- * the others as soon as one of them has given the old log back. And where the last pair does not count, as
+ * Where the old membership log is known to have been longer, others may hold what is missing, and to name less would contradict what they
+ * have acknowledged: so the first of them that is met is asked. What the device writes meanwhile shows here, and counts for the others from
+ * then on. And where the last pair does not count, as
  * two copies of one device went on from the same logs, nothing that follows it would: then this device asks to be let in under fresh ones.
  */
 import b4a from 'b4a'
 import type { CoreStanding, Head } from '../../acl/index.ts'
-import { treeHashOf, type DeviceStore } from '../../core/index.ts'
+import { treeHashOf, type DeviceStore, type Hypercore } from '../../core/index.ts'
 import type { LogPair, OwnLogs } from '../own-logs.ts'
 import type { AclLogs } from './acl-logs.ts'
 import { keyOf, ownCredentials, signSuccessor, type Credentials } from './credentials.ts'
@@ -23,6 +24,11 @@ export interface SuccessionParts {
 export class Succession {
   readonly #parts: SuccessionParts
   readonly #pairs: readonly LogPair[]
+  /** The old membership log, while others are to be asked for more of it. */
+  #asking: Promise<Hypercore> | null = null
+  /** Somebody had no more of it. */
+  #isAnswered = false
+  #isClosed = false
 
   constructor(parts: SuccessionParts) {
     this.#parts = parts
@@ -49,8 +55,8 @@ export class Succession {
   async begin(): Promise<void> {
     const { own, store, space, logs } = this.#parts
     if (own.earlier.length === 0 || own.acl.core.length > 0) return
-    const last = await this.#last()
-    if (last === null) return
+    const last = this.#last()
+    if (last === null || (await this.#isMissing(last))) return
     const data = await this.#dataHead(last.data)
     const acl = logs.headOf(keyOf(last.acl)) ?? { ...NOTHING, core: keyOf(last.acl) }
     const { member, cores: claims } = ownCredentials(store, space, [...this.#pairs.slice(-1), last])
@@ -62,18 +68,14 @@ export class Succession {
   }
 
   /** What this device wrote to last: new logs begin with a record, so those without one, and let in by nobody, were never used. */
-  async #last(): Promise<LogPair | null> {
-    const { own, logs, space } = this.#parts
-    const [first] = own.earlier
+  #last(): LogPair | null {
+    const { own, logs } = this.#parts
     const used = own.earlier.findLast(
       ({ acl }) => logs.isBegun(keyOf(acl)) || this.#standingOf(acl) !== undefined
     )
-    if (used !== undefined && this.#standingOf(used.acl) === undefined) {
-      return this.#isLetIn ? null : used
-    }
-    if (used !== undefined) return this.#counts(used) ? used : null
-    if (first === undefined || b4a.equals(first.acl, space)) return null
-    return (await this.#isLost(first)) ? null : first
+    if (used === undefined) return own.earlier[0] ?? null
+    if (this.#standingOf(used.acl) === undefined) return this.#isLetIn ? null : used
+    return this.#counts(used) ? used : null
   }
 
   /** Whether all of it that is here does. */
@@ -86,11 +88,43 @@ export class Succession {
     return this.#pairs.some(({ acl }) => this.#standingOf(acl) !== undefined)
   }
 
-  /** Whether a log in which nothing stands is known to have been longer. */
-  async #isLost({ salt }: LogPair): Promise<boolean> {
-    const log = await this.#parts.store.ownLog('acl', salt)
+  /** Whether a log is to be waited for. */
+  async #isMissing({ acl, salt }: LogPair): Promise<boolean> {
+    const { store, space, logs } = this.#parts
+    // Of the root nothing is as good as all of it.
+    const isRoot = b4a.equals(acl, space)
+    if (isRoot && !logs.isBegun(keyOf(acl))) return true
+    if (this.#isAnswered) return false
+    const log = await store.ownLog('acl', salt)
     await log.close()
+    if (log.lost !== null) this.#ask(acl)
     return log.lost !== null
+  }
+
+  #ask(acl: Uint8Array): void {
+    if (this.#isClosed) return
+    const isFirst = this.#asking === null
+    this.#asking ??= this.#parts.store.remoteLog(acl)
+    this.#asking
+      .then((core) => {
+        if (isFirst) core.on('peer-add', () => this.#ask(acl))
+        return core.peers.length > 0 ? this.#askPeers(core) : undefined
+      })
+      .catch(() => {}) // the space closes, or they went away: asked again with the next
+  }
+
+  /** What is longer there arrives, and is told of as news of the log. */
+  async #askPeers(core: Hypercore): Promise<void> {
+    if ((await core.update({ wait: true })) || this.#isAnswered) return
+    if (core.contiguousLength < core.length) return
+    this.#isAnswered = true
+    await this.begin()
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    const core = await this.#asking?.catch(() => null)
+    await core?.close()
   }
 
   #standingOf(acl: Uint8Array): CoreStanding | undefined {

@@ -93,6 +93,62 @@ test('a peer gives the tail back, and what was written meanwhile stands beside i
   await close(device)
 })
 
+test('a membership log that lost its tail is gone on from once others have given that back, whatever they acknowledge', async () => {
+  const folder = await tempFolder()
+  const storage = join(folder.path, 'a')
+  const [logs, backup] = [join(storage, 'logs', 'db'), join(folder.path, 'backup')]
+  const peer = await openDevice({ storage: join(folder.path, 'b') })
+  const held = await peer.createSpace()
+  const early = await openDevice({ storage })
+  const joined = await early.openSpace(held.ticket)
+  await held.addWriter(joined.writer)
+  let cut = connect(held, joined)
+  await until(() => joined.members.list().length === 2)
+  assert.ok(await joined.members.acknowledge())
+  cut()
+  await early.close()
+  await cp(logs, backup, { recursive: true })
+  const late = await openDevice({ storage })
+  const space = await late.openSpace(held.address)
+  cut = connect(held, space)
+  for (let i = 0; i < 3; i++) {
+    await held.db.put('more', i)
+    await until(async () => (await space.db.get('more'))?.value === i)
+    assert.ok(await space.members.acknowledge())
+  }
+  await until(() => held.members.seenBy(held.writer).some(({ length }) => length === 3))
+  await space.db.put('tail', 1)
+  await until(async () => (await held.db.get('tail'))?.value === 1)
+  assert.ok(await held.members.acknowledge())
+  cut()
+  await late.close()
+  await rm(logs, { recursive: true })
+  await cp(backup, logs, { recursive: true })
+
+  const device = await openDevice({ storage })
+  const restored = await device.openSpace(held.address)
+  await restored.db.put('mine', 'after')
+  cut = connect(held, restored)
+  await until(async () => (await held.db.get('mine'))?.value === 'after')
+  await held.members.acknowledge()
+  await restored.members.acknowledge()
+  await held.db.put('answer', 1)
+  await until(async () => (await restored.db.get('answer'))?.value === 1)
+  for (const each of [held, restored]) {
+    assert.is((await each.db.get('mine'))?.value, 'after')
+    assert.is((await each.db.get('tail'))?.value, 1)
+  }
+  assert.equal(
+    held.members.list().map(({ role }) => role),
+    ['owner', 'writer']
+  )
+  assert.is(held.members.list()[1]?.devices[0]?.writers.length, 2)
+  cut()
+  await device.close()
+  await peer.close()
+  await folder.remove()
+})
+
 test('a peer that goes away while it gives the tail back leaves nothing hanging', async () => {
   const { storage, address, held, close } = await restored()
   const device = await openDevice({ storage })

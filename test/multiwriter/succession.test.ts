@@ -3,7 +3,7 @@ import { cp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { openStore } from '../../core/native/index.ts'
+import { openStore, restoreBackup } from '../../core/native/index.ts'
 import type { DeviceStore } from '../../core/index.ts'
 import { openDevice } from '../../index.ts'
 import type { Device, Space } from '../../multiwriter/index.ts'
@@ -282,6 +282,55 @@ test('a seal below what new logs go on from ends them as well, and raising it br
   assert.is(await valueIn(space, 'new'), undefined)
   cut()
   await closeAll(a, b)
+})
+
+test('rotation: over connections that stay, and what is typed in open documents goes on arriving', async () => {
+  const [a, b] = await Promise.all([fresh(), fresh()])
+  const before = await a.createSpace({ open: true })
+  const other = await b.openSpace(before.ticket)
+  const cut = connect(a, b)
+  const theirs = await other.documents.open('notes')
+  const text = () => theirs.doc.getText('t').toJSON()
+  const first = await before.documents.open('notes')
+  first.doc.getText('t').insert(0, 'one ')
+  await until(() => text() === 'one ')
+  // Typed just now, and not on any log yet.
+  first.doc.getText('t').insert(4, 'two ')
+  const space = await a.rotate(before.address)
+  const document = await space.documents.open('notes')
+  assert.is(document.doc.getText('t').toJSON(), 'one two ')
+  document.doc.getText('t').insert(8, 'three')
+  await space.db.put('key', 'new')
+  await until(async () => text() === 'one two three' && (await valueIn(other, 'key')) === 'new')
+  await theirs.flush()
+  theirs.doc.getText('t').insert(0, 'zero ')
+  await until(() => document.doc.getText('t').toJSON() === 'zero one two three')
+  cut()
+  await closeAll(a, b)
+})
+
+test('rotation: a backup holds all logs, and what is restored of it is another device', async () => {
+  const a = await fresh()
+  let space = await a.createSpace({ open: true })
+  const { address } = space
+  for (let i = 0; i < 3; i++) {
+    await space.db.put(`key-${i}`, i)
+    space = await a.rotate(address)
+  }
+  await space.db.put('key-3', 3)
+  const path = newPath()
+  const report = await restoreBackup(path, a.backup(null))
+  assert.is(report.logs, 8)
+  const restored = await openAt(path)
+  const same = await restored.openSpace(address)
+  for (let i = 0; i < 4; i++) assert.is(await valueIn(same, `key-${i}`), i)
+  assert.is.not(restored.id, a.id)
+  assert.equal(rolesIn(same), [`${a.id} owner`])
+  await same.db.put('restored', 1)
+  connect(space, same)
+  await until(async () => (await valueIn(space, 'restored')) === 1)
+  await until(() => rolesIn(space).includes(`${restored.id} writer`))
+  await closeAll(a, restored)
 })
 
 test('rotation: documents, versions, links and history go through all logs', async () => {
