@@ -20,6 +20,8 @@ const MAX_ASKING = 4096
 export interface AdmissionsParts {
   readonly logs: AclLogs
   readonly space: Uint8Array
+  /** Of this device. */
+  readonly identity: Key
   /** This device's, as they are to be shown now. */
   own(): Credentials
   /** Whether the device with this data core was chosen. */
@@ -44,6 +46,7 @@ export class Admissions {
     return [this.#parts.own(), ...this.#asking.values()]
       .filter((each) => !this.#isKnown(each))
       .concat(this.#parts.logs.successors())
+      .slice(0, MAX_ASKING)
       .map(encodeCredentials)
   }
 
@@ -79,10 +82,9 @@ export class Admissions {
   /** Lets one in that asks. @throws NOT_ALLOWED, STORE_ codes */
   async admit(credentials: Credentials, role: Role): Promise<void> {
     const { logs } = this.#parts
-    const own = this.#parts.own()
     const { identity } = credentials.member
     const act = { kind: 'grant', identity, role } as const
-    const permission = mayAct(logs.membership, own.member.identity, act)
+    const permission = mayAct(logs.membership, this.#parts.identity, act)
     if (!permission.ok) {
       const why = `${permission.why} (rule ${permission.rule})`
       throw new ManyhandsError('NOT_ALLOWED', `This device may not: ${why}`)
@@ -119,13 +121,11 @@ export class Admissions {
   }
 
   #mayGrant({ member: { identity, device } }: Credentials): boolean {
-    const { logs } = this.#parts
-    const own = this.#parts.own()
+    const { logs, identity: own } = this.#parts
     const known = logs.membership.members.get(identity)
     const before = known?.devices.find((each) => each.device === device)
     if (known?.role === null || before?.role === null || !logs.isOwnCounted) return false
-    return mayAct(logs.membership, own.member.identity, { kind: 'grant', identity, role: 'writer' })
-      .ok
+    return mayAct(logs.membership, own, { kind: 'grant', identity, role: 'writer' }).ok
   }
 
   /**

@@ -41,6 +41,11 @@ export class Members {
   readonly #succession: Succession
   readonly #admissions: Admissions
   readonly #writers: WriterList
+  /** Worked out when it is asked for first. */
+  #continued: { readonly cores: Membership['cores'] | null; readonly old: ReadonlySet<Key> } = {
+    cores: null,
+    old: new Set()
+  }
   /** What those who listen know of. */
   #told: { readonly members: Membership['members'] | null; readonly logs: number } = NOTHING
 
@@ -79,6 +84,7 @@ export class Members {
     this.#admissions = new Admissions({
       logs,
       space: record.address,
+      identity: member.identity,
       own: () => succession.credentials,
       isChosen: (asking) => writers.has(bytesOf(asking))
     })
@@ -110,10 +116,9 @@ export class Members {
   /** Whether another log of the same device goes on from a data log: who writes it writes there from now on. */
   isContinued(data: Uint8Array): boolean {
     if (this.#own.earlier.some((pair) => b4a.equals(pair.data, data))) return true
-    const core = keyOf(data)
-    return [...this.membership.cores.values()].some(
-      ({ use, continues, length }) => use === 'data' && length > 0 && continues?.core === core
-    )
+    const { cores } = this.membership
+    if (this.#continued.cores !== cores) this.#continued = { cores, old: continuedIn(cores) }
+    return this.#continued.old.has(keyOf(data))
   }
 
   /** Whether a device may have data: whoever is known to have lost its rights may not. */
@@ -197,6 +202,15 @@ export class Members {
     if (isChanged) this.events.emit('change')
     this.settle()
   }
+}
+
+/** Data logs that another one goes on from. */
+function continuedIn(cores: Membership['cores']): ReadonlySet<Key> {
+  return new Set(
+    [...cores.values()].flatMap(({ use, continues, length }) =>
+      use === 'data' && length > 0 && continues !== null ? continues.core : []
+    )
+  )
 }
 
 const NOTHING = { members: null, logs: 0 }

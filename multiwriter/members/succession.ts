@@ -24,6 +24,7 @@ export interface SuccessionParts {
 export class Succession {
   readonly #parts: SuccessionParts
   readonly #pairs: readonly LogPair[]
+  #shown: Credentials | null = null
   /** The old membership log, while others are to be asked for more of it. */
   #asking: Promise<Hypercore> | null = null
   /** Somebody had no more of it. */
@@ -41,7 +42,16 @@ export class Succession {
     const { store, space } = this.#parts
     const isAsking = ({ acl }: LogPair, i: number) =>
       i === this.#pairs.length - 1 || this.#standingOf(acl) === undefined
-    return ownCredentials(store, space, this.#pairs.filter(isAsking).toReversed())
+    const pairs = this.#pairs.filter(isAsking)
+    // Signing is slow, and these are asked for often.
+    if (this.#shown?.cores.length !== 2 * pairs.length || !this.#isShown(pairs))
+      this.#shown = ownCredentials(store, space, pairs)
+    return this.#shown
+  }
+
+  #isShown(pairs: readonly LogPair[]): boolean {
+    const shown = new Set(this.#shown?.cores.map(({ core }) => core))
+    return pairs.every(({ acl }) => shown.has(keyOf(acl)))
   }
 
   /** Whether the newest logs do not count though they go on from some that do: what is written there nobody else reads. */

@@ -333,6 +333,27 @@ test('rotation: a backup holds all logs, and what is restored of it is another d
   await closeAll(a, restored)
 })
 
+test('rotation: an owner goes on voting', async () => {
+  const [a, b, c] = await Promise.all([fresh(), fresh(), fresh()])
+  let space = await a.createSpace({ open: true })
+  let second = await b.openSpace(space.ticket)
+  const third = await c.openSpace(space.ticket)
+  const cuts = [connect(a, b), connect(b, c)]
+  const isEverywhere = (role: string, of: Device) =>
+    until(() => [space, second, third].every((each) => rolesIn(each).includes(`${of.id} ${role}`)))
+  await isEverywhere('writer', c)
+  await space.members.promote(b.id, 'owner')
+  await isEverywhere('owner', b)
+  space = await a.rotate(space.address)
+  second = await b.rotate(space.address)
+  await space.members.promote(c.id, 'owner')
+  await until(() => second.members.ballots().length === 1)
+  await second.members.promote(c.id, 'owner')
+  await isEverywhere('owner', c)
+  for (const cut of cuts) cut()
+  await closeAll(a, b, c)
+})
+
 test('rotation: documents, versions, links and history go through all logs', async () => {
   const storage = newPath()
   const [a, b] = [await openAt(storage), await fresh()]
