@@ -21,8 +21,6 @@ const NEXT_STEPS = {
   STORE_UNSUPPORTED: 'A newer manyhands made this store; upgrade to open it.',
   STORE_UNWRITABLE: 'Make the folder writable for this user, or choose another.',
   STORE_FULL: 'Free disk space, then open the store again; what was acknowledged is kept.',
-  STORE_ROLLED_BACK:
-    'Reading and syncing go on, but this store may lack writes it has already shared: appending would fork its log. Join the space as a new device.',
   STORE_IDENTITY_LOST:
     'The keys of this store are gone or damaged; restore the keystore file from a backup.',
   STORE_DAMAGED: 'The disk lost or changed data; restore from another device.',

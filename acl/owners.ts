@@ -316,7 +316,7 @@ export function successorsOf(claims: Claims, logs: Logs, core: Key): readonly Su
     .sort((a, b) => (a.entry.core < b.entry.core ? -1 : 1))
 }
 
-/** RULE 9: A successor counts only while the old acl core is held to the length it names. */
+/** RULE 9: A successor counts only while the old acl core is held to the length it names: of one in which nothing stands, always. */
 export function continues(
   history: History,
   old: readonly Head[],
@@ -324,7 +324,8 @@ export function continues(
   length: number
 ): boolean {
   const head = old.find((each) => each.core === core)
-  return head !== undefined && head.length <= length && history.at(head) !== null
+  if (head === undefined || head.length > length) return false
+  return head.length === 0 || history.at(head) !== null
 }
 
 /** The statements of the identity's recovery key; one that has seen another comes after it, the rest by core. */

@@ -9,13 +9,14 @@ import { join } from './kv/join.ts'
 import { memory } from './kv/memory.ts'
 import { prune } from './kv/prune.ts'
 import { put } from './kv/put.ts'
+import { rotations } from './kv/rotations.ts'
 import type { Row } from './kv/row.ts'
 import { scan } from './kv/scan.ts'
 import { report, type BenchOptions, type Rows } from './harness.ts'
 import { inFolder } from './peers.ts'
 
 const ROWS = new Map<string, Row>(
-  Object.entries({ scan, get, put, converge, join, disk, memory, prune })
+  Object.entries({ scan, get, put, converge, join, disk, memory, prune, rotations })
 )
 
 export const rows: Rows = [...ROWS.keys()]

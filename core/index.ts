@@ -15,7 +15,7 @@ export type { Progress, Work } from './progress.ts'
 
 export type { default as Hypercore } from 'hypercore'
 
-export { logKeyOf, OwnLog } from './store.ts'
+export { logKeyOf, ownLogKey, OwnLog, saltsOf, treeHashOf } from './store.ts'
 export type {
   AppendGuard,
   DeviceStore,

@@ -30,6 +30,11 @@ export interface SpaceSecrets {
   readonly membershipKey: Uint8Array
   /** Distinguishes this device's logs of this space; random, so that two spaces' logs cannot be told to be one device's. */
   readonly salt: Uint8Array
+  /**
+   * One more for each time that it went on under new logs, the newest last. Random as well: a copy of the store that does the same
+   * comes to other logs.
+   */
+  readonly later: readonly Uint8Array[]
 }
 
 /** What may be read by anyone with access to the folder. */
@@ -54,13 +59,18 @@ export interface DeviceStore extends AsyncDisposable {
   readonly spaces: readonly SpaceRecord[]
   /** What people call this device, once it was said. */
   readonly name: string | null
-  /** Why nothing may be appended to this device's logs (DESIGN section 10), or null. */
+  /** Why this device went on under new logs since the store was opened, or null. */
   readonly rolledBack: string | null
   saveSecrets(secrets: Secrets): Promise<void>
   saveSpaces(spaces: readonly SpaceRecord[]): Promise<void>
   saveName(name: string): Promise<void>
-  /** Our own log of a purpose; the same purpose gives the same log. */
+  /** Our own log of a purpose; the same purpose and salt give the same log. One that is `lost` can only be read. */
   ownLog(purpose: string, salt: Uint8Array): Promise<OwnLog>
+  /**
+   * From now on this device's logs of a space are new ones. Durable before anything can be written to them.
+   * @param why the old ones cannot be trusted; null where they are sound
+   */
+  succeed(space: Uint8Array, why: string | null): Promise<void>
   /** Somebody's log, to read. Close the session when done. */
   remoteLog(key: Uint8Array): Promise<Hypercore>
   /** The store of a space's local index: derived data, empty when it was deleted or could not be read. Closed by its user. */
@@ -88,8 +98,8 @@ export interface DeviceStore extends AsyncDisposable {
 export interface AppendGuard {
   /** Throws when nothing may be appended. */
   before(): void
-  /** Resolves when the append is as safe as promised. */
-  after(core: Hypercore): Promise<void>
+  /** Resolves when the append is as safe as promised, or where that is asked for, on the disk. */
+  after(core: Hypercore, isForDisk: boolean): Promise<void>
   /** Takes note, durably, that these blocks will be missing on purpose. */
   beforeClear(core: Hypercore, ranges: readonly BlockRange[]): Promise<void>
   /** Our error for a failed append. */
@@ -100,14 +110,17 @@ export interface AppendGuard {
 export class OwnLog {
   readonly core: Hypercore
   readonly tree: TreeWriter
+  /** Why this is not all that was written to it, so that nothing may be appended ever again; null where it is. */
+  readonly lost: string | null
   readonly #guard: AppendGuard
   #appending: Promise<unknown> = Promise.resolve()
   /** The blocks of the last appends that followed each other without any of somebody else's. */
   #written = { start: 0, end: 0 }
 
-  constructor(core: Hypercore, guard: AppendGuard) {
+  constructor(core: Hypercore, guard: AppendGuard, lost: string | null = null) {
     this.core = core
     this.tree = new TreeWriter(core)
+    this.lost = lost
     this.#guard = guard
   }
 
@@ -131,9 +144,9 @@ export class OwnLog {
     return this.#inTurn(() => this.tree.rewrite(puts))
   }
 
-  /** Appends one block that is no batch of a tree: for logs of records. */
+  /** Appends one block that is no batch of a tree, onto the disk: for logs of records, of which there are few, and others rest on each. */
   appendBlock(block: Uint8Array): Promise<number> {
-    return this.#inTurn(async () => (await this.core.append(block)).length)
+    return this.#inTurn(async () => (await this.core.append(block)).length, true)
   }
 
   /** Whether this object wrote the blocks from one length to another: nothing of them is news here. */
@@ -152,11 +165,12 @@ export class OwnLog {
     return keyPair
   }
 
-  async #inTurn(write: () => Promise<number>): Promise<number> {
+  async #inTurn(write: () => Promise<number>, isForDisk = false): Promise<number> {
     this.#guard.before()
+    if (this.lost !== null) throw new TypeError(`Appending would fork the log: ${this.lost}`)
     // A closed log is its user's mistake, not a failure of the store that would stop all other logs.
     if (this.core.closing !== null) throw new ManyhandsError('BEE_CLOSED', 'The log is closed')
-    const appending = this.#append(write)
+    const appending = this.#append(write, isForDisk)
     this.#appending = appending.catch(() => {}) // shown to the caller of this one
     return appending
   }
@@ -171,18 +185,26 @@ export class OwnLog {
     await this.core.close()
   }
 
-  async #append(write: () => Promise<number>): Promise<number> {
+  async #append(write: () => Promise<number>, isForDisk: boolean): Promise<number> {
     try {
       const before = this.core.length
       const length = await write()
       const start = before === this.#written.end ? this.#written.start : before
       this.#written = { start, end: length }
-      await this.#guard.after(this.core)
+      await this.#guard.after(this.core, isForDisk)
       return length
     } catch (error) {
       throw await this.#guard.explain(error)
     }
   }
+}
+
+/** What this device's logs of a space are derived with, the first ones first. */
+export function saltsOf({
+  salt,
+  later
+}: Pick<SpaceSecrets, 'salt' | 'later'>): readonly Uint8Array[] {
+  return [salt, ...later]
 }
 
 /** The key of one of our logs; the log is not opened. */
@@ -225,6 +247,11 @@ export async function openRemoteCore(corestore: Corestore, key: Uint8Array): Pro
   const core = corestore.get({ key, allowFork: false, inflightRange: INFLIGHT_RANGE })
   await core.ready()
   return core
+}
+
+/** What a log hashes to as it is. The stack's own `treeHash` first fetches the last block: for one that is not here it would wait. */
+export function treeHashOf(core: Hypercore): Promise<Uint8Array> {
+  return Hypercore.treeHashFromStorage(core, core.length)
 }
 
 /** No log may follow a truncation by its writer, those included that the stack opens by itself for a peer. */

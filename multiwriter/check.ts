@@ -21,12 +21,12 @@ import type { Part } from './part.ts'
 /** What was found, in one stable word; what to do about it stands in `FINDINGS`. */
 export const FINDINGS = {
   'store-rolled-back': {
-    severity: 'error',
-    next: 'Reading and syncing go on. Join the space as a new device to write again.'
+    severity: 'note',
+    next: 'Nothing is to be done: this device goes on under new logs. What is missing of the old ones comes back from devices that hold it.'
   },
   'high-water': {
     severity: 'error',
-    next: 'This log lost its end. Write nothing more; connect to a device that holds it, and open the store again.'
+    next: 'This log lost its end. Open the store again: this device then goes on under a new one.'
   },
   'own-tree-damaged': {
     severity: 'error',

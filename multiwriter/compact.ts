@@ -61,9 +61,8 @@ export async function compactSpace(
   return { before, after: await store.bytes(), blocks, pruned }
 }
 
-/** To a log that was rolled back nothing can be written, nor by who was removed, nor to a full disk: which is when room is most wanted. */
+/** Nothing can be written by who was removed, nor to a full disk: which is when room is most wanted. */
 async function pruneIfPossible(parts: CompactParts, work: Work): Promise<number> {
-  if (parts.store.rolledBack !== null) return 0
   try {
     return await parts.prune(work)
   } catch (error) {

@@ -113,7 +113,10 @@ export class Device extends EventEmitter<DeviceEvents> {
     if (parts.transport !== null) this.connect(parts.transport)
   }
 
-  /** Why this device can only read (`STORE_ROLLED_BACK` at a write), or null. */
+  /**
+   * Why this device went on under new logs since it was opened, or null: what it wrote last may be missing here (a power cut, a restored
+   * or copied store). Other devices give it back as far as they hold it.
+   */
   get rolledBack(): string | null {
     return this.#store.rolledBack
   }
@@ -167,7 +170,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     const acl = await this.#store.ownLog('acl', salt)
     const address = acl.core.key
     await acl.close()
-    const secrets = { address, salt, membershipKey: randomBytes(32) }
+    const secrets = { address, salt, later: [], membershipKey: randomBytes(32) }
     return this.#add(secrets, { address, name, open, sparse: false, writers: [], acl: [] }, mode)
   }
 
@@ -192,7 +195,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     if (!isTicket(which))
       throw new ManyhandsError('SPACE_UNKNOWN', `There is no space ${which} here`)
     const { address, membershipKey, open } = decodeTicket(which)
-    const secrets = { address, membershipKey, salt: randomBytes(32) }
+    const secrets = { address, membershipKey, salt: randomBytes(32), later: [] }
     return this.#add(secrets, { address, name, open, sparse, writers: [], acl: [] }, mode)
   }
 
@@ -218,12 +221,8 @@ export class Device extends EventEmitter<DeviceEvents> {
    * @throws SPACE_UNKNOWN
    */
   async leaveSpace(address: string): Promise<void> {
-    this.#checkOpen()
-    const record = typeof address === 'string' ? this.#find(address) : null
-    if (record === null) {
-      throw new ManyhandsError('SPACE_UNKNOWN', `There is no space ${String(address)} here`)
-    }
-    const space = await this.openSpace(address)
+    const space = await this.#known(address)
+    const record = { address: z32.decode(space.address) }
     const logs = space.logKeys()
     await space.close()
     await this.#save(async () => {
@@ -236,6 +235,30 @@ export class Device extends EventEmitter<DeviceEvents> {
     await this.#store.dropIndex(record.address)
     await this.#store.dropIndex(documentCacheOf(record.address))
     for (const log of logs) if (!this.#reads(log)) await this.#store.clearLog(log)
+  }
+
+  /**
+   * Goes on under new logs in a space, so that nothing is ever written to the old ones again. All that was written stays, this device
+   * keeps its place among the members, and the space its address. It needs nobody's leave, and no connection.
+   * @returns the space, opened again: the object from before is closed, and with it what was open in it
+   * @throws SPACE_UNKNOWN, NOT_ALLOWED where its rights have ended, STORE_ codes
+   * @example const space = await device.rotate(address)
+   */
+  async rotate(address: string): Promise<Space> {
+    const space = await this.#known(address)
+    space.checkMaySucceed()
+    const { mode } = space
+    // First: whoever opens the space from now on, opens it with the new logs.
+    await this.#save(() => this.#store.succeed(z32.decode(space.address), null))
+    await space.close()
+    return this.openSpace(space.address, { mode })
+  }
+
+  /** @throws SPACE_UNKNOWN */
+  async #known(address: string): Promise<Space> {
+    this.#checkOpen()
+    if (typeof address === 'string' && this.#find(address) !== null) return this.openSpace(address)
+    throw new ManyhandsError('SPACE_UNKNOWN', `There is no space ${String(address)} here`)
   }
 
   /** Whether a space of this device reads a log. */
@@ -348,12 +371,8 @@ export class Device extends EventEmitter<DeviceEvents> {
   async #openNow(record: SpaceRecord, mode: ReadMode = 'auto'): Promise<Space> {
     if (record.sparse && mode === 'index') invalid('mode', "'stream' for a sparse space", mode)
     await this.#ending.get(b4a.toString(record.address, 'hex'))?.catch(() => {}) // its closer sees why
-    const secrets = this.#store.secrets.spaces.find(({ address }) =>
-      b4a.equals(address, record.address)
-    )
-    if (secrets === undefined) {
-      throw new ManyhandsError('STORE_IDENTITY_LOST', 'The keystore lacks the keys of this space')
-    }
+    const secrets = () => this.#secretsOf(record)
+    const { membershipKey } = secrets()
     const { now, timers, maxDrift, documents } = this.#parts
     const space = await Space.open({
       store: this.#store,
@@ -365,6 +384,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       documents,
       ...(maxDrift === undefined ? {} : { maxDrift }),
       save: (changed) => this.#saveRecord(changed),
+      succeed: (why) => this.#save(() => this.#store.succeed(record.address, why)),
       replicate: (link, stream, initiator) => this.#connections.replicate(link, stream, initiator),
       leave: () => this.leaveSpace(z32.encode(record.address)),
       onclose: (closing, closed) => {
@@ -373,8 +393,14 @@ export class Device extends EventEmitter<DeviceEvents> {
       }
     })
     this.#connections.add(space.wire)
-    if (this.#closing === null) this.#announce(record.address, topicOf(secrets.membershipKey))
+    if (this.#closing === null) this.#announce(record.address, topicOf(membershipKey))
     return space
+  }
+
+  #secretsOf({ address }: SpaceRecord): SpaceSecrets {
+    const secrets = this.#store.secrets.spaces.find((each) => b4a.equals(each.address, address))
+    if (secrets !== undefined) return secrets
+    throw new ManyhandsError('STORE_IDENTITY_LOST', 'The keystore lacks the keys of this space')
   }
 
   #announce(address: Uint8Array, topic: Uint8Array): void {

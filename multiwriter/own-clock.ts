@@ -7,16 +7,17 @@ import { CLEARED_KEY } from './cleared.ts'
 import { ACKNOWLEDGED_KEY, PRUNED_KEY } from './log-section.ts'
 import type { Said } from './view.ts'
 
-/** A clock that goes on after the newest stamp of our log. @param maxDrift in ms */
+/** A clock for `own` that goes on after its newest stamp. @param before of the log that `own` goes on from @param maxDrift in ms */
 export async function openClock(
   own: OwnLog,
   now: () => number,
-  maxDrift?: number
+  maxDrift?: number,
+  before: Stamp | null = null
 ): Promise<HybridLogicalClock> {
   return new HybridLogicalClock({
     now,
     tag: tagOf(own.core.key),
-    last: await newestStamp(own),
+    last: later(before, await newestStamp(own)),
     ...(maxDrift === undefined ? {} : { maxDrift })
   })
 }
@@ -25,7 +26,7 @@ export async function openClock(
  * One batch has one stamp, so any entry of the last one tells; if that one wrote old entries anew, what it says of the log
  * itself does. Null as well while a lost tail is being fetched back.
  */
-async function newestStamp(own: OwnLog): Promise<Stamp | null> {
+export async function newestStamp(own: OwnLog): Promise<Stamp | null> {
   try {
     const [key] = await own.tree.lastKeys()
     const stamps = await Promise.all(

@@ -53,6 +53,7 @@ import {
 } from './open-link.ts'
 import { checkRead, checkWork, READ_OPTIONS, WORK_OPTIONS } from './options.ts'
 import { openClock, observeWith } from './own-clock.ts'
+import { openOwnLogs, stampBefore, type OwnLogs } from './own-logs.ts'
 import { PresenceHub, type Presence } from './presence/hub.ts'
 import { Pruning } from './pruning.ts'
 import { purgeKey, type PurgeParts } from './purge.ts'
@@ -124,7 +125,8 @@ export interface WriterInfo {
 export interface SpaceParts {
   readonly store: DeviceStore
   readonly record: SpaceRecord
-  readonly secrets: SpaceSecrets
+  /** As the store has them now. */
+  secrets(): SpaceSecrets
   readonly now: () => number
   readonly timers: Timers
   readonly maxDrift?: number
@@ -133,6 +135,8 @@ export interface SpaceParts {
   readonly documents: DocumentSupport | null
   /** Makes the record durable. */
   save(record: SpaceRecord): Promise<void>
+  /** @see DeviceStore.succeed */
+  succeed(why: string): Promise<void>
   /** Puts the space on a connection. @returns the stream to pipe */
   replicate(link: SpaceLink, stream: unknown, initiator: boolean | undefined): unknown
   /** Forgets the space. */
@@ -163,7 +167,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly documents: Documents
   /** Who is in. */
   readonly members: SpaceMembers
-  /** This device's log: the `writer` of its entries. */
+  /** This device's log: the `writer` of the entries that it writes. */
   readonly writer: string
   /** What the clock was set back from at opening, if it had once run far ahead; then past stamps stay as they are. */
   readonly clockRepair: ClockRepair | null
@@ -185,21 +189,36 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #pruning: Pruning
   readonly #upkeep: RepairParts & StatsParts & PurgeParts & CompactParts
   readonly #peers = new SpacePeers()
+  /** Logs that this device wrote before. */
+  readonly #earlier: ReadonlySet<string>
   #record: SpaceRecord
   #closing: Promise<void> | null = null
 
   /** @see Device.createSpace, Device.openSpace */
   static async open(parts: SpaceParts): Promise<Space> {
-    const { store, record, secrets } = parts
-    const own = await store.ownLog('data', secrets.salt)
-    const opened: { close(): Promise<void> }[] = [own]
+    for (;;) {
+      const space = await Space.#open(parts, await openOwnLogs(parts))
+      if (space !== null) return space
+      await parts.succeed('the logs that it went on under do not count')
+    }
+  }
+
+  /** Null where what is written to these logs would count nowhere. */
+  static async #open(parts: SpaceParts, logs: OwnLogs): Promise<Space | null> {
+    const { store, record } = parts
+    const { data: own, earlier } = logs
+    const opened: { close(): Promise<void> }[] = [own, logs.acl]
     try {
-      const clock = await openClock(own, parts.now, parts.maxDrift)
-      const writers = new WriterList([own.core.key, ...record.writers])
-      const { salt } = secrets
-      const members = await Members.open({ store, record, salt, data: own.core.key }, writers)
+      const clock = await openClock(own, parts.now, parts.maxDrift, await stampBefore(parts))
+      const before = earlier.map(({ data }) => data)
+      const writers = new WriterList([own.core.key, ...before, ...record.writers])
+      const members = await Members.open({ store, record, own: logs }, writers)
       opened.push(members)
-      const space = new Space(parts, own, clock, writers, members)
+      if (members.isVoid) {
+        for (const each of opened) await each.close()
+        return null
+      }
+      const space = new Space(parts, logs, clock, writers, members)
       await Promise.all([space.#union.ready(), space.#index.open()])
       members.start()
       space.#pruning.start()
@@ -212,13 +231,16 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   private constructor(
     parts: SpaceParts,
-    own: OwnLog,
+    { data: own, earlier }: OwnLogs,
     clock: HybridLogicalClock,
     writers: WriterList,
     members: Members
   ) {
     super()
+    const secrets = parts.secrets()
+    const before = earlier.map(({ data }) => data)
     this.#parts = parts
+    this.#earlier = new Set(before.map((key) => z32.encode(key)))
     this.#record = parts.record
     this.address = z32.encode(parts.record.address)
     this.name = parts.record.name
@@ -241,7 +263,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     })
     members.events.on('logs', () => void this.#keepLogs().catch(() => {})) // as above
     this.#presence = new PresenceHub({
-      membershipKey: parts.secrets.membershipKey,
+      membershipKey: secrets.membershipKey,
       address: parts.record.address,
       signer: own,
       core: own.core.key,
@@ -289,7 +311,12 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#queue = new WriteQueue(own, this.#union, clock, this.#refusals, () => this.#checkMay())
     const { timers } = parts
     const shared = { union: this.#union, own, clock, queue: this.#queue, refusals: this.#refusals }
-    const acknowledgements = new LogAcknowledgements({ ...shared, writers: this.#writers })
+    const acknowledgements = new LogAcknowledgements({
+      ...shared,
+      writers: this.#writers,
+      // Who writes a log no more says in another what it holds.
+      counts: ({ core, seal }) => seal === Infinity && !members.isContinued(core)
+    })
     this.#pruning = new Pruning({ ...shared, acknowledgements, timers })
     this.#engine = {
       union: this.#union,
@@ -324,7 +351,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       indexBytes: () => this.#index.bytes()
     }
     this.wire = linkOf({
-      membershipKey: parts.secrets.membershipKey,
+      membershipKey: secrets.membershipKey,
       union: this.#union,
       writers: this.#writers,
       refusals: this.#refusals,
@@ -332,7 +359,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       channels: this.#channels,
       peers: this.#peers,
       members,
-      announce: () => (this.isOpen ? [own.core.key, ...this.#record.writers] : null),
+      announce: () => (this.isOpen ? [own.core.key, ...before, ...this.#record.writers] : null),
       takesLogs: () => this.isOpen && this.#closing === null,
       addLogs: (cores) => this.#addLogs(cores)
     })
@@ -341,7 +368,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   /** Lets its bearer in. Keep it secret. */
   get ticket(): string {
     const { address, open } = this.#record
-    return encodeTicket({ address, open, membershipKey: this.#parts.secrets.membershipKey })
+    return encodeTicket({ address, open, membershipKey: this.#parts.secrets().membershipKey })
   }
 
   /**
@@ -357,7 +384,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#checkOpen()
     return this.#union.logs().map((log) => ({
       writer: log.id,
-      isOwn: log.id === this.writer,
+      isOwn: log.id === this.writer || this.#earlier.has(log.id),
       length: log.length
     }))
   }
@@ -560,6 +587,12 @@ export class Space extends EventEmitter<SpaceEvents> {
     ]
   }
 
+  /** For the device. @throws NOT_ALLOWED for one whose rights have ended: what would follow its logs counts no more than they do */
+  checkMaySucceed(): void {
+    this.#checkOpen()
+    if (this.#members.exclusion === 'its rights have ended') this.#checkMay()
+  }
+
   /** @see Device.leaveSpace */
   leave(): Promise<void> {
     this.#checkOpen()
@@ -596,18 +629,13 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   async #openLog(own: OwnLog, core: Uint8Array, onchange: () => void): Promise<LogReader> {
     if (b4a.equals(core, own.core.key)) {
-      // A log that lost its tail is read as a stranger's would be: as far as it is here, fetching back the rest.
-      const isWhole = this.#parts.store.rolledBack === null
       const beforeClear = (ranges: readonly BlockRange[]) => own.beforeClear(ranges)
       const clearing = { ...this.#clearing, beforeClear }
-      return new LogReader(
-        own.core,
-        onchange,
-        isWhole ? { writer: own.tree, clearing } : { clearing }
-      )
+      return new LogReader(own.core, onchange, { writer: own.tree, clearing })
     }
     const remote = await this.#parts.store.remoteLog(core)
-    const { sparse } = this.#record
+    // What this device wrote before is kept whole, and what it lost of it fetched back.
+    const sparse = this.#record.sparse && !this.#earlier.has(z32.encode(core))
     return new LogReader(remote, onchange, { sparse, clearing: this.#clearing })
   }
 

@@ -98,12 +98,12 @@ async function doctor(run: Run, repair: boolean): Promise<number> {
     spaces.push({ space, name, ...(await diagnose(run, port, space, repair)) })
   }
   await run.output.result({ rolledBack, spaces }, () => [
-    ...(rolledBack === null ? [] : [`This device can only read: ${rolledBack}`]),
+    ...(rolledBack === null ? [] : [`This device goes on under new logs: ${rolledBack}`]),
     ...(spaces.length === 0 ? ['This device is in no space yet.'] : []),
     ...spaces.flatMap((each) => diagnosisLines(run.output, each))
   ])
   const isBad = spaces.some(({ findings }) => findings.some(({ severity }) => severity === 'error'))
-  return isBad || rolledBack !== null ? EXIT.no : EXIT.ok
+  return isBad ? EXIT.no : EXIT.ok
 }
 
 async function diagnose(run: Run, port: DevicePort, space: string, repair: boolean) {

@@ -131,10 +131,11 @@ function parseJson(text: string): unknown {
 function encodeSecrets({ seed, spaces }: Secrets): object {
   return {
     seed: b4a.toString(seed, 'hex'),
-    spaces: spaces.map(({ address, membershipKey, salt }) => ({
+    spaces: spaces.map(({ address, membershipKey, salt, later }) => ({
       address: b4a.toString(address, 'hex'),
       membershipKey: b4a.toString(membershipKey, 'hex'),
-      salt: b4a.toString(salt, 'hex')
+      salt: b4a.toString(salt, 'hex'),
+      ...(later.length === 0 ? {} : { later: later.map((each) => b4a.toString(each, 'hex')) })
     }))
   }
 }
@@ -146,7 +147,8 @@ function decodeSecrets(plain: unknown): Secrets {
     return {
       address: decodeKey(space.address),
       membershipKey: decodeKey(space.membershipKey),
-      salt: decodeKey(space.salt)
+      salt: decodeKey(space.salt),
+      later: decodeKeys(space.later ?? [])
     }
   })
   return { seed: decodeKey(plain.seed), spaces }
@@ -167,6 +169,11 @@ function decodeLimit(limit: unknown, max: number): number {
   if (typeof limit !== 'number' || !Number.isInteger(limit)) throw damaged()
   if (limit < 1 || limit > max) throw damaged()
   return limit
+}
+
+function decodeKeys(list: unknown): readonly Uint8Array[] {
+  if (!Array.isArray(list)) throw damaged()
+  return list.map(decodeKey)
 }
 
 function decodeKey(hex: unknown): Uint8Array {

@@ -63,6 +63,12 @@ async function sizeIfAny(path: string): Promise<number | null> {
   }
 }
 
+/** Takes a copied store for an original from the next opening on. Before, see to it that none of its logs is appended to again. */
+export async function adoptLogs(folder: string): Promise<void> {
+  await rm(join(folder, STACK_LABEL))
+  await syncFolder(folder)
+}
+
 /** The stack does not sync its label, and a store that loses it in a power cut would pass for a copy. */
 async function syncLabel(folder: string): Promise<void> {
   await syncFile(join(folder, STACK_LABEL))

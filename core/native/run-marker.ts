@@ -9,22 +9,23 @@ interface Run {
   readonly durability: string
 }
 
-/** Marks the store as open in this boot. Returns why the last run's tails are suspect, or null. */
+/** Why the last run's tails are suspect, or null. */
+export async function suspicionOf(path: string): Promise<string | null> {
+  const last = parseRun(await readFileIfAny(path))
+  if (last === null || last.durability === 'disk' || last.boot === (await bootId())) return null
+  return 'the machine stopped while the store was open, so its last writes may be lost'
+}
+
+/** Marks the store as open in this boot. What was suspect is forgotten by it: first see to it that it is never appended to again. */
 export async function beginRun(
   path: string,
   durability: Durability,
   { storage }: Logs
-): Promise<string | null> {
-  const run = { boot: await bootId(), durability }
+): Promise<void> {
   const last = parseRun(await readFileIfAny(path))
-  // The old marker stays: these logs are never appended to again.
-  if (last !== null && last.boot !== run.boot && last.durability !== 'disk') {
-    return 'the machine stopped while the store was open, so its last writes may be lost'
-  }
   // What a killed run left to the system must be on the disk before the marker promises so.
   if (last !== null && last.durability !== 'disk' && durability === 'disk') await storage.db.flush()
-  await writeFileAtomic(path, `${JSON.stringify(run)}\n`)
-  return null
+  await writeFileAtomic(path, `${JSON.stringify({ boot: await bootId(), durability })}\n`)
 }
 
 /** A marker that cannot be read is of no boot we know. */

@@ -12,7 +12,8 @@
  *     logs/              the corestore: all logs, ours and others'
  *     index/<space>/     local indexes (index-store.ts); may be deleted
  *
- * Opening decides whether our own logs can still be appended to (DESIGN section 10): `rolledBack`.
+ * Opening decides whether our own logs can still be appended to. Where they cannot, as writes that others may have seen could be
+ * lost, or a copy may go on writing them, this device goes on under new ones: `rolledBack` says why.
  */
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
@@ -20,7 +21,7 @@ import b4a from 'b4a'
 import type Hypercore from 'hypercore'
 import type { KeyPair } from 'hypercore'
 import { isManyhandsError, ManyhandsError } from '../../errors.ts'
-import { deriveKeyPair } from '../crypto.ts'
+import { deriveKeyPair, randomBytes } from '../crypto.ts'
 import type { OrderedStore } from '../ordered-store.ts'
 import {
   openOwnCore,
@@ -30,7 +31,8 @@ import {
   type DeviceStore,
   type Durability,
   type Secrets,
-  type SpaceRecord
+  type SpaceRecord,
+  type SpaceSecrets
 } from '../store.ts'
 import type { BackupOptions } from './backup/format.ts'
 import { writeBackup } from './backup/write.ts'
@@ -41,8 +43,8 @@ import { HighWater } from './high-water.ts'
 import { openIndexStore } from './index-store.ts'
 import { Keystore } from './keystore.ts'
 import { StoreLock } from './lock.ts'
-import { compactLogs, openLogs, type Logs } from './logs.ts'
-import { beginRun } from './run-marker.ts'
+import { adoptLogs, compactLogs, openLogs, type Logs } from './logs.ts'
+import { beginRun, suspicionOf } from './run-marker.ts'
 import { decodeSpaces, encodeSpaces } from './spaces-file.ts'
 import { explained, full, isFull } from './system-errors.ts'
 
@@ -135,9 +137,13 @@ class FolderStore implements DeviceStore {
     const name = decodeName(await readFileIfAny(join(folder, 'device.json')))
     const logs = await openLogs(join(folder, 'logs'), highWater)
     try {
+      const marker = join(folder, 'running')
       const rolledBack = logs.isMoved
         ? 'the store was copied or moved here'
-        : await beginRun(join(folder, 'running'), durability, logs)
+        : await suspicionOf(marker)
+      if (rolledBack !== null) await keystore.save(allSucceeded(keystore.secrets))
+      if (logs.isMoved) await adoptLogs(join(folder, 'logs'))
+      await beginRun(marker, durability, logs)
       const parts = {
         folder,
         lock,
@@ -170,7 +176,7 @@ class FolderStore implements DeviceStore {
     this.keyPair = deriveKeyPair(parts.keystore.secrets.seed, 'manyhands/device')
     this.#guard = {
       before: () => this.#checkAppend(),
-      after: (core) => this.#afterAppend(core),
+      after: (core, isForDisk) => this.#afterAppend(core, isForDisk),
       beforeClear: (core, ranges) => this.#highWater.noteCleared(core, ranges),
       explain: (error) => this.#explainAppend(error)
     }
@@ -217,11 +223,21 @@ class FolderStore implements DeviceStore {
   ownLog(purpose: string, salt: Uint8Array): Promise<OwnLog> {
     return this.#whileOpen(async () => {
       const core = await openOwnCore(this.#logs.corestore, this.secrets.seed, purpose, salt)
-      this.#rolledBack ??= await this.#highWater.check(core)
-      // Peers may still hold the tail. With all of it back, the next open finds nothing missing.
-      if (this.#rolledBack !== null) core.download({ start: 0, end: -1 })
-      return this.#remember(new OwnLog(core, this.#guard))
+      return this.#remember(new OwnLog(core, this.#guard, await this.#highWater.check(core)))
     })
+  }
+
+  succeed(space: Uint8Array, why: string | null): Promise<void> {
+    return this.#whileOpen(() =>
+      this.#inTurn(async () => {
+        const { secrets } = this.#keystore
+        const spaces = secrets.spaces.map((each) =>
+          b4a.equals(each.address, space) ? succeeded(each) : each
+        )
+        await this.#keystore.save({ ...secrets, spaces })
+        this.#rolledBack ??= why
+      })
+    )
   }
 
   remoteLog(key: Uint8Array): Promise<Hypercore> {
@@ -281,7 +297,7 @@ class FolderStore implements DeviceStore {
   async #close(): Promise<void> {
     await Promise.all([this.#saving, ...[...this.#own].map((log) => log.settle())])
     await this.#highWater.settle()
-    const isSound = this.#rolledBack === null && this.#failure === null
+    const isSound = this.#failure === null
     try {
       if (isSound) await this.#makeDurable()
       await this.#logs.corestore.close()
@@ -331,12 +347,10 @@ class FolderStore implements DeviceStore {
   #checkAppend(): void {
     this.#checkOpen()
     if (this.#failure !== null) throw this.#failure
-    if (this.#rolledBack === null) return
-    throw new ManyhandsError('STORE_ROLLED_BACK', `Nothing can be written: ${this.#rolledBack}`)
   }
 
-  async #afterAppend(core: Hypercore): Promise<void> {
-    if (this.durability === 'disk') await this.#disk.sync()
+  async #afterAppend(core: Hypercore, isForDisk: boolean): Promise<void> {
+    if (isForDisk || this.durability === 'disk') await this.#disk.sync()
     this.#highWater.note(core)
   }
 
@@ -357,6 +371,17 @@ class FolderStore implements DeviceStore {
 function closed(cause?: unknown): ManyhandsError {
   return new ManyhandsError('DEVICE_CLOSED', 'The device is closed', { cause })
 }
+
+/** With new logs in all spaces. */
+function allSucceeded(secrets: Secrets): Secrets {
+  return { ...secrets, spaces: secrets.spaces.map(succeeded) }
+}
+
+function succeeded(space: SpaceSecrets): SpaceSecrets {
+  return { ...space, later: [...space.later, randomBytes(SALT_BYTES)] }
+}
+
+const SALT_BYTES = 32
 
 interface Parts {
   readonly folder: string

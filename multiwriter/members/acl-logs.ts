@@ -10,10 +10,12 @@ import {
   MembershipResolver,
   type AclLog,
   type AclRecord,
+  type DeviceClaim,
   type Head,
   type Key,
   type LoggedRecord,
-  type Membership
+  type Membership,
+  type SuccessorRecord
 } from '../../acl/index.ts'
 import { BlockLog, type Hypercore, type OwnLog } from '../../core/index.ts'
 import { bytesOf, hashText, keyOf, verifier, type Credentials } from './credentials.ts'
@@ -24,6 +26,11 @@ export type Draft = AclRecord extends infer R
     ? Omit<R, 'heads'>
     : never
   : never
+
+type BeginDraft = Omit<SuccessorRecord, 'heads' | 'signature'>
+
+/** Anybody with a device in the space can make up logs without end. */
+const MAX_FOLLOWED = 16_384
 
 export interface AclLogsParts {
   /** The space's address: the founder's acl core. */
@@ -76,6 +83,11 @@ export class AclLogs {
     return this.#parts.own.core.key
   }
 
+  /** Whether what this device says from now on does, as far as it knows: its newest logs may be none that go on from its old ones. */
+  get isOwnCounted(): boolean {
+    return this.#membership.cores.get(keyOf(this.ownCore))?.length === Infinity
+  }
+
   /** How far a log is held; null for nothing of it. */
   headOf(core: Key): Head | null {
     return this.#logs.get(core)?.head ?? null
@@ -84,6 +96,25 @@ export class AclLogs {
   /** What is held of a log; null where it is no membership log that is followed. */
   recordsOf(core: Key): readonly LoggedRecord[] | null {
     return this.#logs.get(core)?.records ?? null
+  }
+
+  /** Whether anything of a log is held. */
+  isBegun(core: Key): boolean {
+    return this.headOf(core) !== null
+  }
+
+  /** The newest logs of all devices that went on under new ones, as each shows them itself. */
+  successors(): readonly Credentials[] {
+    const { cores } = this.#membership
+    const ends = new Map(
+      [...cores.values()].flatMap(({ core, use, continues }): [Key, Key][] =>
+        use === 'acl' && continues !== null ? [[continues.core, core]] : []
+      )
+    )
+    return [...ends.values()].flatMap((core) => {
+      const first = ends.has(core) ? null : this.#logs.get(core)?.first
+      return first?.kind === 'successor' ? { member: first.member, cores: first.cores } : []
+    })
   }
 
   /** What devices of an identity have shown to be let in, in no particular order. */
@@ -103,9 +134,23 @@ export class AclLogs {
 
   /** Says something in this device's log, as one who has seen all that is held. @throws STORE_ codes */
   write(draft: Draft): Promise<void> {
-    const written = this.#writing.then(() => this.#write(draft))
-    this.#writing = written.catch(() => {}) // shown to the caller of this one
-    return written
+    return this.#inTurn(() => ({ ...draft, heads: this.#othersHeads() }))
+  }
+
+  /** Begins this device's log, if it is not begun yet. @throws STORE_ codes */
+  begin(draft: BeginDraft, sign: (record: SuccessorRecord) => SuccessorRecord): Promise<void> {
+    return this.#inTurn(() => {
+      if (this.#parts.own.core.length > 0) return null
+      return sign({ ...draft, heads: this.#othersHeads(), signature: new Uint8Array(0) })
+    })
+  }
+
+  /** Reads these logs from now on, and offers them. */
+  follow(cores: readonly Key[]): void {
+    const room = Math.max(0, MAX_FOLLOWED - this.#logs.size)
+    const unknown = cores.filter((core) => !this.#logs.has(core)).slice(0, room)
+    // A log that cannot be opened now (the disk failed) is told of again.
+    this.#follow(unknown).catch(() => {})
   }
 
   async close(): Promise<void> {
@@ -117,12 +162,22 @@ export class AclLogs {
     this.events.removeAllListeners()
   }
 
-  async #write(draft: Draft): Promise<void> {
+  #inTurn(make: () => AclRecord | null): Promise<void> {
+    const written = this.#writing.then(() => this.#write(make()))
+    this.#writing = written.catch(() => {}) // shown to the caller of this one
+    return written
+  }
+
+  #othersHeads(): readonly Head[] {
+    const self = keyOf(this.#parts.own.core.key)
+    return this.heads().filter(({ core }) => core !== self)
+  }
+
+  async #write(record: AclRecord | null): Promise<void> {
+    if (record === null) return
     const { own } = this.#parts
-    const self = keyOf(own.core.key)
-    const heads = this.heads().filter(({ core }) => core !== self)
-    await own.appendBlock(encodeRecord({ ...draft, heads }))
-    await this.#logs.get(self)?.log.read()
+    await own.appendBlock(encodeRecord(record))
+    await this.#logs.get(keyOf(own.core.key))?.log.read()
   }
 
   #follow(cores: readonly Key[]): Promise<void> {
@@ -154,7 +209,24 @@ export class AclLogs {
     const acl = [...this.#membership.cores.values()].filter(({ use }) => use === 'acl')
     // A log that cannot be opened now (the disk failed) is opened with the space the next time.
     this.#follow(acl.map(({ core }) => core)).catch(() => {})
+    this.follow([...this.#logs.values()].flatMap((each) => this.#continuedBy(each)))
     this.events.emit('change')
+  }
+
+  /** The log that one goes on from, by its device's own word: a chain is told of by its last one. */
+  #continuedBy({ core, first }: FollowedLog): readonly Key[] {
+    if (first?.kind !== 'successor') return []
+    const old = first.cores.flatMap((claim) =>
+      claim.use === 'acl' && !this.#logs.has(claim.core) ? claim.core : []
+    )
+    if (old.length === 0 || !this.isDevice(first.member)) return []
+    return verifier.successor(keyOf(this.#parts.space), core, first) ? old : []
+  }
+
+  /** Whether it is a device of somebody who is or was a member. */
+  isDevice({ identity, device }: DeviceClaim): boolean {
+    const devices = this.#membership.members.get(identity)?.devices ?? []
+    return devices.some((each) => each.device === device)
   }
 }
 
@@ -167,19 +239,29 @@ class FollowedLog {
     this.log = new BlockLog(core, isOwn, ongrown)
   }
 
+  get core(): Key {
+    return keyOf(this.log.core.key)
+  }
+
+  /** Null before there is any, and for one that cannot be read. */
+  get first(): AclRecord | null {
+    const record = this.records[0]?.record
+    return record === undefined || typeof record === 'string' ? null : record
+  }
+
   /** The log with what has arrived. */
   take(): AclLog {
     for (const { block, treeHash } of this.log.blocks.slice(this.records.length)) {
       this.records.push({ record: decodeRecord(block), treeHash: keyOf(treeHash) })
     }
-    return { core: keyOf(this.log.core.key), records: this.records }
+    return { core: this.core, records: this.records }
   }
 
   get head(): Head | null {
     const last = this.log.blocks.at(-1)
     if (last === undefined) return null
     const { length } = this.log.blocks
-    return { core: keyOf(this.log.core.key), length, treeHash: keyOf(last.treeHash) }
+    return { core: this.core, length, treeHash: keyOf(last.treeHash) }
   }
 }
 

@@ -106,6 +106,7 @@ export class Acts {
 
   #checkMay(act: Act): void {
     const permission = mayAct(this.#logs.membership, this.#identity, act)
+    if (permission.ok && !this.#logs.isOwnCounted) throw notAllowed('its newest logs do not count')
     if (!permission.ok) throw notAllowed(`${permission.why} (rule ${permission.rule})`)
   }
 

@@ -20,14 +20,17 @@ const MAX_ASKING = 4096
 export interface AdmissionsParts {
   readonly logs: AclLogs
   readonly space: Uint8Array
-  readonly own: Credentials
+  /** Of this device. */
+  readonly identity: Key
+  /** This device's, as they are to be shown now. */
+  own(): Credentials
   /** Whether the device with this data core was chosen. */
   isChosen(data: Key): boolean
 }
 
 export class Admissions {
   readonly #parts: AdmissionsParts
-  /** By data core. */
+  /** By device, what it has shown last. */
   readonly #asking = new Map<Key, Credentials>()
   #granting: Promise<void> = Promise.resolve()
 
@@ -35,39 +38,59 @@ export class Admissions {
     this.#parts = parts
   }
 
-  /** What to tell peers: this device's own, until it is let in, and others' that wait as well. */
+  /**
+   * What to tell peers: this device's own, until it is let in, and others' that wait as well; and the newest logs of all who went on
+   * under new ones, by which the others find those.
+   */
   told(): readonly Uint8Array[] {
-    return [this.#parts.own, ...this.#asking.values()]
+    return [this.#parts.own(), ...this.#asking.values()]
       .filter((each) => !this.#isKnown(each))
+      .concat(this.#parts.logs.successors())
+      .slice(0, MAX_ASKING)
       .map(encodeCredentials)
   }
 
   /** A peer tells of a device. @returns whether that is news; null where it is none or is forged */
   hear(bytes: Uint8Array): boolean | null {
     const credentials = decodeCredentials(bytes)
-    const data = credentials === null ? undefined : dataCoreOf(credentials)
-    if (credentials === null || data === undefined) return null
-    if (this.#asking.has(data) || this.#isKnown(credentials)) return false
+    if (credentials?.cores.some(({ use }) => use === 'data') !== true) return null
+    const { device } = credentials.member
+    const before = this.#asking.get(device)
+    if (this.#isKnown(credentials) || isWithin(credentials, before)) return false
     if (!areSound(credentials, keyOf(this.#parts.space))) return null
-    if (this.#asking.size >= MAX_ASKING) return false
-    this.#asking.set(data, credentials)
+    if (this.#isDevice(credentials)) this.#follow(credentials)
+    if (before === undefined && this.#asking.size >= MAX_ASKING) return false
+    this.#asking.set(device, credentials)
     return true
   }
 
-  /** Who waits to be let in, by data core. */
-  asking(): ReadonlyMap<Key, Credentials> {
-    return new Map([...this.#asking].filter(([, each]) => !this.#isKnown(each)))
+  /** Who waits to be let in. */
+  asking(): readonly Credentials[] {
+    return [...this.#asking.values()].filter(
+      (each) => !this.#isKnown(each) && !this.#isGoingOn(each)
+    )
+  }
+
+  /** A device that is in, under new logs which say so themselves. */
+  #isGoingOn(credentials: Credentials): boolean {
+    const { logs } = this.#parts
+    return (
+      this.#isDevice(credentials) && this.#aclOf(credentials).every((core) => logs.isBegun(core))
+    )
   }
 
   /** Lets one in that asks. @throws NOT_ALLOWED, STORE_ codes */
   async admit(credentials: Credentials, role: Role): Promise<void> {
-    const { logs, own } = this.#parts
+    const { logs } = this.#parts
     const { identity } = credentials.member
     const act = { kind: 'grant', identity, role } as const
-    const permission = mayAct(logs.membership, own.member.identity, act)
+    const permission = mayAct(logs.membership, this.#parts.identity, act)
     if (!permission.ok) {
       const why = `${permission.why} (rule ${permission.rule})`
       throw new ManyhandsError('NOT_ALLOWED', `This device may not: ${why}`)
+    }
+    if (!logs.isOwnCounted) {
+      throw new ManyhandsError('NOT_ALLOWED', 'This device may not: its newest logs do not count')
     }
     await this.#grant(credentials, role)
   }
@@ -79,13 +102,18 @@ export class Admissions {
   }
 
   async #grantAll(): Promise<void> {
-    for (const [data, credentials] of this.#asking) {
-      if (this.#isKnown(credentials)) this.#asking.delete(data)
-      else if (this.#parts.isChosen(data) && this.#mayGrant(credentials)) {
+    for (const [device, credentials] of this.#asking) {
+      if (this.#isKnown(credentials)) this.#asking.delete(device)
+      else if (this.#isDevice(credentials)) this.#follow(credentials)
+      else if (this.#isChosen(credentials) && this.#mayGrant(credentials)) {
         // What the disk refuses now is tried again at the next occasion.
         await this.#grant(credentials, 'writer').catch(() => {})
       }
     }
+  }
+
+  #isChosen({ cores }: Credentials): boolean {
+    return cores.some(({ core, use }) => use === 'data' && this.#parts.isChosen(core))
   }
 
   #grant({ member, cores }: Credentials, role: Role): Promise<void> {
@@ -93,12 +121,27 @@ export class Admissions {
   }
 
   #mayGrant({ member: { identity, device } }: Credentials): boolean {
-    const { logs, own } = this.#parts
+    const { logs, identity: own } = this.#parts
     const known = logs.membership.members.get(identity)
     const before = known?.devices.find((each) => each.device === device)
-    if (known?.role === null || before?.role === null) return false
-    return mayAct(logs.membership, own.member.identity, { kind: 'grant', identity, role: 'writer' })
-      .ok
+    if (known?.role === null || before?.role === null || !logs.isOwnCounted) return false
+    return mayAct(logs.membership, own, { kind: 'grant', identity, role: 'writer' }).ok
+  }
+
+  /**
+   * A device that is in shows other logs: it went on under new ones, which their first record says. Where it does not, somebody is to
+   * decide (`admit`): rights that were given once are not given again by themselves.
+   */
+  #isDevice({ member }: Credentials): boolean {
+    return this.#parts.logs.isDevice(member)
+  }
+
+  #follow(credentials: Credentials): void {
+    this.#parts.logs.follow(this.#aclOf(credentials))
+  }
+
+  #aclOf({ cores }: Credentials): readonly Key[] {
+    return cores.flatMap(({ core, use }) => (use === 'acl' ? core : []))
   }
 
   #isKnown({ cores }: Credentials): boolean {
@@ -107,6 +150,8 @@ export class Admissions {
   }
 }
 
-function dataCoreOf({ cores }: Credentials): Key | undefined {
-  return cores.find(({ use }) => use === 'data')?.core
+/** Whether the same device has shown all of it before. */
+function isWithin({ cores }: Credentials, before: Credentials | undefined): boolean {
+  const shown = before?.cores.map(({ core }) => core) ?? []
+  return cores.every(({ core }) => shown.includes(core))
 }

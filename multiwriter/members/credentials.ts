@@ -15,9 +15,11 @@ import {
   type GrantRecord,
   type Hash,
   type Key,
+  type SuccessorRecord,
   type Verifier
 } from '../../acl/index.ts'
 import { deriveKeyPair, hash, isSigned, sign, type DeviceStore } from '../../core/index.ts'
+import type { LogPair } from '../own-logs.ts'
 
 /** A device, and the cores that it asks to be let in with. */
 export interface Credentials {
@@ -37,11 +39,11 @@ export function bytesOf(key: Key): Uint8Array {
   return b4a.from(key, 'hex')
 }
 
-/** This device's own, for one space. */
+/** This device's own, for one space, with any number of its logs. */
 export function ownCredentials(
   { keyPair, secrets }: Pick<DeviceStore, 'keyPair' | 'secrets'>,
   space: Uint8Array,
-  cores: { readonly acl: Uint8Array; readonly data: Uint8Array }
+  pairs: readonly LogPair[]
 ): Credentials {
   const identity = deriveKeyPair(secrets.seed, 'manyhands/identity')
   const { publicKey: device, secretKey } = keyPair
@@ -56,8 +58,18 @@ export function ownCredentials(
       device: keyOf(device),
       attestation: sign(identity.secretKey, ATTESTATION, device)
     },
-    cores: [claim('acl', cores.acl), claim('data', cores.data)]
+    cores: pairs.flatMap(({ acl, data }) => [claim('acl', acl), claim('data', data)])
   }
+}
+
+/** With this device's signature, as the first record of its log `core`. */
+export function signSuccessor(
+  { secretKey }: DeviceStore['keyPair'],
+  space: Key,
+  core: Key,
+  record: SuccessorRecord
+): SuccessorRecord {
+  return { ...record, signature: sign(secretKey, STATEMENT, statementBytes(space, core, record)) }
 }
 
 export const verifier: Verifier = {

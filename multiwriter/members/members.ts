@@ -5,21 +5,21 @@
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import type { Key, Membership, Role } from '../../acl/index.ts'
-import type { Hypercore, DeviceStore, OwnLog, SpaceRecord } from '../../core/index.ts'
+import type { Hypercore, DeviceStore, SpaceRecord } from '../../core/index.ts'
+import type { OwnLogs } from '../own-logs.ts'
 import type { Union } from '../union.ts'
 import type { Writer, WriterList } from '../writers.ts'
 import { AclLogs } from './acl-logs.ts'
 import { Acts } from './acts.ts'
 import { Admissions } from './admissions.ts'
-import { bytesOf, keyOf, ownCredentials, type Credentials } from './credentials.ts'
+import { bytesOf, keyOf, type Credentials } from './credentials.ts'
 import { countedLength, sealWriters, type LoweredSeal } from './seals.ts'
+import { Succession } from './succession.ts'
 
 export interface MembersParts {
   readonly store: DeviceStore
   readonly record: SpaceRecord
-  readonly salt: Uint8Array
-  /** This device's data core. */
-  readonly data: Uint8Array
+  readonly own: OwnLogs
 }
 
 export class Members {
@@ -37,44 +37,55 @@ export class Members {
     change: []
   }>()
   readonly #logs: AclLogs
-  readonly #own: OwnLog
+  readonly #own: OwnLogs
+  readonly #succession: Succession
   readonly #admissions: Admissions
   readonly #writers: WriterList
-  readonly #data: Key
+  /** Worked out when it is asked for first. */
+  #continued: { readonly cores: Membership['cores'] | null; readonly old: ReadonlySet<Key> } = {
+    cores: null,
+    old: new Set()
+  }
   /** What those who listen know of. */
   #told: { readonly members: Membership['members'] | null; readonly logs: number } = NOTHING
 
-  /** Opens the logs; of a space that this device makes, the first record is its founding. */
+  /**
+   * Opens the logs; of a space that this device makes, the first record is its founding, and of new logs that it goes on under, what
+   * they go on from. Closes its own log with them.
+   */
   static async open(parts: MembersParts, writers: WriterList): Promise<Members> {
-    const { store, record, salt, data } = parts
-    const own = await store.ownLog('acl', salt)
+    const { store, record, own } = parts
     const { address: space } = record
     const openLog = (core: Uint8Array) => store.remoteLog(core)
-    const logs = await AclLogs.open({ space, own, openLog }, record.acl)
+    const known = [...record.acl, ...own.earlier.map(({ acl }) => acl)]
+    const logs = await AclLogs.open({ space, own: own.acl, openLog }, known)
     try {
-      const credentials = ownCredentials(store, space, { acl: own.core.key, data })
-      const isFounder = b4a.equals(own.core.key, space)
-      if (isFounder && own.core.length === 0 && store.rolledBack === null) {
-        await logs.write({ kind: 'found', ...credentials })
+      const succession = new Succession({ store, space, own, logs })
+      const isFounder = b4a.equals(own.acl.core.key, space)
+      if (isFounder && own.acl.core.length === 0) {
+        await logs.write({ kind: 'found', ...succession.credentials })
       }
-      return new Members({ ...parts, logs, own, credentials, writers })
+      await succession.begin()
+      return new Members({ ...parts, logs, succession, writers })
     } catch (error) {
       await logs.close()
       throw error
     }
   }
 
-  private constructor({ logs, own, credentials, record, writers, data }: Opened) {
+  private constructor({ logs, own, succession, record, writers }: Opened) {
     this.#logs = logs
     this.#own = own
-    this.#data = keyOf(data)
-    this.identity = credentials.member.identity
-    this.device = credentials.member.device
+    this.#succession = succession
+    const { member } = succession.credentials
+    this.identity = member.identity
+    this.device = member.device
     this.#writers = writers
     this.#admissions = new Admissions({
       logs,
       space: record.address,
-      own: credentials,
+      identity: member.identity,
+      own: () => succession.credentials,
       isChosen: (asking) => writers.has(bytesOf(asking))
     })
     // Before anybody reads: what was sealed when the space was closed is so from the first moment on.
@@ -89,16 +100,36 @@ export class Members {
 
   /** Why this device's data log does not count any more, or null. Who was not let in yet writes, to be read once it is. */
   get exclusion(): string | null {
-    const standing = this.membership.cores.get(this.#data)
-    if (standing === undefined || countedLength(standing) === Infinity) return null
-    return standing.length === Infinity ? 'it only reads' : 'its rights have ended'
+    if (this.isVoid) return 'another copy of it went on from its logs, so these do not count'
+    const standing = this.membership.cores.get(keyOf(this.#own.data.core.key))
+    // New logs of a device that was in are known by what they go on from.
+    if (standing === undefined) return this.#roleOf(this.device) === null ? ENDED : null
+    if (countedLength(standing) === Infinity) return null
+    return standing.length === Infinity ? 'it only reads' : ENDED
+  }
+
+  /** @see Succession.isVoid */
+  get isVoid(): boolean {
+    return this.#succession.isVoid && this.#roleOf(this.device) !== null
+  }
+
+  /** Whether another log of the same device goes on from a data log: who writes it writes there from now on. */
+  isContinued(data: Uint8Array): boolean {
+    if (this.#own.earlier.some((pair) => b4a.equals(pair.data, data))) return true
+    const { cores } = this.membership
+    if (this.#continued.cores !== cores) this.#continued = { cores, old: continuedIn(cores) }
+    return this.#continued.old.has(keyOf(data))
   }
 
   /** Whether a device may have data: whoever is known to have lost its rights may not. */
   admits(device: Uint8Array): boolean {
-    const key = keyOf(device)
+    return this.#roleOf(keyOf(device)) !== null
+  }
+
+  /** Undefined for a device that nobody let in. */
+  #roleOf(device: Key): Role | null | undefined {
     const known = [...this.membership.members.values()].flatMap(({ devices }) => devices)
-    return known.find((each) => each.device === key)?.role !== null
+    return known.find((each) => each.device === device)?.role
   }
 
   /** To act on others. */
@@ -117,7 +148,7 @@ export class Members {
 
   /** Keys of the logs of other devices that are held here. */
   logKeys(): readonly Uint8Array[] {
-    const own = this.#own.core.key
+    const own = this.#own.acl.core.key
     return this.cores().flatMap(({ key }) => (b4a.equals(key, own) ? [] : key))
   }
 
@@ -134,8 +165,8 @@ export class Members {
     return isNews
   }
 
-  /** Who waits to be let in, by data core. */
-  asking(): ReadonlyMap<Key, Credentials> {
+  /** Who waits to be let in. */
+  asking(): readonly Credentials[] {
     return this.#admissions.asking()
   }
 
@@ -151,10 +182,13 @@ export class Members {
 
   async close(): Promise<void> {
     this.events.removeAllListeners()
+    await this.#succession.close()
     await this.#logs.close()
   }
 
   #changed(): void {
+    // What this device goes on from may have come back. What the disk refuses now is tried again with the next change.
+    this.#succession.begin().catch(() => {})
     const { membership } = this.#logs
     const { missing, lowered } = sealWriters(this.#writers, membership)
     if (missing.length > 0) this.events.emit('writers', missing)
@@ -170,11 +204,21 @@ export class Members {
   }
 }
 
+/** Data logs that another one goes on from. */
+function continuedIn(cores: Membership['cores']): ReadonlySet<Key> {
+  return new Set(
+    [...cores.values()].flatMap(({ use, continues, length }) =>
+      use === 'data' && length > 0 && continues !== null ? continues.core : []
+    )
+  )
+}
+
 const NOTHING = { members: null, logs: 0 }
+
+const ENDED = 'its rights have ended'
 
 interface Opened extends MembersParts {
   readonly logs: AclLogs
-  readonly own: OwnLog
-  readonly credentials: Credentials
+  readonly succession: Succession
   readonly writers: WriterList
 }

@@ -153,11 +153,12 @@ export class SpaceMembers {
 
   /** Devices that have the ticket and were not let in yet, as far as this one has heard of them. */
   asking(): readonly AskingDevice[] {
-    return [...this.#members.asking()].map(([data, { member }]) => ({
-      device: textOf(member.device),
-      identity: textOf(member.identity),
-      writer: textOf(data)
-    }))
+    return this.#members.asking().flatMap(({ member, cores }) => {
+      const data = cores.find(({ use }) => use === 'data')
+      if (data === undefined) return []
+      const { device, identity } = member
+      return { device: textOf(device), identity: textOf(identity), writer: textOf(data.core) }
+    })
   }
 
   /**
@@ -171,7 +172,9 @@ export class SpaceMembers {
     this.#checkOpen()
     if (!FIRST_ROLES.includes(role)) invalid('role', "'reader', 'writer' or 'admin'", role)
     const data = typeof writer === 'string' ? decodeKey(writer) : null
-    const credentials = data === null ? undefined : this.#members.asking().get(data)
+    const credentials = this.#members
+      .asking()
+      .find(({ cores }) => cores.some(({ core, use }) => use === 'data' && core === data))
     if (credentials === undefined) return invalid('writer', 'one of `asking`', writer)
     await this.#members.admit(credentials, role)
   }

@@ -94,6 +94,9 @@ export const requests = {
   'device/info': ({ device }: PortContext, _: object): Promise<DeviceInfo> =>
     Promise.resolve({ id: device.id, name: device.name, rolledBack: device.rolledBack }),
 
+  'device/rotate': async ({ device }: PortContext, { space }: Where): Promise<SpaceInfo> =>
+    spaceInfo(await device.rotate(space)),
+
   'spaces/list': ({ device }: PortContext, _: object) => Promise.resolve([...device.spaces()]),
 
   'spaces/create': async (

@@ -271,6 +271,16 @@ test('RULE 9: a device key may at any time replace its own cores by new ones; ta
   assert.is(lengthIn(sealed, next.data), 0, 'a successor of more than counts is void')
 })
 
+test('RULE 9: a log in which nothing stands is succeeded like another', () => {
+  const alice = founder()
+  const bob = author('bob')
+  alice.grants(bob, 'writer')
+  const next = succession(bob, '-b', [bob.head(), dataHead(bob.data, 4)])
+  const space = told(alice, bob, next)
+  assert.is(bob.head().length, 0)
+  assert.equal([lengthIn(space, next.core), lengthIn(space, next.data)], [Infinity, Infinity])
+})
+
 test('RULE 9: two successors of one core are a fork', () => {
   const alice = founder()
   const bob = author('bob')

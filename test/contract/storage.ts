@@ -28,7 +28,8 @@ const RECORD: SpaceRecord = {
 const SPACE_SECRETS = {
   address: b4a.alloc(32, 1),
   membershipKey: b4a.alloc(32, 4),
-  salt: b4a.alloc(32, 5)
+  salt: b4a.alloc(32, 5),
+  later: [b4a.alloc(32, 6)]
 }
 
 /** @param make a place where no store is yet */

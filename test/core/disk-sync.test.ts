@@ -96,6 +96,19 @@ linux('a put waits for the fdatasync of the write-ahead log, and for nothing lon
   )
 )
 
+linux('a record is on the disk before it is acknowledged, also where writes need not be', (path) =>
+  withSlowDisk((disk) =>
+    withStore(path, async (store) => {
+      const log = await store.ownLog('acl', SALT)
+      disk.synced.length = 0
+      await log.append([put('a')])
+      assert.is(disk.synced.length, 0)
+      await log.appendBlock(new Uint8Array(1))
+      assert.match(disk.synced[0] ?? '', /\/store\/logs\/db\/\d+\.log$/)
+    })
+  )
+)
+
 linux('close waits for a put that waits for the disk', (path) =>
   withSlowDisk((disk) =>
     withStore(

@@ -21,7 +21,8 @@ function makeStore(path: string, options: StoreOptions): Promise<ReadonlyMap<str
       const space = {
         address: randomBytes(32),
         membershipKey: randomBytes(32),
-        salt: randomBytes(32)
+        salt: randomBytes(32),
+        later: []
       }
       await store.saveSecrets({ ...store.secrets, spaces: [space] })
       const { address } = space

@@ -1,25 +1,57 @@
-/** When a device may append to its own logs: the boot marker, the high-water file, copies and restored backups. */
+/** When a device may append to its own logs, and goes on under new ones: the boot marker, the high-water file, copies. */
 import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { DeviceStore } from '../../core/store.ts'
+import { openOwnLogs, type OwnLogs } from '../../multiwriter/own-logs.ts'
 import { Child } from '../support/child.ts'
 import { until } from '../support/devices.ts'
 import { appendTo, inFolder, suspicion, withStore } from '../support/folder.ts'
 import { MemoryPipe } from '../support/memory-pipe.ts'
-import { failure, keysOf, numbered, put, SALT } from '../support/store.ts'
+import { keysOf, numbered, put, SALT } from '../support/store.ts'
 
-/** Reading works, writing is refused. */
-async function assertReadOnly(path: string, keys: number): Promise<void> {
-  await withStore(path, async (store) => {
-    const log = await store.ownLog('data', SALT)
-    assert.type(store.rolledBack, 'string')
-    assert.is((await keysOf(log)).length, keys)
-    const { length } = log.core
-    await failure('STORE_ROLLED_BACK', () => log.append([put('x')]))
-    assert.is(log.core.length, length)
-    await store.saveSpaces([])
+const SPACE = b4a.alloc(32, 1)
+
+/** A store in one space, whose data log is the one that `SALT` gives. */
+async function withSpace(path: string): Promise<void> {
+  await withStore(path, (store) =>
+    store.saveSecrets({
+      ...store.secrets,
+      spaces: [{ address: SPACE, membershipKey: SPACE, salt: SALT, later: [] }]
+    })
+  )
+}
+
+function logsOf(store: DeviceStore): Promise<OwnLogs> {
+  const [secrets] = store.secrets.spaces
+  assert.ok(secrets)
+  return openOwnLogs({
+    store,
+    secrets: () => store.secrets.spaces[0] ?? secrets,
+    succeed: (why) => store.succeed(SPACE, why)
   })
+}
+
+/** Writing goes on in a new log, in which it is then found, and the old one is never written again. @returns its key */
+async function assertGoesOn(path: string, keys: number): Promise<string> {
+  const written = await withStore(path, async (store) => {
+    const old = await store.ownLog('data', SALT)
+    const { length } = old.core
+    const { data } = await logsOf(store)
+    assert.type(store.rolledBack, 'string')
+    assert.is((await keysOf(old)).length, keys)
+    await data.append([put('x')])
+    assert.is(old.core.length, length)
+    return data.core.key
+  })
+  await withStore(path, async (store) => {
+    const { data } = await logsOf(store)
+    assert.is(store.rolledBack, null)
+    assert.equal([data.core.key, await keysOf(data)], [written, ['x']])
+  })
+  return b4a.toString(written, 'hex')
 }
 
 const RUNNING = 'running'
@@ -59,11 +91,12 @@ inFolder(
 )
 
 inFolder(
-  'marker: after another boot the store only reads, however often it is opened',
+  'marker: after another boot the old logs are never written again, and new ones are',
   async (path) => {
+    await withSpace(path)
     await crash(path)
     await reboot(path)
-    for (let round = 0; round < 3; round++) await assertReadOnly(path, 3)
+    await assertGoesOn(path, 3)
   }
 )
 
@@ -81,15 +114,18 @@ inFolder('marker: what counts is how the last run wrote, not how this one will',
     durability: 'disk'
   })
   assert.type(rolledBack, 'string')
-  assert.type(await suspicion(path), 'string')
+  assert.is(await suspicion(path), null)
 })
 
 inFolder('marker: one that cannot be read is of another boot', async (path) => {
+  await withSpace(path)
   await crash(path)
+  const logs = new Set<string>()
   for (const text of ['', '{"bo', 'null', '[]', '{}']) {
     await writeFile(join(path, RUNNING), text)
-    await assertReadOnly(path, 3)
+    logs.add(await assertGoesOn(path, 3))
   }
+  assert.is(logs.size, 5)
 })
 
 /** Puts an older state of the stack's files in place of the present one, inodes and times kept: a restored snapshot. */
@@ -102,11 +138,17 @@ async function restoreLogs(path: string, body: () => Promise<void>): Promise<voi
 }
 
 inFolder(
-  'high water: a log that came back shorter is only read, however often it is opened',
+  'high water: a log that came back shorter is never written again, and a new one is',
   async (path) => {
+    await withSpace(path)
     await appendTo(path, 0, 3)
     await restoreLogs(path, () => appendTo(path, 3, 3))
-    for (let round = 0; round < 3; round++) await assertReadOnly(path, 3)
+    await assertGoesOn(path, 3)
+    await withStore(path, async (store) => {
+      const old = await store.ownLog('data', SALT)
+      const refused = await old.append([put('y')]).catch((error: unknown) => error)
+      assert.match(String(refused), /would fork the log/)
+    })
   }
 )
 
@@ -122,8 +164,8 @@ inFolder(
       })
     )
     await withStore(path, async (store) => {
-      await store.ownLog('data', SALT)
-      assert.match(store.rolledBack ?? '', 'has 1 blocks, but had 4')
+      const { lost } = await store.ownLog('data', SALT)
+      assert.match(lost ?? '', 'has 1 blocks, but had 4')
     })
   }
 )
@@ -137,69 +179,39 @@ inFolder('high water: every log is marked, not only the first that was written',
     })
   )
   await withStore(path, async (store) => {
-    await store.ownLog('other', SALT)
-    assert.match(store.rolledBack ?? '', 'has 0 blocks, but had 1')
+    const { lost } = await store.ownLog('other', SALT)
+    assert.match(lost ?? '', 'has 0 blocks, but had 1')
   })
 })
 
-inFolder('high water: a log with other contents of the same length is only read', async (path) => {
-  await appendTo(path, 0, 3)
-  await restoreLogs(path, async () => {})
-  const file = join(path, 'high-water.json')
-  const marks = await readFile(file, 'utf8')
-  await writeFile(
-    file,
-    marks
-      .replace(/"treeHash": "./, '"treeHash": "x')
-      .replace('"x', marks.includes('"treeHash": "0') ? '"1' : '"0')
-  )
-  await assertReadOnly(path, 3)
-})
-
-inFolder('high water: a store that lost its whole log is only read', async (path) => {
-  await crash(path)
-  const db = join(path, 'logs', 'db')
-  for (const name of await readdir(db)) if (name.endsWith('.log')) await rm(join(db, name))
-  await assertReadOnly(path, 0)
-})
-
 inFolder(
-  'high water: a tail that a peer gives back heals, and appending goes on from the next open',
+  'high water: a log with other contents of the same length is never written again',
   async (path) => {
+    await withSpace(path)
     await appendTo(path, 0, 3)
-    const peer = await MemoryPipe.open()
-    try {
-      await restoreLogs(path, async () => {
-        await appendTo(path, 3, 4)
-        await withStore(path, async (store) => {
-          await peer.receive((await store.ownLog('data', SALT)).core)
-          peer.cut()
-        })
-      })
-      await withStore(path, async (store) => {
-        const log = await store.ownLog('data', SALT)
-        await failure('STORE_ROLLED_BACK', () => log.append([put('x')]))
-        await peer.giveBack(log.core)
-        await failure('STORE_ROLLED_BACK', () => log.append([put('x')]))
-        peer.cut()
-      })
-      await withStore(path, async (store) => {
-        const log = await store.ownLog('data', SALT)
-        assert.is(store.rolledBack, null)
-        await log.append(numbered(7, 1))
-        assert.is((await keysOf(log)).length, 8)
-        const copy = await peer.receive(log.core)
-        assert.equal([copy.length, copy.fork], [8, 0])
-        peer.cut()
-      })
-    } finally {
-      await peer.close()
-    }
+    await restoreLogs(path, async () => {})
+    const file = join(path, 'high-water.json')
+    const marks = await readFile(file, 'utf8')
+    await writeFile(
+      file,
+      marks
+        .replace(/"treeHash": "./, '"treeHash": "x')
+        .replace('"x', marks.includes('"treeHash": "0') ? '"1' : '"0')
+    )
+    await assertGoesOn(path, 3)
   }
 )
 
+inFolder('high water: a store that lost its whole log goes on under a new one', async (path) => {
+  await withSpace(path)
+  await crash(path)
+  const db = join(path, 'logs', 'db')
+  for (const name of await readdir(db)) if (name.endsWith('.log')) await rm(join(db, name))
+  await assertGoesOn(path, 0)
+})
+
 inFolder(
-  'high water: a tail whose length is known again but not its blocks is only read',
+  'high water: a tail whose length is known again but not its blocks is lost',
   async (path) => {
     await appendTo(path, 0, 3)
     const peer = await MemoryPipe.open()
@@ -246,11 +258,17 @@ inFolder('high water: a last block that was cleared keeps no opening waiting', a
   assert.is(await suspicion(path), null)
 })
 
-inFolder('a copied store is only read, and the original writes on', async (path) => {
+inFolder('a copy writes other logs than the original, and than another copy', async (path) => {
+  await withSpace(path)
   await appendTo(path, 0, 3)
-  const copy = `${path}-copy`
-  await cp(path, copy, { recursive: true, preserveTimestamps: true })
-  for (let round = 0; round < 2; round++) await assertReadOnly(copy, 3)
+  const logs = new Set<string>()
+  for (const copy of [`${path}-copy`, `${path}-other`]) {
+    await cp(path, copy, { recursive: true, preserveTimestamps: true })
+    logs.add(await assertGoesOn(copy, 3))
+  }
+  await cp(`${path}-copy`, `${path}-third`, { recursive: true, preserveTimestamps: true })
+  logs.add(await assertGoesOn(`${path}-third`, 3))
+  assert.is(logs.size, 3)
   await appendTo(path, 3, 1)
 })
 

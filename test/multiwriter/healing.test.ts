@@ -1,11 +1,10 @@
-/** A device whose log lost its tail (a restored backup): it reads, says why it cannot write, and gets the tail back. */
+/** A device whose logs lost their tail (a restored snapshot): it writes on at once, says why, and gets the tail back. */
 import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openDevice, type Device, type Space } from '../../index.ts'
 import { connect, tempFolder, until } from '../support/devices.ts'
-import { rejectsWith } from '../support/rejects.ts'
 import { within } from '../support/within.ts'
 
 const EARLY = 50
@@ -51,38 +50,110 @@ async function restored() {
   return { storage, address, held, close }
 }
 
-test('a device whose log lost its tail reads what is left and refuses to write', async () => {
+test('a device whose log lost its tail says so, and writes on at once, offline', async () => {
   const { storage, address, close } = await restored()
   const device = await openDevice({ storage })
   const space = await device.openSpace(address)
   assert.type(device.rolledBack, 'string')
   assert.is(await count(space), EARLY)
-  await rejectsWith('STORE_ROLLED_BACK', () => space.db.put('x', 1))
-  await close(device)
+  await space.db.put('x', 1)
+  await space.db.put('key-0', 'new')
+  await device.close()
+  const again = await openDevice({ storage })
+  const reopened = await again.openSpace(address)
+  assert.is(again.rolledBack, null)
+  assert.is(reopened.writer, space.writer)
+  assert.is(await count(reopened), EARLY + 1)
+  await close(again)
 })
 
-test('a peer gives the tail back, and at the next opening writing goes on', async () => {
+test('a peer gives the tail back, and what was written meanwhile stands beside it', async () => {
   const { storage, address, held, close } = await restored()
   const device = await openDevice({ storage })
   const space = await device.openSpace(address)
+  await space.db.put('x', 1)
+  await space.db.put(`key-${LATE - 1}`, 'not knowing of the tail')
+  await space.db.put('key-0', 'over what is here')
   const cut = connect(space, held)
-  await until(async () => (await count(space)) === LATE)
-  await rejectsWith('STORE_ROLLED_BACK', () => space.db.put('x', 1))
+  const isWhole = async (each: Space) => (await count(each)) === LATE + 1
+  await until(async () => (await isWhole(space)) && (await isWhole(held)))
+  for (const each of [space, held]) {
+    assert.is((await each.db.get('key-0'))?.value, 'over what is here')
+    const both = await each.db.get(`key-${LATE - 1}`)
+    assert.is(both?.value, 'not knowing of the tail')
+    assert.equal(
+      both?.conflicts.map(({ value }) => value),
+      [LATE - 1]
+    )
+  }
+  await space.db.put(`key-${LATE - 1}`, 'settled')
+  await until(async () => (await held.db.get(`key-${LATE - 1}`))?.conflicts.length === 0)
+  assert.is(device.rolledBack === null, false)
+  cut()
+  await close(device)
+})
+
+test('a membership log that lost its tail is gone on from once others have given that back, whatever they acknowledge', async () => {
+  const folder = await tempFolder()
+  const storage = join(folder.path, 'a')
+  const [logs, backup] = [join(storage, 'logs', 'db'), join(folder.path, 'backup')]
+  const peer = await openDevice({ storage: join(folder.path, 'b') })
+  const held = await peer.createSpace()
+  const early = await openDevice({ storage })
+  const joined = await early.openSpace(held.ticket)
+  await held.addWriter(joined.writer)
+  let cut = connect(held, joined)
+  await until(() => joined.members.list().length === 2)
+  assert.ok(await joined.members.acknowledge())
+  cut()
+  await early.close()
+  await cp(logs, backup, { recursive: true })
+  const late = await openDevice({ storage })
+  const space = await late.openSpace(held.address)
+  cut = connect(held, space)
+  for (let i = 0; i < 3; i++) {
+    await held.db.put('more', i)
+    await until(async () => (await space.db.get('more'))?.value === i)
+    assert.ok(await space.members.acknowledge())
+  }
+  await until(() => held.members.seenBy(held.writer).some(({ length }) => length === 3))
+  await space.db.put('tail', 1)
+  await until(async () => (await held.db.get('tail'))?.value === 1)
+  assert.ok(await held.members.acknowledge())
+  cut()
+  await late.close()
+  await rm(logs, { recursive: true })
+  await cp(backup, logs, { recursive: true })
+
+  const device = await openDevice({ storage })
+  const restored = await device.openSpace(held.address)
+  await restored.db.put('mine', 'after')
+  cut = connect(held, restored)
+  await until(async () => (await held.db.get('mine'))?.value === 'after')
+  await held.members.acknowledge()
+  await restored.members.acknowledge()
+  await held.db.put('answer', 1)
+  await until(async () => (await restored.db.get('answer'))?.value === 1)
+  for (const each of [held, restored]) {
+    assert.is((await each.db.get('mine'))?.value, 'after')
+    assert.is((await each.db.get('tail'))?.value, 1)
+  }
+  assert.equal(
+    held.members.list().map(({ role }) => role),
+    ['owner', 'writer']
+  )
+  assert.is(held.members.list()[1]?.devices[0]?.writers.length, 2)
   cut()
   await device.close()
-  const again = await openDevice({ storage })
-  const healed = await again.openSpace(address)
-  assert.is(again.rolledBack, null)
-  await healed.db.put('x', 1)
-  assert.is(await count(healed), LATE + 1)
-  await close(again)
+  await peer.close()
+  await folder.remove()
 })
 
 test('a peer that goes away while it gives the tail back leaves nothing hanging', async () => {
   const { storage, address, held, close } = await restored()
   const device = await openDevice({ storage })
   const space = await device.openSpace(address)
-  const own = space.wire.cores().find((core) => core.length > 0)
+  const own = space.wire.cores().find((core) => core.length > 1)
   const before = own?.length ?? 0
   const cut = connect(space, held)
   await until(() => (own?.length ?? 0) > before)

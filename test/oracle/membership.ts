@@ -277,8 +277,12 @@ class Telling {
       const old = body.old.find((head) => head.core === core)
       const isSame =
         body.member.device === member.device && body.member.identity === member.identity
-      return isSame && old !== undefined && old.length <= end && this.held.at(old) !== undefined
+      return isSame && old !== undefined && old.length <= end && this.isHeld(old)
     })?.rec.core
+  }
+
+  isHeld(head: Head): boolean {
+    return head.length === 0 || this.held.at(head) !== undefined
   }
 
   title(change: As<'vote'>['change']): string {
@@ -749,7 +753,7 @@ class Telling {
       const isSame =
         body.member.device === member?.device && body.member.identity === member.identity
       if (old === undefined || !isSame || this.memberOf(rec.core) !== undefined) continue
-      if (this.held.at(old) === undefined) continue
+      if (!this.isHeld(old)) continue
       const right = { how: 'next', rec, role: this.roleOf(core), after: [old] } as const
       const data = [...new Set(this.rights.map((each) => each))]
         .filter(({ member: { device }, use }) => device === body.member.device && use === 'data')

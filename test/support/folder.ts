@@ -41,10 +41,10 @@ export function appendTo(path: string, from: number, count: number): Promise<voi
   })
 }
 
-/** Why the data log says that nothing may be appended, or null. */
+/** Why nothing may be appended to the data log, or null. */
 export function suspicion(path: string): Promise<string | null> {
   return withStore(path, async (store) => {
-    await store.ownLog('data', SALT)
-    return store.rolledBack
+    const { lost } = await store.ownLog('data', SALT)
+    return lost ?? store.rolledBack
   })
 }

@@ -212,7 +212,8 @@ class Restoring {
     const secrets = spaces.map(({ address, membershipKey }) => ({
       address,
       membershipKey,
-      salt: randomBytes(32) // this device's own logs are new ones
+      salt: randomBytes(32), // this device's own logs are new ones
+      later: []
     }))
     const { seed } = this.#store.secrets
     await this.#store.saveSecrets({ seed, spaces: secrets })

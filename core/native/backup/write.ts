@@ -7,7 +7,7 @@ import tar from 'tar-stream'
 import { ManyhandsError } from '../../../errors.ts'
 import { newPassphraseHash, passphraseToKey, sealBox } from '../../crypto.ts'
 import type { Work } from '../../progress.ts'
-import { ownLogKey, type DeviceStore } from '../../store.ts'
+import { ownLogKey, saltsOf, type DeviceStore } from '../../store.ts'
 import {
   blocksName,
   CONTENTS,
@@ -74,9 +74,9 @@ function savedSpaces(store: DeviceStore): SavedSpace[] {
   return store.spaces.flatMap((record) => {
     const secret = secrets.find(({ address }) => b4a.equals(address, record.address))
     if (secret === undefined) return [] // its keys are lost: nothing could be opened
-    const own = ownLogKey(seed, 'data', secret.salt)
-    const writers = [own, ...record.writers]
-    const acl = [ownLogKey(seed, 'acl', secret.salt), ...record.acl]
+    const own = (use: string) => saltsOf(secret).map((salt) => ownLogKey(seed, use, salt))
+    const writers = [...own('data'), ...record.writers]
+    const acl = [...own('acl'), ...record.acl]
     return [{ ...record, writers, acl, membershipKey: secret.membershipKey }]
   })
 }

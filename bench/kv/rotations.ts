@@ -1,0 +1,104 @@
+/**
+ * The same keys, written by one device under one log, and by one that went on under new ones so many times in between. What is read
+ * of them, and how long the space takes to open.
+ */
+import { join } from 'node:path'
+import { openDevice } from '../../index.ts'
+import { race, rateOf, type Competitor, type Goal, type Table } from '../harness.ts'
+import { manyhandsIn, ours, pairAt, pairs, type Database, type Mode } from '../peers.ts'
+import { ALL_MODES, atLeast, MODES, times, type Row } from './row.ts'
+
+const ROTATIONS = [0, 10, 100]
+
+/** After the most rotations against none: as fast, but for what this machine's noise makes of it. */
+const GOAL = 0.9
+
+interface Filled {
+  readonly name: string
+  readonly mode: Mode
+  readonly rotations: number
+  readonly place: string
+}
+
+const nameOf = (mode: Mode, rotations: number): string =>
+  `${MODES[mode]}, ${rotations === 0 ? 'no' : rotations} rotations`
+
+export const rotations: Row = async ({ folder, quick }) => {
+  const keys = quick ? 500 : 10_000
+  const filled: Filled[] = []
+  for (const mode of ALL_MODES) {
+    for (const count of quick ? [0, 10] : ROTATIONS) {
+      const place = join(folder, `${mode}-${count}`)
+      await fill(place, keys, count)
+      filled.push({ name: nameOf(mode, count), mode, rotations: count, place })
+    }
+  }
+  const options = { baseline: nameOf('index', 0), rounds: quick ? 3 : 7 }
+  const units = quick ? 200 : 4000
+  const gets = await race(
+    `get of random keys among ${keys}`,
+    filled.map((each) => reader(each, (db) => getMany(db, units, keys))),
+    { ...options, units, unit: 'gets' }
+  )
+  const scans = await race(
+    `scan of ${keys} keys`,
+    filled.map((each) => reader(each, async (db) => void (await db.scan()))),
+    { ...options, units: keys, unit: 'keys' }
+  )
+  const opens = await race(
+    'opening and closing the space',
+    filled.map(({ name, place, mode }) => ({
+      name,
+      run: async () => (await manyhandsIn(mode)(place)).close()
+    })),
+    { ...options, units: 1, unit: 'openings' }
+  )
+  return {
+    tables: [gets, scans, opens],
+    goals: [...goalsOf('get', gets), ...goalsOf('scan', scans)]
+  }
+}
+
+function goalsOf(what: string, table: Table): readonly Goal[] {
+  return ALL_MODES.map((mode) => {
+    const most = [...ROTATIONS]
+      .reverse()
+      .find((count) => table.rows.some(({ name }) => name === nameOf(mode, count)))
+    const rate = (count: number) => rateOf(table, nameOf(mode, count))
+    const label = `${what} after ${most} rotations against none, ${MODES[mode]}`
+    return atLeast(label, rate(most ?? 0) / rate(0), GOAL, times)
+  })
+}
+
+/** Each log gets a share of the keys. */
+async function fill(place: string, keys: number, count: number): Promise<void> {
+  const device = await openDevice({ storage: place })
+  let space = await device.createSpace({ mode: 'stream' })
+  for (let i = 0; i <= count; i++) {
+    const [from, to] = [i, i + 1].map((n) => Math.floor((n * keys) / (count + 1)))
+    await ours(device, space).putAll(pairs(from ?? 0, to ?? 0))
+    if (i < count) space = await device.rotate(space.address)
+  }
+  await device.close()
+}
+
+async function getMany(db: Database, gets: number, keys: number): Promise<void> {
+  for (let i = 0; i < gets; i++) {
+    if ((await db.get(pairAt((i * 7919) % keys).key)) === null) throw new Error('a key is missing')
+  }
+}
+
+function reader({ name, mode, place }: Filled, read: (db: Database) => Promise<void>): Competitor {
+  let db: Database | undefined
+  return {
+    name,
+    async setup() {
+      db = await manyhandsIn(mode)(place)
+      await db.scan()
+    },
+    run: async () => {
+      if (db !== undefined) await read(db)
+    },
+    teardown: () => db?.close()
+  }
+}
