@@ -138,10 +138,16 @@ export class Keeper<D extends EngineDoc> {
   async #save(): Promise<void> {
     if (isWorthIt(this.#share, this.#own.next, this.#parts.upkeep)) await this.#compact()
     await this.#kept.settle()
+    await this.#own.alone((next) => this.#saveRow().then(() => next))
+  }
+
+  /** Who types on gets none this time: the changes until the next are no more. */
+  async #saveRow(): Promise<void> {
     const covered = await this.#coveredLogs()
-    // A row would say that the logs hold what is unconfirmed or refused, and that it has what was held back.
+    // A row would say that the logs hold what is unconfirmed or not written, and that it has what was held back.
     this.#isDue = this.#kept.isAhead()
-    if (!this.#isDirty || this.#isDue || !this.#kept.isWhole() || this.#own.isRefused) return
+    const isStored = !this.#isDue && this.#own.status.unsaved === 0
+    if (!this.#isDirty || !isStored || !this.#kept.isWhole()) return
     this.#isDirty = false
     await this.#parts.cache.put(this.#id, {
       engine: this.#engine.code,

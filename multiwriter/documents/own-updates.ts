@@ -108,6 +108,8 @@ export class OwnUpdates {
   #endBreath: (() => void) | null = null
   #rest: Rest | null = null
   #writing: Promise<void> | null = null
+  /** Until what is being quoted is written. */
+  #quoting: Promise<unknown> = Promise.resolve()
   /** Thousands, on a device that has not met another for long: told at each keystroke, so counted as they come and go. */
   #unsynced: Written[] = []
   #unsyncedChanges = 0
@@ -181,6 +183,13 @@ export class OwnUpdates {
   async quote(unconfirmed: readonly Unconfirmed[]): Promise<void> {
     if (unconfirmed.length === 0) return
     while (this.#held !== null) await this.#held
+    const quoting = this.#writeQuotes(unconfirmed)
+    const done = quoting.catch(() => {}) // the caller gets it
+    this.#quoting = Promise.all([this.#quoting, done])
+    await quoting
+  }
+
+  async #writeQuotes(unconfirmed: readonly Unconfirmed[]): Promise<void> {
     const stamp = await this.#parts.queue.write(this.#quotes(unconfirmed))
     this.#hooks.onwritten({ entries: 0, bytes: 0, statements: [], stamp, quoted: unconfirmed })
   }
@@ -213,6 +222,7 @@ export class OwnUpdates {
 
   /** What has a number, if this device may. @throws STORE_ codes */
   async #writeAll(): Promise<void> {
+    await this.#quoting
     for (let mayWrite = true; this.#writing !== null || (mayWrite && this.#packed.length > 0);)
       mayWrite = await isAllowed(this.#write())
   }

@@ -21,7 +21,7 @@ export class Words {
   readonly #codec: AheadCodec
   #number = 0
 
-  constructor(space: Space, signer: Signer) {
+  constructor(space: Pick<Space, 'address'>, signer: Signer) {
     this.#signer = signer
     this.#codec = new AheadCodec(z32.decode(space.address))
     const sources = new Sources(yjs, 'd')

@@ -24,6 +24,7 @@ const SILENCE = { takesAhead: false, sendAhead: () => false, counts: () => true 
 export interface WorldOptions {
   readonly loadEngine?: typeof loadEngine
   readonly upkeep?: Upkeep
+  readonly timers?: TypingTimers
 }
 
 export class DocumentPeer {
@@ -42,6 +43,16 @@ export class DocumentPeer {
   async reopen(dropsCache: boolean): Promise<void> {
     await this.documents.close()
     if (dropsCache) this.#cache = new MemoryIndex()
+    this.documents = this.#open()
+  }
+
+  /** Its process is killed, and another one opens what the log and the cache hold then. */
+  async kill(): Promise<void> {
+    this.peer.kill()
+    const left = this.#cache.copy()
+    await this.documents.close().catch(() => {}) // it writes no more
+    await this.peer.reopen()
+    this.#cache = left
     this.documents = this.#open()
   }
 

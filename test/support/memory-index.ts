@@ -3,7 +3,16 @@ import b4a from 'b4a'
 import type { OrderedChange, OrderedStore } from '../../core/index.ts'
 
 export class MemoryIndex implements OrderedStore {
-  readonly #rows = new Map<string, Uint8Array>()
+  readonly #rows: Map<string, Uint8Array>
+
+  constructor(rows: ReadonlyMap<string, Uint8Array> = new Map()) {
+    this.#rows = new Map(rows)
+  }
+
+  /** As it is now. */
+  copy(): MemoryIndex {
+    return new MemoryIndex(this.#rows)
+  }
 
   get(key: Uint8Array): Uint8Array | undefined {
     return this.#rows.get(b4a.toString(key, 'hex'))

@@ -24,11 +24,25 @@ import { viewSlowly } from '../oracle/view.ts'
 import { exportDatabase, exportSlowly } from './export.ts'
 import { openLogStore, type LogStore } from './tree.ts'
 
-const GUARD: AppendGuard = {
-  before() {},
-  after: () => Promise.resolve(),
-  beforeClear: () => Promise.resolve(),
-  explain: (error) => Promise.resolve(error)
+/** What each append of one opening asks. */
+class Gate implements AppendGuard {
+  isShut = false
+
+  before(): void {
+    if (this.isShut) throw new Error('The process is killed')
+  }
+
+  after(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  beforeClear(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  explain(error: unknown): Promise<unknown> {
+    return Promise.resolve(error)
+  }
 }
 
 export class PruningWorld {
@@ -123,6 +137,11 @@ export class PruningPeer {
     await queue.alone(() => putBack(this.#opened))
   }
 
+  /** From now on, and until it is opened again, its log grows no more: what is being appended just now may come yet. */
+  kill(): void {
+    this.#opened.gate.isShut = true
+  }
+
   async reopen(): Promise<void> {
     await this.close()
     this.#open = await openPeer(this.#world, this)
@@ -154,7 +173,8 @@ export class PruningPeer {
 
 async function openPeer(world: PruningWorld, { name, mode, writers }: PruningPeer) {
   const { store } = world
-  const own = new OwnLog(await store.own(name), GUARD)
+  const gate = new Gate()
+  const own = new OwnLog(await store.own(name), gate)
   const clock = await openClock(own, () => world.now)
   const refusals = new Refusals()
   const clearing = clearingHooks(refusals)
@@ -209,5 +229,5 @@ async function openPeer(world: PruningWorld, { name, mode, writers }: PruningPee
     isClosed: () => isClosed,
     close
   }
-  return { ...parts, engine, db: jsonDatabase(engine), pruner: new Pruner(parts), close }
+  return { ...parts, gate, engine, db: jsonDatabase(engine), pruner: new Pruner(parts), close }
 }
