@@ -25,6 +25,8 @@ export type {
   SpaceSecrets
 } from './store.ts'
 
+export { archiveKey, fillArchive, isWhole, type Pin } from './archive.ts'
+export { checkForkProof, checkPrefix, encodeForkProof, signedPrefix } from './signed-prefix.ts'
 export { BlockLog } from './block-log.ts'
 export { LogReader } from './tree/log.ts'
 export type { LogOptions } from './tree/log.ts'

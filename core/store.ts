@@ -5,6 +5,7 @@
 import type Corestore from 'corestore'
 import Hypercore, { type KeyPair, type Manifest } from 'hypercore'
 import { ManyhandsError } from '../errors.ts'
+import type { Pin } from './archive.ts'
 import type { BlockRange } from './tree/ranges.ts'
 import { TreeWriter, type TreePut, type TreeWrite } from './tree/writer.ts'
 import type { OrderedStore } from './ordered-store.ts'
@@ -63,6 +64,8 @@ export interface DeviceStore extends AsyncDisposable {
   ownLog(purpose: string, salt: Uint8Array): Promise<OwnLog>
   /** Somebody's log, to read. Close the session when done. */
   remoteLog(key: Uint8Array): Promise<Hypercore>
+  /** The first blocks of a log, as far as they are here as a log of their own. Close the session when done. */
+  archiveLog(pin: Pin): Promise<Hypercore>
   /** The store of a space's local index: derived data, empty when it was deleted or could not be read. Closed by its user. */
   openIndex(space: Uint8Array): Promise<OrderedStore>
   /** Why one of our logs is not what it was, compared with what was marked of it; null when it is sound. */
