@@ -17,7 +17,14 @@ import {
   type Key,
   type Verifier
 } from '../../acl/index.ts'
-import { deriveKeyPair, hash, isSigned, sign, type DeviceStore } from '../../core/index.ts'
+import {
+  checkForkProof,
+  deriveKeyPair,
+  hash,
+  isSigned,
+  sign,
+  type DeviceStore
+} from '../../core/index.ts'
 
 /** A device, and the cores that it asks to be let in with. */
 export interface Credentials {
@@ -76,8 +83,7 @@ export const verifier: Verifier = {
     const { signature, member } = record
     return isStated(signature, member.identity, statementBytes(space, core, record))
   },
-  // Nobody publishes proofs of forks yet.
-  fork: () => false
+  fork: ({ core, common, proof }) => checkForkProof(bytesOf(core), common, proof) !== null
 }
 
 /** Names generations of owners. */
