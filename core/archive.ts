@@ -16,10 +16,6 @@ export interface Pin {
   readonly treeHash: Uint8Array
 }
 
-export function archiveKey(pin: Pin): Uint8Array {
-  return Hypercore.key(archiveManifest(pin))
-}
-
 export async function openArchiveCore(corestore: Corestore, pin: Pin): Promise<Hypercore> {
   const manifest = archiveManifest(pin)
   const core = corestore.get({ key: Hypercore.key(manifest), manifest, allowFork: false })

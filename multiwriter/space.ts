@@ -39,7 +39,10 @@ import { documentCacheOf } from './documents/cache.ts'
 import type { DocumentSupport } from './documents/parts.ts'
 import type { Engine } from './engine.ts'
 import { Acknowledging } from './members/acknowledging.ts'
+import { forkedHere } from './members/acl-logs.ts'
 import { documentsUpTo, shownUpTo, type ExcludedEntry } from './members/excluded.ts'
+import type { ForkWatch } from './members/fork-watch.ts'
+import { watchForks } from './members/forks.ts'
 import { Members } from './members/members.ts'
 import type { LoweredSeal } from './members/seals.ts'
 import { SpaceMembers } from './members/space-members.ts'
@@ -176,6 +179,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #writers: WriterList
   readonly #members: Members
   readonly #acknowledging: Acknowledging
+  readonly #forks: ForkWatch
   readonly #refusals: Refusals
   readonly #presence: PresenceHub
   readonly #channels: ChannelHub
@@ -197,7 +201,9 @@ export class Space extends EventEmitter<SpaceEvents> {
       const clock = await openClock(own, parts.now, parts.maxDrift)
       const writers = new WriterList([own.core.key, ...record.writers])
       const { salt } = secrets
-      const members = await Members.open({ store, record, salt, data: own.core.key }, writers)
+      const data = own.core.key
+      const { timers } = parts
+      const members = await Members.open({ store, record, salt, data, timers }, writers)
       opened.push(members)
       const space = new Space(parts, own, clock, writers, members)
       await Promise.all([space.#union.ready(), space.#index.open()])
@@ -281,12 +287,19 @@ export class Space extends EventEmitter<SpaceEvents> {
     })
     const changes = this.#union.events
     this.#acknowledging = new Acknowledging({ acts, changes, timers: parts.timers })
+    this.#forks = watchForks({
+      members,
+      union: this.#union,
+      acts,
+      timers: parts.timers,
+      refusals: this.#refusals
+    })
     const { store, record, mode } = parts
     this.#index = new SpaceIndex(store, record, mode, this.#union, {
       onprogress: (progress) => this.emit('index-progress', progress),
       onrebuild: (reason) => this.emit('index-rebuild', reason)
     })
-    this.#queue = new WriteQueue(own, this.#union, clock, this.#refusals, () => this.#checkMay())
+    this.#queue = new WriteQueue(own, this.#union, clock, this.#refusals, () => this.#checkMay(own))
     const { timers } = parts
     const shared = { union: this.#union, own, clock, queue: this.#queue, refusals: this.#refusals }
     const acknowledgements = new LogAcknowledgements({ ...shared, writers: this.#writers })
@@ -332,6 +345,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       channels: this.#channels,
       peers: this.#peers,
       members,
+      forks: this.#forks,
       announce: () => (this.isOpen ? [own.core.key, ...this.#record.writers] : null),
       takesLogs: () => this.isOpen && this.#closing === null,
       addLogs: (cores) => this.#addLogs(cores)
@@ -556,6 +570,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   logKeys(): readonly Uint8Array[] {
     return [
       ...this.#members.cores().map(({ key }) => key),
+      ...this.#members.archives.cores('data').map(({ key }) => key),
       ...this.#union.logs().map(({ key }) => key)
     ]
   }
@@ -583,6 +598,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#presence.close()
     this.#channels.close()
     this.#acknowledging.close()
+    await this.#forks.close()
     await this.#pruning.close()
     const saved = await Promise.allSettled([this.documents.close()])
     await this.#queue.settle()
@@ -595,6 +611,14 @@ export class Space extends EventEmitter<SpaceEvents> {
   }
 
   async #openLog(own: OwnLog, core: Uint8Array, onchange: () => void): Promise<LogReader> {
+    const archived = this.#members.archives.sourceOf(b4a.toString(core, 'hex'))
+    if (archived !== null) {
+      const session = archived.core.session()
+      await session.ready()
+      return new LogReader(session, onchange, {
+        archiveOf: { log: core, branch: archived.branch }
+      })
+    }
     if (b4a.equals(core, own.core.key)) {
       // A log that lost its tail is read as a stranger's would be: as far as it is here, fetching back the rest.
       const isWhole = this.#parts.store.rolledBack === null
@@ -642,9 +666,11 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.emit('sealed', { writers: lowered.map(({ core }) => z32.encode(core)), left, documents })
   }
 
-  #checkMay(): void {
-    const why = this.#members.exclusion
-    if (why !== null) throw new ManyhandsError('NOT_ALLOWED', `This device may not write: ${why}`)
+  #checkMay(own: OwnLog): void {
+    const { exclusion } = this.#members
+    if (exclusion !== null) throw exclusion
+    // The stack has seen two histories of this device's log, and the proof has not come yet.
+    if (own.core.closing !== null && this.#closing === null) throw forkedHere()
   }
 
   /** What fails while the space closes fails because of that. */

@@ -36,6 +36,8 @@ export class Union {
   readonly #hooks: ViewHooks
   readonly #sources = new Map<string, Source>()
   readonly #unsubscribe: () => void
+  /** Logs in whose place others are read now: views that are open still read them. */
+  readonly #retired: LogReader[] = []
   #opening: Promise<void>
   #index: LocalIndex | null = null
   /** While nothing has changed since. */
@@ -139,13 +141,32 @@ export class Union {
     return this.#sources.get(b4a.toString(core, 'hex'))?.log ?? null
   }
 
+  /** Opens a log anew, which is to be read from somewhere else now. */
+  replace(core: Uint8Array): Promise<void> {
+    const id = b4a.toString(core, 'hex')
+    const replaced = this.#opening
+      .catch(() => {})
+      .then(async () => {
+        const known = this.#sources.get(id)
+        if (known === undefined || this.#isClosed) return
+        const source = await this.#newSource(core, known.seal)
+        this.#retired.push(known.log)
+        this.#index?.changeBranch(source.log)
+        this.#sources.set(id, source)
+        this.#changed()
+      })
+    this.#opening = replaced
+    return replaced
+  }
+
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#unsubscribe()
     this.events.emit('close')
     await this.#opening.catch(() => {}) // what opened is closed below
-    await Promise.all([...this.#sources.values()].map((source) => source.log.close()))
+    const logs = [...this.logs(), ...this.#retired]
+    await Promise.all(logs.map((log) => log.close()))
     this.#sources.clear()
     this.events.removeAllListeners()
   }
@@ -173,6 +194,12 @@ export class Union {
       known.setSeal(seal)
       return
     }
+    this.#sources.set(id, await this.#newSource(core, seal))
+    this.#outdate()
+  }
+
+  async #newSource(core: Uint8Array, seal: number): Promise<Source> {
+    const id = b4a.toString(core, 'hex')
     const { own } = this.#options
     const isOwn = own !== undefined && b4a.equals(own, core)
     const log = await this.#options.openLog(core, () => {
@@ -180,8 +207,7 @@ export class Union {
       this.#changed()
     })
     await log.ready()
-    this.#sources.set(id, new Source(log, seal, isOwn, this.#options.refusals))
-    this.#outdate()
+    return new Source(log, seal, isOwn, this.#options.refusals)
   }
 
   #changed(): void {
@@ -218,6 +244,10 @@ class Source {
     this.#isOwn = isOwn
     this.#refusals = refusals
     this.#reliances = new Reliances({ core: log.key, writer: log.id }, refusals)
+  }
+
+  get seal(): number {
+    return this.#seal
   }
 
   get isStale(): boolean {

@@ -55,6 +55,8 @@ export interface SpaceLink {
   onpresence(peer: SpacePeer, message: Uint8Array): void
   /** A proven peer says something on channels; unchecked bytes. */
   onchannels(peer: SpacePeer, message: Uint8Array): void
+  /** A proven peer says something of the histories of logs; unchecked bytes. */
+  onbranches(peer: SpacePeer, message: Uint8Array): void
   /** A peer for which `sendPresence` or `sendChannels` gave false takes more. */
   ondrain(peer: SpacePeer): void
   /** The connections are about to close: the last moment to say goodbye. @returns whether something was sent */
@@ -212,6 +214,7 @@ export class SpacePeer {
   #presence: Message<Uint8Array> | null = null
   #channels: Message<Uint8Array> | null = null
   #askers: Message<Uint8Array[]> | null = null
+  #branches: Message<Uint8Array> | null = null
   /** What the peer has said to have cleared, by log in hex. */
   readonly #clearedThere = new Map<string, ClearedUpTo>()
   /** What it was told of ours. */
@@ -306,6 +309,11 @@ export class SpacePeer {
     return this.#isAdmitted === true && this.#channels?.send(message) === true
   }
 
+  /** @see sendPresence */
+  sendBranches(message: Uint8Array): boolean {
+    return this.#isAdmitted === true && this.#branches?.send(message) === true
+  }
+
   /** Whether the peer has said to have cleared its copies of a log, up to this declaration. */
   hasCleared(core: Uint8Array, since: number): boolean {
     return (this.#clearedThere.get(b4a.toString(core, 'hex'))?.since ?? 0) >= since
@@ -365,6 +373,12 @@ export class SpacePeer {
       onmessage: (askers) => {
         if (this.#isAdmitted === true && askers.length <= MAX_LOGS)
           this.#link.onaskers(this, askers)
+      }
+    })
+    this.#branches = channel.addMessage<Uint8Array>({
+      encoding: c.raw,
+      onmessage: (message) => {
+        if (this.#isAdmitted === true) this.#link.onbranches(this, message)
       }
     })
     channel.open({ version: VERSION, proof: this.#proof(this.#stream.isInitiator) })

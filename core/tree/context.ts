@@ -101,7 +101,12 @@ export class TreeContext extends CoreContext {
    */
   constructor(
     core: Hypercore,
-    { isLazy = false, packs = false, maxNodes = MAX_CACHED_NODES, branch = null }: ContextOptions = {}
+    {
+      isLazy = false,
+      packs = false,
+      maxNodes = MAX_CACHED_NODES,
+      branch = null
+    }: ContextOptions = {}
   ) {
     const packed = packs ? new PackedLeaves(MAX_PACKED_BYTES) : null
     const nodes = new TreeCache(maxNodes, packed)

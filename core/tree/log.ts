@@ -179,9 +179,9 @@ export class LogReader {
     return new TreeContext(this.#core, { isLazy: this.#sparse, branch: this.#branch })
   }
 
-  /** Whether another history of the log is read than the one that its writer shows here. */
-  get isArchived(): boolean {
-    return this.#branch !== null
+  /** Which history of the log is read; null for the one that its writer shows here. */
+  get branch(): Branch | null {
+    return this.#branch
   }
 
   /** The blocks that reading the tree of `length` blocks (whole batches) needs. @throws TreeRefusal, BLOCK_UNAVAILABLE */

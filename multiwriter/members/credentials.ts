@@ -36,6 +36,9 @@ const ATTESTATION = 'manyhands/attestation'
 const CORE = 'manyhands/core'
 const STATEMENT = 'manyhands/statement'
 
+/** Stands for the hash of what has no blocks, or whose hash is not here: it is compared with nothing. */
+export const NO_HASH: Key = '0'.repeat(64)
+
 export function keyOf(bytes: Uint8Array): Key {
   return b4a.toString(bytes, 'hex')
 }

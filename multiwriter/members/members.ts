@@ -4,13 +4,17 @@
  */
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
-import type { Key, Membership, Role } from '../../acl/index.ts'
+import type { CoreStanding, Key, Membership, Role } from '../../acl/index.ts'
 import type { Hypercore, DeviceStore, OwnLog, SpaceRecord } from '../../core/index.ts'
 import type { Union } from '../union.ts'
+import { ManyhandsError } from '../../errors.ts'
+import type { Timers } from '../timers.ts'
 import type { Writer, WriterList } from '../writers.ts'
-import { AclLogs } from './acl-logs.ts'
+import { AclLogs, forkedHere } from './acl-logs.ts'
 import { Acts } from './acts.ts'
 import { Admissions } from './admissions.ts'
+import { Archives } from './archives.ts'
+import type { Found } from './fork-watch.ts'
 import { bytesOf, keyOf, ownCredentials, type Credentials } from './credentials.ts'
 import { countedLength, sealWriters, type LoweredSeal } from './seals.ts'
 
@@ -20,6 +24,7 @@ export interface MembersParts {
   readonly salt: Uint8Array
   /** This device's data core. */
   readonly data: Uint8Array
+  readonly timers: Timers
 }
 
 export class Members {
@@ -35,7 +40,11 @@ export class Members {
     logs: []
     /** Who is in, or with which rights, has changed. */
     change: []
+    /** A record has come, whatever it changes. */
+    record: []
   }>()
+  /** Logs that are read in another history than the one that is held. */
+  readonly archives: Archives
   readonly #logs: AclLogs
   readonly #own: OwnLog
   readonly #admissions: Admissions
@@ -46,7 +55,7 @@ export class Members {
 
   /** Opens the logs; of a space that this device makes, the first record is its founding. */
   static async open(parts: MembersParts, writers: WriterList): Promise<Members> {
-    const { store, record, salt, data } = parts
+    const { store, record, salt, data, timers } = parts
     const own = await store.ownLog('acl', salt)
     const { address: space } = record
     const openLog = (core: Uint8Array) => store.remoteLog(core)
@@ -57,15 +66,18 @@ export class Members {
       if (isFounder && own.core.length === 0 && store.rolledBack === null) {
         await logs.write({ kind: 'found', ...credentials })
       }
-      return new Members({ ...parts, logs, own, credentials, writers })
+      const archives = new Archives({ store, logs, timers })
+      await settleAll(archives, logs)
+      return new Members({ ...parts, logs, archives, own, credentials, writers })
     } catch (error) {
       await logs.close()
       throw error
     }
   }
 
-  private constructor({ logs, own, credentials, record, writers, data }: Opened) {
+  private constructor({ logs, archives, own, credentials, record, writers, data }: Opened) {
     this.#logs = logs
+    this.archives = archives
     this.#own = own
     this.#data = keyOf(data)
     this.identity = credentials.member.identity
@@ -78,27 +90,85 @@ export class Members {
       isChosen: (asking) => writers.has(bytesOf(asking))
     })
     // Before anybody reads: what was sealed when the space was closed is so from the first moment on.
-    sealWriters(writers, logs.membership)
-    logs.events.on('change', () => this.#changed())
+    sealWriters(writers, logs.membership, this.lengthOf)
+    logs.events.on('change', () => {
+      this.#changed()
+      this.events.emit('record')
+      void archives.settle()
+    })
+    archives.events.on('change', () => {
+      this.#changed()
+      this.events.emit('logs')
+    })
   }
 
   /** What was known at opening, too. To be called once those who listen do. */
   start(): void {
     this.#changed()
+    this.events.emit('record')
+    void this.archives.settle()
   }
 
+  /** How far a log counts, of what can be read here; null while that is not known. */
+  readonly lengthOf = (standing: CoreStanding): number | null => this.archives.lengthOf(standing)
+
   /** Why this device's data log does not count any more, or null. Who was not let in yet writes, to be read once it is. */
-  get exclusion(): string | null {
+  get exclusion(): ManyhandsError | null {
     const standing = this.membership.cores.get(this.#data)
-    if (standing === undefined || countedLength(standing) === Infinity) return null
-    return standing.length === Infinity ? 'it only reads' : 'its rights have ended'
+    if (standing === undefined) return null
+    if (standing.endedBy === 'fork') return forkedHere()
+    if (countedLength(standing, () => standing.length) === Infinity) return null
+    const why = standing.length === Infinity ? 'it only reads' : 'its rights have ended'
+    return new ManyhandsError('NOT_ALLOWED', `This device may not write: ${why}`)
   }
 
   /** Whether a device may have data: whoever is known to have lost its rights may not. */
   admits(device: Uint8Array): boolean {
     const key = keyOf(device)
-    const known = [...this.membership.members.values()].flatMap(({ devices }) => devices)
-    return known.find((each) => each.device === key)?.role !== null
+    for (const { role, devices } of this.membership.members.values()) {
+      const known = devices.find((each) => each.device === key)
+      if (known !== undefined) return known.role !== null || (role !== null && this.#isForked(key))
+    }
+    return true
+  }
+
+  /** A fork costs a log, and not its device. */
+  #isForked(device: Key): boolean {
+    const cores = [...this.membership.cores.values()].filter((core) => core.device === device)
+    return cores.some(({ endedBy }) => endedBy === 'fork')
+  }
+
+  /**
+   * Says in this device's membership log that a log has two histories. First, what is held here is acknowledged: it is what the choice
+   * between them goes by. @returns false where this device may not: what it wrote would not count, or would be one more fork
+   */
+  async publishFork(acts: Pick<Acts, 'acknowledge'>, { core, common, proof }: Found) {
+    const own = this.membership.cores.get(keyOf(this.#own.core.key))
+    if (own?.length !== Infinity || this.membership.cores.get(core)?.device === this.device)
+      return false
+    await acts.acknowledge()
+    await this.#logs.write({ kind: 'fork', core, common, proof })
+    return true
+  }
+
+  /** Where the histories of a log part, as was proved. */
+  provedFork(core: Key): number | null {
+    return this.#logs.provedFork(core)?.length ?? null
+  }
+
+  /** Proofs that prove nothing. */
+  get unproved(): AclLogs['unproved'] {
+    return this.#logs.unproved
+  }
+
+  /** Membership logs that are followed. */
+  followed(): readonly Key[] {
+    return this.#logs.keys()
+  }
+
+  /** A membership log that is followed, as its writer shows it here. */
+  log(core: Key): Hypercore | null {
+    return this.#logs.log(core)
   }
 
   /** To act on others. */
@@ -112,13 +182,13 @@ export class Members {
 
   /** The logs to offer to peers. */
   cores(): readonly Hypercore[] {
-    return this.#logs.cores()
+    return [...this.#logs.cores(), ...this.archives.cores('acl')]
   }
 
   /** Keys of the logs of other devices that are held here. */
   logKeys(): readonly Uint8Array[] {
-    const own = this.#own.core.key
-    return this.cores().flatMap(({ key }) => (b4a.equals(key, own) ? [] : key))
+    const own = keyOf(this.#own.core.key)
+    return this.followed().flatMap((key) => (key === own ? [] : bytesOf(key)))
   }
 
   /** @see SpaceLink.askers */
@@ -151,15 +221,16 @@ export class Members {
 
   async close(): Promise<void> {
     this.events.removeAllListeners()
+    await this.archives.close()
     await this.#logs.close()
   }
 
   #changed(): void {
     const { membership } = this.#logs
-    const { missing, lowered } = sealWriters(this.#writers, membership)
+    const { missing, lowered } = sealWriters(this.#writers, membership, this.lengthOf)
     if (missing.length > 0) this.events.emit('writers', missing)
     if (lowered.length > 0) this.events.emit('lowered', lowered)
-    const logs = this.cores().length
+    const logs = this.followed().length
     // Acknowledgements leave the members as they are, and most records the logs.
     const isChanged = membership.members !== this.#told.members
     const isNews = isChanged || logs !== this.#told.logs
@@ -170,10 +241,19 @@ export class Members {
   }
 }
 
+/** What is found may be a history that more is to be looked for in. */
+async function settleAll(archives: Archives, logs: AclLogs): Promise<void> {
+  for (let before = null; before !== logs.membership;) {
+    before = logs.membership
+    await archives.settle()
+  }
+}
+
 const NOTHING = { members: null, logs: 0 }
 
 interface Opened extends MembersParts {
   readonly logs: AclLogs
+  readonly archives: Archives
   readonly own: OwnLog
   readonly credentials: Credentials
   readonly writers: WriterList
