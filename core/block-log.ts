@@ -3,6 +3,7 @@
  * without a gap. Each block comes with what the log hashes to when it is the last: by that others name how far they have read.
  */
 import Hypercore, { type Download } from 'hypercore'
+import { sessionAfterConflict } from './conflict.ts'
 
 export interface LoggedBlock {
   readonly block: Uint8Array
@@ -64,7 +65,8 @@ export class BlockLog {
     if (this.#core.closing !== null) return
     this.#listen('off')
     this.#download = null
-    this.#core = this.#core.session()
+    this.#core = sessionAfterConflict(this.#core)
+    this.#listen('on') // it is closed as well when another peer shows the same
     this.#onblocks()
   }
 

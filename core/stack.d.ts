@@ -126,7 +126,8 @@ declare module 'hypercore' {
     update(options?: { wait?: boolean; force?: boolean }): Promise<boolean>
     download(range: { start: number; end: number }): Download
     replicate(mux: unknown): unknown
-    session(): Hypercore
+    /** @param preload further options; the session is not open before they have come */
+    session(options?: { preload?: Promise<object> }): Hypercore
     setUserData(key: string, value: Uint8Array): Promise<void>
     getUserData(key: string): Promise<Uint8Array | null>
   }

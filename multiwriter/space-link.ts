@@ -123,6 +123,8 @@ export function linkOf(parts: LinkParts): SpaceLink {
     },
     onpresence: (peer, message) => presence.receive(peer, message),
     onchannels: (peer, message) => channels.receive(peer, message),
+    onproven: (peer) => forks.add(peer),
+    ongone: (peer) => forks.remove(peer),
     onbranches: (peer, message) => forks.receive(peer, message),
     ondrain: (peer) => {
       presence.drained(peer)
@@ -133,14 +135,12 @@ export function linkOf(parts: LinkParts): SpaceLink {
       peers.add(peer)
       presence.add(peer)
       channels.add(peer)
-      forks.add(peer)
       peers.tell('add', peer)
     },
     onpeergone: (peer) => {
       peers.delete(peer)
       presence.remove(peer)
       channels.remove(peer)
-      forks.remove(peer)
       peers.tell('remove', peer)
     },
     onrefused: (reason, peer) => refusals.add(z32.encode(peer), `peer-${reason}`, 0)

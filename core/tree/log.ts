@@ -11,6 +11,7 @@ import z32 from 'z32'
 import { ManyhandsError } from '../../errors.ts'
 import type { Work } from '../progress.ts'
 import { batchesOf, wholeBatches, type BatchBounds } from './batches.ts'
+import { sessionAfterConflict } from '../conflict.ts'
 import { ClearedLog, type ClearingHooks } from './cleared.ts'
 import { TreeContext, type Branch } from './context.ts'
 import { linkedKeys } from './linked.ts'
@@ -364,13 +365,14 @@ export class LogReader {
   }
 
   /**
-   * The stack closes every session of a core whose writer signed two histories. What is here stays readable: in a session
-   * opened now, before the others close. Our own log is not written any more.
+   * The stack closes every session of a core whose writer signed two histories. What is here stays readable, in another session.
+   * Our own log is not written any more.
    */
   readonly #onconflict = (): void => {
     if (this.#core.closing !== null) return
     this.#heldAtConflict = this.length
-    this.#core = this.#core.session()
+    this.#core = sessionAfterConflict(this.#core)
+    this.#core.on('conflict', this.#onconflict) // it is closed as well when another peer shows the same
     this.#context.readFrom(this.#core)
     // Views that are open go on as well.
     this.#writer?.context.readFrom(this.#core)

@@ -42,6 +42,8 @@ export interface ForkWatchParts {
   /** Logs of the space, in the history that their writers show here. */
   cores(): readonly Key[]
   live(core: Key): Hypercore | null
+  /** Whether it is a log of membership: those are all that a device without rights hears of. */
+  isMembership(core: Key): boolean
   /** Where the histories of a log part, as everybody knows already. */
   known(core: Key): number | null
   /** Says so in this device's membership log, having acknowledged what it holds. @returns false where it may not */
@@ -72,6 +74,8 @@ export class ForkWatch {
   readonly #parts: ForkWatchParts
   readonly #talks = new Map<SpacePeer, Talk>()
   readonly #heads = new Map<Key, Head>()
+  /** What this device has found and may not publish, for others to do so. */
+  readonly #found = new Map<Key, Found>()
   #publishing: Promise<void> = Promise.resolve()
   #callOff: (() => void) | null = null
   #isClosed = false
@@ -87,7 +91,12 @@ export class ForkWatch {
       waiting: 0,
       turn: Promise.resolve()
     })
-    for (const head of this.#parts.archives.wanted()) send(peer, { type: 'show', head })
+    for (const head of this.#parts.archives.wanted()) {
+      if (this.#isFor(peer, head.core)) send(peer, { type: 'show', head })
+    }
+    for (const found of this.#found.values()) {
+      if (!this.#isKnown(found)) send(peer, { type: 'proof', ...found })
+    }
     void this.#tell()
   }
 
@@ -104,9 +113,16 @@ export class ForkWatch {
     })
   }
 
+  /** There are other membership logs to offer, also to those who have nothing else here. */
+  offer(): void {
+    for (const peer of this.#talks.keys()) if (!peer.isAdmitted) peer.update()
+  }
+
   /** Asks everybody to show a head. */
   ask(head: Head): void {
-    for (const peer of this.#talks.keys()) send(peer, { type: 'show', head })
+    for (const peer of this.#talks.keys()) {
+      if (this.#isFor(peer, head.core)) send(peer, { type: 'show', head })
+    }
   }
 
   /** What a peer says takes its turn. */
@@ -135,7 +151,9 @@ export class ForkWatch {
   async #tell(): Promise<void> {
     for (const core of this.#parts.cores()) await this.#look(core)
     for (const [peer, { told }] of this.#talks) {
-      const news = [...this.#heads.values()].filter((head) => told.get(head.core) !== head)
+      const news = [...this.#heads.values()].filter(
+        (head) => told.get(head.core) !== head && this.#isFor(peer, head.core)
+      )
       for (const head of news) told.set(head.core, head)
       for (let i = 0; i < news.length; i += MAX_HEADS)
         send(peer, { type: 'heads', heads: news.slice(i, i + MAX_HEADS) })
@@ -153,6 +171,8 @@ export class ForkWatch {
 
   async #hear(peer: SpacePeer, talk: Talk, message: BranchMessage): Promise<void> {
     if (this.#isClosed) return
+    if ('core' in message && message.type !== 'proof' && !this.#isFor(peer, message.core)) return
+    if ('head' in message && !this.#isFor(peer, message.head.core)) return
     switch (message.type) {
       case 'heads':
         for (const head of message.heads) await this.#compare(peer, talk, head)
@@ -175,9 +195,14 @@ export class ForkWatch {
     }
   }
 
+  /** Whether a peer may hear of a log. */
+  #isFor(peer: SpacePeer, core: Key): boolean {
+    return peer.isAdmitted || this.#parts.isMembership(core)
+  }
+
   /** Whether ours hashes to something else there. Of a shorter copy the peer finds out. */
   async #compare(peer: SpacePeer, talk: Talk, head: Head): Promise<void> {
-    const log = this.#parts.live(head.core)
+    const log = this.#isFor(peer, head.core) ? this.#parts.live(head.core) : null
     const hash = log === null ? null : await hashAt(log, head.length)
     if (hash === null || keyOf(hash) === head.treeHash) return
     if (talk.searches.size >= MAX_SEARCHES || talk.searches.has(head.core)) return
@@ -261,11 +286,16 @@ export class ForkWatch {
   }
 
   async #publish(found: Found, isOurs: boolean): Promise<void> {
-    const known = this.#parts.known(found.core)
-    if (this.#isClosed || (known !== null && known <= found.common)) return
+    if (this.#isClosed || this.#isKnown(found)) return
     const isPublished = await this.#parts.publish(found)
     if (isPublished || !isOurs) return
+    this.#found.set(found.core, found)
     for (const peer of this.#talks.keys()) send(peer, { type: 'proof', ...found })
+  }
+
+  #isKnown({ core, common }: Found): boolean {
+    const known = this.#parts.known(core)
+    return known !== null && known <= common
   }
 }
 

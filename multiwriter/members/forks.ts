@@ -50,6 +50,7 @@ export function watchForks({ members, union, acts, timers, refusals }: ForkParts
     archives,
     timers,
     live,
+    isMembership: (core) => members.log(core) !== null,
     cores: () => [...union.logs().map(({ key }) => keyOf(key)), ...members.followed()],
     known: (core) => members.provedFork(core),
     publish: (found) => members.publishFork(acts, found),
@@ -61,6 +62,7 @@ export function watchForks({ members, union, acts, timers, refusals }: ForkParts
   members.events.on('record', () => {
     for (const { core, seq } of members.unproved) refusals.add(textOf(core), 'fork-unproved', seq)
   })
+  members.events.on('logs', () => watch.offer())
   archives.events.on('ask', (head) => watch.ask(head))
   archives.events.on('source', (core) => void union.replace(bytesOf(core)).catch(() => {})) // the space closes
   archives.events.on('other', ({ core, length }) =>

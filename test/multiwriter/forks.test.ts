@@ -1,111 +1,124 @@
 /** Stores that were copied and wrote on, in a space: found by whoever sees both, and ended the same way everywhere. */
-import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { openDevice } from '../../index.ts'
-import type { Device, Space } from '../../multiwriter/index.ts'
-import { copyStore } from '../support/copies.ts'
-import { connect, tempFolder, until } from '../support/devices.ts'
+import { until } from '../support/devices.ts'
+import {
+  ALL,
+  contentsOf,
+  EDGES,
+  MESH,
+  nameOf,
+  openWorld,
+  ordersOf,
+  play,
+  untilAgreed,
+  valueIn,
+  type Name
+} from '../support/fork-world.ts'
 import { rejectsWith } from '../support/rejects.ts'
-
-const folder = await tempFolder()
-let count = 0
 
 const failures: unknown[] = []
 process.on('unhandledRejection', (error) => failures.push(error))
 
-test.after(async () => {
-  await folder.remove()
-  assert.equal(failures, [])
+test.after(() => assert.equal(failures, []))
+
+test('forks: of two copies of a store, the history counts that the higher-ranking device has', async () => {
+  const world = await openWorld()
+  await world.space('one').db.put('of-one', 1)
+  await world.space('two').db.put('of-two', 2)
+  world.connect(['founder', 'one'], ['other', 'two'])
+  await until(async () => (await valueIn(world.space('founder'), 'of-one')) === 1)
+  await until(async () => (await valueIn(world.space('other'), 'of-two')) === 2)
+  await world.space('other').db.put('of-other', 3)
+  world.connect(['founder', 'other'])
+  await untilAgreed(world)
+  const expected = { common: 'before the copy', 'of-one': 1, 'of-other': 3 }
+  assert.equal(await contentsOf(world.space('two')), expected)
+  const [fork] = world.space('two').members.forks()
+  assert.is(fork?.writer, world.space('one').writer)
+  assert.is(fork?.use, 'data')
+  assert.is(fork?.device, world.device('one').id)
+  for (const copy of ['one', 'two'] as const)
+    await rejectsWith('NOT_ALLOWED', () => world.space(copy).db.put('more', 1), /two histories/)
+  // Everybody else goes on, also after a restart.
+  world.cut()
+  await world.open(...ALL)
+  for (const name of ALL) assert.equal(await contentsOf(world.space(name)), expected, name)
+  await world.space('founder').db.put('later', 4)
+  world.connect(...MESH)
+  for (const name of ALL) await until(async () => (await valueIn(world.space(name), 'later')) === 4)
+  await world.close()
 })
 
-/** A founder, a second writer, and two copies of a third writer's store; everybody has met but the copies. */
-interface World {
-  readonly founder: Space
-  readonly other: Space
-  readonly one: Space
-  readonly two: Space
-  open(name: Name): Promise<Space>
-  close(): Promise<void>
+// Every fourth order; forks.slow.ts has them all.
+for (const [i, order] of ordersOf(EDGES).entries()) {
+  if (i % 4 > 0) continue
+  const meeting = { order, isEqual: i % 8 === 0, restarts: i % 3 === 0 }
+  test(`forks: whoever meets whom first, all agree in the end: ${nameOf(meeting)}`, () =>
+    play(meeting))
 }
 
-type Name = 'founder' | 'other' | 'one' | 'two'
-
-const valueIn = async (space: Space, key: string) => (await space.db.get(key))?.value
-
-async function contentsOf(space: Space): Promise<Record<string, unknown>> {
-  const contents: Record<string, unknown> = {}
-  for await (const { key, value } of space.db.createReadStream()) contents[key] = value
-  return contents
-}
-
-async function openWorld(): Promise<World> {
-  const at = join(folder.path, `world-${count++}`)
-  const devices = new Map<Name, Device>()
-  const spaces = new Map<Name, Space>()
-  let address = ''
-  const open = async (name: Name): Promise<Space> => {
-    await devices.get(name)?.close()
-    const device = await openDevice({ storage: join(at, name) })
-    devices.set(name, device)
-    const space = await device.openSpace(address)
-    spaces.set(name, space)
-    return space
-  }
-  const make = async (name: Name) => {
-    const device = await openDevice({ storage: join(at, name) })
-    devices.set(name, device)
-    return device
-  }
-  const founder = await (await make('founder')).createSpace()
-  address = founder.address
-  const other = await (await make('other')).openSpace(founder.ticket)
-  const third = await (await make('one')).openSpace(founder.ticket)
-  for (const { writer } of [other, third]) await founder.addWriter(writer)
-  await third.db.put('common', 'before the copy')
-  const cuts = [connect(founder, other), connect(founder, third), connect(other, third)]
-  for (const space of [founder, other, third]) {
-    await until(() => space.members.list().length === 3)
-    await until(async () => (await valueIn(space, 'common')) !== undefined)
-  }
-  for (const cut of cuts) cut()
-  await devices.get('one')?.close()
-  await copyStore(join(at, 'one'), join(at, 'two'))
-  return {
-    founder,
-    other,
-    one: await open('one'),
-    two: await open('two'),
-    open,
-    async close() {
-      for (const device of devices.values()) await device.close()
-    }
-  }
-}
-
-const isForkKnown = (space: Space) => space.members.forks().length > 0
-
-test('forks: of two copies of a store, the branch counts that the higher-ranking device has; everybody ends with it', async () => {
+test('forks: two histories of equal length that nobody has touched since are found when two devices meet', async () => {
   const world = await openWorld()
-  const { founder, other, one, two } = world
-  await one.db.put('of-one', 1)
-  await two.db.put('of-two', 2)
-  const cuts = [connect(founder, one), connect(other, two)]
-  await until(async () => (await valueIn(founder, 'of-one')) === 1)
-  await until(async () => (await valueIn(other, 'of-two')) === 2)
-  await other.db.put('of-other', 3)
-  cuts.push(connect(founder, other))
-  for (const space of [founder, other, one, two]) await until(() => isForkKnown(space))
-  const expected = { common: 'before the copy', 'of-one': 1, 'of-other': 3 }
-  for (const space of [founder, other, one, two]) {
-    await until(async () => JSON.stringify(await contentsOf(space)) === JSON.stringify(expected))
-    const [fork] = space.members.forks()
-    assert.is(fork?.writer, one.writer)
-    assert.is(fork?.use, 'data')
-    assert.is(fork?.here, 'chosen')
-  }
-  for (const copy of [one, two]) await rejectsWith('NOT_ALLOWED', () => copy.db.put('more', 1))
-  for (const cut of cuts) cut()
+  await world.space('one').db.put('a', 'one')
+  await world.space('two').db.put('a', 'two')
+  world.connect(['founder', 'one'], ['other', 'two'])
+  await until(async () => (await valueIn(world.space('founder'), 'a')) === 'one')
+  await until(async () => (await valueIn(world.space('other'), 'a')) === 'two')
+  world.cut()
+  await world.closeOne('one')
+  await world.closeOne('two')
+  world.connect(['founder', 'other'])
+  await untilAgreed(world, ['founder', 'other'])
+  assert.is(await valueIn(world.space('other'), 'a'), 'one')
+  await world.close()
+})
+
+test('forks: a device that comes later reads the chosen history, though nobody has the log itself any more', async () => {
+  const world = await openWorld()
+  await world.space('one').db.put('a', 'one')
+  await world.space('two').db.put('a', 'two')
+  world.connect(['founder', 'one'], ['other', 'two'])
+  await until(async () => (await valueIn(world.space('founder'), 'a')) === 'one')
+  await until(async () => (await valueIn(world.space('other'), 'a')) === 'two')
+  world.connect(['founder', 'other'])
+  await untilAgreed(world)
+  world.cut()
+  await world.closeOne('founder')
+  await world.closeOne('one')
+  await world.closeOne('two')
+  await world.open('late')
+  world.connect(['other', 'late'])
+  await until(async () => (await valueIn(world.space('late'), 'a')) === 'one')
+  await world.close()
+})
+
+test('forks: a founder that shows each half of the space another membership log is read the same by both', async () => {
+  const world = await openWorld('founder')
+  const [one, two] = [world.space('one'), world.space('two')]
+  assert.is(one.address, two.address)
+  await one.members.revoke(world.device('other').id)
+  await two.members.promote(world.device('other').id, 'admin')
+  world.connect(['founder', 'one'], ['other', 'two'])
+  const roleIn = (name: Name, of: Name) =>
+    world
+      .space(name)
+      .members.list()
+      .find(({ devices }) => devices.some(({ device }) => device === world.device(of).id))?.role
+  await until(() => roleIn('founder', 'other') === null)
+  await until(() => roleIn('other', 'other') === 'admin')
+  for (const name of ['founder', 'other'] as const) await world.space(name).members.acknowledge()
+  world.connect(['founder', 'other'])
+  await untilAgreed(world)
+  assert.is(world.space('founder').members.forks()[0]?.use, 'membership')
+  const roles = ALL.map((name) => roleIn(name, 'other'))
+  assert.is(new Set(roles).size, 1)
+  world.cut()
+  await world.open(...ALL)
+  assert.equal(
+    ALL.map((name) => roleIn(name, 'other')),
+    roles
+  )
   await world.close()
 })
 
