@@ -131,6 +131,15 @@ export class Union {
     return new View(sorted, this.#hooks)
   }
 
+  /** The tree of a log at its greatest readable length up to `limit`, whatever its seal; null where it is no log of this union. */
+  async treeUpTo(
+    core: Uint8Array,
+    limit: number,
+    options: ReadOptions = {}
+  ): Promise<TreeSnapshot | null> {
+    return this.#sources.get(b4a.toString(core, 'hex'))?.treeUpTo(limit, options) ?? null
+  }
+
   /** All logs that are open. */
   logs(): readonly LogReader[] {
     return [...this.#sources.values()].map((source) => source.log)
@@ -316,11 +325,19 @@ class Source {
     return { core: key, writer: id, isOwn: this.#isOwn, seal: Infinity, tree, refuse }
   }
 
+  treeUpTo(limit: number, options: ReadOptions): Promise<TreeSnapshot> {
+    return this.#untilRefused(() => this.log.snapshot(limit, options))
+  }
+
+  #snapshotAt(length: number, options: ReadOptions): Promise<TreeSnapshot> {
+    return this.#untilRefused(() => this.log.snapshotAt(length, options))
+  }
+
   /** Shorter where the log is, or has been found bad: remote data never throws out of a view. */
-  async #snapshotAt(length: number, options: ReadOptions): Promise<TreeSnapshot> {
+  async #untilRefused(read: () => Promise<TreeSnapshot>): Promise<TreeSnapshot> {
     for (;;) {
       try {
-        return await this.log.snapshotAt(length, options)
+        return await read()
       } catch (error) {
         if (!(error instanceof TreeRefusal)) throw error
         await this.#refuse(error)

@@ -61,6 +61,8 @@ interface Archive {
   readonly core: Hypercore
   /** Null before it was read. */
   branch: Branch | null
+  /** The log in whose place it is read, and which may be the evidence of a fork. */
+  log: Hypercore | null
   isFetching: boolean
 }
 
@@ -111,6 +113,11 @@ export class Archives {
   sourceOf(core: Key): { readonly core: Hypercore; readonly branch: Branch } | null {
     const source = this.#standings.get(core)?.source
     return source?.branch ? { core: source.core, branch: source.branch } : null
+  }
+
+  /** A data log that is not read, as another history of it counts. */
+  unread(core: Key): Hypercore | null {
+    return this.#standings.get(core)?.source?.log ?? null
   }
 
   /** What of a forked log is here. */
@@ -171,7 +178,8 @@ export class Archives {
     this.#callOff?.()
     this.events.removeAllListeners()
     await this.#settling
-    await Promise.all([...this.#archives.values()].map(({ core }) => core.close()))
+    const archives = [...this.#archives.values()]
+    await Promise.all(archives.map(({ core, log }) => Promise.all([core.close(), log?.close()])))
   }
 
   async #settle(): Promise<void> {
@@ -221,7 +229,10 @@ export class Archives {
     const where = await this.#withLog(core, (log) => whereIs(log, head))
     if (where === 'chosen') return itself
     const source = await this.#openWhole(head)
-    if (source !== null) return { counted: length, source, here: 'chosen' }
+    if (source !== null) {
+      source.log ??= await this.#parts.store.remoteLog(bytesOf(core))
+      return { counted: length, source, here: 'chosen' }
+    }
     miss(head, where === 'other' || endedBy === 'fork')
     const counted = endedBy === 'fork' ? Math.min(length, this.#commonOf(core)) : length
     return { counted, source: null, here: where }
@@ -292,7 +303,7 @@ export class Archives {
     const known = this.#archives.get(id)
     if (known !== undefined) return known
     const core = await this.#parts.store.archiveLog(pinOf(head))
-    const archive = { head, use, core, branch: null, isFetching: false }
+    const archive = { head, use, core, branch: null, log: null, isFetching: false }
     this.#archives.set(id, archive)
     return archive
   }

@@ -43,7 +43,7 @@ export function watchForks({ members, union, acts, timers, refusals }: ForkParts
   const { archives } = members
   const live = (core: Key): Hypercore | null => {
     const log = union.log(bytesOf(core))
-    if (log !== null) return log.branch === null ? log.core : null
+    if (log !== null) return log.branch === null ? log.core : archives.unread(core)
     return members.log(core)
   }
   const watch = new ForkWatch({

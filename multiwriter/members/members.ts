@@ -146,7 +146,7 @@ export class Members {
     const own = this.membership.cores.get(keyOf(this.#own.core.key))
     if (own?.length !== Infinity || this.membership.cores.get(core)?.device === this.device)
       return false
-    await acts.acknowledge()
+    await acts.acknowledge().catch(() => {}) // what is not here now must not keep the proof back
     await this.#logs.write({ kind: 'fork', core, common, proof })
     return true
   }

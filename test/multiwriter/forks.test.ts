@@ -10,6 +10,7 @@ import {
   nameOf,
   openWorld,
   ordersOf,
+  pause,
   play,
   untilAgreed,
   valueIn,
@@ -71,6 +72,43 @@ test('forks: two histories of equal length that nobody has touched since are fou
   world.connect(['founder', 'other'])
   await untilAgreed(world, ['founder', 'other'])
   assert.is(await valueIn(world.space('other'), 'a'), 'one')
+  await world.close()
+})
+
+test('forks: what documents, watchers and indexes show changes to the chosen history while they are open', async () => {
+  const world = await openWorld()
+  const [one, two] = [world.space('one'), world.space('two')]
+  for (const [space, text] of [
+    [one, 'of one'],
+    [two, 'of two, which is longer']
+  ] as const) {
+    const document = await space.documents.open('notes')
+    document.doc.getText('text').insert(0, text)
+    await document.flush()
+    await document.close()
+    await space.db.put('a', text)
+  }
+  world.connect(['founder', 'one'], ['other', 'two'])
+  const other = world.space('other')
+  const shown = await other.documents.open('notes')
+  const textOf = () => String(shown.doc.getText('text'))
+  await until(async () => (await valueIn(other, 'a')) === 'of two, which is longer')
+  await until(() => textOf() === 'of two, which is longer')
+  await until(async () => (await valueIn(world.space('founder'), 'a')) === 'of one')
+  const seen: unknown[] = []
+  const watcher = other.db.watch()
+  const watching = (async () => {
+    for await (const { current } of watcher) seen.push(current?.value)
+  })()
+  await pause(50)
+  world.connect(['founder', 'other'])
+  await untilAgreed(world)
+  await until(() => seen.at(-1) === 'of one')
+  await until(() => textOf() === 'of one')
+  for (const name of ALL) assert.equal(await world.space(name).check(), [], name)
+  await watcher.return?.()
+  await watching
+  await shown.close()
   await world.close()
 })
 

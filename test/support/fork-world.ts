@@ -167,7 +167,7 @@ export function ordersOf<T>(items: readonly T[]): T[][] {
   )
 }
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 export interface Meeting {
   readonly order: readonly (readonly [Name, Name])[]
