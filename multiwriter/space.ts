@@ -42,7 +42,7 @@ import { Acknowledging } from './members/acknowledging.ts'
 import { forkedHere } from './members/acl-logs.ts'
 import { documentsUpTo, shownUpTo, type ExcludedEntry } from './members/excluded.ts'
 import type { ForkWatch } from './members/fork-watch.ts'
-import { watchForks } from './members/forks.ts'
+import { watchForks, type ForkInfo } from './members/forks.ts'
 import { Members } from './members/members.ts'
 import type { LoweredSeal } from './members/seals.ts'
 import { SpaceMembers } from './members/space-members.ts'
@@ -100,6 +100,8 @@ export interface SpaceEvents {
   members: []
   /** Logs count less far than they did, and what of them was to be seen is not any more. */
   sealed: [Sealed]
+  /** A log has two histories, as is known now: @see SpaceMembers.forks */
+  forked: [ForkInfo]
   /** The local index reads a log in. */
   'index-progress': [IndexProgress]
   /** The local index was thrown away and is built again. */
@@ -292,7 +294,8 @@ export class Space extends EventEmitter<SpaceEvents> {
       union: this.#union,
       acts,
       timers: parts.timers,
-      refusals: this.#refusals
+      refusals: this.#refusals,
+      onfork: (fork) => this.emit('forked', fork)
     })
     const { store, record, mode } = parts
     this.#index = new SpaceIndex(store, record, mode, this.#union, {

@@ -17,6 +17,8 @@ export interface ForkParts {
   readonly acts: Pick<Acts, 'acknowledge'>
   readonly timers: Timers
   readonly refusals: Refusals
+  /** A fork that was not known before, since the space is open. */
+  onfork(fork: ForkInfo): void
 }
 
 /** A log of which its device has written two histories. */
@@ -39,7 +41,14 @@ export interface ForkInfo {
 }
 
 /** Looks for forks, fetches what was chosen, and counts what others say of it that is not true. */
-export function watchForks({ members, union, acts, timers, refusals }: ForkParts): ForkWatch {
+export function watchForks({
+  members,
+  union,
+  acts,
+  timers,
+  refusals,
+  onfork
+}: ForkParts): ForkWatch {
   const { archives } = members
   const live = (core: Key): Hypercore | null => {
     const log = union.log(bytesOf(core))
@@ -56,10 +65,16 @@ export function watchForks({ members, union, acts, timers, refusals }: ForkParts
     publish: (found) => members.publishFork(acts, found),
     onrefused: (peer, reason) => refusals.add(z32.encode(peer.remoteKey), `branch-${reason}`, 0)
   })
-  const onchange = () => watch.changed()
-  union.events.on('change', onchange)
-  members.events.on('record', onchange)
+  const told = new Set(members.membership.forks.map(({ core }) => core))
+  union.events.on('change', () => watch.changed())
   members.events.on('record', () => {
+    watch.changed()
+    for (const fork of forksIn(members)) {
+      const core = keyOf(z32.decode(fork.writer))
+      if (told.has(core)) continue
+      told.add(core)
+      onfork(fork)
+    }
     for (const { core, seq } of members.unproved) refusals.add(textOf(core), 'fork-unproved', seq)
   })
   members.events.on('logs', () => watch.offer())

@@ -1,4 +1,5 @@
 /** What a writer signed of its log's first blocks, shown to who does not hold them; and two of that as the proof of a fork. */
+import { readFileSync } from 'node:fs'
 import b4a from 'b4a'
 import type Hypercore from 'hypercore'
 import { test } from 'uvu'
@@ -106,6 +107,43 @@ test('a fork: a log that only grew, and bytes that are none, prove nothing', asy
   assert.is(checkForkProof(core.key, 6, encodeForkProof(first, foreign)), null)
   for (const bytes of [b4a.alloc(0), b4a.from([253]), b4a.from([4, 1]), b4a.alloc(400, 255)])
     assert.is(checkForkProof(core.key, 6, bytes), null)
+})
+
+interface Vectors {
+  readonly key: string
+  readonly prefixes: readonly {
+    readonly block: number
+    readonly bytes: string
+    readonly before: string
+    readonly through: string
+    readonly signedLength: number
+  }[]
+  readonly fork: { readonly common: number; readonly proof: string; readonly before: string }
+}
+
+test('golden vectors: what is shown, and the proof of a fork', () => {
+  const { key, prefixes, fork } = JSON.parse(
+    readFileSync(new URL('../vectors/signed-prefix.json', import.meta.url), 'utf8')
+  ) as Vectors
+  assert.ok(prefixes.length > 1)
+  for (const { block, bytes, ...expected } of prefixes) {
+    const shown = checkPrefix(b4a.from(key, 'hex'), block, b4a.from(bytes, 'hex'))
+    if (shown === null) return assert.unreachable(`block ${block}`)
+    const [before, through] = [shown.before, shown.through].map((hash) => b4a.toString(hash, 'hex'))
+    assert.equal({ before, through, signedLength: shown.signedLength }, expected)
+  }
+  const shown = checkForkProof(b4a.from(key, 'hex'), fork.common, b4a.from(fork.proof, 'hex'))
+  assert.is(shown === null ? null : b4a.toString(shown.before, 'hex'), fork.before)
+})
+
+test('golden vectors: a log of the same seed is shown by the same bytes', async () => {
+  const { key, prefixes } = JSON.parse(
+    readFileSync(new URL('../vectors/signed-prefix.json', import.meta.url), 'utf8')
+  ) as Vectors
+  const core = await logOf(8, blocks(0, 11))
+  assert.is(b4a.toString(core.key, 'hex'), key)
+  for (const { block, bytes } of prefixes)
+    assert.is(b4a.toString(await prefixOf(core, block), 'hex'), bytes)
 })
 
 test.run()
