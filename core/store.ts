@@ -126,12 +126,18 @@ export class OwnLog {
 
   /** Appends one batch, whole or not at all; resolves when it is as durable as the store promises. Callers take turns. */
   append(puts: readonly TreeWrite[]): Promise<number> {
-    return this.#inTurn(() => this.tree.append(puts))
+    return this.#inTurn(() => {
+      this.#checkAlone()
+      return this.tree.append(puts)
+    })
   }
 
   /** As `append`, into a tree that begins empty (TreeWriter.rewrite). */
   rewrite(puts: readonly TreePut[]): Promise<number> {
-    return this.#inTurn(() => this.tree.rewrite(puts))
+    return this.#inTurn(() => {
+      this.#checkAlone()
+      return this.tree.rewrite(puts)
+    })
   }
 
   /** Appends one block that is no batch of a tree: for logs of records. */
@@ -153,6 +159,13 @@ export class OwnLog {
     const { keyPair } = this.core
     if (keyPair === null) throw new ManyhandsError('READ_ONLY', 'The log has no key pair')
     return keyPair
+  }
+
+  /** Opened again, with all of it fetched, the log can be written on. */
+  #checkAlone(): void {
+    if (this.tree.isAlone) return
+    const why = 'others have more of its log than it has written: its store was copied, or restored'
+    throw new ManyhandsError('STORE_ROLLED_BACK', `Nothing can be written: ${why}`)
   }
 
   async #inTurn(write: () => Promise<number>): Promise<number> {

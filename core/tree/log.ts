@@ -54,7 +54,7 @@ export class LogReader {
   #core: Hypercore
   readonly #context: TreeContext
   readonly #branch: Branch | null
-  readonly #isFull: boolean
+  #isFull: boolean
   #cleared: ClearedLog | null = null
   /** What is being fetched ahead. */
   #downloads: { destroy(): void }[] = []
@@ -74,13 +74,14 @@ export class LogReader {
     this.#branch = archiveOf?.branch ?? null
     this.#core = core
     this.#sparse = sparse
-    this.#writer = writer ?? null
+    const own = writer?.isAlone === true ? writer : undefined
+    this.#writer = own ?? null
     this.#context = this.#newContext()
     this.#onchange = onchange
     core.on('append', this.#onappend)
-    writer?.events.on('written', onchange)
+    own?.events.on('written', onchange)
     core.on('conflict', this.#onconflict)
-    const isFull = !sparse && writer === undefined && archiveOf === undefined
+    const isFull = !sparse && own === undefined && archiveOf === undefined
     if (isFull) core.on('download', onchange)
     if (isFull) core.on('download', this.#ondownload)
     this.#isFull = isFull
@@ -342,7 +343,19 @@ export class LogReader {
 
   /** Our own writer tells when it is done. */
   readonly #onappend = (): void => {
+    if (this.#writer?.isAlone === false) this.#readAsOthers()
     if (this.#writer?.isWriting !== true) this.#onchange()
+  }
+
+  /** Our own log has grown, and not by us: what has come is fetched, and read as far as it is here. */
+  #readAsOthers(): void {
+    this.#writer?.events.off('written', this.#onchange)
+    this.#writer = null
+    if (this.#sparse) return
+    this.#isFull = true
+    this.#core.on('download', this.#onchange)
+    this.#core.on('download', this.#ondownload)
+    this.#startDownloads()
   }
 
   readonly #ongrown = (): void => this.#cleared?.grown()

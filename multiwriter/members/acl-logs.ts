@@ -199,7 +199,8 @@ export class AclLogs {
     const isOwn = b4a.equals(key, own.core.key)
     const session = isOwn ? own.core.session() : await this.#parts.openLog(key)
     await session.ready()
-    const followed = new FollowedLog(core, session, isOwn, () => this.#resolve(followed))
+    // Our own is fetched as well: a copy of this store may have written on.
+    const followed = new FollowedLog(core, session, false, () => this.#resolve(followed))
     this.#logs.set(core, followed)
     await followed.log.read()
     if (followed.head === null) this.events.emit('change') // one more to offer and to ask for
