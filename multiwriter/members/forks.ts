@@ -18,7 +18,7 @@ export interface ForkParts {
   readonly timers: Timers
   readonly refusals: Refusals
   /** A fork that was not known before, since the space is open. */
-  onfork(fork: ForkInfo): void
+  readonly onfork: (fork: ForkInfo) => void
 }
 
 /** A log of which its device has written two histories. */

@@ -91,7 +91,7 @@ test('forks: what documents, watchers and indexes show changes to the chosen his
   world.connect(['founder', 'one'], ['other', 'two'])
   const other = world.space('other')
   const shown = await other.documents.open('notes')
-  const textOf = () => String(shown.doc.getText('text'))
+  const textOf = () => shown.doc.getText('text').toJSON()
   await until(async () => (await valueIn(other, 'a')) === 'of two, which is longer')
   await until(() => textOf() === 'of two, which is longer')
   await until(async () => (await valueIn(world.space('founder'), 'a')) === 'of one')
