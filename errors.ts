@@ -21,6 +21,8 @@ const NEXT_STEPS = {
   STORE_UNSUPPORTED: 'A newer manyhands made this store; upgrade to open it.',
   STORE_UNWRITABLE: 'Make the folder writable for this user, or choose another.',
   STORE_FULL: 'Free disk space, then open the store again; what was acknowledged is kept.',
+  STORE_ROLLED_BACK:
+    'Others have more of this log than this store: open it again when all of it has come, or go on under new logs (`device.rotate`).',
   STORE_IDENTITY_LOST:
     'The keys of this store are gone or damaged; restore the keystore file from a backup.',
   STORE_DAMAGED: 'The disk lost or changed data; restore from another device.',

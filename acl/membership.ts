@@ -1,10 +1,11 @@
 /** What the pass found, told to those who ask: who is there, what they may, and where cores end. */
+import type { Claims, Said } from './claims.ts'
 import type { Cut, CutBy } from './cuts.ts'
 import type { ForkCut, ForkCuts } from './forks.ts'
 import type { Entry, History } from './history.ts'
 import type { PendingBallot } from './owners.ts'
 import type { Pass, Refusal, Rule } from './pass.ts'
-import { compareRoles, ROLES, type Key, type Role } from './records.ts'
+import { compareRoles, ROLES, type Head, type Key, type Role } from './records.ts'
 import { NO_OFFICE, type Ballot, type Core, type Device, type Grant } from './registry.ts'
 
 export interface Member {
@@ -84,16 +85,22 @@ export interface Membership {
    * device of the core's own identity, has acknowledged. Below it, pruning is safe.
    */
   finalLength(core: Key): number
+  /**
+   * Of a forked core: what anybody has acknowledged beyond where its histories part, the last that each acl core says. Of a forked acl
+   * core all that is really there must be held to tell which branch counts. None of it is proved.
+   */
+  branches(core: Key): readonly Head[]
 }
 
 interface Context {
   readonly history: History
+  readonly claims: Claims
   readonly space: Key
   readonly forks: ForkCuts
 }
 
 /** What no acknowledgement changes. */
-type Resolved = Omit<Membership, 'refused' | 'acknowledged' | 'finalLength'>
+type Resolved = Omit<Membership, 'refused' | 'acknowledged' | 'finalLength' | 'branches'>
 
 /** Tells what a pass came to, with the acknowledgements held by then. */
 export type Describe = () => Membership
@@ -108,7 +115,20 @@ function inOrder(forks: ForkCuts): readonly ForkCut[] {
   return [...forks.values()].sort((a, b) => (a.core < b.core ? -1 : 1))
 }
 
-function nothing({ history, space, forks }: Context): Membership {
+function branchesOf({ claims, forks }: Context, core: Key): readonly Head[] {
+  const fork = forks.get(core)
+  if (fork === undefined) return []
+  const last = new Map<Key, Said>()
+  for (const said of claims.acknowledgedOf(core)) {
+    const { entry, head } = said
+    if (head.length > fork.common && (last.get(entry.core)?.entry.index ?? -1) < entry.index)
+      last.set(entry.core, said)
+  }
+  return [...last.values()].map(({ head }) => head)
+}
+
+function nothing(context: Context): Membership {
+  const { history, space, forks } = context
   const why: Refusal = { rule: 1, why: 'the root does not begin with its founding' }
   return {
     space,
@@ -125,7 +145,8 @@ function nothing({ history, space, forks }: Context): Membership {
       .sort(compareRefused),
     raised: [],
     acknowledged: () => 0,
-    finalLength: () => 0
+    finalLength: () => 0,
+    branches: (core) => branchesOf(context, core)
   }
 }
 
@@ -156,7 +177,8 @@ class Description {
         return refused()
       },
       acknowledged,
-      finalLength: (core) => finalLength(core, cores.get(core), members, acknowledged)
+      finalLength: (core) => finalLength(core, cores.get(core), members, acknowledged),
+      branches: (core) => branchesOf(this.#context, core)
     }
   }
 

@@ -86,6 +86,7 @@ export class MembershipResolver {
   }
 
   #tell(pass: Pass | null, forks: ForkCuts): Describe {
-    return describe(pass, { history: this.#history, space: this.#claims.space, forks })
+    const [history, claims] = [this.#history, this.#claims]
+    return describe(pass, { history, claims, space: claims.space, forks })
   }
 }

@@ -3,6 +3,7 @@
  * without a gap. Each block comes with what the log hashes to when it is the last: by that others name how far they have read.
  */
 import Hypercore, { type Download } from 'hypercore'
+import { sessionAfterConflict } from './conflict.ts'
 
 export interface LoggedBlock {
   readonly block: Uint8Array
@@ -11,11 +12,11 @@ export interface LoggedBlock {
 }
 
 export class BlockLog {
-  readonly core: Hypercore
+  #core: Hypercore
   readonly #blocks: LoggedBlock[] = []
   readonly #onblocks: () => void
   readonly #onarrival = () => void this.read()
-  readonly #download: Download | null
+  #download: Download | null
   #reading: Promise<void> = Promise.resolve()
 
   /**
@@ -24,11 +25,15 @@ export class BlockLog {
    * @param onblocks called when there are more
    */
   constructor(core: Hypercore, isOwn: boolean, onblocks: () => void) {
-    this.core = core
+    this.#core = core
     this.#onblocks = onblocks
-    core.on('append', this.#onarrival)
-    core.on('download', this.#onarrival)
+    this.#listen('on')
     this.#download = isOwn ? null : core.download({ start: 0, end: -1 })
+  }
+
+  /** The session that is read; another one after a conflict. */
+  get core(): Hypercore {
+    return this.#core
   }
 
   /** What has been read. The list grows. */
@@ -43,17 +48,32 @@ export class BlockLog {
   }
 
   async close(): Promise<void> {
-    this.core.off('append', this.#onarrival)
-    this.core.off('download', this.#onarrival)
+    this.#listen('off')
     this.#download?.destroy()
     await this.#reading
-    await this.core.close()
+    await this.#core.close()
+  }
+
+  #listen(how: 'on' | 'off'): void {
+    this.#core[how]('append', this.#onarrival)
+    this.#core[how]('download', this.#onarrival)
+    this.#core[how]('conflict', this.#onconflict)
+  }
+
+  /** The stack closes every session of a log with two histories. What is here is read on, and nothing more fetched. */
+  readonly #onconflict = (): void => {
+    if (this.#core.closing !== null) return
+    this.#listen('off')
+    this.#download = null
+    this.#core = sessionAfterConflict(this.#core)
+    this.#listen('on') // it is closed as well when another peer shows the same
+    this.#onblocks()
   }
 
   async #readOn(): Promise<void> {
     const before = this.#blocks.length
     try {
-      while (this.#blocks.length < this.core.contiguousLength) await this.#readNext()
+      while (this.#blocks.length < this.#core.contiguousLength) await this.#readNext()
     } catch {
       // The session has closed, by us or as its writer forked the log. What was read before stands.
     }
@@ -62,9 +82,9 @@ export class BlockLog {
 
   async #readNext(): Promise<void> {
     const { length } = this.#blocks
-    const block = await this.core.get(length, { wait: false })
+    const block = await this.#core.get(length, { wait: false })
     if (block === null) throw new Error('The block is gone')
-    const treeHash = await Hypercore.treeHashFromStorage(this.core, length + 1)
+    const treeHash = await Hypercore.treeHashFromStorage(this.#core, length + 1)
     this.#blocks.push({ block, treeHash })
   }
 }

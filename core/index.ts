@@ -25,9 +25,13 @@ export type {
   SpaceSecrets
 } from './store.ts'
 
+export { fillArchive, isWhole, type Pin } from './archive.ts'
+export { checkForkProof, checkPrefix, encodeForkProof, signedPrefix } from './signed-prefix.ts'
+export { commonLength, hashAt } from './tree-hashes.ts'
 export { BlockLog } from './block-log.ts'
 export { LogReader } from './tree/log.ts'
 export type { LogOptions } from './tree/log.ts'
+export type { Branch } from './tree/context.ts'
 export type { BatchBounds } from './tree/batches.ts'
 export type { ClearedLog, ClearingHooks } from './tree/cleared.ts'
 export { countBlocks, isIn, joinRanges } from './tree/ranges.ts'

@@ -53,6 +53,14 @@ declare module 'hypercore' {
     destroy(): void
   }
 
+  /** A log as it stands: its newest signed length. */
+  export interface CoreState {
+    readonly fork: number
+    readonly length: number
+    /** Null of what nobody signs. */
+    readonly signature: Uint8Array | null
+  }
+
   export default class Hypercore extends EventEmitter {
     static key(manifest: Manifest): Uint8Array
     /** Rejects when the nodes that it is made of are not here. */
@@ -73,8 +81,12 @@ declare module 'hypercore' {
     readonly core: {
       readonly opened: boolean
       /** Which blocks are here; -1 when there is none. */
-      readonly bitfield: { findFirst(value: boolean, position: number): number }
-      readonly state: {
+      readonly bitfield: {
+        findFirst(value: boolean, position: number): number
+        /** The page with a block; null where nothing of it is here. */
+        getBitfield(seq: number): { readonly index: number; readonly bitfield: Uint32Array } | null
+      }
+      readonly state: CoreState & {
         readonly storage: {
           read(): {
             getBlock(seq: number): Promise<Uint8Array | null>
@@ -82,10 +94,16 @@ declare module 'hypercore' {
             getTreeNode(index: number): Promise<TreeNodeHash | null>
             tryFlush(): void
           }
-          write(): { putTreeNode(node: TreeNodeHash): void; flush(): Promise<unknown> }
+          write(): {
+            putTreeNode(node: TreeNodeHash): void
+            putBitfieldPage(index: number, page: Uint32Array): void
+            flush(): Promise<unknown>
+          }
         }
       }
       readonly replicator: Replicator
+      /** Into a core that begins with blocks of another. @throws where these, or their tree, are not all there */
+      copyPrologue(from: CoreState): Promise<void>
     }
     ready(): Promise<void>
     close(): Promise<void>
@@ -108,8 +126,10 @@ declare module 'hypercore' {
     update(options?: { wait?: boolean; force?: boolean }): Promise<boolean>
     download(range: { start: number; end: number }): Download
     replicate(mux: unknown): unknown
-    session(): Hypercore
+    /** @param preload further options; the session is not open before they have come */
+    session(options?: { preload?: Promise<object> }): Hypercore
     setUserData(key: string, value: Uint8Array): Promise<void>
+    getUserData(key: string): Promise<Uint8Array | null>
   }
 
   /** What a connected peer has told of its copy of a core. */
@@ -474,10 +494,38 @@ declare module 'fs-native-extensions' {
   export default fsx
 }
 
+declare module 'hypercore/lib/caps.js' {
+  const caps: {
+    /** What the signer of a core signs. @param manifestHash the core's key */
+    treeSignable(
+      manifestHash: Uint8Array,
+      treeHash: Uint8Array,
+      length: number,
+      fork: number
+    ): Uint8Array
+  }
+  export default caps
+}
+
+declare module 'hypercore/lib/multisig.js' {
+  const multisig: {
+    inflate(signature: Uint8Array): {
+      readonly proofs: readonly { readonly signature: Uint8Array }[]
+    }
+  }
+  export default multisig
+}
+
 declare module 'hypercore-crypto' {
+  import type { TreeNodeHash } from 'hypercore'
+
   const hypercoreCrypto: {
     /** What a block hashes to in a core's tree. */
     data(block: Uint8Array): Uint8Array
+    parent(a: TreeNodeHash, b: TreeNodeHash): Uint8Array
+    /** What a log with these roots hashes to. */
+    tree(roots: readonly TreeNodeHash[]): Uint8Array
+    verify(message: Uint8Array, signature: Uint8Array, publicKey: Uint8Array): boolean
   }
   export default hypercoreCrypto
 }

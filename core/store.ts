@@ -5,6 +5,7 @@
 import type Corestore from 'corestore'
 import Hypercore, { type KeyPair, type Manifest } from 'hypercore'
 import { ManyhandsError } from '../errors.ts'
+import type { Pin } from './archive.ts'
 import type { BlockRange } from './tree/ranges.ts'
 import { TreeWriter, type TreePut, type TreeWrite } from './tree/writer.ts'
 import type { OrderedStore } from './ordered-store.ts'
@@ -73,6 +74,8 @@ export interface DeviceStore extends AsyncDisposable {
   succeed(space: Uint8Array, why: string | null): Promise<void>
   /** Somebody's log, to read. Close the session when done. */
   remoteLog(key: Uint8Array): Promise<Hypercore>
+  /** The first blocks of a log, as far as they are here as a log of their own. Close the session when done. */
+  archiveLog(pin: Pin): Promise<Hypercore>
   /** The store of a space's local index: derived data, empty when it was deleted or could not be read. Closed by its user. */
   openIndex(space: Uint8Array): Promise<OrderedStore>
   /** Why one of our logs is not what it was, compared with what was marked of it; null when it is sound. */
@@ -136,12 +139,18 @@ export class OwnLog {
 
   /** Appends one batch, whole or not at all; resolves when it is as durable as the store promises. Callers take turns. */
   append(puts: readonly TreeWrite[]): Promise<number> {
-    return this.#inTurn(() => this.tree.append(puts))
+    return this.#inTurn(() => {
+      this.#checkAlone()
+      return this.tree.append(puts)
+    })
   }
 
   /** As `append`, into a tree that begins empty (TreeWriter.rewrite). */
   rewrite(puts: readonly TreePut[]): Promise<number> {
-    return this.#inTurn(() => this.tree.rewrite(puts))
+    return this.#inTurn(() => {
+      this.#checkAlone()
+      return this.tree.rewrite(puts)
+    })
   }
 
   /** Appends one block that is no batch of a tree, onto the disk: for logs of records, of which there are few, and others rest on each. */
@@ -163,6 +172,13 @@ export class OwnLog {
     const { keyPair } = this.core
     if (keyPair === null) throw new ManyhandsError('READ_ONLY', 'The log has no key pair')
     return keyPair
+  }
+
+  /** Opened again, with all of it fetched, the log can be written on. */
+  #checkAlone(): void {
+    if (this.tree.isAlone) return
+    const why = 'others have more of its log than it has written: its store was copied, or restored'
+    throw new ManyhandsError('STORE_ROLLED_BACK', `Nothing can be written: ${why}`)
   }
 
   async #inTurn(write: () => Promise<number>, isForDisk = false): Promise<number> {

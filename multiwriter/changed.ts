@@ -77,7 +77,7 @@ function merged(cursors: readonly Cursor<Keyed>[]): Cursor<Group<Keyed>> {
   return mergeSorted(cursors, { compare: (a, b) => b4a.compare(a.key, b.key) })
 }
 
-/** One cursor per log that is not of one length in both views. */
+/** One cursor per log whose tree is not the same in both views. */
 function diffs(
   one: View,
   other: View,
@@ -91,7 +91,7 @@ function diffs(
   }
   return [...trees.values()].flatMap(([a, b]) => {
     if (a === null || b === null) return (a ?? b)?.cursor(range, options) ?? []
-    if (a.length === b.length) return []
+    if (a.length === b.length && a.length <= a.sharedWith(b)) return []
     const [older, newer] = a.length < b.length ? [a, b] : [b, a]
     return new TreeDiff(older, newer, range, options)
   })

@@ -13,6 +13,7 @@ export { Space } from './space.ts'
 export type { LogState, PeerState, SyncState } from './sync-state.ts'
 export type { Sealed, SpaceEvents, WriterInfo } from './space.ts'
 export type { ExcludedEntry } from './members/excluded.ts'
+export type { ForkInfo } from './members/forks.ts'
 export type {
   AskingDevice,
   BallotInfo,

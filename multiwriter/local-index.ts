@@ -21,6 +21,7 @@ import z32 from 'z32'
 import {
   TreeDiff,
   TreeRefusal,
+  type Branch,
   type LogReader,
   type OrderedChange,
   type OrderedStore,
@@ -86,6 +87,8 @@ export class LocalIndex {
   #places: Map<string, Place>
   /** The trees that cores stand at: their nodes are in memory still when the next move begins. */
   readonly #trees = new Map<string, TreeSnapshot>()
+  /** Of logs that were met in another history, which one the rows are of. */
+  readonly #branches = new Map<string, Branch | null>()
   #indexes: StoredIndexes
   /** Cores whose place was compared with their log since the index was opened. */
   readonly #checked = new Set<string>()
@@ -170,6 +173,18 @@ export class LocalIndex {
       if (!this.#isClosed) this.#distrust()
       return [`It cannot be read: ${error instanceof Error ? error.message : String(error)}`]
     }
+  }
+
+  /** A log is read in another of its histories from now on: what the rows say of it is compared with that before it is read. */
+  changeBranch({ id, branch }: LogReader): void {
+    this.#branches.set(id, branch)
+    const mix = () => {
+      const place = this.#places.get(id)
+      this.#trees.delete(id)
+      if (place !== undefined) this.#mix(id, place)
+    }
+    mix()
+    this.#turn = this.#turn.then(mix) // a move that is under way still writes the other history
   }
 
   /** Throws everything away and builds it again. */
@@ -296,6 +311,7 @@ export class LocalIndex {
   }
 
   async #moveTo(log: LogReader, part: Part): Promise<'done' | 'refused'> {
+    if (part.tree.branch !== log.branch) return 'done' // a view from before
     const place = this.#places.get(part.writer)
     try {
       await this.#moveOrReread(log, place ?? null, part.tree)
@@ -451,7 +467,9 @@ export class LocalIndex {
     const stale: number[] = []
     parts.forEach(({ writer, tree }, i) => {
       const place = this.#places.get(writer)
-      const isThere = place?.length === tree.length && place.movingTo === null
+      const { branch } = tree
+      const isBranch = (this.#branches.get(writer) ?? branch) === branch
+      const isThere = place?.length === tree.length && place.movingTo === null && isBranch
       if (isThere) sources[place.number] = [i]
       else if (tree.length > 0) stale.push(i)
     })

@@ -47,6 +47,14 @@ export type RefusalReason =
   | 'peer-removed'
   /** A peer told of a device that asks to be let in, whose credentials are none or not signed. */
   | 'asker-forged'
+  /** A log that was sealed is held here in another history than the one that the seal names. */
+  | 'sealed-other-history'
+  /** A membership log publishes a proof of a fork that proves none. */
+  | 'fork-unproved'
+  /** Of what a peer said of the histories of logs: what shows nothing, is none, or is more than it may ask at once. */
+  | 'branch-forged'
+  | 'branch-malformed'
+  | 'branch-flood'
   /** Of what was said in presence; counted in `space.presence.stats()`. */
   | 'presence-oversized'
   | 'presence-malformed'

@@ -7,6 +7,7 @@ import { EventEmitter } from 'eventemitter3'
 import z32 from 'z32'
 import type { ClearedUpTo, SpaceLink, SpacePeer } from '../core/index.ts'
 import type { ChannelHub } from './channels/hub.ts'
+import type { ForkWatch } from './members/fork-watch.ts'
 import type { Members } from './members/members.ts'
 import type { PresenceHub } from './presence/hub.ts'
 import type { PurgePeer } from './purge.ts'
@@ -26,6 +27,7 @@ export interface LinkParts {
   readonly channels: ChannelHub
   readonly peers: SpacePeers
   readonly members: Members
+  readonly forks: ForkWatch
   /** @see SpaceLink.announce */
   announce(): readonly Uint8Array[] | null
   /** Whether logs that peers tell of are read now. */
@@ -84,11 +86,16 @@ export class SpacePeers {
 }
 
 export function linkOf(parts: LinkParts): SpaceLink {
-  const { membershipKey, union, writers, refusals, presence, channels, peers, members } = parts
+  const { membershipKey, union, writers, refusals, presence, channels, peers, members, forks } =
+    parts
   return {
     membershipKey,
     admits: (device) => members.admits(device),
-    cores: () => union.logs().map((log) => log.core),
+    cores: () => {
+      // The session that follows a conflict takes a moment to open.
+      const logs = union.logs().flatMap(({ core }) => (core.opened ? core : []))
+      return [...logs, ...members.archives.cores('data')]
+    },
     memberLogs: () => members.cores(),
     announce: () => parts.announce(),
     onlogs: (cores) => {
@@ -116,6 +123,9 @@ export function linkOf(parts: LinkParts): SpaceLink {
     },
     onpresence: (peer, message) => presence.receive(peer, message),
     onchannels: (peer, message) => channels.receive(peer, message),
+    onproven: (peer) => forks.add(peer),
+    ongone: (peer) => forks.remove(peer),
+    onbranches: (peer, message) => forks.receive(peer, message),
     ondrain: (peer) => {
       presence.drained(peer)
       channels.drained(peer)

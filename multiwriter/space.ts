@@ -39,7 +39,10 @@ import { documentCacheOf } from './documents/cache.ts'
 import type { DocumentSupport } from './documents/parts.ts'
 import type { Engine } from './engine.ts'
 import { Acknowledging } from './members/acknowledging.ts'
+import { forkedHere } from './members/acl-logs.ts'
 import { documentsUpTo, shownUpTo, type ExcludedEntry } from './members/excluded.ts'
+import type { ForkWatch } from './members/fork-watch.ts'
+import { watchForks, type ForkInfo } from './members/forks.ts'
 import { Members } from './members/members.ts'
 import type { LoweredSeal } from './members/seals.ts'
 import { SpaceMembers } from './members/space-members.ts'
@@ -98,6 +101,8 @@ export interface SpaceEvents {
   members: []
   /** Logs count less far than they did, and what of them was to be seen is not any more. */
   sealed: [Sealed]
+  /** A log has two histories, as is known now: @see SpaceMembers.forks */
+  forked: [ForkInfo]
   /** The local index reads a log in. */
   'index-progress': [IndexProgress]
   /** The local index was thrown away and is built again. */
@@ -180,6 +185,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #writers: WriterList
   readonly #members: Members
   readonly #acknowledging: Acknowledging
+  readonly #forks: ForkWatch
   readonly #refusals: Refusals
   readonly #presence: PresenceHub
   readonly #channels: ChannelHub
@@ -212,7 +218,8 @@ export class Space extends EventEmitter<SpaceEvents> {
       const clock = await openClock(own, parts.now, parts.maxDrift, await stampBefore(parts))
       const before = earlier.map(({ data }) => data)
       const writers = new WriterList([own.core.key, ...before, ...record.writers])
-      const members = await Members.open({ store, record, own: logs }, writers)
+      const { timers } = parts
+      const members = await Members.open({ store, record, own: logs, timers }, writers)
       opened.push(members)
       if (members.isVoid) {
         for (const each of opened) await each.close()
@@ -303,12 +310,20 @@ export class Space extends EventEmitter<SpaceEvents> {
     })
     const changes = this.#union.events
     this.#acknowledging = new Acknowledging({ acts, changes, timers: parts.timers })
+    this.#forks = watchForks({
+      members,
+      union: this.#union,
+      acts,
+      timers: parts.timers,
+      refusals: this.#refusals,
+      onfork: (fork) => this.emit('forked', fork)
+    })
     const { store, record, mode } = parts
     this.#index = new SpaceIndex(store, record, mode, this.#union, {
       onprogress: (progress) => this.emit('index-progress', progress),
       onrebuild: (reason) => this.emit('index-rebuild', reason)
     })
-    this.#queue = new WriteQueue(own, this.#union, clock, this.#refusals, () => this.#checkMay())
+    this.#queue = new WriteQueue(own, this.#union, clock, this.#refusals, () => this.#checkMay(own))
     const { timers } = parts
     const shared = { union: this.#union, own, clock, queue: this.#queue, refusals: this.#refusals }
     const acknowledgements = new LogAcknowledgements({
@@ -359,6 +374,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       channels: this.#channels,
       peers: this.#peers,
       members,
+      forks: this.#forks,
       announce: () => (this.isOpen ? [own.core.key, ...before, ...this.#record.writers] : null),
       takesLogs: () => this.isOpen && this.#closing === null,
       addLogs: (cores) => this.#addLogs(cores)
@@ -583,6 +599,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   logKeys(): readonly Uint8Array[] {
     return [
       ...this.#members.cores().map(({ key }) => key),
+      ...this.#members.archives.cores('data').map(({ key }) => key),
       ...this.#union.logs().map(({ key }) => key)
     ]
   }
@@ -590,7 +607,8 @@ export class Space extends EventEmitter<SpaceEvents> {
   /** For the device. @throws NOT_ALLOWED for one whose rights have ended: what would follow its logs counts no more than they do */
   checkMaySucceed(): void {
     this.#checkOpen()
-    if (this.#members.exclusion === 'its rights have ended') this.#checkMay()
+    const { exclusion, hasEnded } = this.#members
+    if (hasEnded && exclusion !== null) throw exclusion
   }
 
   /** @see Device.leaveSpace */
@@ -616,6 +634,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#presence.close()
     this.#channels.close()
     this.#acknowledging.close()
+    await this.#forks.close()
     await this.#pruning.close()
     const saved = await Promise.allSettled([this.documents.close()])
     await this.#queue.settle()
@@ -628,6 +647,14 @@ export class Space extends EventEmitter<SpaceEvents> {
   }
 
   async #openLog(own: OwnLog, core: Uint8Array, onchange: () => void): Promise<LogReader> {
+    const archived = this.#members.archives.sourceOf(b4a.toString(core, 'hex'))
+    if (archived !== null) {
+      const session = archived.core.session()
+      await session.ready()
+      return new LogReader(session, onchange, {
+        archiveOf: { log: core, branch: archived.branch }
+      })
+    }
     if (b4a.equals(core, own.core.key)) {
       const beforeClear = (ranges: readonly BlockRange[]) => own.beforeClear(ranges)
       const clearing = { ...this.#clearing, beforeClear }
@@ -670,9 +697,11 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.emit('sealed', { writers: lowered.map(({ core }) => z32.encode(core)), left, documents })
   }
 
-  #checkMay(): void {
-    const why = this.#members.exclusion
-    if (why !== null) throw new ManyhandsError('NOT_ALLOWED', `This device may not write: ${why}`)
+  #checkMay(own: OwnLog): void {
+    const { exclusion } = this.#members
+    if (exclusion !== null) throw exclusion
+    // The stack has seen two histories of this device's log, and the proof has not come yet.
+    if (own.core.closing !== null && this.#closing === null) throw forkedHere()
   }
 
   /** What fails while the space closes fails because of that. */

@@ -36,6 +36,8 @@ export class Union {
   readonly #hooks: ViewHooks
   readonly #sources = new Map<string, Source>()
   readonly #unsubscribe: () => void
+  /** Logs in whose place others are read now: views that are open still read them. */
+  readonly #retired: LogReader[] = []
   #opening: Promise<void>
   #index: LocalIndex | null = null
   /** While nothing has changed since. */
@@ -129,6 +131,15 @@ export class Union {
     return new View(sorted, this.#hooks)
   }
 
+  /** The tree of a log at its greatest readable length up to `limit`, whatever its seal; null where it is no log of this union. */
+  async treeUpTo(
+    core: Uint8Array,
+    limit: number,
+    options: ReadOptions = {}
+  ): Promise<TreeSnapshot | null> {
+    return this.#sources.get(b4a.toString(core, 'hex'))?.treeUpTo(limit, options) ?? null
+  }
+
   /** All logs that are open. */
   logs(): readonly LogReader[] {
     return [...this.#sources.values()].map((source) => source.log)
@@ -139,13 +150,32 @@ export class Union {
     return this.#sources.get(b4a.toString(core, 'hex'))?.log ?? null
   }
 
+  /** Opens a log anew, which is to be read from somewhere else now. */
+  replace(core: Uint8Array): Promise<void> {
+    const id = b4a.toString(core, 'hex')
+    const replaced = this.#opening
+      .catch(() => {})
+      .then(async () => {
+        const known = this.#sources.get(id)
+        if (known === undefined || this.#isClosed) return
+        const source = await this.#newSource(core, known.seal)
+        this.#retired.push(known.log)
+        this.#index?.changeBranch(source.log)
+        this.#sources.set(id, source)
+        this.#changed()
+      })
+    this.#opening = replaced
+    return replaced
+  }
+
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#unsubscribe()
     this.events.emit('close')
     await this.#opening.catch(() => {}) // what opened is closed below
-    await Promise.all([...this.#sources.values()].map((source) => source.log.close()))
+    const logs = [...this.logs(), ...this.#retired]
+    await Promise.all(logs.map((log) => log.close()))
     this.#sources.clear()
     this.events.removeAllListeners()
   }
@@ -173,6 +203,12 @@ export class Union {
       known.setSeal(seal)
       return
     }
+    this.#sources.set(id, await this.#newSource(core, seal))
+    this.#outdate()
+  }
+
+  async #newSource(core: Uint8Array, seal: number): Promise<Source> {
+    const id = b4a.toString(core, 'hex')
     const { own } = this.#options
     const isOwn = own !== undefined && b4a.equals(own, core)
     const log = await this.#options.openLog(core, () => {
@@ -180,8 +216,7 @@ export class Union {
       this.#changed()
     })
     await log.ready()
-    this.#sources.set(id, new Source(log, seal, isOwn, this.#options.refusals))
-    this.#outdate()
+    return new Source(log, seal, isOwn, this.#options.refusals)
   }
 
   #changed(): void {
@@ -218,6 +253,10 @@ class Source {
     this.#isOwn = isOwn
     this.#refusals = refusals
     this.#reliances = new Reliances({ core: log.key, writer: log.id }, refusals)
+  }
+
+  get seal(): number {
+    return this.#seal
   }
 
   get isStale(): boolean {
@@ -286,11 +325,19 @@ class Source {
     return { core: key, writer: id, isOwn: this.#isOwn, seal: Infinity, tree, refuse }
   }
 
+  treeUpTo(limit: number, options: ReadOptions): Promise<TreeSnapshot> {
+    return this.#untilRefused(() => this.log.snapshot(limit, options))
+  }
+
+  #snapshotAt(length: number, options: ReadOptions): Promise<TreeSnapshot> {
+    return this.#untilRefused(() => this.log.snapshotAt(length, options))
+  }
+
   /** Shorter where the log is, or has been found bad: remote data never throws out of a view. */
-  async #snapshotAt(length: number, options: ReadOptions): Promise<TreeSnapshot> {
+  async #untilRefused(read: () => Promise<TreeSnapshot>): Promise<TreeSnapshot> {
     for (;;) {
       try {
-        return await this.log.snapshotAt(length, options)
+        return await read()
       } catch (error) {
         if (!(error instanceof TreeRefusal)) throw error
         await this.#refuse(error)

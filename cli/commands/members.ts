@@ -1,6 +1,12 @@
 /** Members: who is in a space, giving and taking rights, and what was written without. */
 import type { Command } from 'commander'
-import type { ExcludedWork, FirstRole, GreaterRole, MemberInfo } from '../../multiwriter/index.ts'
+import type {
+  ExcludedWork,
+  FirstRole,
+  ForkInfo,
+  GreaterRole,
+  MemberInfo
+} from '../../multiwriter/index.ts'
 import { definer, type Define, type Execute } from '../define.ts'
 import { EXIT, usage } from '../exit.ts'
 import { counted } from '../numbers.ts'
@@ -62,6 +68,18 @@ function defineLists(define: Define, execute: Execute): void {
                 `${votes} of ${needed} votes`
               ])
             )
+      )
+    })
+  )
+
+  define('forks', 'logs with two histories: stores that were copied and both wrote, or attacks', [
+    'manyhands members forks'
+  ]).action((_: object, command) =>
+    execute(command, async (run) => {
+      const port = await run.open()
+      const forks = await port.call('members/forks', { space: await run.space(port) })
+      await run.output.result(forks, () =>
+        forks.length === 0 ? ['Every log has one history.'] : forks.flatMap(forkLines)
       )
     })
   )
@@ -162,6 +180,19 @@ function memberRows({ identity, role, isOwn, devices }: MemberInfo): string[][] 
     `device ${device}`,
     `identity ${identity}${isOwn ? '  (this device)' : ''}`
   ])
+}
+
+const HERE = {
+  chosen: 'what counts of it is here',
+  other: 'another history is here; what counts is fetched from others: manyhands sync',
+  part: 'not all that counts is here: manyhands sync'
+} as const
+
+function forkLines({ writer, use, device, common, length, here }: ForkInfo): string[] {
+  return [
+    `${writer}, a log of ${use}, of the device ${device}:`,
+    `  parts after ${counted(common, 'block')}; ${counted(length, 'block')} count; ${HERE[here]}`
+  ]
 }
 
 function workLines({ writer, length, entries, documents }: ExcludedWork): string[] {

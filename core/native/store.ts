@@ -21,6 +21,7 @@ import b4a from 'b4a'
 import type Hypercore from 'hypercore'
 import type { KeyPair } from 'hypercore'
 import { isManyhandsError, ManyhandsError } from '../../errors.ts'
+import { openArchiveCore, type Pin } from '../archive.ts'
 import { deriveKeyPair, randomBytes } from '../crypto.ts'
 import type { OrderedStore } from '../ordered-store.ts'
 import {
@@ -242,6 +243,10 @@ class FolderStore implements DeviceStore {
 
   remoteLog(key: Uint8Array): Promise<Hypercore> {
     return this.#whileOpen(() => openRemoteCore(this.#logs.corestore, key))
+  }
+
+  archiveLog(pin: Pin): Promise<Hypercore> {
+    return this.#whileOpen(() => openArchiveCore(this.#logs.corestore, pin))
   }
 
   openIndex(space: Uint8Array): Promise<OrderedStore> {

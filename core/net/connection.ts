@@ -55,6 +55,11 @@ export interface SpaceLink {
   onpresence(peer: SpacePeer, message: Uint8Array): void
   /** A proven peer says something on channels; unchecked bytes. */
   onchannels(peer: SpacePeer, message: Uint8Array): void
+  /** A peer has proven to hold the key; it may be none that has data. Until `ongone`. */
+  onproven(peer: SpacePeer): void
+  ongone(peer: SpacePeer): void
+  /** A proven peer, who may have no data, says something of the histories of logs; unchecked bytes. */
+  onbranches(peer: SpacePeer, message: Uint8Array): void
   /** A peer for which `sendPresence` or `sendChannels` gave false takes more. */
   ondrain(peer: SpacePeer): void
   /** The connections are about to close: the last moment to say goodbye. @returns whether something was sent */
@@ -212,6 +217,7 @@ export class SpacePeer {
   #presence: Message<Uint8Array> | null = null
   #channels: Message<Uint8Array> | null = null
   #askers: Message<Uint8Array[]> | null = null
+  #branches: Message<Uint8Array> | null = null
   /** What the peer has said to have cleared, by log in hex. */
   readonly #clearedThere = new Map<string, ClearedUpTo>()
   /** What it was told of ours. */
@@ -306,6 +312,16 @@ export class SpacePeer {
     return this.#isAdmitted === true && this.#channels?.send(message) === true
   }
 
+  /** Whether the peer may have data. */
+  get isAdmitted(): boolean {
+    return this.#isAdmitted === true
+  }
+
+  /** Also to who may have no data: it may be that by another history of a membership log. @see sendPresence */
+  sendBranches(message: Uint8Array): boolean {
+    return this.#isProven && this.#branches?.send(message) === true
+  }
+
   /** Whether the peer has said to have cleared its copies of a log, up to this declaration. */
   hasCleared(core: Uint8Array, since: number): boolean {
     return (this.#clearedThere.get(b4a.toString(core, 'hex'))?.since ?? 0) >= since
@@ -367,6 +383,12 @@ export class SpacePeer {
           this.#link.onaskers(this, askers)
       }
     })
+    this.#branches = channel.addMessage<Uint8Array>({
+      encoding: c.raw,
+      onmessage: (message) => {
+        if (this.#isProven) this.#link.onbranches(this, message)
+      }
+    })
     channel.open({ version: VERSION, proof: this.#proof(this.#stream.isInitiator) })
   }
 
@@ -377,6 +399,7 @@ export class SpacePeer {
     this.#clearedTold = []
     this.#askersTold.clear()
     this.update()
+    this.#link.onproven(this)
   }
 
   /** After the logs: of what is said of presence, only what is of known writers is heard. */
@@ -424,6 +447,7 @@ export class SpacePeer {
   }
 
   #gone(): void {
+    if (this.#isProven) this.#link.ongone(this)
     this.#isProven = false
     this.#isAdmitted = null
     this.#part()

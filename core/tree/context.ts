@@ -55,8 +55,15 @@ interface Decoded {
   readonly bytes: number
 }
 
+/** Which of a log's histories is read. Two contexts of one log read the same one unless one of them has this. */
+export interface Branch {
+  /** Up to here it is as the history that was read before. */
+  readonly from: number
+}
+
 export interface ContextOptions {
   readonly isLazy?: boolean
+  readonly branch?: Branch | null
   readonly packs?: boolean
   readonly maxNodes?: number
 }
@@ -71,6 +78,8 @@ export class TreeContext extends CoreContext {
 
   /** Blocks are fetched when they are read: then a node's keys are too, one by one. */
   readonly isLazy: boolean
+
+  readonly branch: Branch | null
 
   /** What makes room in the cache of nodes; null for logs of others. */
   readonly packed: PackedLeaves | null
@@ -92,12 +101,18 @@ export class TreeContext extends CoreContext {
    */
   constructor(
     core: Hypercore,
-    { isLazy = false, packs = false, maxNodes = MAX_CACHED_NODES }: ContextOptions = {}
+    {
+      isLazy = false,
+      packs = false,
+      maxNodes = MAX_CACHED_NODES,
+      branch = null
+    }: ContextOptions = {}
   ) {
     const packed = packs ? new PackedLeaves(MAX_PACKED_BYTES) : null
     const nodes = new TreeCache(maxNodes, packed)
     super(NO_STORE, core, nodes, core, () => null)
     this.isLazy = isLazy
+    this.branch = branch
     this.packed = packed
     this.#nodes = nodes
   }

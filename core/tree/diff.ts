@@ -31,6 +31,8 @@ export class TreeDiff {
   readonly #left: TreeWalk
   readonly #right: TreeWalk
   readonly #range: TreeRange
+  /** From here on the same place in both trees is not the same thing: they are of two histories. */
+  readonly #shared: number
 
   /** @param left sound: empty, or compared with before as a right tree. Both of one log. */
   constructor(
@@ -42,6 +44,7 @@ export class TreeDiff {
     this.#left = left.walk(options)
     this.#right = right.walk(options)
     this.#range = range
+    this.#shared = left.sharedWith(right)
   }
 
   /** How far the walk has come, from 0 to 1, roughly. */
@@ -77,7 +80,7 @@ export class TreeDiff {
   }
 
   #stepChildren(left: TreeNodePointer, right: TreeNodePointer): null | Promise<null> {
-    if (isSame(left, right)) {
+    if (this.#isSame(left, right)) {
       this.#left.pass()
       this.#right.pass()
       return null
@@ -98,9 +101,14 @@ export class TreeDiff {
     this.#left.take()
     if (order < 0) return this.#changeOf(left, null)
     this.#right.take()
-    return left !== null && right !== null && isSame(left, right)
+    return left !== null && right !== null && this.#isSame(left, right)
       ? null
       : this.#changeOf(left, right)
+  }
+
+  /** One log, so a block and an offset in it name one thing. */
+  #isSame(a: Place, b: Place): boolean {
+    return a.seq === b.seq && a.offset === b.offset && a.seq < this.#shared
   }
 
   #takeRightAlone(): TreeChange | null | Promise<TreeChange | null> {
@@ -138,11 +146,6 @@ export class TreeDiff {
 interface Place {
   readonly seq: number
   readonly offset: number
-}
-
-/** One log, so a block and an offset in it name one thing. */
-function isSame(a: Place, b: Place): boolean {
-  return a.seq === b.seq && a.offset === b.offset
 }
 
 /** A node stands in a later block than its children, or in front of them in the same one. */

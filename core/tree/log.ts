@@ -11,8 +11,9 @@ import z32 from 'z32'
 import { ManyhandsError } from '../../errors.ts'
 import type { Work } from '../progress.ts'
 import { batchesOf, wholeBatches, type BatchBounds } from './batches.ts'
+import { sessionAfterConflict } from '../conflict.ts'
 import { ClearedLog, type ClearingHooks } from './cleared.ts'
-import { TreeContext } from './context.ts'
+import { TreeContext, type Branch } from './context.ts'
 import { linkedKeys } from './linked.ts'
 import { isIn } from './ranges.ts'
 import { blockSizes, reachableBlocks } from './reach.ts'
@@ -38,6 +39,8 @@ export interface LogOptions {
   readonly writer?: TreeWriter
   /** How the log says what its writer has cleared. Without, nothing is. */
   readonly clearing?: ClearingHooks
+  /** The core is an archive of this log, and holds another history than the one that was read before. */
+  readonly archiveOf?: { readonly log: Uint8Array; readonly branch: Branch }
 }
 
 export class LogReader {
@@ -45,11 +48,13 @@ export class LogReader {
   /** The text form of the key: the writer's name in entries. */
   readonly id: string
   readonly #sparse: boolean
-  readonly #writer: TreeWriter | null
+  /** Null of others' logs, and of our own once it has two histories: then it is read as theirs. */
+  #writer: TreeWriter | null
   readonly #onchange: () => void
   #core: Hypercore
   readonly #context: TreeContext
-  readonly #isFull: boolean
+  readonly #branch: Branch | null
+  #isFull: boolean
   #cleared: ClearedLog | null = null
   /** What is being fetched ahead. */
   #downloads: { destroy(): void }[] = []
@@ -62,19 +67,21 @@ export class LogReader {
   constructor(
     core: Hypercore,
     onchange: () => void,
-    { sparse = false, writer, clearing }: LogOptions = {}
+    { sparse = false, writer, clearing, archiveOf }: LogOptions = {}
   ) {
-    this.key = core.key
-    this.id = z32.encode(core.key)
+    this.key = archiveOf?.log ?? core.key
+    this.id = z32.encode(this.key)
+    this.#branch = archiveOf?.branch ?? null
     this.#core = core
     this.#sparse = sparse
-    this.#writer = writer ?? null
-    this.#context = new TreeContext(core, { isLazy: sparse })
+    const own = writer?.isAlone === true ? writer : undefined
+    this.#writer = own ?? null
+    this.#context = this.#newContext()
     this.#onchange = onchange
     core.on('append', this.#onappend)
-    writer?.events.on('written', onchange)
+    own?.events.on('written', onchange)
     core.on('conflict', this.#onconflict)
-    const isFull = !sparse && writer === undefined
+    const isFull = !sparse && own === undefined && archiveOf === undefined
     if (isFull) core.on('download', onchange)
     if (isFull) core.on('download', this.#ondownload)
     this.#isFull = isFull
@@ -167,7 +174,16 @@ export class LogReader {
 
   /** The tree of a length at which it was read before, from the disk anew, whatever is in memory. */
   reread(length: number): TreeSnapshot {
-    return new TreeSnapshot(new TreeContext(this.#core, { isLazy: this.#sparse }), length)
+    return new TreeSnapshot(this.#newContext(), length)
+  }
+
+  #newContext(): TreeContext {
+    return new TreeContext(this.#core, { isLazy: this.#sparse, branch: this.#branch })
+  }
+
+  /** Which history of the log is read; null for the one that its writer shows here. */
+  get branch(): Branch | null {
+    return this.#branch
   }
 
   /** The blocks that reading the tree of `length` blocks (whole batches) needs. @throws TreeRefusal, BLOCK_UNAVAILABLE */
@@ -327,7 +343,19 @@ export class LogReader {
 
   /** Our own writer tells when it is done. */
   readonly #onappend = (): void => {
+    if (this.#writer?.isAlone === false) this.#readAsOthers()
     if (this.#writer?.isWriting !== true) this.#onchange()
+  }
+
+  /** Our own log has grown, and not by us: what has come is fetched, and read as far as it is here. */
+  #readAsOthers(): void {
+    this.#writer?.events.off('written', this.#onchange)
+    this.#writer = null
+    if (this.#sparse) return
+    this.#isFull = true
+    this.#core.on('download', this.#onchange)
+    this.#core.on('download', this.#ondownload)
+    this.#startDownloads()
   }
 
   readonly #ongrown = (): void => this.#cleared?.grown()
@@ -350,14 +378,19 @@ export class LogReader {
   }
 
   /**
-   * The stack closes every session of a core whose writer signed two histories. What is here stays readable: in a session
-   * opened now, before the others close.
+   * The stack closes every session of a core whose writer signed two histories. What is here stays readable, in another session.
+   * Our own log is not written any more.
    */
   readonly #onconflict = (): void => {
-    if (this.#writer !== null || this.#core.closing !== null) return
+    if (this.#core.closing !== null) return
     this.#heldAtConflict = this.length
-    this.#core = this.#core.session()
+    this.#core = sessionAfterConflict(this.#core)
+    this.#core.on('conflict', this.#onconflict) // it is closed as well when another peer shows the same
     this.#context.readFrom(this.#core)
+    // Views that are open go on as well.
+    this.#writer?.context.readFrom(this.#core)
+    this.#writer?.events.off('written', this.#onchange)
+    this.#writer = null
     this.#cleared?.readFrom(this.#core)
     this.#downloads = []
     this.#conflict = 'unsaid'

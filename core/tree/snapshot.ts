@@ -20,7 +20,7 @@ import {
   type TreeEntry,
   type TreeRange
 } from './cursor.ts'
-import type { TreeContext } from './context.ts'
+import type { Branch, TreeContext } from './context.ts'
 import { inflateNode, openKey } from './inflate.ts'
 import { NearValue } from './packed.ts'
 import { TreeRefusal } from './refusal.ts'
@@ -47,6 +47,17 @@ export class TreeSnapshot {
     this.length = length
     this.#context = context
     this.#root = length === 0 ? EMPTY : context.createTreeNode(0, length - 1, 0, false, null)
+  }
+
+  /** Which history of the log this is of; null unless it is another than the one that was read first. */
+  get branch(): Branch | null {
+    return this.#context.branch
+  }
+
+  /** How many blocks are the same in another tree of this log: all, unless the log has several histories. */
+  sharedWith(other: TreeSnapshot): number {
+    const [one, two] = [this.#context.branch, other.#context.branch]
+    return one === two ? Infinity : Math.min(one?.from ?? Infinity, two?.from ?? Infinity)
   }
 
   /**

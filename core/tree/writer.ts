@@ -24,10 +24,13 @@ export class TreeWriter {
   readonly #options: ContextOptions
   /** While a write is under way. */
   #lengthBefore: number | null = null
+  /** What the log came to when it was opened, and by each write since; -1 where not all of it was here. */
+  #knownLength: number
 
   /** @param core our own, ready, with its key pair set */
   constructor(core: Hypercore, { maxNodes }: Pick<ContextOptions, 'maxNodes'> = {}) {
     this.#core = core
+    this.#knownLength = isNewestHere(core) ? core.length : -1
     this.#options = { packs: true, ...(maxNodes === undefined ? {} : { maxNodes }) }
     this.#context = new TreeContext(core, this.#options)
     this.#bee = openBee(core, this.#context)
@@ -44,6 +47,14 @@ export class TreeWriter {
    */
   get length(): number {
     return this.#lengthBefore ?? this.#core.length
+  }
+
+  /**
+   * Whether the log has grown by our writes alone. If not, a copy of this store has written as well, or this one lost what it had
+   * written: a tree that went on from what is known here would leave that out.
+   */
+  get isAlone(): boolean {
+    return this.isWriting || this.#core.length === this.#knownLength
   }
 
   get isWriting(): boolean {
@@ -106,10 +117,17 @@ export class TreeWriter {
       this.#bee = openBee(this.#core, this.#context)
       throw error
     } finally {
+      this.#knownLength = this.#core.length
       this.#lengthBefore = null
       this.events.emit('written')
     }
   }
+}
+
+/** Of a log that grew elsewhere, the length may have come before the blocks. */
+function isNewestHere(core: Hypercore): boolean {
+  const newest = core.length - 1
+  return newest < 0 || core.core.bitfield.findFirst(true, newest) === newest
 }
 
 function openBee(core: Hypercore, context: TreeContext): Hyperbee {

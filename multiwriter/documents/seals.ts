@@ -3,7 +3,7 @@
  * (crdt/document/content.ts). A quote lies past its writer's seal unless the writer's own log had come as far.
  */
 import b4a from 'b4a'
-import type { TreeRange } from '../../core/index.ts'
+import type { Branch, TreeRange } from '../../core/index.ts'
 import type { Authored } from '../../crdt/index.ts'
 import type { Part } from '../part.ts'
 import type { Union } from '../union.ts'
@@ -15,6 +15,8 @@ import { readBack, readSince } from './read.ts'
 export interface Seal {
   readonly core: Uint8Array
   readonly seal: number
+  /** Which of its histories is read; none of those that were read from a cache. */
+  readonly branch?: Branch | null
 }
 
 const HERE = { wait: false }
@@ -45,7 +47,7 @@ export class Seals {
         return [nameOf(part.core), number]
       })
     )
-    const list = sealed.map(({ core, seal }) => ({ core, seal }))
+    const list = sealed.map(({ core, seal, tree }) => ({ core, seal, branch: tree.branch }))
     return new Seals(list, entries.flat(), new Map(last))
   }
 
@@ -59,8 +61,11 @@ export class Seals {
     return update.kind === 'quote' && !this.isPast(update)
   }
 
-  /** Whether no log counts further than by earlier seals. */
+  /** Whether no log counts further than by earlier seals, or is read in a history that was not read then. */
   isWithin(earlier: readonly Seal[]): boolean {
+    const isNew = ({ core, branch }: Seal) =>
+      branch && !earlier.some((each) => each.branch === branch && b4a.equals(each.core, core))
+    if (this.list.some(isNew)) return false
     return earlier.every(({ core, seal }) => {
       const now = this.list.find((each) => b4a.equals(each.core, core))
       return now !== undefined && now.seal <= seal

@@ -17,7 +17,8 @@ import {
   type Membership,
   type SuccessorRecord
 } from '../../acl/index.ts'
-import { BlockLog, type Hypercore, type OwnLog } from '../../core/index.ts'
+import { BlockLog, checkForkProof, type Hypercore, type OwnLog } from '../../core/index.ts'
+import { ManyhandsError } from '../../errors.ts'
 import { bytesOf, hashText, keyOf, verifier, type Credentials } from './credentials.ts'
 
 /** A record before its author's heads are added. */
@@ -42,9 +43,15 @@ export interface AclLogsParts {
 export class AclLogs {
   /** After each record that arrived, from here or elsewhere. */
   readonly events = new EventEmitter<{ change: [] }>()
+  /** Proofs of forks that prove none: whose log each stands in, and where. The list grows. */
+  readonly unproved: { readonly core: Key; readonly seq: number }[] = []
   readonly #parts: AclLogsParts
   readonly #resolver: MembershipResolver
   readonly #logs = new Map<Key, FollowedLog>()
+  /** Other histories of forked logs, out of their archives. */
+  readonly #branches: FollowedLog[] = []
+  /** Of logs that were proved to have several histories: what they hash to up to where these part. */
+  readonly #proved = new Map<Key, Head>()
   #membership: Membership
   #opening: Promise<void> = Promise.resolve()
   #writing: Promise<unknown> = Promise.resolve()
@@ -75,7 +82,13 @@ export class AclLogs {
 
   /** To offer to peers, and to ask them for. */
   cores(): readonly Hypercore[] {
-    return [...this.#logs.values()].map(({ log }) => log.core)
+    // The session that follows a conflict takes a moment to open.
+    return [...this.#logs.values()].flatMap(({ log }) => (log.core.opened ? log.core : []))
+  }
+
+  /** The logs that are followed. */
+  keys(): readonly Key[] {
+    return [...this.#logs.keys()]
   }
 
   /** Of this device. */
@@ -91,6 +104,31 @@ export class AclLogs {
   /** How far a log is held; null for nothing of it. */
   headOf(core: Key): Head | null {
     return this.#logs.get(core)?.head ?? null
+  }
+
+  /** The session of a log that is followed, in the history that its writer shows here. */
+  log(core: Key): Hypercore | null {
+    const session = this.#logs.get(core)?.log.core
+    return session?.opened ? session : null
+  }
+
+  /** Where the histories of a log part, as was proved; null where nobody has. */
+  provedFork(core: Key): Head | null {
+    return this.#proved.get(core) ?? null
+  }
+
+  /** Whether the record with which a log ends at this head is held, in whatever history. */
+  holds({ core, length, treeHash }: Head): boolean {
+    const histories = [this.#logs.get(core), ...this.#branches].filter((log) => log?.core === core)
+    return histories.some((log) => log?.records[length - 1]?.treeHash === treeHash)
+  }
+
+  /** Reads another history of a forked log, too. Owns the session from now on. */
+  async addBranch(core: Key, archive: Hypercore): Promise<void> {
+    if (this.#isClosed) return archive.close()
+    const branch = new FollowedLog(core, archive, true, () => this.#resolve(branch))
+    this.#branches.push(branch)
+    await branch.log.read()
   }
 
   /** What is held of a log; null where it is no membership log that is followed. */
@@ -129,7 +167,11 @@ export class AclLogs {
 
   /** All that is held, as a record names it. */
   heads(): readonly Head[] {
-    return [...this.#logs.values()].flatMap((followed) => followed.head ?? [])
+    const all = [...this.#logs.values(), ...this.#branches].flatMap(({ head }) => head ?? [])
+    const byName = new Map(
+      all.map((head) => [`${head.core} ${head.length} ${head.treeHash}`, head])
+    )
+    return [...byName.values()]
   }
 
   /** Says something in this device's log, as one who has seen all that is held. @throws STORE_ codes */
@@ -157,7 +199,7 @@ export class AclLogs {
     this.#isClosed = true
     await this.#writing
     await this.#opening.catch(() => {}) // what opened is closed below
-    await Promise.all([...this.#logs.values()].map(({ log }) => log.close()))
+    await Promise.all([...this.#logs.values(), ...this.#branches].map(({ log }) => log.close()))
     await this.#parts.own.close()
     this.events.removeAllListeners()
   }
@@ -176,8 +218,24 @@ export class AclLogs {
   async #write(record: AclRecord | null): Promise<void> {
     if (record === null) return
     const { own } = this.#parts
+    const self = keyOf(own.core.key)
+    const isForked = this.#membership.cores.get(self)?.endedBy === 'fork'
+    // The stack has seen it before the proof has come.
+    if (isForked || (own.core.closing !== null && !this.#isClosed)) throw forkedHere()
     await own.appendBlock(encodeRecord(record))
-    await this.#logs.get(keyOf(own.core.key))?.log.read()
+    await this.#logs.get(self)?.log.read()
+  }
+
+  /** Of several, the one that shows the earliest parting. */
+  #noteProofs({ core: author, records }: AclLog, from: number): void {
+    for (const [i, { record }] of records.slice(from).entries()) {
+      if (typeof record === 'string' || record.kind !== 'fork') continue
+      const { core, common, proof } = record
+      const shown = checkForkProof(bytesOf(core), common, proof)
+      if (shown === null) this.unproved.push({ core: author, seq: from + i })
+      else if (common < (this.#proved.get(core)?.length ?? Infinity))
+        this.#proved.set(core, { core, length: common, treeHash: keyOf(shown.before) })
+    }
   }
 
   #follow(cores: readonly Key[]): Promise<void> {
@@ -197,7 +255,8 @@ export class AclLogs {
     const isOwn = b4a.equals(key, own.core.key)
     const session = isOwn ? own.core.session() : await this.#parts.openLog(key)
     await session.ready()
-    const followed = new FollowedLog(session, isOwn, () => this.#resolve(followed))
+    // Our own is fetched as well: a copy of this store may have written on.
+    const followed = new FollowedLog(core, session, false, () => this.#resolve(followed))
     this.#logs.set(core, followed)
     await followed.log.read()
     if (followed.head === null) this.events.emit('change') // one more to offer and to ask for
@@ -205,7 +264,10 @@ export class AclLogs {
 
   #resolve(grown: FollowedLog): void {
     if (this.#isClosed) return
-    this.#membership = this.#resolver.add([grown.take()])
+    const { length } = grown.records
+    const log = grown.take()
+    this.#noteProofs(log, length)
+    this.#membership = this.#resolver.add([log])
     const acl = [...this.#membership.cores.values()].filter(({ use }) => use === 'acl')
     // A log that cannot be opened now (the disk failed) is opened with the space the next time.
     this.#follow(acl.map(({ core }) => core)).catch(() => {})
@@ -230,17 +292,16 @@ export class AclLogs {
   }
 }
 
-/** One log, its blocks read as records. */
+/** One log, or one history of it, its blocks read as records. */
 class FollowedLog {
+  /** Of the log, also where it is read out of an archive. */
+  readonly core: Key
   readonly log: BlockLog
   readonly records: LoggedRecord[] = []
 
-  constructor(core: Hypercore, isOwn: boolean, ongrown: () => void) {
-    this.log = new BlockLog(core, isOwn, ongrown)
-  }
-
-  get core(): Key {
-    return keyOf(this.log.core.key)
+  constructor(core: Key, session: Hypercore, isOwn: boolean, ongrown: () => void) {
+    this.core = core
+    this.log = new BlockLog(session, isOwn, ongrown)
   }
 
   /** Null before there is any, and for one that cannot be read. */
@@ -263,6 +324,18 @@ class FollowedLog {
     const { length } = this.log.blocks
     return { core: this.core, length, treeHash: keyOf(last.treeHash) }
   }
+}
+
+/**
+ * This device wrote two histories of a log. It may go on under new logs of the same device key (docs/MEMBERSHIP.md, rule 9): here is
+ * where a succession is due.
+ */
+export function forkedHere(): ManyhandsError {
+  const why = 'its log has two histories: its store was copied, or restored, and both wrote'
+  return new ManyhandsError(
+    'NOT_ALLOWED',
+    `This device may not write: ${why}. It can go on under new logs (\`device.rotate\`)`
+  )
 }
 
 /** Of records that let somebody in. */

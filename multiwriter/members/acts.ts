@@ -15,7 +15,7 @@ import {
 import { ManyhandsError } from '../../errors.ts'
 import type { Union } from '../union.ts'
 import type { AclLogs } from './acl-logs.ts'
-import { bytesOf, keyOf, type Credentials } from './credentials.ts'
+import { bytesOf, keyOf, NO_HASH, type Credentials } from './credentials.ts'
 import { heldUpTo } from './excluded.ts'
 
 /** An identity, or one device of it. */
@@ -24,9 +24,6 @@ export interface Target {
   /** Null for all. */
   readonly device: Key | null
 }
-
-/** Stands for the hash of what has no blocks, or whose hash is not here: nobody compares it yet. */
-const NO_HASH: Key = '0'.repeat(64)
 
 export class Acts {
   readonly #logs: AclLogs
@@ -134,7 +131,10 @@ export class Acts {
     const { membership, ownCore } = this.#logs
     const own = membership.cores.get(keyOf(ownCore))
     if (own === undefined || own.length !== Infinity) return false
-    const others = [...membership.cores.values()].filter(({ device }) => device !== own.device)
+    // Of a log with two histories nothing more counts; to acknowledge either would be to vote for it after the fact.
+    const others = [...membership.cores.values()].filter(
+      ({ device, endedBy }) => device !== own.device && endedBy !== 'fork'
+    )
     const heads = await this.#headsOf(others)
     const held = heads.filter(({ length }) => length > 0)
     const isNews = held.some((head) =>
@@ -158,7 +158,9 @@ export class Acts {
 
   /** Logs as far as they are held and, unless told otherwise, count. */
   async #headsOf(cores: readonly CoreStanding[], isSealed = true): Promise<readonly Head[]> {
-    const heads = cores.map(async ({ core, use, length }): Promise<Head> => {
+    const heads = cores.map(async ({ core, use, length, treeHash, endedBy }): Promise<Head> => {
+      // What is held may be another of its histories.
+      if (endedBy === 'fork') return { core, length, treeHash: treeHash ?? NO_HASH }
       if (use === 'acl') return this.#logs.headOf(core) ?? { core, length: 0, treeHash: NO_HASH }
       const end = await heldUpTo(this.#union, bytesOf(core), isSealed ? length : Infinity)
       return { core, length: end, treeHash: await this.#hashAt(core, end) }

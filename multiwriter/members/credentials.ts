@@ -18,7 +18,14 @@ import {
   type SuccessorRecord,
   type Verifier
 } from '../../acl/index.ts'
-import { deriveKeyPair, hash, isSigned, sign, type DeviceStore } from '../../core/index.ts'
+import {
+  checkForkProof,
+  deriveKeyPair,
+  hash,
+  isSigned,
+  sign,
+  type DeviceStore
+} from '../../core/index.ts'
 import type { LogPair } from '../own-logs.ts'
 
 /** A device, and the cores that it asks to be let in with. */
@@ -30,6 +37,9 @@ export interface Credentials {
 const ATTESTATION = 'manyhands/attestation'
 const CORE = 'manyhands/core'
 const STATEMENT = 'manyhands/statement'
+
+/** Stands for the hash of what has no blocks, or whose hash is not here: it is compared with nothing. */
+export const NO_HASH: Key = '0'.repeat(64)
 
 export function keyOf(bytes: Uint8Array): Key {
   return b4a.toString(bytes, 'hex')
@@ -88,8 +98,7 @@ export const verifier: Verifier = {
     const { signature, member } = record
     return isStated(signature, member.identity, statementBytes(space, core, record))
   },
-  // Nobody publishes proofs of forks yet.
-  fork: () => false
+  fork: ({ core, common, proof }) => checkForkProof(bytesOf(core), common, proof) !== null
 }
 
 /** Names generations of owners. */

@@ -61,8 +61,8 @@ async function updatesUpTo(
   const limit = limits.get(keyOf(part.core))
   if (limit === undefined) return []
   try {
-    const tree = await union.log(part.core)?.snapshot(limit, HERE)
-    if (tree === undefined || tree.length <= part.tree.length) return []
+    const tree = await union.treeUpTo(part.core, limit, HERE)
+    if (tree === null || tree.length <= part.tree.length) return []
     return await readArrived({ ...part, tree }, part.tree, HERE)
   } catch (error) {
     if (isGone(error)) return []
@@ -72,7 +72,7 @@ async function updatesUpTo(
 
 /** Up to where a log could count, of what is on this device: whole batches. */
 export async function heldUpTo(union: Union, core: Uint8Array, limit: number): Promise<number> {
-  const tree = await union.log(core)?.snapshot(limit, HERE)
+  const tree = await union.treeUpTo(core, limit, HERE)
   return tree?.length ?? 0
 }
 

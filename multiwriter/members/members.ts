@@ -4,15 +4,19 @@
  */
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
-import type { Key, Membership, Role } from '../../acl/index.ts'
+import type { CoreStanding, Key, Membership, Role } from '../../acl/index.ts'
 import type { Hypercore, DeviceStore, SpaceRecord } from '../../core/index.ts'
 import type { OwnLogs } from '../own-logs.ts'
 import type { Union } from '../union.ts'
+import { ManyhandsError } from '../../errors.ts'
+import type { Timers } from '../timers.ts'
 import type { Writer, WriterList } from '../writers.ts'
-import { AclLogs } from './acl-logs.ts'
+import { AclLogs, forkedHere } from './acl-logs.ts'
 import { Acts } from './acts.ts'
 import { Admissions } from './admissions.ts'
+import { Archives } from './archives.ts'
 import { bytesOf, keyOf, type Credentials } from './credentials.ts'
+import type { Found } from './fork-watch.ts'
 import { countedLength, sealWriters, type LoweredSeal } from './seals.ts'
 import { Succession } from './succession.ts'
 
@@ -20,6 +24,7 @@ export interface MembersParts {
   readonly store: DeviceStore
   readonly record: SpaceRecord
   readonly own: OwnLogs
+  readonly timers: Timers
 }
 
 export class Members {
@@ -35,7 +40,11 @@ export class Members {
     logs: []
     /** Who is in, or with which rights, has changed. */
     change: []
+    /** A record has come, whatever it changes. */
+    record: []
   }>()
+  /** Logs that are read in another history than the one that is held. */
+  readonly archives: Archives
   readonly #logs: AclLogs
   readonly #own: OwnLogs
   readonly #succession: Succession
@@ -54,7 +63,7 @@ export class Members {
    * they go on from. Closes its own log with them.
    */
   static async open(parts: MembersParts, writers: WriterList): Promise<Members> {
-    const { store, record, own } = parts
+    const { store, record, own, timers } = parts
     const { address: space } = record
     const openLog = (core: Uint8Array) => store.remoteLog(core)
     const known = [...record.acl, ...own.earlier.map(({ acl }) => acl)]
@@ -65,16 +74,19 @@ export class Members {
       if (isFounder && own.acl.core.length === 0) {
         await logs.write({ kind: 'found', ...succession.credentials })
       }
+      const archives = new Archives({ store, logs, timers })
+      await settleAll(archives, logs)
       await succession.begin()
-      return new Members({ ...parts, logs, succession, writers })
+      return new Members({ ...parts, logs, archives, succession, writers })
     } catch (error) {
       await logs.close()
       throw error
     }
   }
 
-  private constructor({ logs, own, succession, record, writers }: Opened) {
+  private constructor({ logs, archives, own, succession, record, writers }: Opened) {
     this.#logs = logs
+    this.archives = archives
     this.#own = own
     this.#succession = succession
     const { member } = succession.credentials
@@ -89,23 +101,47 @@ export class Members {
       isChosen: (asking) => writers.has(bytesOf(asking))
     })
     // Before anybody reads: what was sealed when the space was closed is so from the first moment on.
-    sealWriters(writers, logs.membership)
-    logs.events.on('change', () => this.#changed())
+    sealWriters(writers, logs.membership, this.lengthOf)
+    logs.events.on('change', () => {
+      this.#changed()
+      this.events.emit('record')
+      void archives.settle()
+    })
+    archives.events.on('change', () => {
+      this.#changed()
+      this.events.emit('logs')
+    })
   }
 
   /** What was known at opening, too. To be called once those who listen do. */
   start(): void {
     this.#changed()
+    this.events.emit('record')
+    void this.archives.settle()
   }
 
+  /** How far a log counts, of what can be read here; null while that is not known. */
+  readonly lengthOf = (standing: CoreStanding): number | null => this.archives.lengthOf(standing)
+
   /** Why this device's data log does not count any more, or null. Who was not let in yet writes, to be read once it is. */
-  get exclusion(): string | null {
-    if (this.isVoid) return 'another copy of it went on from its logs, so these do not count'
+  get exclusion(): ManyhandsError | null {
+    const ending = this.#ending()
+    return ending === null ? null : ending === 'fork' ? forkedHere() : excluded(ENDINGS[ending])
+  }
+
+  /** Whether what would go on from this device's logs counts no more than they do. */
+  get hasEnded(): boolean {
+    return this.#ending() === 'ended'
+  }
+
+  #ending(): Ending | null {
+    if (this.isVoid) return 'void'
     const standing = this.membership.cores.get(keyOf(this.#own.data.core.key))
     // New logs of a device that was in are known by what they go on from.
-    if (standing === undefined) return this.#roleOf(this.device) === null ? ENDED : null
-    if (countedLength(standing) === Infinity) return null
-    return standing.length === Infinity ? 'it only reads' : ENDED
+    if (standing === undefined) return this.#roleOf(this.device) === null ? 'ended' : null
+    if (standing.endedBy === 'fork') return 'fork'
+    if (countedLength(standing, () => standing.length) === Infinity) return null
+    return standing.length === Infinity ? 'reads' : 'ended'
   }
 
   /** @see Succession.isVoid */
@@ -123,13 +159,62 @@ export class Members {
 
   /** Whether a device may have data: whoever is known to have lost its rights may not. */
   admits(device: Uint8Array): boolean {
-    return this.#roleOf(keyOf(device)) !== null
+    const key = keyOf(device)
+    const own = this.#roleOf(key)
+    return own !== null || (this.#isMember(key) && this.#isForked(key))
   }
 
   /** Undefined for a device that nobody let in. */
   #roleOf(device: Key): Role | null | undefined {
     const known = [...this.membership.members.values()].flatMap(({ devices }) => devices)
     return known.find((each) => each.device === device)?.role
+  }
+
+  /** Whether a device is of somebody who has rights. */
+  #isMember(device: Key): boolean {
+    const members = [...this.membership.members.values()]
+    return members.some(
+      ({ role, devices }) => role !== null && devices.some((each) => each.device === device)
+    )
+  }
+
+  /** A fork costs a log, and not its device. */
+  #isForked(device: Key): boolean {
+    const cores = [...this.membership.cores.values()].filter((core) => core.device === device)
+    return cores.some(({ endedBy }) => endedBy === 'fork')
+  }
+
+  /**
+   * Says in this device's membership log that a log has two histories. First, what is held here is acknowledged: it is what the choice
+   * between them goes by. @returns false where this device may not: what it wrote would not count, or would be one more fork
+   */
+  async publishFork(acts: Pick<Acts, 'acknowledge'>, { core, common, proof }: Found) {
+    const own = this.membership.cores.get(keyOf(this.#own.acl.core.key))
+    if (own?.length !== Infinity || this.membership.cores.get(core)?.device === this.device)
+      return false
+    await acts.acknowledge().catch(() => {}) // what is not here now must not keep the proof back
+    await this.#logs.write({ kind: 'fork', core, common, proof })
+    return true
+  }
+
+  /** Where the histories of a log part, as was proved. */
+  provedFork(core: Key): number | null {
+    return this.#logs.provedFork(core)?.length ?? null
+  }
+
+  /** Proofs that prove nothing. */
+  get unproved(): AclLogs['unproved'] {
+    return this.#logs.unproved
+  }
+
+  /** Membership logs that are followed. */
+  followed(): readonly Key[] {
+    return this.#logs.keys()
+  }
+
+  /** A membership log that is followed, as its writer shows it here. */
+  log(core: Key): Hypercore | null {
+    return this.#logs.log(core)
   }
 
   /** To act on others. */
@@ -143,13 +228,13 @@ export class Members {
 
   /** The logs to offer to peers. */
   cores(): readonly Hypercore[] {
-    return this.#logs.cores()
+    return [...this.#logs.cores(), ...this.archives.cores('acl')]
   }
 
   /** Keys of the logs of other devices that are held here. */
   logKeys(): readonly Uint8Array[] {
-    const own = this.#own.acl.core.key
-    return this.cores().flatMap(({ key }) => (b4a.equals(key, own) ? [] : key))
+    const own = keyOf(this.#own.acl.core.key)
+    return this.followed().flatMap((key) => (key === own ? [] : bytesOf(key)))
   }
 
   /** @see SpaceLink.askers */
@@ -182,6 +267,7 @@ export class Members {
 
   async close(): Promise<void> {
     this.events.removeAllListeners()
+    await this.archives.close()
     await this.#succession.close()
     await this.#logs.close()
   }
@@ -190,10 +276,10 @@ export class Members {
     // What this device goes on from may have come back. What the disk refuses now is tried again with the next change.
     this.#succession.begin().catch(() => {})
     const { membership } = this.#logs
-    const { missing, lowered } = sealWriters(this.#writers, membership)
+    const { missing, lowered } = sealWriters(this.#writers, membership, this.lengthOf)
     if (missing.length > 0) this.events.emit('writers', missing)
     if (lowered.length > 0) this.events.emit('lowered', lowered)
-    const logs = this.cores().length
+    const logs = this.followed().length
     // Acknowledgements leave the members as they are, and most records the logs.
     const isChanged = membership.members !== this.#told.members
     const isNews = isChanged || logs !== this.#told.logs
@@ -213,12 +299,32 @@ function continuedIn(cores: Membership['cores']): ReadonlySet<Key> {
   )
 }
 
+/** What is found may be a history that more is to be looked for in. */
+async function settleAll(archives: Archives, logs: AclLogs): Promise<void> {
+  for (let before = null; before !== logs.membership;) {
+    before = logs.membership
+    await archives.settle()
+  }
+}
+
 const NOTHING = { members: null, logs: 0 }
 
-const ENDED = 'its rights have ended'
+/** Why this device's data log does not count. */
+type Ending = 'void' | 'fork' | 'reads' | 'ended'
+
+const ENDINGS = {
+  void: 'another copy of it went on from its logs, so these do not count',
+  reads: 'it only reads',
+  ended: 'its rights have ended'
+}
+
+function excluded(why: string): ManyhandsError {
+  return new ManyhandsError('NOT_ALLOWED', `This device may not write: ${why}`)
+}
 
 interface Opened extends MembersParts {
   readonly logs: AclLogs
+  readonly archives: Archives
   readonly succession: Succession
   readonly writers: WriterList
 }

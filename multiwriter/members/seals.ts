@@ -19,15 +19,23 @@ export interface Sealed {
   readonly lowered: readonly LoweredSeal[]
 }
 
+/** How far a core counts; null while that cannot be said, and then it stays as it is. */
+export type LengthOf = (standing: CoreStanding) => number | null
+
 /** Seals the writers as membership says; who is no member is left as it is. */
-export function sealWriters(writers: WriterList, { cores }: Membership): Sealed {
+export function sealWriters(
+  writers: WriterList,
+  { cores }: Membership,
+  lengthOf: LengthOf
+): Sealed {
   const seals = new Map(writers.list().map(({ core, seal }) => [keyOf(core), seal]))
   const missing: Writer[] = []
   const lowered: LoweredSeal[] = []
   for (const standing of cores.values()) {
     if (standing.use !== 'data') continue
     const core = bytesOf(standing.core)
-    const [length, from] = [countedLength(standing), seals.get(standing.core)]
+    const [length, from] = [countedLength(standing, lengthOf), seals.get(standing.core)]
+    if (length === null) continue
     const isWriter = compareRoles(standing.role, 'writer') >= 0
     if (from === undefined && isWriter) missing.push({ core, seal: length })
     if (from === undefined || from === length) continue
@@ -38,6 +46,6 @@ export function sealWriters(writers: WriterList, { cores }: Membership): Sealed 
 }
 
 /** How far a data core counts: who only reads writes nothing that does. */
-export function countedLength({ role, length }: CoreStanding): number {
-  return compareRoles(role, 'writer') < 0 ? 0 : length
+export function countedLength(standing: CoreStanding, lengthOf: LengthOf): number | null {
+  return compareRoles(standing.role, 'writer') < 0 ? 0 : lengthOf(standing)
 }

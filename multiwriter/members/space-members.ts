@@ -13,6 +13,7 @@ import type { Union } from '../union.ts'
 import type { Acts, Target } from './acts.ts'
 import { bytesOf, keyOf } from './credentials.ts'
 import { documentsUpTo, heldUpTo, shownUpTo, type ExcludedEntry } from './excluded.ts'
+import { forksIn, type ForkInfo } from './forks.ts'
 import type { Members } from './members.ts'
 import { countedLength } from './seals.ts'
 
@@ -269,9 +270,10 @@ export class SpaceMembers {
     this.#checkOpen()
     const works: ExcludedWork[] = []
     for (const standing of this.#members.membership.cores.values()) {
-      if (standing.use !== 'data' || countedLength(standing) === Infinity) continue
+      const counted = countedLength(standing, this.#members.lengthOf)
+      if (standing.use !== 'data' || counted === Infinity || counted === null) continue
       const core = bytesOf(standing.core)
-      const length = await heldUpTo(this.#union, core, countedLength(standing))
+      const length = await heldUpTo(this.#union, core, counted)
       if ((await heldUpTo(this.#union, core, Infinity)) === length) continue
       const all = new Map([[standing.core, Infinity]])
       const entries = await shownUpTo(this.#union, all)
@@ -279,6 +281,14 @@ export class SpaceMembers {
       works.push({ writer: textOf(standing.core), length, entries, documents })
     }
     return works
+  }
+
+  /**
+   * Logs of which their devices have written two histories: a store that was copied or restored, and both went on; or an attack. One
+   * history counts, the same on every device; its device writes no more under this log.
+   */
+  forks(): readonly ForkInfo[] {
+    return forksIn(this.#members)
   }
 
   /** By device, or by identity. A device that is all there is of its identity stands for it, and so for those it may get. */

@@ -18,6 +18,7 @@ import type {
   GreaterRole,
   MemberInfo
 } from '../members/space-members.ts'
+import type { ForkInfo } from '../members/forks.ts'
 import type { RepairReport } from '../repair.ts'
 import type { SpaceStats } from '../stats.ts'
 import type { MultiBee } from '../multibee.ts'
@@ -128,6 +129,9 @@ export const requests = {
 
   'members/ballots': async (context: PortContext, where: Where): Promise<readonly BallotInfo[]> =>
     (await spaceOf(context, where)).members.ballots(),
+
+  'members/forks': async (context: PortContext, where: Where): Promise<readonly ForkInfo[]> =>
+    (await spaceOf(context, where)).members.forks(),
 
   'members/excluded': async (
     context: PortContext,
