@@ -271,6 +271,24 @@ test('RULE 9: a device key may at any time replace its own cores by new ones; ta
   assert.is(lengthIn(sealed, next.data), 0, 'a successor of more than counts is void')
 })
 
+test('RULE 9: what a log says of its own device takes back neither itself nor what it goes on from', () => {
+  const alice = founder()
+  const bob = author('bob')
+  alice.grants(bob, 'writer')
+  bob.sees(alice)
+  bob.acknowledges(dataHead(bob.data, 3))
+  const next = succession(bob, '-2')
+  next.acknowledges(dataHead(bob.data, 6))
+  next.write({ kind: 'leave', cuts: [] })
+  const space = told(alice, bob, next)
+  assert.is(roleIn(space, 'bob'), null)
+  assert.equal(
+    [bob.core, next.core, bob.data].map((core) => lengthIn(space, core)),
+    [1, 3, 6],
+    'the acknowledgement before it binds it'
+  )
+})
+
 test('RULE 9: two successors of one core are a fork', () => {
   const alice = founder()
   const bob = author('bob')

@@ -583,9 +583,17 @@ class Telling {
     const senior = last.filter((a) => !last.some((b) => b.place < a.place))
     const ends = senior.map((word) => {
       const end = this.raised(word, core)
-      return word.own && word.rec.core === core ? Math.max(end, word.rec.index + 1) : end
+      return word.own ? Math.max(end, this.neededBy(word.rec, core)) : end
     })
     return Math.min(NONE, ...ends)
+  }
+
+  /** How much of a core a record stands on: in it, or in what its log goes on from. */
+  neededBy(rec: Rec, core: Key): number {
+    const needed: Head[] = [{ core: rec.core, length: rec.index + 1, treeHash: rec.hash }]
+    for (const each of needed)
+      for (const right of this.rights) if (right.core === each.core) needed.push(...right.after)
+    return greatest(needed, core)?.length ?? 0
   }
 
   end(core: Key, member: DeviceClaim, under: Office | null): number {
