@@ -42,4 +42,7 @@ for (const seed of [146723, 167644])
 // Before the root is known, forks were told in the order in which they came.
 laws('membership: regression, forks without a root', growsAsFromScratch, 200687, 1)
 
+// An acknowledgement brought the last of what a successor continues, and was taken for no news.
+laws('membership: regression, a succession that waited', growsAsFromScratch, 201691, 1)
+
 test.run()
