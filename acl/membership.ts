@@ -4,8 +4,9 @@ import type { ForkCut, ForkCuts } from './forks.ts'
 import type { Entry, History } from './history.ts'
 import type { PendingBallot } from './owners.ts'
 import type { Pass, Refusal, Rule } from './pass.ts'
-import { compareRoles, ROLES, type Key, type Role } from './records.ts'
-import { NO_OFFICE, type Ballot, type Core, type Device, type Grant } from './registry.ts'
+import type { Key, Role } from './records.ts'
+import { NO_OFFICE, type Ballot, type Core, type Device } from './registry.ts'
+import { capped, joined, type Rights } from './rights.ts'
 
 export interface Member {
   readonly identity: Key
@@ -180,7 +181,7 @@ class Description {
   #standing(core: Core): CoreStanding {
     const { length, treeHash, by } = this.#cuts.get(core) ?? this.#pass.cuts.of(core)
     const { identity, device } = core.device
-    const { role, prefixes } = this.#pass.registry.strongest(core)
+    const { role, prefixes } = this.#rightsOf(core, length === Infinity)
     const continues = core.grants[0]?.old.at(-1) ?? null
     const { core: key, use } = core
     return {
@@ -195,6 +196,15 @@ class Description {
       endedBy: by,
       continues
     }
+  }
+
+  /** RULE 8: No device has more than its identity; what was written before that lost something counts as it was written. */
+  #rightsOf(core: Core, isOpen: boolean): Rights {
+    const { registry, cuts } = this.#pass
+    const { identity } = core.device
+    const given = registry.givenTo(identity)
+    const most = isOpen ? given.filter((grant) => cuts.stands(identity, grant)) : given
+    return capped(registry.rightsOf(core), joined(most))
   }
 
   // Members.
@@ -212,21 +222,19 @@ class Description {
   #member(identity: Key): Member {
     const { registry, cuts } = this.#pass
     const standing = registry.givenTo(identity).filter((grant) => cuts.stands(identity, grant))
-    const role = standing.reduce<Role | null>((best, each) => greater(best, each.role), null)
+    const { role: most, prefixes } = joined(standing)
+    const role = standing.length === 0 ? null : most
     const devices = registry.devicesOf(identity).map((device) => this.#device(device, role))
     const rank = cuts.officeOf(identity)?.order ?? null
-    return { identity, role, rank, prefixes: prefixesOf(standing), devices }
+    return { identity, role, rank, prefixes, devices }
   }
 
-  /** RULE 8: A device never has more than its identity has now. */
   #device({ device, cores }: Device, most: Role | null): MemberDevice {
+    const keys = cores.map(({ core }) => core)
     const open = cores.filter((core) => this.#cuts.get(core)?.length === Infinity)
-    const role = open.reduce<Role | null>(
-      (best, core) => greater(best, this.#pass.registry.strongest(core).role),
-      null
-    )
-    const capped = role === null || most === null ? null : lesser(role, most)
-    return { device, role: capped, cores: cores.map(({ core }) => core) }
+    if (open.length === 0 || most === null) return { device, role: null, cores: keys }
+    const { role } = joined(open.map((core) => this.#rightsOf(core, true)))
+    return { device, role, cores: keys }
   }
 
   // Records.
@@ -310,20 +318,4 @@ function refusedRecord({ core, index, treeHash }: Entry, { rule, why }: Refusal)
 function compareRefused(a: RefusedRecord, b: RefusedRecord): number {
   if (a.core !== b.core) return a.core < b.core ? -1 : 1
   return a.index - b.index || (a.treeHash < b.treeHash ? -1 : 1)
-}
-
-function greater(a: Role | null, b: Role): Role {
-  return a === null || compareRoles(b, a) > 0 ? b : a
-}
-
-function lesser(a: Role, b: Role): Role {
-  return ROLES[Math.min(ROLES.indexOf(a), ROLES.indexOf(b))] ?? a
-}
-
-/** Of what stands with the greatest role, all that may be written below; null is everything. */
-function prefixesOf(standing: readonly Grant[]): readonly Uint8Array[] | null {
-  if (standing.some(({ prefixes, role }) => prefixes === null && compareRoles(role, 'writer') >= 0))
-    return null
-  const all = standing.flatMap(({ prefixes }) => prefixes ?? [])
-  return all.length === 0 ? null : all
 }
