@@ -53,7 +53,7 @@ export function makeProgram(execute: Execute, { stdout, stderr }: Host): Command
     )
     .option('--passphrase-file <file>', "the store's passphrase (default: $MANYHANDS_PASSPHRASE)")
   const define = definer(program)
-  deviceCommands(define, execute)
+  deviceCommands(program, execute)
   spaceCommands(program, execute)
   membersCommands(program, execute)
   dataCommands(define, execute)

@@ -21,6 +21,7 @@ export type {
   GreaterRole,
   MemberDeviceInfo,
   MemberInfo,
+  RoleOptions,
   Seen,
   SeenBy,
   SpaceMembers

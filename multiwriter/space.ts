@@ -40,6 +40,7 @@ import type { DocumentSupport } from './documents/parts.ts'
 import type { Engine } from './engine.ts'
 import { Acknowledging } from './members/acknowledging.ts'
 import { documentsUpTo, shownUpTo, type ExcludedEntry } from './members/excluded.ts'
+import { LastSeen } from './members/last-seen.ts'
 import { Members } from './members/members.ts'
 import type { LoweredSeal } from './members/seals.ts'
 import { SpaceMembers } from './members/space-members.ts'
@@ -176,6 +177,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #writers: WriterList
   readonly #members: Members
   readonly #acknowledging: Acknowledging
+  readonly #lastSeen: LastSeen
   readonly #refusals: Refusals
   readonly #presence: PresenceHub
   readonly #channels: ChannelHub
@@ -202,6 +204,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       const space = new Space(parts, own, clock, writers, members)
       await Promise.all([space.#union.ready(), space.#index.open()])
       members.start()
+      await space.#lastSeen.start()
       space.#pruning.start()
       return space
     } catch (error) {
@@ -271,10 +274,13 @@ export class Space extends EventEmitter<SpaceEvents> {
     })
     this.#union.events.on('change', tellCleared)
     const acts = members.acts(this.#union)
+    this.#lastSeen = new LastSeen({ union: this.#union, peers: this.#peers, now: parts.now })
     this.members = new SpaceMembers({
       members,
       union: this.#union,
       acts,
+      lastSeen: this.#lastSeen,
+      now: parts.now,
       checkOpen: () => this.#checkOpen(),
       lengthsIn: (version) => versionIn(this.#engine, version).data,
       alone: (task) => this.#queue.alone(task)
@@ -286,7 +292,9 @@ export class Space extends EventEmitter<SpaceEvents> {
       onprogress: (progress) => this.emit('index-progress', progress),
       onrebuild: (reason) => this.emit('index-rebuild', reason)
     })
-    this.#queue = new WriteQueue(own, this.#union, clock, this.#refusals, () => this.#checkMay())
+    this.#queue = new WriteQueue(own, this.#union, clock, this.#refusals, (writes) =>
+      this.#checkMay(writes)
+    )
     const { timers } = parts
     const shared = { union: this.#union, own, clock, queue: this.#queue, refusals: this.#refusals }
     const acknowledgements = new LogAcknowledgements({ ...shared, writers: this.#writers })
@@ -612,11 +620,13 @@ export class Space extends EventEmitter<SpaceEvents> {
   }
 
   #addLogs(cores: readonly Uint8Array[]): Promise<void> {
-    return this.#addWriters(cores.map((core) => ({ core, seal: Infinity })))
+    return this.#addWriters(cores.map((core) => ({ core, seal: Infinity, prefixes: null })))
   }
 
   async #addWriters(writers: readonly Writer[]): Promise<void> {
-    const added = writers.flatMap(({ core, seal }) => (this.#writers.add(core, seal) ? core : []))
+    const added = writers.flatMap(({ core, seal, prefixes }) =>
+      this.#writers.add(core, seal, prefixes) ? core : []
+    )
     if (added.length === 0) return
     this.#record = { ...this.#record, writers: [...this.#record.writers, ...added] }
     await Promise.all([this.#union.ready(), this.#parts.save(this.#record)])
@@ -642,8 +652,8 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.emit('sealed', { writers: lowered.map(({ core }) => z32.encode(core)), left, documents })
   }
 
-  #checkMay(): void {
-    const why = this.#members.exclusion
+  #checkMay(writes: Parameters<Members['exclusion']>[0]): void {
+    const why = this.#members.exclusion(writes)
     if (why !== null) throw new ManyhandsError('NOT_ALLOWED', `This device may not write: ${why}`)
   }
 

@@ -13,6 +13,7 @@ import type { LocalIndex } from './local-index.ts'
 import { MergePolicies } from './merge-policies.ts'
 import type { Refusals } from './refusals.ts'
 import type { Part } from './part.ts'
+import type { Prefixes } from './prefixes.ts'
 import { Reliances, settle, type Standing } from './reliance.ts'
 import { View, type Said, type ViewHooks } from './view.ts'
 import type { Writer, Writers } from './writers.ts'
@@ -166,11 +167,12 @@ export class Union {
     await Promise.all(this.#options.writers.list().map((writer) => this.#openSource(writer)))
   }
 
-  async #openSource({ core, seal }: Writer): Promise<void> {
+  async #openSource(writer: Writer): Promise<void> {
+    const { core } = writer
     const id = b4a.toString(core, 'hex')
     const known = this.#sources.get(id)
     if (known !== undefined) {
-      known.setSeal(seal)
+      known.follow(writer)
       return
     }
     const { own } = this.#options
@@ -180,7 +182,7 @@ export class Union {
       this.#changed()
     })
     await log.ready()
-    this.#sources.set(id, new Source(log, seal, isOwn, this.#options.refusals))
+    this.#sources.set(id, new Source(log, writer, isOwn, this.#options.refusals))
     this.#outdate()
   }
 
@@ -206,15 +208,17 @@ class Source {
   readonly #refusals: Refusals
   readonly #reliances: Reliances
   #seal: number
+  #prefixes: Prefixes
   #tree: TreeSnapshot | null = null
   /** Counts what may have changed how far the log can be read. */
   #changes = 1
   /** As of which change `#tree` was read. */
   #readAt = 0
 
-  constructor(log: LogReader, seal: number, isOwn: boolean, refusals: Refusals) {
+  constructor(log: LogReader, { seal, prefixes }: Writer, isOwn: boolean, refusals: Refusals) {
     this.log = log
     this.#seal = seal
+    this.#prefixes = prefixes
     this.#isOwn = isOwn
     this.#refusals = refusals
     this.#reliances = new Reliances({ core: log.key, writer: log.id }, refusals)
@@ -228,7 +232,8 @@ class Source {
     this.#changes++
   }
 
-  setSeal(seal: number): void {
+  follow({ seal, prefixes }: Writer): void {
+    this.#prefixes = prefixes
     if (seal === this.#seal) return
     this.#seal = seal
     this.markStale()
@@ -242,6 +247,7 @@ class Source {
       writer: this.log.id,
       isOwn: this.#isOwn,
       seal: this.#seal,
+      prefixes: this.#prefixes,
       tree,
       refuse: async (refusal) => {
         await this.#refuse(refusal)
@@ -283,7 +289,8 @@ class Source {
       await this.#refuse(refusal)
       return this.log.snapshot(Math.min(length, refusal.seq), options)
     }
-    return { core: key, writer: id, isOwn: this.#isOwn, seal: Infinity, tree, refuse }
+    const prefixes = this.#prefixes
+    return { core: key, writer: id, isOwn: this.#isOwn, seal: Infinity, prefixes, tree, refuse }
   }
 
   /** Shorter where the log is, or has been found bad: remote data never throws out of a view. */

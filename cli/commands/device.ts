@@ -1,10 +1,21 @@
-/** `init` and `info`: this device. */
+/** `init`: this device; `device`: those of the same identity. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Define, Execute } from '../define.ts'
+import type { Command } from 'commander'
+import type { DevicePort, MemberDeviceInfo } from '../../multiwriter/index.ts'
+import { definer, type Define, type Execute } from '../define.ts'
+import { usage } from '../exit.ts'
 import { shown, table } from '../output.ts'
+import { seenText } from './members.ts'
 
-export function deviceCommands(define: Define, execute: Execute): void {
+export function deviceCommands(program: Command, execute: Execute): void {
+  const define = definer(program)
+  defineInit(define, execute)
+  const device = program.command('device').description('your own devices in a space: list, revoke')
+  defineDevices(definer(device), execute)
+}
+
+function defineInit(define: Define, execute: Execute): void {
   define('init', 'make the store of this device', [
     'manyhands init --name Laptop',
     'manyhands init --store ./notes'
@@ -25,4 +36,45 @@ export function deviceCommands(define: Define, execute: Execute): void {
         ])
       })
     )
+}
+
+function defineDevices(define: Define, execute: Execute): void {
+  define('list', 'the devices of your identity', ['manyhands device list']).action(
+    (_: object, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const devices = await ownDevices(port, await run.space(port))
+        await run.output.result(devices, () =>
+          devices.length === 0
+            ? ['This device has not been let in yet, as far as it knows.']
+            : table(devices.map((each) => [each.role ?? 'removed', each.device, seenText(each)]))
+        )
+      })
+  )
+
+  define('revoke <device>', 'take the rights of one of your own devices away', [
+    'manyhands device revoke 8pbsw… --yes'
+  ])
+    .option('--yes', 'yes: it writes nothing more that counts')
+    .action((id: string, { yes = false }: { readonly yes?: boolean }, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const space = await run.space(port)
+        const devices = await ownDevices(port, space)
+        if (!devices.some(({ device }) => device === id))
+          throw usage(`${shown(id)} is none of your devices.`, 'See them: manyhands device list')
+        await run.confirm(
+          yes,
+          `This takes away the rights of ${shown(id)}: what it writes from now on counts nowhere.`,
+          'manyhands device revoke DEVICE --yes'
+        )
+        await port.call('members/revoke', { space, who: id })
+        await run.output.result({ revoked: id }, () => ['Revoked. Next: manyhands sync'])
+      })
+    )
+}
+
+async function ownDevices(port: DevicePort, space: string): Promise<readonly MemberDeviceInfo[]> {
+  const members = await port.call('members/list', { space })
+  return members.find(({ isOwn }) => isOwn)?.devices ?? []
 }

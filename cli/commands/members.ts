@@ -1,16 +1,22 @@
 /** Members: who is in a space, giving and taking rights, and what was written without. */
 import type { Command } from 'commander'
-import type { ExcludedWork, FirstRole, GreaterRole, MemberInfo } from '../../multiwriter/index.ts'
+import type {
+  ExcludedWork,
+  FirstRole,
+  GreaterRole,
+  MemberDeviceInfo,
+  MemberInfo
+} from '../../multiwriter/index.ts'
 import { definer, type Define, type Execute } from '../define.ts'
-import { EXIT, usage } from '../exit.ts'
-import { counted } from '../numbers.ts'
+import { EXIT } from '../exit.ts'
+import { counted, minuteText } from '../numbers.ts'
 import { shown, table } from '../output.ts'
 import { valueToText } from '../values.ts'
 
 export function membersCommands(program: Command, execute: Execute): void {
   const members = program
     .command('members')
-    .description('who is in a space, and what they may: list, promote, revoke, restore')
+    .description('who is in a space, and what they may: list, role, revoke, restore')
   const define = definer(members)
   defineLists(define, execute)
   defineActs(define, execute)
@@ -47,8 +53,8 @@ function defineLists(define: Define, execute: Execute): void {
     })
   )
 
-  define('ballots', 'changes of the owners that wait for votes', [
-    'manyhands members ballots'
+  define('ballot', 'changes of the owners that wait for votes', [
+    'manyhands members ballot'
   ]).action((_: object, command) =>
     execute(command, async (run) => {
       const port = await run.open()
@@ -79,30 +85,43 @@ function defineLists(define: Define, execute: Execute): void {
   )
 }
 
-function defineActs(define: Define, execute: Execute): void {
-  define('admit <writer> <role>', 'let in who asks, as a reader, a writer or an admin', [
-    'manyhands members admit 8pbsw… reader   # a writer of `members asking`'
-  ]).action((writer: string, role: FirstRole, _: object, command) =>
-    execute(command, async (run) => {
-      const port = await run.open()
-      const space = await run.space(port)
-      await port.call('members/admit', { space, writer, role })
-      await run.output.result({ admitted: writer, role }, () => [`It is ${role} now.`])
-    })
-  )
+interface Below {
+  readonly below?: readonly string[]
+}
 
-  define('promote <who> <role>', 'make a member a writer, an admin, or (by vote) an owner', [
-    'manyhands members promote 8pbsw… admin   # a device or an identity of `members list`'
-  ]).action((who: string, role: GreaterRole, _: object, command) =>
-    execute(command, async (run) => {
-      const port = await run.open()
-      const space = await run.space(port)
-      await port.call('members/promote', { space, who, role })
-      await run.output.result({ promoted: who, role }, () => [
-        role === 'owner' ? 'Voted. See: manyhands members ballots' : `It is ${role} now.`
-      ])
-    })
-  )
+const BELOW =
+  'where a writer may write: db:SUB, db:SUB/KEY, documents:ID, documents/ID; else everywhere'
+
+function defineActs(define: Define, execute: Execute): void {
+  define('admit <writer> <role>', 'let in who asks, as a mirror, a reader, a writer or an admin', [
+    'manyhands members admit 8pbsw… reader   # a writer of `members asking`',
+    'manyhands members admit 8pbsw… writer --below db:contacts documents/notes/'
+  ])
+    .option('--below <prefixes...>', BELOW)
+    .action((writer: string, role: FirstRole, { below: prefixes }: Below, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const space = await run.space(port)
+        await port.call('members/admit', { space, writer, role, prefixes })
+        await run.output.result({ admitted: writer, role }, () => [`It is ${role} now.`])
+      })
+    )
+
+  define('role <who> <role>', 'give a greater role; an owner is made by votes', [
+    'manyhands members role 8pbsw… admin   # a device or an identity of `members list`',
+    'manyhands members role 8pbsw… writer --below db:contacts'
+  ])
+    .option('--below <prefixes...>', BELOW)
+    .action((who: string, role: GreaterRole, { below: prefixes }: Below, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const space = await run.space(port)
+        await port.call('members/role', { space, who, role, prefixes })
+        await run.output.result({ who, role }, () => [
+          role === 'owner' ? 'Voted. See: manyhands members ballot' : `It is ${role} now.`
+        ])
+      })
+    )
 
   define('revoke <who>', "take a member's rights away", ['manyhands members revoke 8pbsw… --yes'])
     .option('--yes', 'yes: its devices write nothing more that counts')
@@ -110,12 +129,11 @@ function defineActs(define: Define, execute: Execute): void {
       execute(command, async (run) => {
         const port = await run.open()
         const space = await run.space(port)
-        if (!yes) {
-          throw usage(
-            `This takes away the rights of ${shown(who)}: what it writes from now on counts nowhere.`,
-            'If you want that: manyhands members revoke WHO --yes'
-          )
-        }
+        await run.confirm(
+          yes,
+          `This takes away the rights of ${shown(who)}: what it writes from now on counts nowhere.`,
+          'manyhands members revoke WHO --yes'
+        )
         await port.call('members/revoke', { space, who })
         await run.output.result({ revoked: who }, () => [
           'Revoked, as far as its logs are here. Next: manyhands sync'
@@ -143,12 +161,11 @@ function defineLeaving(define: Define, execute: Execute): void {
       execute(command, async (run) => {
         const port = await run.open()
         const space = await run.space(port)
-        if (!yes) {
-          throw usage(
-            'This gives up the rights of this device: what it writes from now on counts nowhere.',
-            'If you want that: manyhands members leave --yes'
-          )
-        }
+        await run.confirm(
+          yes,
+          'This gives up the rights of this device: what it writes from now on counts nowhere.',
+          'manyhands members leave --yes'
+        )
         await port.call('members/leave', { space })
         await run.output.result({ left: true }, () => ['Left. Next: manyhands sync'])
         return EXIT.ok
@@ -156,12 +173,20 @@ function defineLeaving(define: Define, execute: Execute): void {
     )
 }
 
-function memberRows({ identity, role, isOwn, devices }: MemberInfo): string[][] {
-  return devices.map(({ device }) => [
+function memberRows({ identity, role, isOwn, prefixes, devices }: MemberInfo): string[][] {
+  return devices.map((each) => [
     role ?? 'removed',
-    `device ${device}`,
-    `identity ${identity}${isOwn ? '  (this device)' : ''}`
+    `device ${each.device}`,
+    `identity ${identity}`,
+    isOwn ? 'this device' : seenText(each),
+    prefixes === null ? '' : `below ${prefixes.map(shown).join(' ')}`
   ])
+}
+
+/** When a device was last heard of. */
+export function seenText({ isConnected, lastSeen }: MemberDeviceInfo): string {
+  if (isConnected) return 'connected'
+  return lastSeen === null ? 'never seen' : `seen ${minuteText(lastSeen)}`
 }
 
 function workLines({ writer, length, entries, documents }: ExcludedWork): string[] {

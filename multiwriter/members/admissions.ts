@@ -5,6 +5,7 @@
  */
 import { mayAct, type Key, type Role } from '../../acl/index.ts'
 import { ManyhandsError } from '../../errors.ts'
+import type { Prefixes } from '../prefixes.ts'
 import type { AclLogs } from './acl-logs.ts'
 import {
   areSound,
@@ -59,8 +60,8 @@ export class Admissions {
     return new Map([...this.#asking].filter(([, each]) => !this.#isKnown(each)))
   }
 
-  /** Lets one in that asks. @throws NOT_ALLOWED, STORE_ codes */
-  async admit(credentials: Credentials, role: Role): Promise<void> {
+  /** Lets one in that asks. @param prefixes where a writer may write @throws NOT_ALLOWED, STORE_ codes */
+  async admit(credentials: Credentials, role: Role, prefixes: Prefixes): Promise<void> {
     const { logs, own } = this.#parts
     const { identity } = credentials.member
     const act = { kind: 'grant', identity, role } as const
@@ -69,7 +70,7 @@ export class Admissions {
       const why = `${permission.why} (rule ${permission.rule})`
       throw new ManyhandsError('NOT_ALLOWED', `This device may not: ${why}`)
     }
-    await this.#grant(credentials, role)
+    await this.#grant(credentials, role, prefixes)
   }
 
   /** Grants to all who are chosen, if this device may. */
@@ -88,8 +89,8 @@ export class Admissions {
     }
   }
 
-  #grant({ member, cores }: Credentials, role: Role): Promise<void> {
-    return this.#parts.logs.write({ kind: 'grant', member, role, prefixes: null, cores })
+  #grant({ member, cores }: Credentials, role: Role, prefixes: Prefixes = null): Promise<void> {
+    return this.#parts.logs.write({ kind: 'grant', member, role, prefixes, cores })
   }
 
   #mayGrant({ member: { identity, device } }: Credentials): boolean {

@@ -6,6 +6,7 @@ import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import type { Key, Membership, Role } from '../../acl/index.ts'
 import type { Hypercore, DeviceStore, OwnLog, SpaceRecord } from '../../core/index.ts'
+import { isWithin, prefixToText, type Prefixes } from '../prefixes.ts'
 import type { Union } from '../union.ts'
 import type { Writer, WriterList } from '../writers.ts'
 import { AclLogs } from './acl-logs.ts'
@@ -87,11 +88,17 @@ export class Members {
     this.#changed()
   }
 
-  /** Why this device's data log does not count any more, or null. Who was not let in yet writes, to be read once it is. */
-  get exclusion(): string | null {
+  /**
+   * Why this device may not write this, or nothing at all; null where it may. Who was not let in yet writes, to be read once it is.
+   */
+  exclusion(writes: readonly { readonly key: Uint8Array }[]): string | null {
     const standing = this.membership.cores.get(this.#data)
-    if (standing === undefined || countedLength(standing) === Infinity) return null
-    return standing.length === Infinity ? 'it only reads' : 'its rights have ended'
+    if (standing === undefined) return null
+    const { length, prefixes, role } = standing
+    if (countedLength(standing) !== Infinity)
+      return length === Infinity ? `it is a ${role}` : 'its rights have ended'
+    if (prefixes === null || writes.every(({ key }) => isWithin(key, prefixes))) return null
+    return `it writes only below ${prefixes.map(prefixToText).join(', ')}`
   }
 
   /** Whether a device may have data: whoever is known to have lost its rights may not. */
@@ -140,8 +147,8 @@ export class Members {
   }
 
   /** @see Admissions.admit */
-  admit(credentials: Credentials, role: Role): Promise<void> {
-    return this.#admissions.admit(credentials, role)
+  admit(credentials: Credentials, role: Role, prefixes: Prefixes): Promise<void> {
+    return this.#admissions.admit(credentials, role, prefixes)
   }
 
   /** Others were chosen, or have asked: lets in who may be. */

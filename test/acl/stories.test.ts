@@ -486,6 +486,8 @@ story('who may do what now is answered by the same rules', () => {
   alice.grants(carol, 'admin')
   carol.sees(alice)
   carol.grants(dave, 'writer')
+  dave.sees(carol)
+  dave.grants(author('dave', 2), 'writer')
   const space = told(alice, bob, carol, dave)
   const ask = (by: string, act: Parameters<typeof mayAct>[2]) => mayAct(space, by, act).ok
   assert.ok(ask('carol', { kind: 'revoke', identity: 'dave' }))
@@ -498,6 +500,9 @@ story('who may do what now is answered by the same rules', () => {
   assert.not(ask('carol', { kind: 'vote' }))
   assert.ok(ask('bob', { kind: 'vote' }))
   assert.not(ask('bob', { kind: 'leave' }))
+  assert.ok(ask('dave', { kind: 'revoke', identity: 'dave', device: 'dave/2' }))
+  assert.not(ask('dave', { kind: 'revoke', identity: 'dave', device: 'dave/1' }))
+  assert.not(ask('dave', { kind: 'revoke', identity: 'dave' }))
   assert.equal(mayAct(space, 'carol', { kind: 'revoke', identity: 'bob' }), {
     ok: false,
     rule: 3,
