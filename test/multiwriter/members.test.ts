@@ -344,6 +344,53 @@ test('members: a reader reads everything, and what it writes is refused here and
     await until(async () => (await valueIn(a, 'k')) === 2)
   }))
 
+test('members: a mirror gets everything and passes it on, and what it writes counts nowhere', () =>
+  withDevices(3, async ([a, mirror, c]) => {
+    if (!a || !mirror || !c) return assert.unreachable()
+    await mirror.db.put('own', 'by the mirror')
+    await a.db.put('k', 'by a')
+    const cut = connect(a, mirror)
+    await until(() => a.members.asking().length === 1)
+    await a.members.admit(mirror.writer, 'mirror')
+    await until(async () => (await valueIn(mirror, 'k')) === 'by a')
+    await rejectsWith('NOT_ALLOWED', () => mirror.db.put('more', 1), /it is a mirror/)
+    cut()
+    await c.addWriter(a.writer)
+    connect(mirror, c)
+    await until(async () => (await valueIn(c, 'k')) === 'by a')
+    for (const space of [a, mirror, c]) assert.is(await valueIn(space, 'own'), undefined)
+  }))
+
+test('members: when each device was last heard of, also of those that were never met, and after a restart', () =>
+  withMembers(async ([a, b, c], [one, two, three]) => {
+    const seenBy = (space: Space, { id }: Device) => {
+      const found = space.members
+        .list()
+        .flatMap(({ devices }) => devices)
+        .find(({ device }) => device === id)
+      return [found?.isConnected, found?.lastSeen ?? null] as const
+    }
+    const [, left] = seenBy(a, two)
+    assert.ok(left !== null && left <= Date.now(), 'it was connected')
+    const before = Date.now()
+    await b.db.put('k', 1)
+    const cut = connect(b, c)
+    await until(async () => (await valueIn(c, 'k')) === 1)
+    assert.is(seenBy(c, two)[0], true)
+    connect(a, c) // and a does not meet b
+    await until(async () => (await valueIn(a, 'k')) === 1)
+    await until(() => (seenBy(a, two)[1] ?? 0) >= before)
+    assert.equal([seenBy(a, two)[0], seenBy(a, one)[0]], [false, true])
+    cut()
+    const { address } = c
+    await c.close()
+    const again = await three.openSpace(address)
+    const [isConnected, written] = seenBy(again, two)
+    assert.not(isConnected)
+    assert.ok(written !== null && written >= before && written <= Date.now())
+    assert.equal(seenBy(again, one), [false, null], 'it has written nothing')
+  }))
+
 test('members: who leaves writes no more; what it has written stays; an owner does not leave alone', () =>
   withMembers(async ([a, b, c], [, two]) => {
     connect(a, b)
