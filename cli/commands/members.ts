@@ -1,6 +1,7 @@
 /** Members: who is in a space, giving and taking rights, and what was written without. */
 import type { Command } from 'commander'
 import type {
+  DevicePort,
   ExcludedWork,
   FirstRole,
   GreaterRole,
@@ -28,11 +29,15 @@ function defineLists(define: Define, execute: Execute): void {
     (_: object, command) =>
       execute(command, async (run) => {
         const port = await run.open()
-        const members = await port.call('members/list', { space: await run.space(port) })
-        await run.output.result(members, () =>
-          members.length === 0
+        const space = await run.space(port)
+        const members = await port.call('members/list', { space })
+        const named = await Promise.all(
+          members.map(async (each) => ({ ...each, name: await nameOf(port, space, each) }))
+        )
+        await run.output.result(named, () =>
+          named.length === 0
             ? ["Nobody is known yet: the founder's membership log has not come."]
-            : table(members.flatMap(memberRows))
+            : table(rowsOf(named))
         )
       })
   )
@@ -173,14 +178,37 @@ function defineLeaving(define: Define, execute: Execute): void {
     )
 }
 
-function memberRows({ identity, role, isOwn, prefixes, devices }: MemberInfo): string[][] {
-  return devices.map((each) => [
-    role ?? 'removed',
-    `device ${each.device}`,
-    `identity ${identity}`,
-    isOwn ? 'this device' : seenText(each),
-    prefixes === null ? '' : `below ${prefixes.map(shown).join(' ')}`
-  ])
+interface Named {
+  readonly name: string | null
+}
+
+/** As it stands in the space (docs/MEMBERSHIP.md): who writes below `people` may call anybody anything. */
+async function nameOf(
+  port: DevicePort,
+  space: string,
+  { devices }: MemberInfo
+): Promise<string | null> {
+  for (const writer of devices.flatMap(({ writers }) => writers)) {
+    const entry = await port.call('db/get', { space, sub: ['people'], key: writer })
+    const { value = null } = entry ?? {}
+    const name = typeof value === 'object' && value !== null && 'name' in value ? value.name : null
+    if (typeof name === 'string' && name !== '') return name
+  }
+  return null
+}
+
+function rowsOf(members: readonly (MemberInfo & Named)[]): readonly string[][] {
+  const isNamed = members.some(({ name }) => name !== null)
+  return members.flatMap(({ identity, role, isOwn, prefixes, devices, name }) =>
+    devices.map((each) => [
+      role ?? 'removed',
+      ...(isNamed ? [shown(name ?? '-')] : []),
+      `device ${each.device}`,
+      `identity ${identity}`,
+      isOwn ? 'this device' : seenText(each),
+      prefixes === null ? '' : `below ${prefixes.map(shown).join(' ')}`
+    ])
+  )
 }
 
 /** When a device was last heard of. */

@@ -32,12 +32,16 @@ test('members: a phone is let in, promoted and removed; what it wrote before sta
   )
   assert.match(ok(await run('device', 'list')), /^owner {2}\S+ {2}connected\n$/)
   await there.db.put('early', 1)
+  await there.db.sub('people').put(there.writer, { name: 'Ben' })
   await meet(
     async (here) =>
       there.members.list()[1]?.role === 'admin' && (await here.db.get('early')) !== null
   )
 
-  assert.match(ok(await run('members', 'list')), /admin .* seen \d{4}-\d\d-\d\d \d\d:\d\d\n$/)
+  assert.match(
+    ok(await run('members', 'list')),
+    /admin {2}Ben {2}device .* seen \d{4}-\d\d-\d\d \d\d:\d\d\n$/
+  )
 
   await there.db.put('late', 2)
   const asked = await run('members', 'revoke', phone.id)
