@@ -5,8 +5,8 @@ import type { Entry, History } from './history.ts'
 import type { PendingBallot } from './owners.ts'
 import type { Pass, Refusal, Rule } from './pass.ts'
 import type { Key, Role } from './records.ts'
-import { NO_OFFICE, type Ballot, type Core, type Device } from './registry.ts'
-import { capped, joined, type Rights } from './rights.ts'
+import { NO_OFFICE, type Ballot, type Core, type Device, type Grant } from './registry.ts'
+import { capped, joined, NOTHING, type Rights } from './rights.ts'
 
 export interface Member {
   readonly identity: Key
@@ -134,12 +134,17 @@ class Description {
   readonly #pass: Pass
   readonly #context: Context
   readonly #cuts = new Map<Core, Cut>()
+  readonly #rights = new Map<Core, Rights>()
   readonly #resolved: Resolved
 
   constructor(pass: Pass, context: Context) {
     this.#pass = pass
     this.#context = context
-    for (const core of pass.registry.cores.values()) this.#cuts.set(core, pass.cuts.of(core))
+    for (const core of pass.registry.cores.values()) {
+      const cut = pass.cuts.of(core)
+      this.#cuts.set(core, cut)
+      this.#rights.set(core, this.#rightsOf(core, cut.length === Infinity))
+    }
     this.#resolved = this.#resolve()
   }
 
@@ -181,7 +186,7 @@ class Description {
   #standing(core: Core): CoreStanding {
     const { length, treeHash, by } = this.#cuts.get(core) ?? this.#pass.cuts.of(core)
     const { identity, device } = core.device
-    const { role, prefixes } = this.#rightsOf(core, length === Infinity)
+    const { role, prefixes } = this.#rights.get(core) ?? NOTHING
     const continues = core.grants[0]?.old.at(-1) ?? null
     const { core: key, use } = core
     return {
@@ -201,10 +206,14 @@ class Description {
   /** RULE 8: No device has more than its identity; what was written before that lost something counts as it was written. */
   #rightsOf(core: Core, isOpen: boolean): Rights {
     const { registry, cuts } = this.#pass
+    const own = registry.rightsOf(core)
+    const [only] = core.grants
+    // What others gave this core, they gave its identity.
+    if (only !== undefined && core.grants.length === 1 && isGiven(only)) return own
     const { identity } = core.device
     const given = registry.givenTo(identity)
     const most = isOpen ? given.filter((grant) => cuts.stands(identity, grant)) : given
-    return capped(registry.rightsOf(core), joined(most))
+    return capped(own, joined(most))
   }
 
   // Members.
@@ -233,7 +242,7 @@ class Description {
     const keys = cores.map(({ core }) => core)
     const open = cores.filter((core) => this.#cuts.get(core)?.length === Infinity)
     if (open.length === 0 || most === null) return { device, role: null, cores: keys }
-    const { role } = joined(open.map((core) => this.#rightsOf(core, true)))
+    const { role } = joined(open.map((core) => this.#rights.get(core) ?? NOTHING))
     return { device, role, cores: keys }
   }
 
@@ -284,6 +293,10 @@ class Description {
     }
     return byDevice
   }
+}
+
+function isGiven({ basis }: Grant): boolean {
+  return basis === 'grant' || basis === 'ballot' || basis === 'root'
 }
 
 /** What is seldom asked is worked out when it is asked first. */

@@ -8,7 +8,7 @@ export interface Rights {
 }
 
 /** What has no grant may nothing. */
-const NOTHING: Rights = { role: 'mirror', prefixes: null }
+export const NOTHING: Rights = { role: 'mirror', prefixes: null }
 
 /** Of several grants all that any of them allows: the greatest role, and wherever one of them lets it write. */
 export function joined(grants: readonly Rights[]): Rights {
