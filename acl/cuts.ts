@@ -419,13 +419,24 @@ export class Cuts {
     return this.#sayOwn(statement, core)
   }
 
-  /** A log cannot take back the very record that says so. */
+  /** A log cannot take back the very record that says so, nor what that log goes on from. */
   #sayOwn(statement: Statement, core: Core): Said {
     const { entry, cuts } = statement
     const said = this.#raise(statement, core.core, cuts.get(core.core))
-    return entry.core === core.core && said.length <= entry.index
-      ? { ...said, length: entry.index + 1, treeHash: entry.treeHash }
-      : said
+    if (entry.core === core.core && said.length <= entry.index) {
+      return { ...said, length: entry.index + 1, treeHash: entry.treeHash }
+    }
+    const length = this.#lengthUnder(entry.core, core.core)
+    return said.length < length ? { ...said, length, treeHash: null } : said
+  }
+
+  /** How much of a core a successor, or one of a successor, goes on from; 0 where it does not. */
+  #lengthUnder(successor: Key, core: Key): number {
+    const grants = this.#registry.cores.get(successor)?.grants ?? []
+    const lengths = grants.flatMap(({ old }) =>
+      old.map((each) => (each.core === core ? each.length : this.#lengthUnder(each.core, core)))
+    )
+    return Math.max(0, ...lengths)
   }
 
   /** RULE 2: Under an office that its holder left, nothing said or granted since brings a core back. */

@@ -1,12 +1,13 @@
 /** Who may do what now, asked before acting; what others did is judged by `resolveMembership` alone. */
-import type { Membership } from './membership.ts'
+import type { Member, Membership } from './membership.ts'
 import type { Rule } from './pass.ts'
 import { compareRoles, type Key, type Role } from './records.ts'
 import { NO_OFFICE } from './registry.ts'
 
 export type Act =
   | { readonly kind: 'grant'; readonly identity: Key; readonly role: Role }
-  | { readonly kind: 'revoke'; readonly identity: Key }
+  /** Of an identity, or of one device of it. */
+  | { readonly kind: 'revoke'; readonly identity: Key; readonly device?: Key | null }
   | { readonly kind: 'vote' | 'leave' }
 
 export type Permission =
@@ -29,7 +30,7 @@ export function mayAct(membership: Membership, by: Key, act: Act): Permission {
         return no(act.identity === by ? 8 : 3, 'more than its own role')
       return act.identity === by ? YES : mayGrant(act.role, member.rank)
     case 'revoke':
-      if (act.identity === by) return no(3, 'nobody changes their own role')
+      if (act.identity === by) return mayRevokeOwn(member, act.device ?? null)
       return mayRevoke(membership, act.identity, member.rank)
   }
 }
@@ -37,6 +38,13 @@ export function mayAct(membership: Membership, by: Key, act: Act): Permission {
 function mayGrant(role: Role, rank: number | null): Permission {
   if (role === 'owner') return no(7, 'owners are made by ballots')
   return rank === null ? no(2, 'it holds no office') : YES
+}
+
+/** Among the devices of an identity the earlier has the higher rank. */
+function mayRevokeOwn({ devices }: Member, device: Key | null): Permission {
+  if (device === null) return no(3, 'nobody changes their own role')
+  const isLater = devices.findIndex((each) => each.device === device) > 0
+  return isLater ? YES : no(8, 'the device is no later one')
 }
 
 function mayRevoke(

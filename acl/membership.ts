@@ -5,8 +5,9 @@ import type { ForkCut, ForkCuts } from './forks.ts'
 import type { Entry, History } from './history.ts'
 import type { PendingBallot } from './owners.ts'
 import type { Pass, Refusal, Rule } from './pass.ts'
-import { compareRoles, ROLES, type Head, type Key, type Role } from './records.ts'
+import type { Head, Key, Role } from './records.ts'
 import { NO_OFFICE, type Ballot, type Core, type Device, type Grant } from './registry.ts'
+import { capped, joined, NOTHING, type Rights } from './rights.ts'
 
 export interface Member {
   readonly identity: Key
@@ -154,12 +155,17 @@ class Description {
   readonly #pass: Pass
   readonly #context: Context
   readonly #cuts = new Map<Core, Cut>()
+  readonly #rights = new Map<Core, Rights>()
   readonly #resolved: Resolved
 
   constructor(pass: Pass, context: Context) {
     this.#pass = pass
     this.#context = context
-    for (const core of pass.registry.cores.values()) this.#cuts.set(core, pass.cuts.of(core))
+    for (const core of pass.registry.cores.values()) {
+      const cut = pass.cuts.of(core)
+      this.#cuts.set(core, cut)
+      this.#rights.set(core, this.#rightsOf(core, cut.length === Infinity))
+    }
     this.#resolved = this.#resolve()
   }
 
@@ -202,7 +208,7 @@ class Description {
   #standing(core: Core): CoreStanding {
     const { length, treeHash, by } = this.#cuts.get(core) ?? this.#pass.cuts.of(core)
     const { identity, device } = core.device
-    const { role, prefixes } = this.#pass.registry.strongest(core)
+    const { role, prefixes } = this.#rights.get(core) ?? NOTHING
     const continues = core.grants[0]?.old.at(-1) ?? null
     const { core: key, use } = core
     return {
@@ -217,6 +223,19 @@ class Description {
       endedBy: by,
       continues
     }
+  }
+
+  /** RULE 8: No device has more than its identity; what was written before that lost something counts as it was written. */
+  #rightsOf(core: Core, isOpen: boolean): Rights {
+    const { registry, cuts } = this.#pass
+    const own = registry.rightsOf(core)
+    const [only] = core.grants
+    // What others gave this core, they gave its identity.
+    if (only !== undefined && core.grants.length === 1 && isGiven(only)) return own
+    const { identity } = core.device
+    const given = registry.givenTo(identity)
+    const most = isOpen ? given.filter((grant) => cuts.stands(identity, grant)) : given
+    return capped(own, joined(most))
   }
 
   // Members.
@@ -234,21 +253,19 @@ class Description {
   #member(identity: Key): Member {
     const { registry, cuts } = this.#pass
     const standing = registry.givenTo(identity).filter((grant) => cuts.stands(identity, grant))
-    const role = standing.reduce<Role | null>((best, each) => greater(best, each.role), null)
+    const { role: most, prefixes } = joined(standing)
+    const role = standing.length === 0 ? null : most
     const devices = registry.devicesOf(identity).map((device) => this.#device(device, role))
     const rank = cuts.officeOf(identity)?.order ?? null
-    return { identity, role, rank, prefixes: prefixesOf(standing), devices }
+    return { identity, role, rank, prefixes, devices }
   }
 
-  /** RULE 8: A device never has more than its identity has now. */
   #device({ device, cores }: Device, most: Role | null): MemberDevice {
+    const keys = cores.map(({ core }) => core)
     const open = cores.filter((core) => this.#cuts.get(core)?.length === Infinity)
-    const role = open.reduce<Role | null>(
-      (best, core) => greater(best, this.#pass.registry.strongest(core).role),
-      null
-    )
-    const capped = role === null || most === null ? null : lesser(role, most)
-    return { device, role: capped, cores: cores.map(({ core }) => core) }
+    if (open.length === 0 || most === null) return { device, role: null, cores: keys }
+    const { role } = joined(open.map((core) => this.#rights.get(core) ?? NOTHING))
+    return { device, role, cores: keys }
   }
 
   // Records.
@@ -300,6 +317,10 @@ class Description {
   }
 }
 
+function isGiven({ basis }: Grant): boolean {
+  return basis === 'grant' || basis === 'ballot' || basis === 'root'
+}
+
 /** What is seldom asked is worked out when it is asked first. */
 function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | null = null
@@ -332,20 +353,4 @@ function refusedRecord({ core, index, treeHash }: Entry, { rule, why }: Refusal)
 function compareRefused(a: RefusedRecord, b: RefusedRecord): number {
   if (a.core !== b.core) return a.core < b.core ? -1 : 1
   return a.index - b.index || (a.treeHash < b.treeHash ? -1 : 1)
-}
-
-function greater(a: Role | null, b: Role): Role {
-  return a === null || compareRoles(b, a) > 0 ? b : a
-}
-
-function lesser(a: Role, b: Role): Role {
-  return ROLES[Math.min(ROLES.indexOf(a), ROLES.indexOf(b))] ?? a
-}
-
-/** Of what stands with the greatest role, all that may be written below; null is everything. */
-function prefixesOf(standing: readonly Grant[]): readonly Uint8Array[] | null {
-  if (standing.some(({ prefixes, role }) => prefixes === null && compareRoles(role, 'writer') >= 0))
-    return null
-  const all = standing.flatMap(({ prefixes }) => prefixes ?? [])
-  return all.length === 0 ? null : all
 }

@@ -187,7 +187,7 @@ export class Pass {
 
   /** RULE 8: A device never has more than its identity: nor may it act under an office of more than its own. */
   #isWeak(core: Core, { role }: Office): boolean {
-    return compareRoles(this.registry.strongest(core).role, role) < 0
+    return compareRoles(this.registry.rightsOf(core).role, role) < 0
   }
 
   // Records. Each has the tick of its place: those of a log that is read follow each other.
@@ -388,7 +388,7 @@ export class Pass {
   #continue(entry: Entry, record: Body<'successor'>, old: Core): void {
     const acl = { core: old.core, length: lengthIn(record, old.core) }
     const register = (core: Key, use: Core['use'], from: Core, rest: Grant['old']) => {
-      const { role, prefixes } = this.registry.strongest(from)
+      const { role, prefixes } = this.registry.rightsOf(from)
       const grant: Grant = { ...grantOf('successor', entry), role, prefixes, old: [acl, ...rest] }
       if (!this.registry.cores.has(core))
         this.registry.register(record.member, { core, use }, grant)

@@ -1,7 +1,8 @@
 /** Whose cores there are, and by what right: what the pass (pass.ts) has found so far. */
 import { push } from './claims.ts'
 import type { Entry } from './history.ts'
-import { compareRoles, type CoreClaim, type DeviceClaim, type Key, type Role } from './records.ts'
+import type { CoreClaim, DeviceClaim, Key, Role } from './records.ts'
+import { joined, type Rights } from './rights.ts'
 
 /** A vote that was carried. */
 export interface Ballot {
@@ -85,16 +86,15 @@ export class Registry {
     return true
   }
 
-  /** The grant by which a core may most; of several the first. A successor may what the core it continues may. */
-  strongest({ grants }: Core): Pick<Grant, 'role' | 'prefixes'> {
-    const [only] = grants
-    if (only !== undefined && grants.length === 1 && only.basis !== 'successor') return only
-    const all = grants.map((grant) => {
-      const old =
-        grant.basis === 'successor' ? this.cores.get(grant.old.at(-1)?.core ?? '') : undefined
-      return old === undefined ? grant : this.strongest(old)
-    })
-    return all.reduce((best, each) => (compareRoles(each.role, best.role) > 0 ? each : best))
+  /** What all grants of a core together allow. A successor may what the core it continues may. */
+  rightsOf({ grants }: Core): Rights {
+    return joined(
+      grants.map((grant) => {
+        const old =
+          grant.basis === 'successor' ? this.cores.get(grant.old.at(-1)?.core ?? '') : undefined
+        return old === undefined ? grant : this.rightsOf(old)
+      })
+    )
   }
 
   /** Notes that others let this identity in. */

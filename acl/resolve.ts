@@ -61,8 +61,9 @@ export class MembershipResolver {
   #moves({ core, index, record }: Entry): boolean {
     if (typeof record === 'string' || record.kind !== 'ack') return true
     if (index === 0 || this.#isForked || this.#history.tips(core).length > 1) return true
-    // It may contradict a succession, and so be the first sign of a fork.
-    return record.lengths.some((head) => this.#claims.successorsOf(head.core).length > 0)
+    // A succession may have waited for it, or be contradicted by it: the first sign of a fork.
+    const cores = [core, ...record.lengths.map((head) => head.core)]
+    return cores.some((each) => this.#claims.successorsOf(each).length > 0)
   }
 
   #resolve(): Describe {

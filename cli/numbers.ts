@@ -32,11 +32,18 @@ export function verb(number: number): string {
 /** The local time of a stamp's text, in a form that `--at` takes back. */
 export function localTime(stamp: string): string {
   const { ms } = textToStamp(stamp)
-  const two = (number: number) => String(number).padStart(2, '0')
+  return `${minuteText(ms)}:${two(new Date(ms).getSeconds())}.${String(ms % 1000).padStart(3, '0')}`
+}
+
+/** Local, too. */
+export function minuteText(ms: number): string {
   const date = new Date(ms)
   const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join('-')
-  const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':')
-  return `${day} ${time}.${String(ms % 1000).padStart(3, '0')}`
+  return `${day} ${[date.getHours(), date.getMinutes()].map(two).join(':')}`
+}
+
+function two(number: number): string {
+  return String(number).padStart(2, '0')
 }
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB']

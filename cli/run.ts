@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
 import type { Work } from '../core/index.ts'
 import { isManyhandsError } from '../errors.ts'
 import type { DevicePort, Where } from '../multiwriter/index.ts'
@@ -138,6 +139,28 @@ export class Run {
         ontakeover()
       }
     }
+  }
+
+  /**
+   * Before what cannot be taken back: asks a person at a terminal, and wants a `--yes` from everybody else.
+   * @param how the command that does not ask
+   */
+  async confirm(isYes: boolean, what: string, how: string): Promise<void> {
+    if (isYes) return
+    const next = `If you want that: ${how}`
+    if (this.host.stderr.isTTY !== true) throw usage(what, next)
+    const answer = await this.unlessInterrupted(this.#ask(`${what} Go on? [y/N] `))
+    if (!/^y(es)?$/i.test(answer.trim())) throw usage('Nothing was done.', next)
+  }
+
+  /** What ends without an answer says nothing. */
+  #ask(question: string): Promise<string> {
+    const { stdin, stderr } = this.host
+    const lines = createInterface({ input: stdin, output: stderr })
+    return new Promise<string>((resolve) => {
+      lines.once('close', () => resolve(''))
+      lines.question(question, resolve)
+    }).finally(() => lines.close())
   }
 
   /** Lets the commands that work through this one finish, then closes. Those that go on for ever find the next owner. */

@@ -15,8 +15,6 @@ export class MemberRows extends EventEmitter<{
 }> {
   readonly #space: Space
   readonly #people: () => Promise<Readonly<Record<string, Person>>>
-  /** When the connection to each device ended, since this process began. */
-  readonly #seen = new Map<string, number>()
   #rows: readonly MemberRow[] = []
   #looking: Promise<void> | null = null
   #isDue = false
@@ -33,7 +31,7 @@ export class MemberRows extends EventEmitter<{
     space.on('members', this.#onchange)
     space.on('sealed', this.#onchange)
     space.on('peer-add', this.#onchange)
-    space.on('peer-remove', this.#onleave)
+    space.on('peer-remove', this.#onchange)
     this.refresh()
   }
 
@@ -66,7 +64,7 @@ export class MemberRows extends EventEmitter<{
     this.#space.off('members', this.#onchange)
     this.#space.off('sealed', this.#onchange)
     this.#space.off('peer-add', this.#onchange)
-    this.#space.off('peer-remove', this.#onleave)
+    this.#space.off('peer-remove', this.#onchange)
     await this.#looking
   }
 
@@ -97,16 +95,9 @@ export class MemberRows extends EventEmitter<{
   ): MemberRow {
     const writers = devices.flatMap((device) => device.writers)
     const { name, hue } = writers.map((writer) => people[writer]).find(Boolean) ?? UNKNOWN
-    const seen = this.#seenOf(devices.map(({ device }) => device))
+    const seen = seenOf(devices)
     const works = excluded.filter(({ writer }) => writers.includes(writer))
     return { identity, name, hue, role, isOwn, seen, left: this.#leftOf(works) }
-  }
-
-  #seenOf(devices: readonly string[]): MemberRow['seen'] {
-    const here = this.#space.peers()
-    if (devices.some((device) => here.includes(device))) return 'here'
-    const times = devices.flatMap((device) => this.#seen.get(device) ?? [])
-    return times.length === 0 ? null : Math.max(...times)
   }
 
   #leftOf(works: readonly ExcludedWork[]): Left | null {
@@ -121,11 +112,12 @@ export class MemberRows extends EventEmitter<{
   }
 
   readonly #onchange = (): void => this.refresh()
+}
 
-  readonly #onleave = (device: string): void => {
-    this.#seen.set(device, Date.now())
-    this.refresh()
-  }
+function seenOf(devices: MemberInfo['devices']): MemberRow['seen'] {
+  if (devices.some(({ isConnected }) => isConnected)) return 'here'
+  const times = devices.flatMap(({ lastSeen }) => lastSeen ?? [])
+  return times.length === 0 ? null : Math.max(...times)
 }
 
 function told({ key, value }: ExcludedWork['entries'][number]): LeftEntry {

@@ -158,7 +158,7 @@ export interface MemberRow {
   readonly role: string | null
   /** Whose device serves this page. */
   readonly isOwn: boolean
-  /** Connected now; or until when, in ms since 1970; or null, if not since the device was started. */
+  /** Connected now; or when last heard of, in ms since 1970; or null for never. */
   readonly seen: 'here' | number | null
   /** What was written without the right to, as far as it is here; null for nothing. */
   readonly left: Left | null

@@ -12,6 +12,7 @@ import type { Conflict, Shown } from '../crdt/index.ts'
 import { changedKeys } from './changed.ts'
 import { iterate } from './cursor.ts'
 import type { CasWrite } from './group.ts'
+import { isReadAlike, type Part } from './part.ts'
 import type { Union } from './union.ts'
 import type { FoldedKey, Said, View } from './view.ts'
 
@@ -128,11 +129,12 @@ export class CasLosses {
 /** What we write ourselves has seen our earlier writes, and beats none of them. */
 function isSameOfOthers(one: View, other: View): boolean {
   if (one === other) return true
-  const before = new Map(one.parts.map(({ writer, tree }) => [writer, tree.length]))
-  return (
-    one.parts.length === other.parts.length &&
-    other.parts.every(({ writer, isOwn, tree }) => isOwn || before.get(writer) === tree.length)
-  )
+  const before = new Map(one.parts.map((part) => [part.writer, part]))
+  const isSame = (part: Part) => {
+    const known = before.get(part.writer)
+    return known !== undefined && (part.isOwn || isReadAlike(known, part))
+  }
+  return one.parts.length === other.parts.length && other.parts.every(isSame)
 }
 
 /** Never waits for the network. */

@@ -1,20 +1,16 @@
 /**
  * The keys at which two views of one union may differ, in key order: what differs between the two trees of each log, merged.
- * Subtrees that a log's trees share are passed over, so it costs about what was written between, in either direction of time.
+ * Subtrees that a log's trees share are passed over, so it costs about what was written between, in either direction of time. Of a
+ * log of which other keys count in the two, everything is given.
  *
  * Where a log's trees cannot be compared (one is bad), the keys that stand in either view are given from there on: reading them
  * refuses what is to be refused.
  */
 import b4a from 'b4a'
-import {
-  TreeDiff,
-  TreeRefusal,
-  type ReadOptions,
-  type TreeRange,
-  type TreeSnapshot
-} from '../core/index.ts'
+import { TreeDiff, TreeRefusal, type ReadOptions, type TreeRange } from '../core/index.ts'
 import type { Cursor } from './cursor.ts'
 import { mergeSorted, type Group } from './merge.ts'
+import { isReadAlike, type Part } from './part.ts'
 import type { View } from './view.ts'
 
 /** Each key once, rising, whatever `range.reverse` says. */
@@ -77,23 +73,26 @@ function merged(cursors: readonly Cursor<Keyed>[]): Cursor<Group<Keyed>> {
   return mergeSorted(cursors, { compare: (a, b) => b4a.compare(a.key, b.key) })
 }
 
-/** One cursor per log whose tree is not the same in both views. */
+/** One cursor per log that is not read alike in both views. */
 function diffs(
   one: View,
   other: View,
   range: TreeRange,
   options: ReadOptions
 ): readonly Cursor<Keyed>[] {
-  const trees = new Map<string, [TreeSnapshot | null, TreeSnapshot | null]>()
-  for (const { writer, tree } of one.parts) trees.set(writer, [tree, null])
-  for (const { writer, tree } of other.parts) {
-    trees.set(writer, [trees.get(writer)?.[0] ?? null, tree])
+  const parts = new Map<string, [Part | null, Part | null]>()
+  for (const part of one.parts) parts.set(part.writer, [part, null])
+  for (const part of other.parts) {
+    parts.set(part.writer, [parts.get(part.writer)?.[0] ?? null, part])
   }
-  return [...trees.values()].flatMap(([a, b]) => {
-    if (a === null || b === null) return (a ?? b)?.cursor(range, options) ?? []
-    if (a.length === b.length && a.length <= a.sharedWith(b)) return []
-    const [older, newer] = a.length < b.length ? [a, b] : [b, a]
-    return new TreeDiff(older, newer, range, options)
+  return [...parts.values()].flatMap(([a, b]) => {
+    if (a === null || b === null) return (a ?? b)?.tree.cursor(range, options) ?? []
+    const [older, newer] = a.tree.length < b.tree.length ? [a, b] : [b, a]
+    // Anything of it may count now that did not.
+    if (older.prefixes !== newer.prefixes)
+      return [older, newer].map(({ tree }) => tree.cursor(range, options))
+    if (isReadAlike(a, b)) return []
+    return new TreeDiff(older.tree, newer.tree, range, options)
   })
 }
 

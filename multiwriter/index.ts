@@ -22,6 +22,7 @@ export type {
   GreaterRole,
   MemberDeviceInfo,
   MemberInfo,
+  RoleOptions,
   Seen,
   SeenBy,
   SpaceMembers

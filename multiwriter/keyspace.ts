@@ -10,7 +10,7 @@ import { invalid, ManyhandsError } from '../errors.ts'
 import type { TreeRange } from '../core/index.ts'
 
 /** The database. 0x30 (files) is kept free. */
-const SECTION_DB = 0x10
+export const SECTION_DB = 0x10
 
 /** Documents: their updates, what is told of them, and which were deleted (documents/keys.ts). */
 export const SECTION_UPDATES = 0x20

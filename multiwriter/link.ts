@@ -30,7 +30,7 @@ export interface Link {
   readonly hash: Uint8Array | null
 }
 
-interface Place {
+export interface Place {
   readonly path: readonly string[]
   readonly key: Uint8Array | null
 }
@@ -59,9 +59,25 @@ export function encodeLink({ space, version, path, key, hash }: Link): string {
 }
 
 /** A place inside a space, as it stands in links: `db:sub/key`. */
-export function placeToText({ path, key }: Place): string {
+export function placeToText({ path, key }: Place, section = SECTION): string {
   const names = path.map((name) => ':' + escape(encoder.encode(name)))
-  return SECTION + names.join('') + (key === null ? '' : '/' + encodeKey(key))
+  return section + names.join('') + (key === null ? '' : '/' + encodeKey(key))
+}
+
+/** The other way, where sections may be any and keys empty; letters need not be escaped. Null for what is no such text. */
+export function placeFromText(text: string): (Place & { readonly section: string }) | null {
+  try {
+    const ascii = text.replace(/[^\0-\x7f]+/g, encodeURIComponent)
+    const slash = ascii.indexOf('/')
+    const [section = '', ...names] = (slash < 0 ? ascii : ascii.slice(0, slash)).split(':')
+    const path = names.map((name) => decodeText(unescape(name)))
+    const segments = slash < 0 ? [] : ascii.slice(slash + 1).split('/')
+    const key = slash < 0 ? null : (decodeKey(segments) ?? new Uint8Array(0))
+    checkFits(path, key)
+    return { section, path, key }
+  } catch {
+    return null
+  }
 }
 
 /** @throws LINK_INVALID, saying what is wrong with the text */

@@ -10,7 +10,7 @@ import type { CoreLength, Stamp } from '../clock/index.ts'
 import { decodeEntry, decodeValue, encodeEntry, encodeValue, type Value } from '../crdt/index.ts'
 import type { TreePut, TreeRange } from '../core/index.ts'
 
-const SECTION_LOG = 0x01
+export const SECTION_LOG = 0x01
 
 /** How far this device reads each other log (acknowledgements.ts). */
 export const ACKNOWLEDGED_KEY = logKey('acknowledged')

@@ -12,6 +12,7 @@ import {
   type TreeSnapshot
 } from '../core/index.ts'
 import type { Cursor } from './cursor.ts'
+import type { Prefixes } from './prefixes.ts'
 
 /** One core of the union, at the length it is read at. */
 export interface Part {
@@ -21,6 +22,8 @@ export interface Part {
   readonly isOwn: boolean
   /** Blocks that count, at most: Infinity where no seal binds the reader. */
   readonly seal: number
+  /** What of it counts, wherever it stands: `View.read` refuses the rest. */
+  readonly prefixes: Prefixes
   readonly tree: TreeSnapshot
   /** Says that this core's tree was found bad, and gives what is left of it. */
   refuse(refusal: TreeRefusal): Promise<TreeSnapshot>
@@ -29,6 +32,14 @@ export interface Part {
   readonly isRenewed?: boolean
   /** What could be read of it, had it not relied on more of other logs than is read of them (reliance.ts). */
   readonly held?: TreeSnapshot
+}
+
+/** Whether two readings of one core give the same. */
+export function isReadAlike(a: Part, b: Part): boolean {
+  const { length } = a.tree
+  return (
+    length === b.tree.length && length <= a.tree.sharedWith(b.tree) && a.prefixes === b.prefixes
+  )
 }
 
 /** Goes on with a core below the batch that shows its tree to be bad, or above what was cleared; any other error is passed on. */

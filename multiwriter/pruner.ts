@@ -146,7 +146,12 @@ export class Pruner {
       if (own === undefined || unsupported.length > 0 || refused.length > 0) return null
       if (!(await isSettled(key, view, final))) return null
       const others = entries.filter((each) => each !== own)
-      const isFinal = (position: Position) => position.seq < final.lengthOf(position.core)
+      const narrow = view.parts.filter(({ prefixes }) => prefixes !== null)
+      // A grant that turns out not to count takes back what it let count, and no seal falls by which we would hear of it.
+      const isNarrow = (position: Position) =>
+        narrow.some((part) => b4a.equals(part.core, position.core))
+      const isFinal = (position: Position) =>
+        position.seq < final.lengthOf(position.core) && !isNarrow(position)
       const pruned = pruneEntry(own, others, { admitted: view.admitted, isFinal })
       if (pruned === own.entry) return null
       // The block is a placeholder: every position is an earlier one, and so is said.

@@ -16,6 +16,8 @@ export type RefusalReason =
   | 'pruned-malformed'
   /** What a log left out relying on a seal that has fallen since can be put back no more: its own blocks are gone. */
   | 'pruned-lost'
+  /** The entry stands where its writer may not write. */
+  | 'outside-prefixes'
   /** The value is not one canonical value. */
   | 'value-malformed'
   /** What a merge type of the application cannot decode, or does not fold. */

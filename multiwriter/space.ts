@@ -43,6 +43,7 @@ import { forkedHere } from './members/acl-logs.ts'
 import { documentsUpTo, shownUpTo, type ExcludedEntry } from './members/excluded.ts'
 import type { ForkWatch } from './members/fork-watch.ts'
 import { watchForks, type ForkInfo } from './members/forks.ts'
+import { LastSeen } from './members/last-seen.ts'
 import { Members } from './members/members.ts'
 import type { LoweredSeal } from './members/seals.ts'
 import { SpaceMembers } from './members/space-members.ts'
@@ -186,6 +187,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #members: Members
   readonly #acknowledging: Acknowledging
   readonly #forks: ForkWatch
+  readonly #lastSeen: LastSeen
   readonly #refusals: Refusals
   readonly #presence: PresenceHub
   readonly #channels: ChannelHub
@@ -228,6 +230,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       const space = new Space(parts, logs, clock, writers, members)
       await Promise.all([space.#union.ready(), space.#index.open()])
       members.start()
+      await space.#lastSeen.start()
       space.#pruning.start()
       return space
     } catch (error) {
@@ -300,10 +303,13 @@ export class Space extends EventEmitter<SpaceEvents> {
     })
     this.#union.events.on('change', tellCleared)
     const acts = members.acts(this.#union)
+    this.#lastSeen = new LastSeen({ union: this.#union, peers: this.#peers, now: parts.now })
     this.members = new SpaceMembers({
       members,
       union: this.#union,
       acts,
+      lastSeen: this.#lastSeen,
+      now: parts.now,
       checkOpen: () => this.#checkOpen(),
       lengthsIn: (version) => versionIn(this.#engine, version).data,
       alone: (task) => this.#queue.alone(task)
@@ -323,7 +329,9 @@ export class Space extends EventEmitter<SpaceEvents> {
       onprogress: (progress) => this.emit('index-progress', progress),
       onrebuild: (reason) => this.emit('index-rebuild', reason)
     })
-    this.#queue = new WriteQueue(own, this.#union, clock, this.#refusals, () => this.#checkMay(own))
+    this.#queue = new WriteQueue(own, this.#union, clock, this.#refusals, (writes) =>
+      this.#checkMay(own, writes)
+    )
     const { timers } = parts
     const shared = { union: this.#union, own, clock, queue: this.#queue, refusals: this.#refusals }
     const acknowledgements = new LogAcknowledgements({
@@ -667,11 +675,13 @@ export class Space extends EventEmitter<SpaceEvents> {
   }
 
   #addLogs(cores: readonly Uint8Array[]): Promise<void> {
-    return this.#addWriters(cores.map((core) => ({ core, seal: Infinity })))
+    return this.#addWriters(cores.map((core) => ({ core, seal: Infinity, prefixes: null })))
   }
 
   async #addWriters(writers: readonly Writer[]): Promise<void> {
-    const added = writers.flatMap(({ core, seal }) => (this.#writers.add(core, seal) ? core : []))
+    const added = writers.flatMap(({ core, seal, prefixes }) =>
+      this.#writers.add(core, seal, prefixes) ? core : []
+    )
     if (added.length === 0) return
     this.#record = { ...this.#record, writers: [...this.#record.writers, ...added] }
     await Promise.all([this.#union.ready(), this.#parts.save(this.#record)])
@@ -697,9 +707,9 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.emit('sealed', { writers: lowered.map(({ core }) => z32.encode(core)), left, documents })
   }
 
-  #checkMay(own: OwnLog): void {
-    const { exclusion } = this.#members
-    if (exclusion !== null) throw exclusion
+  #checkMay(own: OwnLog, writes: Parameters<Members['exclusion']>[0]): void {
+    const excluded = this.#members.exclusion(writes)
+    if (excluded !== null) throw excluded
     // The stack has seen two histories of this device's log, and the proof has not come yet.
     if (own.core.closing !== null && this.#closing === null) throw forkedHere()
   }

@@ -13,6 +13,7 @@ import type { LocalIndex } from './local-index.ts'
 import { MergePolicies } from './merge-policies.ts'
 import type { Refusals } from './refusals.ts'
 import type { Part } from './part.ts'
+import type { Prefixes } from './prefixes.ts'
 import { Reliances, settle, type Standing } from './reliance.ts'
 import { View, type Said, type ViewHooks } from './view.ts'
 import type { Writer, Writers } from './writers.ts'
@@ -158,7 +159,7 @@ export class Union {
       .then(async () => {
         const known = this.#sources.get(id)
         if (known === undefined || this.#isClosed) return
-        const source = await this.#newSource(core, known.seal)
+        const source = await this.#newSource({ core, seal: known.seal, prefixes: known.prefixes })
         this.#retired.push(known.log)
         this.#index?.changeBranch(source.log)
         this.#sources.set(id, source)
@@ -196,18 +197,20 @@ export class Union {
     await Promise.all(this.#options.writers.list().map((writer) => this.#openSource(writer)))
   }
 
-  async #openSource({ core, seal }: Writer): Promise<void> {
+  async #openSource(writer: Writer): Promise<void> {
+    const { core } = writer
     const id = b4a.toString(core, 'hex')
     const known = this.#sources.get(id)
     if (known !== undefined) {
-      known.setSeal(seal)
+      known.follow(writer)
       return
     }
-    this.#sources.set(id, await this.#newSource(core, seal))
+    this.#sources.set(id, await this.#newSource(writer))
     this.#outdate()
   }
 
-  async #newSource(core: Uint8Array, seal: number): Promise<Source> {
+  async #newSource(writer: Writer): Promise<Source> {
+    const { core } = writer
     const id = b4a.toString(core, 'hex')
     const { own } = this.#options
     const isOwn = own !== undefined && b4a.equals(own, core)
@@ -216,7 +219,7 @@ export class Union {
       this.#changed()
     })
     await log.ready()
-    return new Source(log, seal, isOwn, this.#options.refusals)
+    return new Source(log, writer, isOwn, this.#options.refusals)
   }
 
   #changed(): void {
@@ -241,15 +244,17 @@ class Source {
   readonly #refusals: Refusals
   readonly #reliances: Reliances
   #seal: number
+  #prefixes: Prefixes
   #tree: TreeSnapshot | null = null
   /** Counts what may have changed how far the log can be read. */
   #changes = 1
   /** As of which change `#tree` was read. */
   #readAt = 0
 
-  constructor(log: LogReader, seal: number, isOwn: boolean, refusals: Refusals) {
+  constructor(log: LogReader, { seal, prefixes }: Writer, isOwn: boolean, refusals: Refusals) {
     this.log = log
     this.#seal = seal
+    this.#prefixes = prefixes
     this.#isOwn = isOwn
     this.#refusals = refusals
     this.#reliances = new Reliances({ core: log.key, writer: log.id }, refusals)
@@ -257,6 +262,10 @@ class Source {
 
   get seal(): number {
     return this.#seal
+  }
+
+  get prefixes(): Prefixes {
+    return this.#prefixes
   }
 
   get isStale(): boolean {
@@ -267,7 +276,8 @@ class Source {
     this.#changes++
   }
 
-  setSeal(seal: number): void {
+  follow({ seal, prefixes }: Writer): void {
+    this.#prefixes = prefixes
     if (seal === this.#seal) return
     this.#seal = seal
     this.markStale()
@@ -281,6 +291,7 @@ class Source {
       writer: this.log.id,
       isOwn: this.#isOwn,
       seal: this.#seal,
+      prefixes: this.#prefixes,
       tree,
       refuse: async (refusal) => {
         await this.#refuse(refusal)
@@ -322,7 +333,8 @@ class Source {
       await this.#refuse(refusal)
       return this.log.snapshot(Math.min(length, refusal.seq), options)
     }
-    return { core: key, writer: id, isOwn: this.#isOwn, seal: Infinity, tree, refuse }
+    const prefixes = this.#prefixes
+    return { core: key, writer: id, isOwn: this.#isOwn, seal: Infinity, prefixes, tree, refuse }
   }
 
   treeUpTo(limit: number, options: ReadOptions): Promise<TreeSnapshot> {

@@ -20,6 +20,7 @@ import type { ReadOptions, TreeEntry, TreeRange } from '../core/index.ts'
 import { mapCursor, type Cursor } from './cursor.ts'
 import { mergeSorted, type Group } from './merge.ts'
 import { cutPart, PartCursor, restOf, type Part } from './part.ts'
+import { isWithin } from './prefixes.ts'
 import { foldRefusal, type RefusalReason, type Refusals } from './refusals.ts'
 import type { IndexDefinition, IndexRow } from './stored-indexes.ts'
 import { FallbackCursor, mergeGroups, type RowGroup, type Rows } from './view-rows.ts'
@@ -296,8 +297,16 @@ export class View {
    * What an entry of a core says; why not (counted) when that cannot be read.
    * @param type one that the caller can read, though no fold knows it
    */
-  read(part: Part, { value, seq }: TreeEntry, type?: number): Said | 'unsupported' | RefusalReason {
-    const { core, writer, isOwn } = part
+  read(part: Part, entry: TreeEntry, type?: number): Said | 'unsupported' | RefusalReason {
+    // The one place where a writer's prefixes bind: whatever is read of a log's entries is read here.
+    if (part.prefixes !== null && !isWithin(entry.key, part.prefixes)) {
+      this.#hooks.refusals.add(part.writer, 'outside-prefixes', entry.seq)
+      return 'outside-prefixes'
+    }
+    return this.#unpack(part, entry, type)
+  }
+
+  #unpack({ core, writer, isOwn }: Part, { value, seq }: TreeEntry, type?: number) {
     const unpacked = unpackEntry(value, core, seq)
     if (!unpacked.ok) {
       this.#hooks.refusals.add(writer, unpacked.reason, seq)

@@ -28,6 +28,11 @@ interface Pending {
   readonly reject: (error: unknown) => void
 }
 
+/** What is asked about whether it may be written. */
+interface Keyed {
+  readonly key: Uint8Array
+}
+
 export class WriteQueue {
   /** Compare-and-set writes that another device's write has beaten since. */
   readonly losses: CasLosses
@@ -36,17 +41,17 @@ export class WriteQueue {
   readonly #clock: HybridLogicalClock
   readonly #policies: MergePolicies
   readonly #refusals: Refusals
-  readonly #checkMay: () => void
+  readonly #checkMay: (writes: readonly Keyed[]) => void
   #pending: Pending[] = []
   #draining: Promise<void> | null = null
 
-  /** @param checkMay throws where nothing may be written */
+  /** @param checkMay throws where this may not be written; for no writes, where nothing may */
   constructor(
     log: OwnLog,
     union: Union,
     clock: HybridLogicalClock,
     refusals: Refusals,
-    checkMay: () => void = () => {}
+    checkMay: (writes: readonly Keyed[]) => void = () => {}
   ) {
     this.#refusals = refusals
     this.#checkMay = checkMay
@@ -75,10 +80,10 @@ export class WriteQueue {
     return this.#groupOn(view, known).preview(said.key, operations)
   }
 
-  /** Whether anything may be written now. */
-  get mayWrite(): boolean {
+  /** Whether this may be written now; for no writes, whether anything may. */
+  mayWrite(writes: readonly Keyed[] = NOTHING): boolean {
     try {
-      this.#checkMay()
+      this.#checkMay(writes)
       return true
     } catch {
       return false
@@ -91,7 +96,7 @@ export class WriteQueue {
    */
   async alone<T>(task: () => Promise<T>): Promise<T> {
     while (this.#draining !== null) await this.#draining
-    this.#checkMay()
+    this.#checkMay(NOTHING)
     const running = task()
     const done = running.then(
       () => {},
@@ -128,10 +133,11 @@ export class WriteQueue {
   }
 
   /** Never rejects: each caller gets its own outcome. */
-  async #commit(group: readonly Pending[]): Promise<void> {
+  async #commit(all: readonly Pending[]): Promise<void> {
+    const group = all.filter((pending) => this.#isAllowed(pending))
+    if (group.length === 0) return
     const verdicts: [Pending, boolean][] = []
     try {
-      this.#checkMay()
       const view = await this.#view()
       const composed = this.#groupOn(view, await learn(group, view))
       for (const pending of group) {
@@ -140,7 +146,7 @@ export class WriteQueue {
         if (isTaken !== undefined) verdicts.push([pending, isTaken])
       }
       const puts = composed.puts()
-      this.#checkMay() // what was looked up may have taken a while
+      this.#checkMay(puts) // what was looked up may have taken a while
       if (puts.length > 0) await this.#log.append(puts)
       this.losses.watch(composed.casWrites())
       // Not before: who was refused for what another call of this group writes must not hear so if that was not written.
@@ -148,6 +154,18 @@ export class WriteQueue {
     } catch (error) {
       // A rejection after a resolution does nothing, so those refused above keep their own reason.
       for (const { reject } of group) reject(error)
+    }
+  }
+
+  /** One caller's keys are no other's business. */
+  #isAllowed({ operations, opaque, reject }: Pending): boolean {
+    try {
+      this.#checkMay(operations)
+      this.#checkMay(opaque)
+      return true
+    } catch (error) {
+      reject(error)
+      return false
     }
   }
 

@@ -1,15 +1,25 @@
-/** `init`, and `device rotate`: this device. */
+/** `init`: this device; `device`: those of the same identity, and new logs for this one. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import type { DevicePort, MemberDeviceInfo } from '../../multiwriter/index.ts'
 import { definer, type Define, type Execute } from '../define.ts'
+import { usage } from '../exit.ts'
 import { shown, table } from '../output.ts'
+import { seenText } from './members.ts'
 
 export function deviceCommands(program: Command, execute: Execute): void {
   const define = definer(program)
   defineInit(define, execute)
-  const device = program.command('device').description('this device in a space: rotate')
-  definer(device)('rotate', 'go on under new logs; the old ones are never written again', [
+  const device = program
+    .command('device')
+    .description('your own devices in a space: list, revoke, rotate')
+  defineDevices(definer(device), execute)
+  defineRotation(definer(device), execute)
+}
+
+function defineRotation(define: Define, execute: Execute): void {
+  define('rotate', 'go on under new logs; the old ones are never written again', [
     'manyhands device rotate --space Family'
   ]).action((_: object, command) =>
     execute(command, async (run) => {
@@ -44,4 +54,45 @@ function defineInit(define: Define, execute: Execute): void {
         ])
       })
     )
+}
+
+function defineDevices(define: Define, execute: Execute): void {
+  define('list', 'the devices of your identity', ['manyhands device list']).action(
+    (_: object, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const devices = await ownDevices(port, await run.space(port))
+        await run.output.result(devices, () =>
+          devices.length === 0
+            ? ['This device has not been let in yet, as far as it knows.']
+            : table(devices.map((each) => [each.role ?? 'removed', each.device, seenText(each)]))
+        )
+      })
+  )
+
+  define('revoke <device>', 'take the rights of one of your own devices away', [
+    'manyhands device revoke 8pbsw… --yes'
+  ])
+    .option('--yes', 'yes: it writes nothing more that counts')
+    .action((id: string, { yes = false }: { readonly yes?: boolean }, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const space = await run.space(port)
+        const devices = await ownDevices(port, space)
+        if (!devices.some(({ device }) => device === id))
+          throw usage(`${shown(id)} is none of your devices.`, 'See them: manyhands device list')
+        await run.confirm(
+          yes,
+          `This takes away the rights of ${shown(id)}: what it writes from now on counts nowhere.`,
+          'manyhands device revoke DEVICE --yes'
+        )
+        await port.call('members/revoke', { space, who: id })
+        await run.output.result({ revoked: id }, () => ['Revoked. Next: manyhands sync'])
+      })
+    )
+}
+
+async function ownDevices(port: DevicePort, space: string): Promise<readonly MemberDeviceInfo[]> {
+  const members = await port.call('members/list', { space })
+  return members.find(({ isOwn }) => isOwn)?.devices ?? []
 }

@@ -1,22 +1,24 @@
 /** Members: who is in a space, giving and taking rights, and what was written without. */
 import type { Command } from 'commander'
 import type {
+  DevicePort,
   ExcludedWork,
   FirstRole,
   ForkInfo,
   GreaterRole,
+  MemberDeviceInfo,
   MemberInfo
 } from '../../multiwriter/index.ts'
 import { definer, type Define, type Execute } from '../define.ts'
-import { EXIT, usage } from '../exit.ts'
-import { counted } from '../numbers.ts'
+import { EXIT } from '../exit.ts'
+import { counted, minuteText } from '../numbers.ts'
 import { shown, table } from '../output.ts'
 import { valueToText } from '../values.ts'
 
 export function membersCommands(program: Command, execute: Execute): void {
   const members = program
     .command('members')
-    .description('who is in a space, and what they may: list, promote, revoke, restore')
+    .description('who is in a space, and what they may: list, role, revoke, restore')
   const define = definer(members)
   defineLists(define, execute)
   defineActs(define, execute)
@@ -28,11 +30,15 @@ function defineLists(define: Define, execute: Execute): void {
     (_: object, command) =>
       execute(command, async (run) => {
         const port = await run.open()
-        const members = await port.call('members/list', { space: await run.space(port) })
-        await run.output.result(members, () =>
-          members.length === 0
+        const space = await run.space(port)
+        const members = await port.call('members/list', { space })
+        const named = await Promise.all(
+          members.map(async (each) => ({ ...each, name: await nameOf(port, space, each) }))
+        )
+        await run.output.result(named, () =>
+          named.length === 0
             ? ["Nobody is known yet: the founder's membership log has not come."]
-            : table(members.flatMap(memberRows))
+            : table(rowsOf(named))
         )
       })
   )
@@ -53,8 +59,8 @@ function defineLists(define: Define, execute: Execute): void {
     })
   )
 
-  define('ballots', 'changes of the owners that wait for votes', [
-    'manyhands members ballots'
+  define('ballot', 'changes of the owners that wait for votes', [
+    'manyhands members ballot'
   ]).action((_: object, command) =>
     execute(command, async (run) => {
       const port = await run.open()
@@ -97,30 +103,43 @@ function defineLists(define: Define, execute: Execute): void {
   )
 }
 
-function defineActs(define: Define, execute: Execute): void {
-  define('admit <writer> <role>', 'let in who asks, as a reader, a writer or an admin', [
-    'manyhands members admit 8pbsw… reader   # a writer of `members asking`'
-  ]).action((writer: string, role: FirstRole, _: object, command) =>
-    execute(command, async (run) => {
-      const port = await run.open()
-      const space = await run.space(port)
-      await port.call('members/admit', { space, writer, role })
-      await run.output.result({ admitted: writer, role }, () => [`It is ${role} now.`])
-    })
-  )
+interface Below {
+  readonly below?: readonly string[]
+}
 
-  define('promote <who> <role>', 'make a member a writer, an admin, or (by vote) an owner', [
-    'manyhands members promote 8pbsw… admin   # a device or an identity of `members list`'
-  ]).action((who: string, role: GreaterRole, _: object, command) =>
-    execute(command, async (run) => {
-      const port = await run.open()
-      const space = await run.space(port)
-      await port.call('members/promote', { space, who, role })
-      await run.output.result({ promoted: who, role }, () => [
-        role === 'owner' ? 'Voted. See: manyhands members ballots' : `It is ${role} now.`
-      ])
-    })
-  )
+const BELOW =
+  'where a writer may write: db:SUB, db:SUB/KEY, documents:ID, documents/ID; else everywhere'
+
+function defineActs(define: Define, execute: Execute): void {
+  define('admit <writer> <role>', 'let in who asks, as a mirror, a reader, a writer or an admin', [
+    'manyhands members admit 8pbsw… reader   # a writer of `members asking`',
+    'manyhands members admit 8pbsw… writer --below db:contacts documents/notes/'
+  ])
+    .option('--below <prefixes...>', BELOW)
+    .action((writer: string, role: FirstRole, { below: prefixes }: Below, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const space = await run.space(port)
+        await port.call('members/admit', { space, writer, role, prefixes })
+        await run.output.result({ admitted: writer, role }, () => [`It is ${role} now.`])
+      })
+    )
+
+  define('role <who> <role>', 'give a greater role; an owner is made by votes', [
+    'manyhands members role 8pbsw… admin   # a device or an identity of `members list`',
+    'manyhands members role 8pbsw… writer --below db:contacts'
+  ])
+    .option('--below <prefixes...>', BELOW)
+    .action((who: string, role: GreaterRole, { below: prefixes }: Below, command) =>
+      execute(command, async (run) => {
+        const port = await run.open()
+        const space = await run.space(port)
+        await port.call('members/role', { space, who, role, prefixes })
+        await run.output.result({ who, role }, () => [
+          role === 'owner' ? 'Voted. See: manyhands members ballot' : `It is ${role} now.`
+        ])
+      })
+    )
 
   define('revoke <who>', "take a member's rights away", ['manyhands members revoke 8pbsw… --yes'])
     .option('--yes', 'yes: its devices write nothing more that counts')
@@ -128,12 +147,11 @@ function defineActs(define: Define, execute: Execute): void {
       execute(command, async (run) => {
         const port = await run.open()
         const space = await run.space(port)
-        if (!yes) {
-          throw usage(
-            `This takes away the rights of ${shown(who)}: what it writes from now on counts nowhere.`,
-            'If you want that: manyhands members revoke WHO --yes'
-          )
-        }
+        await run.confirm(
+          yes,
+          `This takes away the rights of ${shown(who)}: what it writes from now on counts nowhere.`,
+          'manyhands members revoke WHO --yes'
+        )
         await port.call('members/revoke', { space, who })
         await run.output.result({ revoked: who }, () => [
           'Revoked, as far as its logs are here. Next: manyhands sync'
@@ -161,12 +179,11 @@ function defineLeaving(define: Define, execute: Execute): void {
       execute(command, async (run) => {
         const port = await run.open()
         const space = await run.space(port)
-        if (!yes) {
-          throw usage(
-            'This gives up the rights of this device: what it writes from now on counts nowhere.',
-            'If you want that: manyhands members leave --yes'
-          )
-        }
+        await run.confirm(
+          yes,
+          'This gives up the rights of this device: what it writes from now on counts nowhere.',
+          'manyhands members leave --yes'
+        )
         await port.call('members/leave', { space })
         await run.output.result({ left: true }, () => ['Left. Next: manyhands sync'])
         return EXIT.ok
@@ -174,12 +191,43 @@ function defineLeaving(define: Define, execute: Execute): void {
     )
 }
 
-function memberRows({ identity, role, isOwn, devices }: MemberInfo): string[][] {
-  return devices.map(({ device }) => [
-    role ?? 'removed',
-    `device ${device}`,
-    `identity ${identity}${isOwn ? '  (this device)' : ''}`
-  ])
+interface Named {
+  readonly name: string | null
+}
+
+/** As it stands in the space (docs/MEMBERSHIP.md): who writes below `people` may call anybody anything. */
+async function nameOf(
+  port: DevicePort,
+  space: string,
+  { devices }: MemberInfo
+): Promise<string | null> {
+  for (const writer of devices.flatMap(({ writers }) => writers)) {
+    const entry = await port.call('db/get', { space, sub: ['people'], key: writer })
+    const { value = null } = entry ?? {}
+    const name = typeof value === 'object' && value !== null && 'name' in value ? value.name : null
+    if (typeof name === 'string' && name !== '') return name
+  }
+  return null
+}
+
+function rowsOf(members: readonly (MemberInfo & Named)[]): readonly string[][] {
+  const isNamed = members.some(({ name }) => name !== null)
+  return members.flatMap(({ identity, role, isOwn, prefixes, devices, name }) =>
+    devices.map((each) => [
+      role ?? 'removed',
+      ...(isNamed ? [shown(name ?? '-')] : []),
+      `device ${each.device}`,
+      `identity ${identity}`,
+      isOwn ? 'this device' : seenText(each),
+      prefixes === null ? '' : `below ${prefixes.map(shown).join(' ')}`
+    ])
+  )
+}
+
+/** When a device was last heard of. */
+export function seenText({ isConnected, lastSeen }: MemberDeviceInfo): string {
+  if (isConnected) return 'connected'
+  return lastSeen === null ? 'never seen' : `seen ${minuteText(lastSeen)}`
 }
 
 const HERE = {

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { ManyhandsError } from '../../errors.ts'
 import type { SpaceInfo } from '../../multiwriter/index.ts'
 import { definer, type Execute } from '../define.ts'
-import { EXIT, usage } from '../exit.ts'
+import { EXIT } from '../exit.ts'
 import { counted } from '../numbers.ts'
 import { shown, table } from '../output.ts'
 
@@ -115,12 +115,11 @@ function defineSpace(space: Command, execute: Execute): void {
         const port = await run.open()
         const space = await run.space(port)
         const { name } = await port.call('space/info', { space })
-        if (!yes) {
-          throw usage(
-            `This forgets the space ${shown(name)}: what no other device has of it is gone then.`,
-            'If you want that: manyhands space leave --yes'
-          )
-        }
+        await run.confirm(
+          yes,
+          `This forgets the space ${shown(name)}: what no other device has of it is gone then.`,
+          'manyhands space leave --yes'
+        )
         await port.call('spaces/leave', { space })
         await run.output.result({ left: space }, () => [`Left the space ${shown(name)}.`])
         return EXIT.ok

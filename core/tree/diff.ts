@@ -86,7 +86,9 @@ export class TreeDiff {
       return null
     }
     const isLeft = isNewer(left, right)
-    return nothing(isLeft ? this.#left.enter(right) : this.#right.enter(left))
+    // Of two histories, one place is not one key.
+    const like = this.#shared === Infinity ? (isLeft ? right : left) : null
+    return nothing((isLeft ? this.#left : this.#right).enter(like))
   }
 
   #stepKeys(

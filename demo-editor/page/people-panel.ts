@@ -258,10 +258,7 @@ export class PeoplePanel extends LitElement {
 
 function seen({ seen: when }: MemberRow) {
   if (when === 'here') return html`<span class="faint here">connected</span>`
-  if (when === null)
-    return html`<span class="faint" title="Not since this device was started"
-      >not seen lately</span
-    >`
+  if (when === null) return html`<span class="faint">not seen yet</span>`
   return html`<span class="faint">last seen ${TIME.format(when)}</span>`
 }
 

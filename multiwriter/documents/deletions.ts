@@ -9,6 +9,7 @@ import { iterate } from '../cursor.ts'
 import { unpackEntry, type Value } from '../../crdt/index.ts'
 import type { MultiBee } from '../multibee.ts'
 import type { Part } from '../part.ts'
+import { isWithin } from '../prefixes.ts'
 import type { View } from '../view.ts'
 import { UpdateKeys } from './keys.ts'
 
@@ -58,8 +59,10 @@ export async function isGone(id: string, lengths: Lengths, view: View): Promise<
 }
 
 /** Where a log wrote the last that it has of a document; null for nothing, or nothing that can be read. */
-async function lastPosition({ core, tree }: Part, id: string): Promise<number | null> {
-  const cursor = tree.cursor({ ...new UpdateKeys(id).range, reverse: true }, HERE)
+async function lastPosition({ core, tree, prefixes }: Part, id: string): Promise<number | null> {
+  const keys = new UpdateKeys(id)
+  if (!isWithin(keys.prefix, prefixes)) return null
+  const cursor = tree.cursor({ ...keys.range, reverse: true }, HERE)
   try {
     for await (const { value, seq } of iterate(cursor)) {
       const unpacked = unpackEntry(value, core, seq)

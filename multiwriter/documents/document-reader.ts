@@ -113,7 +113,7 @@ export class DocumentReader<D extends EngineDoc> {
   }
 
   seals(view: View): Promise<Seals> {
-    return Seals.read(this.#parts.union, view, this.keys.range)
+    return Seals.read(this.#parts.union, view, this.keys)
   }
 
   /** What stands behind seals. Nobody vouches for it: what is under another's source is none of its writer's. */

@@ -26,7 +26,7 @@ import { AheadCodec } from './ahead.ts'
 import { DocumentCache } from './cache.ts'
 import { Deletions, isGone } from './deletions.ts'
 import { Feed } from './feed.ts'
-import { checkId, ID_KEYS } from './keys.ts'
+import { checkId, ID_KEYS, UpdateKeys } from './keys.ts'
 import { LiveDocument } from './live-document.ts'
 import { USUAL_UPKEEP, type AheadOut, type DocumentParts, type DocumentSupport } from './parts.ts'
 import { Replica } from './replica.ts'
@@ -51,8 +51,8 @@ export interface DocumentsParts {
 export interface AheadHub {
   readonly takesAhead: boolean
   sendAhead(signed: Uint8Array, except?: AheadPath): boolean
-  /** Whether a writer's log counts. */
-  counts(core: Uint8Array): boolean
+  /** Whether a writer's log counts at this key. */
+  counts(core: Uint8Array, key: Uint8Array): boolean
 }
 
 /** What is told of a document: fields of the application's choice. A sub-document has `parent`, the id it was first seen in. */
@@ -244,7 +244,7 @@ export class Documents implements AheadIn {
     const replicas = this.#shown(ahead.id)
     const isOurs = b4a.equals(ahead.core, own.core.key)
     if (replicas.length === 0 || this.#isClosed || isOurs) return null
-    if (!hub.counts(ahead.core)) return 'unknown-writer'
+    if (!hub.counts(ahead.core, new UpdateKeys(ahead.id).prefix)) return 'unknown-writer'
     if (!ahead.isTrue()) return 'forged'
     const refusals = replicas.map((replica) => replica.hear(ahead, from))
     return refusals.find((reason) => reason !== null) ?? null
@@ -252,7 +252,7 @@ export class Documents implements AheadIn {
 
   /** Rights have changed: what was refused may be written now. For the space; not for applications. */
   retry(): void {
-    if (!this.#parts.queue.mayWrite) return
+    if (!this.#parts.queue.mayWrite()) return
     for (const replica of this.#all()) replica.retry()
   }
 
@@ -489,10 +489,11 @@ function aheadOut(
   { hub, own, queue }: Pick<DocumentsParts, 'hub' | 'own' | 'queue'>
 ): AheadOut {
   // What no log will hold goes ahead of none.
-  const isHeard = () => hub.takesAhead && queue.mayWrite
+  const isHeard = () => hub.takesAhead && queue.mayWrite()
+  const mayWrite = (id: string) => queue.mayWrite([{ key: new UpdateKeys(id).prefix }])
   return {
     isHeard,
-    send: (update) => isHeard() && hub.sendAhead(codec.sign(update, own)),
+    send: (update) => isHeard() && mayWrite(update.id) && hub.sendAhead(codec.sign(update, own)),
     passOn: (signed, from) => void hub.sendAhead(signed, from)
   }
 }

@@ -2,10 +2,12 @@
  * What arrives of documents: at each step of the union, the entries that the new batches of each log changed among the updates.
  * Trees are compared, not blocks: what a document shows must not depend on whether somebody watched while it was written.
  */
+import b4a from 'b4a'
 import { TreeRefusal, type ReadOptions, type TreeSnapshot } from '../../core/index.ts'
 import { isManyhandsError } from '../../errors.ts'
 import type { Union } from '../union.ts'
 import type { Part } from '../part.ts'
+import { isWithin } from '../prefixes.ts'
 import type { CoreEntry, View } from '../view.ts'
 import { parseUpdateKey } from './keys.ts'
 import { readArrived } from './read.ts'
@@ -113,9 +115,10 @@ export class Feed {
   }
 
   #standingOf({ parts }: View): string {
-    const standings = parts.map(({ core, writer, seal }) => {
+    const standings = parts.map(({ core, writer, seal, prefixes }) => {
       const behind = seal === Infinity ? 0 : (this.#union.log(core)?.length ?? 0)
-      return `${writer} ${seal} ${behind}`
+      const within = prefixes?.map((each) => b4a.toString(each, 'hex')).join() ?? 'everything'
+      return `${writer} ${seal} ${behind} ${within}`
     })
     return standings.join('\n')
   }
@@ -164,5 +167,8 @@ export class Feed {
       list.push(one)
     }
     for (const [id, list] of byId) this.#hooks.onarrival({ id, view, entries: list })
+    // What others write may stand on it: to documents it is as what lies past a seal.
+    const told = [...byId.values()].flat()
+    if (told.some(({ part, entry }) => !isWithin(entry.key, part.prefixes))) this.#hooks.onseals()
   }
 }

@@ -42,6 +42,11 @@ export class UpdateKeys {
     this.#space = new Keyspace([id], SECTION_UPDATES)
   }
 
+  /** How all of them begin. */
+  get prefix(): Uint8Array {
+    return this.#space.prefix
+  }
+
   get range(): TreeRange {
     return this.#space.range({}, () => b4a.alloc(0))
   }

@@ -24,6 +24,7 @@ import {
 } from '../../core/index.ts'
 import { isManyhandsError } from '../../errors.ts'
 import type { Part } from '../part.ts'
+import { isWithin } from '../prefixes.ts'
 import type { Refusals } from '../refusals.ts'
 import type { CoreEntry } from '../view.ts'
 import { readPart } from './read.ts'
@@ -95,8 +96,8 @@ async function entriesBefore(
     if (tree.length !== length) return null
     // Neither is what was bad in the past a reason to read less of the log now, nor does the past become what is now.
     const refuse = (refusal: TreeRefusal) => Promise.reject(refusal)
-    const { core, writer, isOwn } = part
-    const then = { core, writer, isOwn, seal: Infinity, tree, refuse }
+    const { core, writer, isOwn, prefixes } = part
+    const then = { core, writer, isOwn, seal: Infinity, prefixes, tree, refuse }
     const entries = await entriesOf(log, then, options)
     return entries.length === 0 ? null : entries
   } catch (error) {
@@ -126,6 +127,7 @@ async function entriesOf(
     const batch = batchOf.get(entry.seq) ?? null
     const unpacked = unpackEntry(entry.value, part.core, entry.seq)
     if (batch === null || batch.end > part.tree.length || !unpacked.ok) return []
+    if (!isWithin(entry.key, part.prefixes)) return []
     const held = unpacked.entry
     if (held.type !== 'unknown' || held.number !== TYPE_DOCUMENT_UPDATE) return []
     const piece = decodeUpdate(held.payload)

@@ -1,14 +1,16 @@
 /**
  * Where the logs of a view end for a document. What stands behind a seal counts for nothing, but what counts may stand on it
- * (crdt/document/content.ts). A quote lies past its writer's seal unless the writer's own log had come as far.
+ * (crdt/document/content.ts). A quote lies past its writer's seal unless the writer's own log had come as far. For a document that
+ * its writer may not write to, a log is sealed at 0.
  */
 import b4a from 'b4a'
-import type { Branch, TreeRange } from '../../core/index.ts'
+import type { Branch } from '../../core/index.ts'
 import type { Authored } from '../../crdt/index.ts'
 import type { Part } from '../part.ts'
 import type { Union } from '../union.ts'
+import { isWithin } from '../prefixes.ts'
 import type { CoreEntry, View } from '../view.ts'
-import { parseUpdateKey } from './keys.ts'
+import { parseUpdateKey, type UpdateKeys } from './keys.ts'
 import { readBack, readSince } from './read.ts'
 
 /** A log that is sealed, and the blocks of it that count, at most. */
@@ -21,6 +23,16 @@ export interface Seal {
 
 const HERE = { wait: false }
 
+/** Before the first number. */
+const NOTHING = -1
+
+interface Found {
+  readonly list: readonly Seal[]
+  readonly foreign: readonly Seal[]
+  readonly entries: readonly CoreEntry[]
+  readonly last: ReadonlyMap<string, number>
+}
+
 export class Seals {
   readonly list: readonly Seal[]
   /** What stands behind them, as far as it is here. */
@@ -28,27 +40,33 @@ export class Seals {
   /** By core, in latin1: the last number that counts. */
   readonly #last: ReadonlyMap<string, number>
 
-  private constructor(
-    list: readonly Seal[],
-    entries: readonly CoreEntry[],
-    last: ReadonlyMap<string, number>
-  ) {
+  /** Those of logs that count elsewhere. */
+  readonly #foreign: readonly Seal[]
+
+  private constructor({ list, foreign, entries, last }: Found) {
     this.list = list
+    this.#foreign = foreign
     this.entries = entries
     this.#last = last
   }
 
-  static async read(union: Union, view: View, range: TreeRange): Promise<Seals> {
-    const sealed = view.parts.filter(isSealed)
-    const entries = await Promise.all(sealed.map((part) => entriesBehind(union, part, range)))
-    const last = await Promise.all(
-      view.parts.map(async (part): Promise<readonly [string, number]> => {
-        const number = isSealed(part) ? await lastNumber(part, range) : Infinity
-        return [nameOf(part.core), number]
-      })
-    )
-    const list = sealed.map(({ core, seal, tree }) => ({ core, seal, branch: tree.branch }))
-    return new Seals(list, entries.flat(), new Map(last))
+  static async read(union: Union, view: View, keys: UpdateKeys): Promise<Seals> {
+    const [foreign, others] = split(view.parts, ({ prefixes }) => !isWithin(keys.prefix, prefixes))
+    const [sealed, open] = split(others, ({ seal }) => seal !== Infinity)
+    const entries = await Promise.all([
+      ...foreign.map((part) => entriesBehind(union, part, 0, keys)),
+      ...sealed.map((part) => entriesBehind(union, part, part.tree.length, keys))
+    ])
+    const lastOf = async (part: Part) => [nameOf(part.core), await lastNumber(part, keys)] as const
+    const last = [
+      ...open.map(({ core }) => [nameOf(core), Infinity] as const),
+      ...foreign.map(({ core }) => [nameOf(core), NOTHING] as const),
+      ...(await Promise.all(sealed.map(lastOf)))
+    ]
+    const none = foreign.map(({ core, tree }) => ({ core, seal: 0, branch: tree.branch }))
+    const ended = sealed.map(({ core, seal, tree }) => ({ core, seal, branch: tree.branch }))
+    const list = [...ended, ...none]
+    return new Seals({ list, foreign: none, entries: entries.flat(), last: new Map(last) })
   }
 
   /** Whether what stands in a log that counts does not count. */
@@ -72,16 +90,20 @@ export class Seals {
     })
   }
 
-  /** Whether these are among them. */
+  /** Whether these are among them, and all that no length of a log would tell of. */
   have(seals: readonly Seal[]): boolean {
-    return seals.every(({ core, seal }) =>
-      this.list.some((each) => each.seal === seal && b4a.equals(each.core, core))
-    )
+    return areAmong(seals, this.list) && areAmong(this.#foreign, seals)
   }
 }
 
-function isSealed({ seal }: Part): boolean {
-  return seal !== Infinity
+function areAmong(seals: readonly Seal[], others: readonly Seal[]): boolean {
+  return seals.every(({ core, seal }) =>
+    others.some((each) => each.seal === seal && b4a.equals(each.core, core))
+  )
+}
+
+function split<T>(all: readonly T[], isFirst: (each: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((each) => !isFirst(each))]
 }
 
 function nameOf(core: Uint8Array): string {
@@ -92,18 +114,21 @@ function nameOf(core: Uint8Array): string {
 async function entriesBehind(
   union: Union,
   part: Part,
-  range: TreeRange
+  length: number,
+  { range }: UpdateKeys
 ): Promise<readonly CoreEntry[]> {
   try {
-    const tree = await union.log(part.core)?.snapshot(Infinity, HERE)
-    if (tree === undefined || tree.length <= part.tree.length) return []
-    return await readSince({ ...part, tree }, part.tree, range, HERE)
+    const log = union.log(part.core)
+    const tree = await log?.snapshot(Infinity, HERE)
+    if (log === null || tree === undefined || tree.length <= length) return []
+    // Wherever it stands: what it is read for is to know it again.
+    return await readSince({ ...part, tree, prefixes: null }, log.treeAt(length), range, HERE)
   } catch {
     return []
   }
 }
 
-async function lastNumber(part: Part, range: TreeRange): Promise<number> {
+async function lastNumber(part: Part, { range }: UpdateKeys): Promise<number> {
   const [last] = await readBack(part, range, () => true, HERE, 1).catch(() => [])
-  return last === undefined ? -1 : (parseUpdateKey(last.key)?.number ?? -1)
+  return last === undefined ? NOTHING : (parseUpdateKey(last.key)?.number ?? NOTHING)
 }

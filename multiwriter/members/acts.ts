@@ -13,6 +13,7 @@ import {
   type Role
 } from '../../acl/index.ts'
 import { ManyhandsError } from '../../errors.ts'
+import type { Prefixes } from '../prefixes.ts'
 import type { Union } from '../union.ts'
 import type { AclLogs } from './acl-logs.ts'
 import { bytesOf, keyOf, NO_HASH, type Credentials } from './credentials.ts'
@@ -42,9 +43,11 @@ export class Acts {
    */
   async revoke({ identity, device }: Target): Promise<void> {
     const { owners } = this.#logs.membership
-    const isOwner = owners.includes(identity)
+    // Of its own devices an identity decides alone.
+    const isOwn = identity === this.#identity && device !== null
+    const isOwner = owners.includes(identity) && !isOwn
     if (isOwner && owners.length === 1) throw notAllowed('the only owner stays (rule 11)')
-    this.#checkMay(isOwner ? { kind: 'vote' } : { kind: 'revoke', identity })
+    this.#checkMay(isOwner ? { kind: 'vote' } : { kind: 'revoke', identity, device })
     if (isOwner) this.#checkFree('remove', identity)
     await this.acknowledge()
     const cuts = await this.#headsOf(this.#coresOf({ identity, device }))
@@ -75,7 +78,7 @@ export class Acts {
   }
 
   /** Grants the open logs of an identity or a device a greater role; to make an owner, votes for it. @throws NOT_ALLOWED */
-  async promote(target: Target, role: Role): Promise<void> {
+  async setRole(target: Target, role: Role, prefixes: Prefixes): Promise<void> {
     const { identity } = target
     const isVote = role === 'owner'
     this.#checkMay(isVote ? { kind: 'vote' } : { kind: 'grant', identity, role })
@@ -85,7 +88,7 @@ export class Acts {
     await this.acknowledge()
     if (isVote) return this.#vote({ kind: 'add', ...first })
     for (const shown of [first, ...others])
-      await this.#logs.write({ kind: 'grant', role, prefixes: null, ...shown })
+      await this.#logs.write({ kind: 'grant', role, prefixes, ...shown })
   }
 
   async #vote(change: BallotChange): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import { mayAct, type Key, type Role } from '../../acl/index.ts'
 import { ManyhandsError } from '../../errors.ts'
+import type { Prefixes } from '../prefixes.ts'
 import type { AclLogs } from './acl-logs.ts'
 import {
   areSound,
@@ -79,8 +80,8 @@ export class Admissions {
     )
   }
 
-  /** Lets one in that asks. @throws NOT_ALLOWED, STORE_ codes */
-  async admit(credentials: Credentials, role: Role): Promise<void> {
+  /** Lets one in that asks. @param prefixes where a writer may write @throws NOT_ALLOWED, STORE_ codes */
+  async admit(credentials: Credentials, role: Role, prefixes: Prefixes): Promise<void> {
     const { logs } = this.#parts
     const { identity } = credentials.member
     const act = { kind: 'grant', identity, role } as const
@@ -92,7 +93,7 @@ export class Admissions {
     if (!logs.isOwnCounted) {
       throw new ManyhandsError('NOT_ALLOWED', 'This device may not: its newest logs do not count')
     }
-    await this.#grant(credentials, role)
+    await this.#grant(credentials, role, prefixes)
   }
 
   /** Grants to all who are chosen, if this device may. */
@@ -116,8 +117,8 @@ export class Admissions {
     return cores.some(({ core, use }) => use === 'data' && this.#parts.isChosen(core))
   }
 
-  #grant({ member, cores }: Credentials, role: Role): Promise<void> {
-    return this.#parts.logs.write({ kind: 'grant', member, role, prefixes: null, cores })
+  #grant({ member, cores }: Credentials, role: Role, prefixes: Prefixes = null): Promise<void> {
+    return this.#parts.logs.write({ kind: 'grant', member, role, prefixes, cores })
   }
 
   #mayGrant({ member: { identity, device } }: Credentials): boolean {

@@ -7,6 +7,7 @@ import { EventEmitter } from 'eventemitter3'
 import type { CoreStanding, Key, Membership, Role } from '../../acl/index.ts'
 import type { Hypercore, DeviceStore, SpaceRecord } from '../../core/index.ts'
 import type { OwnLogs } from '../own-logs.ts'
+import { isWithin, prefixToText, type Prefixes } from '../prefixes.ts'
 import type { Union } from '../union.ts'
 import { ManyhandsError } from '../../errors.ts'
 import type { Timers } from '../timers.ts'
@@ -123,10 +124,21 @@ export class Members {
   /** How far a log counts, of what can be read here; null while that is not known. */
   readonly lengthOf = (standing: CoreStanding): number | null => this.archives.lengthOf(standing)
 
-  /** Why this device's data log does not count any more, or null. Who was not let in yet writes, to be read once it is. */
-  get exclusion(): ManyhandsError | null {
+  /**
+   * Why this device may not write this, or nothing at all; null where it may. Who was not let in yet writes, to be read once it is.
+   */
+  exclusion(writes: readonly { readonly key: Uint8Array }[]): ManyhandsError | null {
     const ending = this.#ending()
-    return ending === null ? null : ending === 'fork' ? forkedHere() : excluded(ENDINGS[ending])
+    if (ending === 'fork') return forkedHere()
+    const { prefixes = null, role } = this.#standing ?? {}
+    if (ending !== null) return excluded(ending === 'reads' ? `it is a ${role}` : ENDINGS[ending])
+    if (prefixes === null || writes.every(({ key }) => isWithin(key, prefixes))) return null
+    return excluded(`it writes only below ${prefixes.map(prefixToText).join(', ')}`)
+  }
+
+  /** What its data log comes to. */
+  get #standing(): CoreStanding | undefined {
+    return this.membership.cores.get(keyOf(this.#own.data.core.key))
   }
 
   /** Whether what would go on from this device's logs counts no more than they do. */
@@ -136,7 +148,7 @@ export class Members {
 
   #ending(): Ending | null {
     if (this.isVoid) return 'void'
-    const standing = this.membership.cores.get(keyOf(this.#own.data.core.key))
+    const standing = this.#standing
     // New logs of a device that was in are known by what they go on from.
     if (standing === undefined) return this.#roleOf(this.device) === null ? 'ended' : null
     if (standing.endedBy === 'fork') return 'fork'
@@ -256,8 +268,8 @@ export class Members {
   }
 
   /** @see Admissions.admit */
-  admit(credentials: Credentials, role: Role): Promise<void> {
-    return this.#admissions.admit(credentials, role)
+  admit(credentials: Credentials, role: Role, prefixes: Prefixes): Promise<void> {
+    return this.#admissions.admit(credentials, role, prefixes)
   }
 
   /** Others were chosen, or have asked: lets in who may be. */
@@ -314,7 +326,6 @@ type Ending = 'void' | 'fork' | 'reads' | 'ended'
 
 const ENDINGS = {
   void: 'another copy of it went on from its logs, so these do not count',
-  reads: 'it only reads',
   ended: 'its rights have ended'
 }
 

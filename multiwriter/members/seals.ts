@@ -1,5 +1,7 @@
-/** What membership says of data cores, told to the list of writers: who is read, and how far. */
+/** What membership says of data cores, told to the list of writers: who is read, how far, and where. */
+import b4a from 'b4a'
 import { compareRoles, type CoreStanding, type Membership } from '../../acl/index.ts'
+import type { Prefixes } from '../prefixes.ts'
 import type { Writer, WriterList } from '../writers.ts'
 import { bytesOf, keyOf } from './credentials.ts'
 
@@ -28,22 +30,32 @@ export function sealWriters(
   { cores }: Membership,
   lengthOf: LengthOf
 ): Sealed {
-  const seals = new Map(writers.list().map(({ core, seal }) => [keyOf(core), seal]))
+  const known = new Map(writers.list().map((writer) => [keyOf(writer.core), writer]))
   const missing: Writer[] = []
   const lowered: LoweredSeal[] = []
   for (const standing of cores.values()) {
     if (standing.use !== 'data') continue
     const core = bytesOf(standing.core)
-    const [length, from] = [countedLength(standing, lengthOf), seals.get(standing.core)]
+    const { role, prefixes } = standing
+    const [length, writer] = [countedLength(standing, lengthOf), known.get(standing.core)]
     if (length === null) continue
-    const isWriter = compareRoles(standing.role, 'writer') >= 0
-    if (from === undefined && isWriter) missing.push({ core, seal: length })
-    if (from === undefined || from === length) continue
+    const isWriter = compareRoles(role, 'writer') >= 0
+    if (writer === undefined && isWriter) missing.push({ core, seal: length, prefixes })
+    if (writer === undefined) continue
+    if (!areSame(writer.prefixes, prefixes)) writers.narrow(core, prefixes)
+    if (writer.seal === length) continue
     writers.seal(core, length)
-    if (length < from) lowered.push({ core, from })
+    if (length < writer.seal) lowered.push({ core, from: writer.seal })
   }
   return { missing, lowered }
 }
+
+function areSame(a: Prefixes, b: Prefixes): boolean {
+  if (a === null || b === null) return a === b
+  return a.length === b.length && a.every((each, i) => b4a.equals(each, b[i] ?? NOTHING))
+}
+
+const NOTHING = new Uint8Array(0)
 
 /** How far a data core counts: who only reads writes nothing that does. */
 export function countedLength(standing: CoreStanding, lengthOf: LengthOf): number | null {

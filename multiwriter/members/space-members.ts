@@ -8,12 +8,14 @@ import {
   type Role
 } from '../../acl/index.ts'
 import type { CoreLength } from '../../clock/index.ts'
-import { invalid } from '../../errors.ts'
+import { checkOptions, invalid } from '../../errors.ts'
+import { prefixesOf, prefixToText, type Prefixes } from '../prefixes.ts'
 import type { Union } from '../union.ts'
 import type { Acts, Target } from './acts.ts'
 import { bytesOf, keyOf } from './credentials.ts'
 import { documentsUpTo, heldUpTo, shownUpTo, type ExcludedEntry } from './excluded.ts'
 import { forksIn, type ForkInfo } from './forks.ts'
+import type { LastSeen } from './last-seen.ts'
 import type { Members } from './members.ts'
 import { countedLength } from './seals.ts'
 
@@ -24,6 +26,8 @@ export interface MemberInfo {
   readonly role: Role | null
   /** This device's own. */
   readonly isOwn: boolean
+  /** Where it may write, as `SetRoleOptions` spells it; null for everywhere its role lets it. */
+  readonly prefixes: readonly string[] | null
   readonly devices: readonly MemberDeviceInfo[]
 }
 
@@ -34,6 +38,10 @@ export interface MemberDeviceInfo {
   readonly role: Role | null
   /** Its logs in this space, as entries name them: the newest last. */
   readonly writers: readonly string[]
+  /** This one, or connected to it now. */
+  readonly isConnected: boolean
+  /** When it was last heard of, in ms since 1970; null where it never was. */
+  readonly lastSeen: number | null
 }
 
 /** How far a device has said to hold a log. */
@@ -67,15 +75,25 @@ export interface BallotInfo {
   readonly needed: number
 }
 
-const GREATER_ROLES = ['writer', 'admin', 'owner'] as const
+const GREATER_ROLES = ['reader', 'writer', 'admin', 'owner'] as const
 
 /** What a member can be made. */
 export type GreaterRole = (typeof GREATER_ROLES)[number]
 
-const FIRST_ROLES = ['reader', 'writer', 'admin'] as const
+const FIRST_ROLES = ['mirror', 'reader', 'writer', 'admin'] as const
 
 /** What somebody can be let in as. */
 export type FirstRole = (typeof FIRST_ROLES)[number]
+
+export interface RoleOptions {
+  /**
+   * Of a writer: where it may write; absent is everywhere. What it writes elsewhere is refused, here and everywhere.
+   * `db:contacts` is a sub-database with those inside it, `db:contacts/a` its keys that begin with "a", `db` the whole database,
+   * `documents:todo` a document, `documents/notes/` those whose ids begin with "notes/", `documents` all. Names and keys are
+   * escaped as in links.
+   */
+  readonly prefixes?: readonly string[]
+}
 
 /** What was written past a seal. */
 export interface ExcludedWork {
@@ -92,6 +110,8 @@ export interface SpaceMembersParts {
   readonly members: Members
   readonly union: Union
   readonly acts: Acts
+  readonly lastSeen: Pick<LastSeen, 'of' | 'isConnected'>
+  readonly now: () => number
   /** Throws when the space is closed. */
   checkOpen(): void
   /** The data logs of a version. @throws VERSION_ codes */
@@ -136,20 +156,26 @@ export class SpaceMembers {
   }
 
   /**
-   * Gives a member a greater role. An owner is made by votes of more than half of all owners: each of them says so, and until then it
+   * Gives a member a greater role, or lets a writer write elsewhere, too: all that it was ever granted counts together, also for what it
+   * has written already. An owner is made by votes of more than half of all owners: each of them says so, and until then it
    * stands in `ballots`. To give less, revoke.
    * @throws NOT_ALLOWED, INVALID_ARGUMENT, STORE_ codes
-   * @example await space.members.promote(laptop.id, 'admin')
+   * @example await space.members.setRole(laptop.id, 'admin')
+   * @example await space.members.setRole(laptop.id, 'writer', { prefixes: ['db:contacts', 'documents/notes/'] })
    */
-  async promote(who: string, role: GreaterRole): Promise<void> {
+  async setRole(who: string, role: GreaterRole, options: RoleOptions = {}): Promise<void> {
     this.#checkOpen()
     if (!GREATER_ROLES.includes(role)) {
-      invalid('role', "'writer', 'admin' or 'owner'", role)
+      invalid('role', "'reader', 'writer', 'admin' or 'owner'", role)
     }
+    const prefixes = prefixesIn('setRole', role, options)
     const target = this.#find(who)
-    const now = this.#members.membership.members.get(target.identity)?.role ?? null
-    if (now !== null && compareRoles(role, now) <= 0) invalid('role', `more than ${now}`, role)
-    await this.#acts.promote(target, role)
+    const member = this.#members.membership.members.get(target.identity)
+    const now = member?.role ?? null
+    const isWider = role === now && role === 'writer' && member?.prefixes !== null
+    if (now !== null && compareRoles(role, now) <= 0 && !isWider)
+      invalid('role', `more than ${now}`, role)
+    await this.#acts.setRole(target, role, prefixes)
   }
 
   /** Devices that have the ticket and were not let in yet, as far as this one has heard of them. */
@@ -164,20 +190,23 @@ export class SpaceMembers {
 
   /**
    * Lets in a device that asks, with a role of your choice; `space.addWriter` lets it in as a writer. What a reader writes counts
-   * nowhere, and it is told so.
+   * nowhere, and it is told so. A mirror is there to keep and serve everything, and is else as a reader.
    * @param writer of `asking`
    * @throws NOT_ALLOWED, INVALID_ARGUMENT, STORE_ codes
    * @example for (const { writer } of space.members.asking()) await space.members.admit(writer, 'reader')
+   * @example await space.members.admit(writer, 'writer', { prefixes: ['db:contacts'] })
    */
-  async admit(writer: string, role: FirstRole): Promise<void> {
+  async admit(writer: string, role: FirstRole, options: RoleOptions = {}): Promise<void> {
     this.#checkOpen()
-    if (!FIRST_ROLES.includes(role)) invalid('role', "'reader', 'writer' or 'admin'", role)
+    if (!FIRST_ROLES.includes(role))
+      invalid('role', "'mirror', 'reader', 'writer' or 'admin'", role)
+    const prefixes = prefixesIn('admit', role, options)
     const data = typeof writer === 'string' ? decodeKey(writer) : null
     const credentials = this.#members
       .asking()
       .find(({ cores }) => cores.some(({ core, use }) => use === 'data' && core === data))
     if (credentials === undefined) return invalid('writer', 'one of `asking`', writer)
-    await this.#members.admit(credentials, role)
+    await this.#members.admit(credentials, role, prefixes)
   }
 
   /**
@@ -302,20 +331,39 @@ export class SpaceMembers {
     return invalid('who', 'the `identity` of a member, or the `id` of its device', who)
   }
 
-  #info({ identity, role, devices }: Member): MemberInfo {
-    const { cores } = this.#members.membership
-    const isData = (core: Key) => cores.get(core)?.use === 'data'
+  #info({ identity, role, prefixes, devices }: Member): MemberInfo {
     return {
       identity: textOf(identity),
       role,
       isOwn: identity === this.#members.identity,
-      devices: devices.map((each) => ({
-        device: textOf(each.device),
-        role: each.role,
-        writers: each.cores.filter(isData).map(textOf)
-      }))
+      prefixes: prefixes?.map(prefixToText) ?? null,
+      devices: devices.map((each) => this.#deviceInfo(each))
     }
   }
+
+  #deviceInfo({ device: key, role, cores }: MemberDevice): MemberDeviceInfo {
+    const { membership, device: own } = this.#members
+    const { lastSeen, now } = this.#parts
+    const device = textOf(key)
+    const writers = cores
+      .filter((core) => membership.cores.get(core)?.use === 'data')
+      .map((core) => textOf(core))
+    return {
+      device,
+      role,
+      writers,
+      isConnected: key === own || lastSeen.isConnected(device),
+      lastSeen: key === own ? now() : lastSeen.of(device, writers)
+    }
+  }
+}
+
+function prefixesIn(what: string, role: Role, options: RoleOptions): Prefixes {
+  checkOptions(what, options, ['prefixes'])
+  const { prefixes } = options
+  if (prefixes !== undefined && role !== 'writer')
+    invalid('prefixes', 'those of a writer', prefixes)
+  return prefixesOf(prefixes)
 }
 
 function lengthOf({ writer, seq }: { readonly writer: string; readonly seq: number }): CoreLength {

@@ -91,6 +91,15 @@ export interface SpaceInfo {
   readonly refusals: readonly { writer: string; reason: string; seq: number; count: number }[]
 }
 
+/** A role, and of a writer where it may write. */
+interface Roled<R> {
+  readonly role: R
+  readonly prefixes?: readonly string[] | undefined
+}
+
+const optionsOf = (prefixes: Roled<unknown>['prefixes']) =>
+  prefixes === undefined ? {} : { prefixes }
+
 export const requests = {
   'device/info': ({ device }: PortContext, _: object): Promise<DeviceInfo> =>
     Promise.resolve({ id: device.id, name: device.name, rolledBack: device.rolledBack }),
@@ -138,10 +147,11 @@ export const requests = {
     where: Where
   ): Promise<readonly ExcludedWork[]> => (await spaceOf(context, where)).members.excluded(),
 
-  'members/promote': async (
+  'members/role': async (
     context: PortContext,
-    { who, role, ...where }: Where & { readonly who: string; readonly role: GreaterRole }
-  ): Promise<void> => (await spaceOf(context, where)).members.promote(who, role),
+    { who, role, prefixes, ...where }: Where & Roled<GreaterRole> & { readonly who: string }
+  ): Promise<void> =>
+    (await spaceOf(context, where)).members.setRole(who, role, optionsOf(prefixes)),
 
   'members/revoke': async (
     context: PortContext,
@@ -153,8 +163,9 @@ export const requests = {
 
   'members/admit': async (
     context: PortContext,
-    { writer, role, ...where }: Where & { readonly writer: string; readonly role: FirstRole }
-  ): Promise<void> => (await spaceOf(context, where)).members.admit(writer, role),
+    { writer, role, prefixes, ...where }: Where & Roled<FirstRole> & { readonly writer: string }
+  ): Promise<void> =>
+    (await spaceOf(context, where)).members.admit(writer, role, optionsOf(prefixes)),
 
   'members/leave': async (context: PortContext, where: Where): Promise<void> =>
     (await spaceOf(context, where)).members.leave(),

@@ -9,6 +9,7 @@ import b4a from 'b4a'
 import z32 from 'z32'
 import { ManyhandsError, invalid } from '../../errors.ts'
 import type { Timers } from '../timers.ts'
+import { isWithin } from '../prefixes.ts'
 import type { Writers } from '../writers.ts'
 import { RefusalCounts, type PresenceRefusal, type PresenceRefusalReason } from './counts.ts'
 import {
@@ -282,9 +283,13 @@ export class PresenceHub implements Presence {
     if (reason !== null) this.#refuse(link.name, reason)
   }
 
-  /** Whether a writer's log counts, and is not sealed. */
-  counts(core: Uint8Array): boolean {
-    return this.#writers.has(z32.encode(core))
+  /** Whether a writer's log counts at this key, and is not sealed. */
+  counts(core: Uint8Array, key: Uint8Array): boolean {
+    const writers = this.#parts.writers.list()
+    return writers.some(
+      (each) =>
+        each.seal === Infinity && b4a.equals(each.core, core) && isWithin(key, each.prefixes)
+    )
   }
 
   /** Our own message came back: mostly passed on in a circle. */

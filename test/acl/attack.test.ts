@@ -19,6 +19,19 @@ test('attack: a story shows who said what, what of it is void, and who is in', a
   assert.not.match(shown, /sock puppets/)
 })
 
+test('attack: beside it, what comes of it in Autobase: who is out is not decided by rank, late work is lost untold', async () => {
+  const circle = await attack('circle')
+  assert.match(
+    circle,
+    /Beside it Autobase.*\n {2}bob (writes|is out), carol .*, dave .*\n.*keys have decided/
+  )
+  const late = await attack('writes offline')
+  assert.match(late, /carol writes "late" offline, and sees it\n/)
+  assert.match(late, /bob writes, carol is out\n {2}"late" is shown by 0 of 4 afterwards\n/)
+  assert.match(late, /told of it: alice nothing, bob nothing, carol unwritable\n/)
+  assert.match(late, /carol is added again: "late" is not back\n/)
+})
+
 test('attack: without a title all are listed', async () => {
   assert.match(await attack(), /split ballots/)
 })

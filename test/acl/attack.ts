@@ -1,4 +1,4 @@
-/** `npm run attack -- <part of a title>` plays stories of members; without one it lists them. */
+/** `npm run attack -- <part of a title>` plays stories of members, beside Autobase where it has the notion; without one it lists them. */
 import { readFile } from 'node:fs/promises'
 
 const [, , ...words] = process.argv

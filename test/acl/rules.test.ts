@@ -236,6 +236,40 @@ test('RULE 8: an identity admits and revokes its own devices, with no more right
   assert.is(lengthIn(told(alice, bob, phone, tablet), phone.core), 2)
 })
 
+test('RULE 8: a reader’s own device only reads, and a writer’s writes where its identity may', () => {
+  const alice = founder()
+  const [bob, carol] = [author('bob'), author('carol')]
+  const [phone, desktop, laptop] = [author('bob', 2), author('bob', 3), author('carol', 2)]
+  alice.grants(bob, 'reader')
+  alice.grants(carol, 'writer', carol.claims, ['a', 'b'])
+  meet(alice, bob, carol)
+  bob.grants(phone, 'writer')
+  carol.grants(laptop, 'writer', laptop.claims, ['ab', 'c'])
+  const tablet = recovery(desktop)
+  const space = told(alice, bob, carol, tablet)
+  const standings = [phone, tablet, laptop].map(({ data }) => space.cores.get(data))
+  assert.equal(
+    standings.map((each) => each?.role),
+    ['reader', 'reader', 'writer']
+  )
+  assert.equal(standings[2]?.prefixes, [Buffer.from('ab')])
+})
+
+test('GRANTS: of several grants of one core all that any of them allows', () => {
+  const alice = founder()
+  const bob = author('bob')
+  alice.grants(bob, 'reader')
+  const prefixes = () => told(alice, bob).cores.get(bob.data)?.prefixes
+  assert.is(prefixes(), null)
+  alice.grants(bob, 'writer', bob.claims, [])
+  assert.equal(prefixes(), [], 'nothing')
+  alice.grants(bob, 'writer', bob.claims, ['a'])
+  alice.grants(bob, 'writer', bob.claims, ['b'])
+  assert.equal(prefixes(), [Buffer.from('a'), Buffer.from('b')])
+  alice.grants(bob, 'admin')
+  assert.is(prefixes(), null)
+})
+
 test('RULE 8: a lost first device is revoked by the phrase, which outranks the devices of its own identity only', () => {
   const alice = founder()
   const [bob, carol] = [author('bob'), author('carol')]
@@ -279,6 +313,24 @@ test('RULE 9: a log in which nothing stands is succeeded like another', () => {
   const space = told(alice, bob, next)
   assert.is(bob.head().length, 0)
   assert.equal([lengthIn(space, next.core), lengthIn(space, next.data)], [Infinity, Infinity])
+})
+
+test('RULE 9: what a log says of its own device takes back neither itself nor what it goes on from', () => {
+  const alice = founder()
+  const bob = author('bob')
+  alice.grants(bob, 'writer')
+  bob.sees(alice)
+  bob.acknowledges(dataHead(bob.data, 3))
+  const next = succession(bob, '-2')
+  next.acknowledges(dataHead(bob.data, 6))
+  next.write({ kind: 'leave', cuts: [] })
+  const space = told(alice, bob, next)
+  assert.is(roleIn(space, 'bob'), null)
+  assert.equal(
+    [bob.core, next.core, bob.data].map((core) => lengthIn(space, core)),
+    [1, 3, 6],
+    'the acknowledgement before it binds it'
+  )
 })
 
 test('RULE 9: two successors of one core are a fork', () => {

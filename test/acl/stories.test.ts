@@ -189,6 +189,29 @@ story('an admin is demoted: a revocation, then a grant of less', () => {
   assert.is(space.members.get('bob')?.rank, null)
 })
 
+story('a removed writer is let in again, under fresh cores, and not by who ranks below', () => {
+  const [alice, bob] = admins('bob') as [Author, Author]
+  const carol = author('carol')
+  alice.grants(carol, 'writer')
+  meet(alice, bob, carol)
+  alice.revokes('carol', [carol])
+  carol.write({ kind: 'ack', lengths: [dataHead(alice.data, 1)] }) // late
+  bob.sees(alice)
+  const [by, own] = [author('carol', 1, '-bob'), author('carol', 1, '-alice')]
+  bob.grants(by, 'writer')
+  const before = told(alice, bob, carol)
+  assert.is(roleIn(before, 'carol'), null)
+  assert.is(ruleFor(before, bob, 0), 10)
+  alice.grants(own, 'writer')
+  const space = told(alice, bob, carol, own)
+  assert.is(roleIn(space, 'carol'), 'writer')
+  assert.equal(
+    [carol.core, by.core, own.core].map((core) => lengthIn(space, core)),
+    [0, 0, Infinity],
+    'what was sealed stays sealed'
+  )
+})
+
 story('the last owner leaves', () => {
   const [alice, bob] = admins('bob') as [Author, Author]
   alice.write({ kind: 'leave', cuts: [] })
@@ -486,6 +509,8 @@ story('who may do what now is answered by the same rules', () => {
   alice.grants(carol, 'admin')
   carol.sees(alice)
   carol.grants(dave, 'writer')
+  dave.sees(carol)
+  dave.grants(author('dave', 2), 'writer')
   const space = told(alice, bob, carol, dave)
   const ask = (by: string, act: Parameters<typeof mayAct>[2]) => mayAct(space, by, act).ok
   assert.ok(ask('carol', { kind: 'revoke', identity: 'dave' }))
@@ -498,6 +523,9 @@ story('who may do what now is answered by the same rules', () => {
   assert.not(ask('carol', { kind: 'vote' }))
   assert.ok(ask('bob', { kind: 'vote' }))
   assert.not(ask('bob', { kind: 'leave' }))
+  assert.ok(ask('dave', { kind: 'revoke', identity: 'dave', device: 'dave/2' }))
+  assert.not(ask('dave', { kind: 'revoke', identity: 'dave', device: 'dave/1' }))
+  assert.not(ask('dave', { kind: 'revoke', identity: 'dave' }))
   assert.equal(mayAct(space, 'carol', { kind: 'revoke', identity: 'bob' }), {
     ok: false,
     rule: 3,

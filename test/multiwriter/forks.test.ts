@@ -136,7 +136,7 @@ test('forks: a founder that shows each half of the space another membership log 
   const [one, two] = [world.space('one'), world.space('two')]
   assert.is(one.address, two.address)
   await one.members.revoke(world.device('other').id)
-  await two.members.promote(world.device('other').id, 'admin')
+  await two.members.setRole(world.device('other').id, 'admin')
   world.connect(['founder', 'one'], ['other', 'two'])
   const roleIn = (name: Name, of: Name) =>
     world

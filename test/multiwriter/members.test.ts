@@ -48,10 +48,13 @@ test('members: who makes a space is its owner, also after it was opened again', 
   assert.is(owner?.role, 'owner')
   assert.ok(owner?.isOwn)
   assert.equal(rest, [])
-  assert.equal(owner?.devices, [{ device: first.id, role: 'owner', writers: [space.writer] }])
+  const devices = (of: Space) =>
+    of.members.list()[0]?.devices.map(({ device, role, writers }) => ({ device, role, writers }))
+  const expected = [{ device: first.id, role: 'owner', writers: [space.writer] }]
+  assert.equal(devices(space), expected)
   await first.close()
   const again = await openDevice({ storage })
-  assert.equal((await again.openSpace(space.address)).members.list(), [owner])
+  assert.equal(devices(await again.openSpace(space.address)), expected)
   await again.close()
 })
 
@@ -221,9 +224,9 @@ test('members: who was removed gets nothing more, and learns why', () =>
 
 test('members: who was made an admin lets others in, and removes those below', () =>
   withMembers(async ([a, b, c], [one, two, three]) => {
-    await rejectsWith('NOT_ALLOWED', () => b.members.promote(three.id, 'admin'))
-    await rejectsWith('INVALID_ARGUMENT', () => a.members.promote(two.id, 'writer'))
-    await a.members.promote(two.id, 'admin')
+    await rejectsWith('NOT_ALLOWED', () => b.members.setRole(three.id, 'admin'))
+    await rejectsWith('INVALID_ARGUMENT', () => a.members.setRole(two.id, 'writer'))
+    await a.members.setRole(two.id, 'admin')
     connect(a, b)
     connect(b, c)
     await until(() => rolesIn(c)[1] === `${two.id} admin`)
@@ -237,14 +240,14 @@ test('members: owners are made and removed by votes of more than half of them', 
   withMembers(async ([a, b, c], [one, two, three]) => {
     connect(a, b)
     connect(b, c)
-    await a.members.promote(two.id, 'owner') // one of one
+    await a.members.setRole(two.id, 'owner') // one of one
     await until(() => rolesIn(c)[1] === `${two.id} owner`)
-    await a.members.promote(three.id, 'owner') // one of two
+    await a.members.setRole(three.id, 'owner') // one of two
     await until(() => b.members.ballots().length === 1)
     const [ballot] = b.members.ballots()
     assert.equal([ballot?.change, ballot?.votes, ballot?.needed], ['add', 1, 2])
     await rejectsWith('NOT_ALLOWED', () => b.members.revoke(one.id), /pending/)
-    await b.members.promote(three.id, 'owner')
+    await b.members.setRole(three.id, 'owner')
     await until(() => rolesIn(c)[2] === `${three.id} owner`)
     assert.equal(c.members.ballots(), [])
     for (const each of [a, b]) {
@@ -267,7 +270,7 @@ test('members: what was acknowledged by who ranks above cannot be sealed away, a
       { device: one.id, length: lengthOf(a) },
       { device: three.id, length: 0 }
     ])
-    await a.members.promote(three.id, 'admin')
+    await a.members.setRole(three.id, 'admin')
     await until(() => rolesIn(c).includes(`${three.id} admin`))
     await c.members.revoke(two.id)
     await until(() => rolesIn(a).includes(`${two.id} -`))
@@ -332,13 +335,60 @@ test('members: a reader reads everything, and what it writes is refused here and
     await a.members.admit(b.writer, 'reader')
     await until(() => rolesIn(b).includes(`${two.id} reader`))
     await until(async () => (await valueIn(b, 'k')) === 1)
-    await rejectsWith('NOT_ALLOWED', () => b.db.put('k', 2), /only reads/)
+    await rejectsWith('NOT_ALLOWED', () => b.db.put('k', 2), /it is a reader/)
     assert.is(await valueIn(a, 'early'), undefined)
     assert.equal(a.members.asking(), [])
-    await a.members.promote(two.id, 'writer')
+    await a.members.setRole(two.id, 'writer')
     await until(async () => (await valueIn(a, 'early')) === 1)
     await b.db.put('k', 2)
     await until(async () => (await valueIn(a, 'k')) === 2)
+  }))
+
+test('members: a mirror gets everything and passes it on, and what it writes counts nowhere', () =>
+  withDevices(3, async ([a, mirror, c]) => {
+    if (!a || !mirror || !c) return assert.unreachable()
+    await mirror.db.put('own', 'by the mirror')
+    await a.db.put('k', 'by a')
+    const cut = connect(a, mirror)
+    await until(() => a.members.asking().length === 1)
+    await a.members.admit(mirror.writer, 'mirror')
+    await until(async () => (await valueIn(mirror, 'k')) === 'by a')
+    await rejectsWith('NOT_ALLOWED', () => mirror.db.put('more', 1), /it is a mirror/)
+    cut()
+    await c.addWriter(a.writer)
+    connect(mirror, c)
+    await until(async () => (await valueIn(c, 'k')) === 'by a')
+    for (const space of [a, mirror, c]) assert.is(await valueIn(space, 'own'), undefined)
+  }))
+
+test('members: when each device was last heard of, also of those that were never met, and after a restart', () =>
+  withMembers(async ([a, b, c], [one, two, three]) => {
+    const seenBy = (space: Space, { id }: Device) => {
+      const found = space.members
+        .list()
+        .flatMap(({ devices }) => devices)
+        .find(({ device }) => device === id)
+      return [found?.isConnected, found?.lastSeen ?? null] as const
+    }
+    const [, left] = seenBy(a, two)
+    assert.ok(left !== null && left <= Date.now(), 'it was connected')
+    const before = Date.now()
+    await b.db.put('k', 1)
+    const cut = connect(b, c)
+    await until(async () => (await valueIn(c, 'k')) === 1)
+    assert.is(seenBy(c, two)[0], true)
+    connect(a, c) // and a does not meet b
+    await until(async () => (await valueIn(a, 'k')) === 1)
+    await until(() => (seenBy(a, two)[1] ?? 0) >= before)
+    assert.equal([seenBy(a, two)[0], seenBy(a, one)[0]], [false, true])
+    cut()
+    const { address } = c
+    await c.close()
+    const again = await three.openSpace(address)
+    const [isConnected, written] = seenBy(again, two)
+    assert.not(isConnected)
+    assert.ok(written !== null && written >= before && written <= Date.now())
+    assert.equal(seenBy(again, one), [false, null], 'it has written nothing')
   }))
 
 test('members: who leaves writes no more; what it has written stays; an owner does not leave alone', () =>

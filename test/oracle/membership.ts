@@ -57,6 +57,8 @@ interface Right {
   readonly use: 'acl' | 'data'
   readonly member: DeviceClaim
   readonly role: Role
+  /** Of the keys that are asked about, those that it lets a core write. */
+  readonly keys: readonly Key[]
   readonly office: number
   readonly place: number
   readonly ballot: number
@@ -92,6 +94,14 @@ type Forks = ReadonlyMap<Key, Fork>
 const RANKS: readonly Role[] = ['mirror', 'reader', 'writer', 'admin', 'owner']
 const strength = (role: Role): number => RANKS.indexOf(role)
 const NONE = Infinity
+/** Whether a core may write these is what is told of prefixes. */
+const KEYS = ['aa', 'ab', 'b'] as const
+const keysIn = ({ role, prefixes }: As<'grant'>): readonly Key[] =>
+  KEYS.filter(
+    (key) =>
+      strength(role) >= 2 &&
+      (prefixes === null || prefixes.some((each) => key.startsWith(String.fromCharCode(...each))))
+  )
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 const greatest = (heads: readonly Head[], core: Key): Head | undefined =>
   heads.filter((head) => head.core === core).sort((a, b) => b.length - a.length)[0]
@@ -587,9 +597,17 @@ class Telling {
     const senior = last.filter((a) => !last.some((b) => b.place < a.place))
     const ends = senior.map((word) => {
       const end = this.raised(word, core)
-      return word.own && word.rec.core === core ? Math.max(end, word.rec.index + 1) : end
+      return word.own ? Math.max(end, this.neededBy(word.rec, core)) : end
     })
     return Math.min(NONE, ...ends)
+  }
+
+  /** How much of a core a record stands on: in it, or in what its log goes on from. */
+  neededBy(rec: Rec, core: Key): number {
+    const needed: Head[] = [{ core: rec.core, length: rec.index + 1, treeHash: rec.hash }]
+    for (const each of needed)
+      for (const right of this.rights) if (right.core === each.core) needed.push(...right.after)
+    return greatest(needed, core)?.length ?? 0
   }
 
   end(core: Key, member: DeviceClaim, under: Office | null): number {
@@ -646,6 +664,25 @@ class Telling {
     return roles.sort((a, b) => strength(b) - strength(a))[0] ?? 'mirror'
   }
 
+  /** What its rights let a core do, and no more than its identity has; where it ended, had. */
+  may(core: Key, identity: Key, end: number): { readonly role: Role; readonly keys: Key[] } {
+    const given = this.given(identity).filter((right) => end !== NONE || this.stands(right))
+    const most = Math.max(0, ...given.map(({ role }) => strength(role)))
+    const role = RANKS[Math.min(most, strength(this.roleOf(core)))] ?? 'mirror'
+    const own = this.keysOf(core)
+    return { role, keys: own.filter((key) => given.some(({ keys }) => keys.includes(key))) }
+  }
+
+  keysOf(core: Key): Key[] {
+    return KEYS.filter((key) =>
+      this.rights.some(
+        ({ core: of, how, keys, after }) =>
+          of === core &&
+          (how === 'next' ? this.keysOf(after.at(-1)?.core ?? '') : keys).includes(key)
+      )
+    )
+  }
+
   // Telling.
 
   /** Everything, told anew with these offices, and the highest office that they granted and that is not among them. */
@@ -696,6 +733,7 @@ class Telling {
       office: NONE,
       place: 0,
       ballot: -1,
+      keys: KEYS,
       after: [],
       ...right
     }
@@ -817,7 +855,13 @@ class Telling {
   own(body: AclRecord, by: Pick<Word, 'rec' | 'identity' | 'place'>, rank: number): void {
     const word = { fact: 'word', own: true, ...by, office: rank, whom: by.identity } as const
     if (body.kind === 'grant' && body.member.identity === by.identity) {
-      this.admit(body.member, body.cores, { how: 'own', ...by, role: body.role, office: rank })
+      this.admit(body.member, body.cores, {
+        how: 'own',
+        ...by,
+        role: body.role,
+        keys: keysIn(body),
+        office: rank
+      })
     } else if (body.kind === 'revoke' && body.identity === by.identity && body.device !== null) {
       const whose = this.place(by.identity, body.device)
       if (whose !== -1 && whose <= by.place) return
@@ -858,18 +902,10 @@ class Telling {
     }
     if (body.kind !== 'grant' || body.member.identity === by.identity || body.role === 'owner')
       return []
-    const right = this.right(body.member, body.cores[0], {
-      how: 'office',
-      rec: by.rec,
-      role: body.role,
-      office: number
-    })
-    if (this.isBarred(right)) return []
-    const [first] = this.admit(
-      body.member,
-      body.cores,
-      right === undefined ? right : { how: 'office', rec: by.rec, role: body.role, office: number }
-    )
+    const { role } = body
+    const right = { how: 'office', rec: by.rec, role, keys: keysIn(body), office: number } as const
+    if (this.isBarred(this.right(body.member, body.cores[0], right))) return []
+    const [first] = this.admit(body.member, body.cores, right)
     if (first === undefined) return []
     this.done.add(by.rec)
     const { identity } = body.member
@@ -943,7 +979,8 @@ function outcome(telling: Telling, forks: Forks) {
   const cores = [...new Set(rights.map(({ core }) => core))].flatMap((core) => {
     const member = telling.memberOf(core)
     if (member === undefined) return []
-    return [{ core, member, role: telling.roleOf(core), length: telling.end(core, member, null) }]
+    const length = telling.end(core, member, null)
+    return [{ core, member, length, ...telling.may(core, member.identity, length) }]
   })
   const members = [...new Set(rights.map(({ member }) => member.identity))].map((identity) => {
     const roles = telling
@@ -956,7 +993,7 @@ function outcome(telling: Telling, forks: Forks) {
     )
     const devices = telling.devices(identity).map((device) => {
       const open = cores.filter(({ member, length }) => member.device === device && length === NONE)
-      const own = Math.min(most, Math.max(-1, ...open.map(({ role }) => strength(role))))
+      const own = most < 0 ? -1 : Math.max(-1, ...open.map(({ role }) => strength(role)))
       return `${device} ${RANKS[own] ?? '-'}`
     })
     return { identity, role: RANKS[most] ?? null, rank: rank === -1 ? null : rank, devices }
@@ -967,8 +1004,8 @@ function outcome(telling: Telling, forks: Forks) {
     members,
     cores: cores
       .map(
-        ({ core, member, role, length }) =>
-          `${core} ${member.identity} ${member.device} ${role} ${length}`
+        ({ core, member, role, keys, length }) =>
+          `${core} ${member.identity} ${member.device} ${role} ${length} ${keys.join()}`
       )
       .sort(),
     ballots: list.ballots.map(

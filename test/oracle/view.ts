@@ -27,6 +27,8 @@ import { foldFieldsSlowly } from './fold-entries.ts'
 export interface Sealed {
   readonly core: Hypercore
   readonly seal: number
+  /** What keys that count begin with, in latin1; absent: all count. */
+  readonly below?: readonly string[] | undefined
 }
 
 /** One write, at one place of a value. */
@@ -59,9 +61,11 @@ export async function viewSlowly(
 ): Promise<readonly SlowKey[]> {
   const byKey = new Map<string, PlacedEntry[]>()
   const lengths = await lengthsSlowly(cores)
-  for (const { core } of cores) {
+  for (const { core, below } of cores) {
     const length = lengths.get(b4a.toString(core.key, 'hex')) ?? 0
     for await (const { key, value, seq } of entriesOf(core, length)) {
+      const name = b4a.toString(key, 'latin1')
+      if (below?.some((each) => name.startsWith(each)) === false) continue
       const id = b4a.toString(key, 'hex')
       byKey.set(id, [...(byKey.get(id) ?? []), readEntry(core, seq, value)])
     }

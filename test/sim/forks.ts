@@ -61,7 +61,7 @@ async function part(world: World, random: SeededRandom, name: 'one' | 'two'): Pr
   const isActing = random.below(3) > 0
   // The same act would be the same record, and no fork.
   const target = world.device(name === 'one' ? 'founder' : 'other').id
-  if (isActing) await tried(() => members.promote(target, 'admin'))
+  if (isActing) await tried(() => members.setRole(target, 'admin'))
   return [`${name} puts ${puts}${isActing ? ', promotes' : ''}`]
 }
 
@@ -91,7 +91,7 @@ async function step(world: World, random: SeededRandom, n: number): Promise<stri
   const target = world.device(pick(['founder', 'other'], random)).id
   const isRevoking = random.below(3) === 0
   if (isRevoking) await tried(() => space.members.revoke(target))
-  else await tried(() => space.members.promote(target, 'admin'))
+  else await tried(() => space.members.setRole(target, 'admin'))
   return `${name} ${isRevoking ? 'revokes' : 'promotes'}`
 }
 

@@ -95,7 +95,11 @@ class Someone {
   /** All that it knows of who is in, in one text. */
   get members(): string {
     return JSON.stringify(
-      this.space.members.list().map(({ isOwn: _, ...member }) => member),
+      this.space.members.list().map(({ isOwn: _, devices, ...member }) => ({
+        ...member,
+        // When others were there, each knows for itself.
+        devices: devices.map(({ isConnected: __, lastSeen: ___, ...device }) => device)
+      })),
       null,
       1
     )
@@ -183,7 +187,7 @@ class Session {
     const { members } = one.space
     const who = other.device.id
     const choice = this.#random.below(8)
-    if (choice < 3) await one.tries(() => members.promote(who, choice < 2 ? 'admin' : 'owner'))
+    if (choice < 3) await one.tries(() => members.setRole(who, choice < 2 ? 'admin' : 'owner'))
     else if (choice < 5) await one.tries(() => members.revoke(who))
     else if (choice < 7) await one.tries(() => members.restore(who))
     else await one.tries(() => members.acknowledge())

@@ -35,7 +35,14 @@ laws(
 // A removed owner brought back, by voting late, what another owner's recovery key had taken back.
 laws('membership: regression, a late vote of a removed owner', isMovedOnlyFromAbove, 203670, 1)
 
+// Who left in a successor, without naming what it continues, took back the log in which it said so.
+for (const seed of [146723, 167644])
+  laws('membership: regression, leaving in a successor', agreesWithTheOracle, seed, 1)
+
 // Before the root is known, forks were told in the order in which they came.
 laws('membership: regression, forks without a root', growsAsFromScratch, 200687, 1)
+
+// An acknowledgement brought the last of what a successor continues, and was taken for no news.
+laws('membership: regression, a succession that waited', growsAsFromScratch, 201691, 1)
 
 test.run()

@@ -173,8 +173,7 @@ class Play {
 
   #grant(one: Author, other: Author): void {
     const role = this.#pick(GRANTED)
-    const prefixes =
-      role === 'writer' && this.#chance(30) ? [new Uint8Array([this.#random.below(9)])] : null
+    const prefixes = role === 'writer' && this.#chance(30) ? [below(this.#random.below(9))] : null
     const cores = this.#chance(85) ? other.claims : other.claims.slice(this.#random.below(2))
     one.write({ kind: 'grant', member: other.member, role, prefixes, cores }, this.#heads(one))
   }
@@ -326,4 +325,9 @@ export function prefixes(logs: readonly AclLog[], random: SeededRandom): AclLog[
     const length = random.below(log.records.length + 1)
     return { ...log, records: log.records.slice(0, isRoot ? Math.max(1, length) : length) }
   })
+}
+
+/** One of few prefixes, some within others. */
+function below(number: number): Uint8Array {
+  return Buffer.from(['a', 'ab', 'b'][number % 3] ?? '')
 }

@@ -1,6 +1,7 @@
 /**
- * Several databases over the logs of one store, each with seals of its own that go up and down, inside batches too, each reading
- * in a way of its own: after each step each of them equals its slow twin at exactly those seals.
+ * Several databases over the logs of one store, each with seals of its own that go up and down, inside batches too, with prefixes of its
+ * own for each log, and reading in a way of its own: after each step each of them equals its slow twin at exactly those seals and
+ * prefixes.
  */
 import { join } from 'node:path'
 import type Hypercore from 'hypercore'
@@ -83,7 +84,8 @@ async function stepOf(peer: Peer, other: Peer, step: number, random: SeededRando
   if (choice < 6) return smallWrites(peer, step, random)
   if (peer === other) return
   if (!peer.writers.has(other.core.key)) peer.writers.add(other.core.key)
-  else changeSeal(peer, other, random)
+  else if (choice < 8) changeSeal(peer, other, random)
+  else peer.writers.narrow(other.core.key, prefixesOf(random))
 }
 
 /** Of several blocks, so that a seal can stand inside it. */
@@ -112,10 +114,17 @@ function changeSeal({ writers, db }: Peer, { core }: Peer, random: SeededRandom)
   }
 }
 
+/** Where a writer may write: everywhere, nowhere, or at some of the keys. */
+function prefixesOf(random: SeededRandom): readonly Uint8Array[] | null {
+  const choices = [null, [], ['large 1'], ['large 2', 'large', 'other'], ['large 3', 'large 4 ']]
+  return choices[random.below(5)]?.map((each) => Buffer.from(`\x10\0${each}`)) ?? null
+}
+
 async function check({ writers, db }: Peer, peers: readonly Peer[]): Promise<void> {
-  const sealed = writers.list().flatMap(({ core, seal }) => {
+  const sealed = writers.list().flatMap(({ core, seal, prefixes }) => {
     const found = peers.find((each) => Buffer.compare(each.core.key, core) === 0)
-    return found === undefined ? [] : [{ core: found.core, seal }]
+    const below = prefixes?.map((each) => Buffer.from(each).toString('latin1'))
+    return found === undefined ? [] : [{ core: found.core, seal, below }]
   })
   const slow = exportSlowly(await viewSlowly(sealed))
   const fast = await exportDatabase(db)
@@ -126,7 +135,7 @@ async function check({ writers, db }: Peer, peers: readonly Peer[]): Promise<voi
 }
 
 testSeeds(
-  'simulation: a view equals its slow twin at any seals, however it is read',
+  'simulation: a view equals its slow twin at any seals and prefixes, however it is read',
   'test/sim/seals.test.ts',
   range(1, 8),
   simulateSeals

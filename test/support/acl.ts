@@ -155,8 +155,14 @@ export class Author {
     if (known === undefined || known.length < head.length) this.seen.set(head.core, head)
   }
 
-  grants(other: Author, role: Role, cores: readonly CoreClaim[] = other.claims): Head {
-    return this.write({ kind: 'grant', member: other.member, role, prefixes: null, cores })
+  grants(
+    other: Author,
+    role: Role,
+    cores: readonly CoreClaim[] = other.claims,
+    prefixes: readonly string[] | null = null
+  ): Head {
+    const below = prefixes?.map((each) => Buffer.from(each)) ?? null
+    return this.write({ kind: 'grant', member: other.member, role, prefixes: below, cores })
   }
 
   /** Names the acl cores of these as they are known here, and data cores by the same length. */
@@ -248,6 +254,13 @@ export function recovery(
   return next
 }
 
+/** Of some keys those that may be written. */
+function writable(role: Role, prefixes: readonly Uint8Array[] | null): string {
+  if (role === 'mirror' || role === 'reader') return ''
+  const below = prefixes?.map((each) => String.fromCharCode(...each)) ?? ['']
+  return ['aa', 'ab', 'b'].filter((key) => below.some((each) => key.startsWith(each))).join()
+}
+
 /** What must be the same on every device, as plain data. */
 export function summary(membership: Membership) {
   const { generation, owners, members, cores, forks, refused, raised, ballots, pendingBallots } =
@@ -263,8 +276,8 @@ export function summary(membership: Membership) {
     })),
     cores: [...cores.values()]
       .map(
-        ({ core, identity, device, role, length }) =>
-          `${core} ${identity} ${device} ${role} ${length}`
+        ({ core, identity, device, role, length, prefixes }) =>
+          `${core} ${identity} ${device} ${role} ${length} ${writable(role, prefixes)}`
       )
       .sort(),
     forks: forks.map(({ core, length }) => `${core} ${length}`),

@@ -8,10 +8,21 @@ const PLAYED = process.env['STORY']
 
 export function story(title: string, run: () => void): void {
   if (PLAYED !== undefined && !title.toLowerCase().includes(PLAYED)) return
-  test(`story: ${title}`, () => {
-    if (PLAYED !== undefined) console.log(`\n${title}`)
+  test(`story: ${title}`, async () => {
+    if (PLAYED === undefined) return run()
+    console.log(`\n${title}`)
     run()
+    await compare(title)
   })
+}
+
+/** The same attack elsewhere, where there is such a thing. */
+async function compare(title: string): Promise<void> {
+  const { besideAutobase } = await import('../acl/beside-autobase.ts')
+  const lines = await besideAutobase(title)
+  if (lines === null) return
+  const head = 'Beside it Autobase, where writers add and remove each other'
+  console.log([head, ...lines.map((line) => `  ${line}`), ''].join('\n'))
 }
 
 /** What everybody has said, whether it counts, and what it comes to. */
