@@ -272,13 +272,13 @@ export class Documents implements AheadIn {
     const flushed = await Promise.allSettled(replicas.map((replica) => replica.flushIfAllowed()))
     await Promise.all(replicas.map((replica) => replica.settle()))
     await Promise.all(replicas.map((replica) => replica.save()))
-    this.#isGone = true
     await this.#feed.stop()
     this.#parts.own.core.off('remote-contiguous-length', this.#onsynced)
-    for (const replica of replicas) replica.close()
+    const ended = await Promise.allSettled(replicas.map((replica) => endOf(replica)))
+    this.#isGone = true
     await this.#cache.close()
     // Shown last: whatever failed, everything is closed.
-    for (const each of flushed) if (each.status === 'rejected') throw each.reason
+    for (const each of [...flushed, ...ended]) if (each.status === 'rejected') throw each.reason
   }
 
   async #time<E extends EngineName>(name: E, id: string): Promise<DocumentTime<EngineDocs[E]>> {
@@ -386,14 +386,9 @@ export class Documents implements AheadIn {
     id: string,
     replica: Replica<EngineDocs[E]>
   ): Promise<void> {
-    try {
-      await replica.settle()
-      await replica.save()
-      await replica.flushIfAllowed() // what was still typed meanwhile
-    } finally {
-      this.#replicasBy(name).delete(id)
-      replica.close()
-    }
+    await replica.settle()
+    await replica.save()
+    await endOf(replica).finally(() => this.#replicasBy(name).delete(id))
   }
 
   #heldBy<E extends EngineName>(name: E): Map<string, Held<EngineDocs[E]>> {
@@ -469,6 +464,15 @@ export class Documents implements AheadIn {
 
   #checkOpen(): void {
     if (this.#isClosed) throw new ManyhandsError('SPACE_CLOSED', 'The space is closed')
+  }
+}
+
+/** Writes what was still typed while a document was saved; then it is gone from memory. */
+async function endOf(replica: Pick<Replica<EngineDoc>, 'flushIfAllowed' | 'close'>): Promise<void> {
+  try {
+    await replica.flushIfAllowed()
+  } finally {
+    replica.close()
   }
 }
 

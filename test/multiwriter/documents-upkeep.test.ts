@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { test } from 'uvu'
 import z32 from 'z32'
-import { Minutes } from '../../crdt/index.ts'
+import { Minutes, type loadEngine } from '../../crdt/index.ts'
 import * as assert from 'uvu/assert'
 import { yjs } from '../../crdt/document/yjs.ts'
 import { AheadCodec } from '../../multiwriter/documents/ahead.ts'
@@ -47,6 +47,27 @@ test('documents: what is typed while a document is saved, and never written, is 
     },
     { upkeep: OFTEN, timers: STOPPED }
   ))
+
+test('documents: what is typed while they are saved, at the end, is written', () => {
+  const typing: typeof yjs = {
+    ...yjs,
+    state(doc) {
+      queueMicrotask(() => doc.getText('t').insert(0, 'late'))
+      return yjs.state(doc)
+    }
+  }
+  const load = () => Promise.resolve(typing)
+  return DocumentWorld.with(
+    1,
+    async (world) => {
+      const one = world.at(0)
+      type(await one.documents.open('d'), ' and early')
+      await one.documents.close()
+      assert.is(textOf({ doc: await madeAnew(one, yjs) }), 'late and early')
+    },
+    { loadEngine: load as typeof loadEngine, timers: STOPPED }
+  )
+})
 
 test('documents: nothing is quoted beside what is done alone', () =>
   DocumentWorld.with(1, async (world) => {
