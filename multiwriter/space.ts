@@ -615,8 +615,8 @@ export class Space extends EventEmitter<SpaceEvents> {
   /** For the device. @throws NOT_ALLOWED for one whose rights have ended: what would follow its logs counts no more than they do */
   checkMaySucceed(): void {
     this.#checkOpen()
-    const { exclusion, hasEnded } = this.#members
-    if (hasEnded && exclusion !== null) throw exclusion
+    const excluded = this.#members.hasEnded ? this.#members.exclusion([]) : null
+    if (excluded !== null) throw excluded
   }
 
   /** @see Device.leaveSpace */
