@@ -36,7 +36,7 @@ const SHOWN = 'manyhands/shown'
 
 export interface ArchivesParts {
   readonly store: Pick<DeviceStore, 'remoteLog' | 'archiveLog'>
-  readonly logs: AclLogs
+  readonly logs: Pick<AclLogs, 'membership' | 'holds' | 'headOf' | 'provedFork' | 'addBranch'>
   readonly timers: Pick<Timers, 'after' | 'elapsed'>
 }
 
