@@ -23,9 +23,9 @@ export async function openArchiveCore(corestore: Corestore, pin: Pin): Promise<H
   return core
 }
 
-/** Whether all of it is here. */
-export function isWhole(archive: Hypercore, { length }: Pin): boolean {
-  return archive.contiguousLength >= length
+/** Whether so many blocks of a log, or of its archive, are here. */
+export function isWhole(log: Hypercore, { length }: Pick<Pin, 'length'>): boolean {
+  return log.contiguousLength >= length
 }
 
 /** Copies the blocks out of the log. @returns whether they were all there */

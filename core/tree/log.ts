@@ -114,6 +114,7 @@ export class LogReader {
   }
 
   #lengthUpTo(limit: number): number {
+    this.#checkAlone()
     const bound = Math.min(limit, this.#refusedFrom, this.#heldAtConflict)
     // The session that follows a conflict knows no length before it is open.
     if (this.#heldAtConflict < Infinity) return bound
@@ -126,6 +127,7 @@ export class LogReader {
   async snapshot(limit: number, options: ReadOptions = {}): Promise<TreeSnapshot> {
     // Said as any other refusal, once; `refuse` takes note, and the next call reads on.
     if (this.#conflict === 'unsaid') throw new TreeRefusal('conflict', this.length)
+    this.#checkAlone()
     if (this.#writer !== null && this.#writer.length <= limit) return this.#writer.snapshot()
     const length = await wholeBatches(this.#context, this.#lengthUpTo(limit), options)
     return new TreeSnapshot(this.#context, length)
@@ -343,13 +345,14 @@ export class LogReader {
 
   /** Our own writer tells when it is done. */
   readonly #onappend = (): void => {
-    if (this.#writer?.isAlone === false) this.#readAsOthers()
+    this.#checkAlone()
     if (this.#writer?.isWriting !== true) this.#onchange()
   }
 
   /** Our own log has grown, and not by us: what has come is fetched, and read as far as it is here. */
-  #readAsOthers(): void {
-    this.#writer?.events.off('written', this.#onchange)
+  #checkAlone(): void {
+    if (this.#writer === null || this.#writer.isAlone) return
+    this.#writer.events.off('written', this.#onchange)
     this.#writer = null
     if (this.#sparse) return
     this.#isFull = true

@@ -36,7 +36,7 @@ const SHOWN = 'manyhands/shown'
 
 export interface ArchivesParts {
   readonly store: Pick<DeviceStore, 'remoteLog' | 'archiveLog'>
-  readonly logs: AclLogs
+  readonly logs: Pick<AclLogs, 'membership' | 'holds' | 'headOf' | 'provedFork' | 'addBranch'>
   readonly timers: Pick<Timers, 'after' | 'elapsed'>
 }
 
@@ -227,15 +227,19 @@ export class Archives {
     const head = this.#endOf(standing)
     if (head === null) return itself
     const where = await this.#withLog(core, (log) => whereIs(log, head))
-    if (where === 'chosen') return itself
+    // Hypercore fetches nothing more of a log in conflict.
+    const isCut =
+      endedBy === 'fork' && !(await this.#withLog(core, async (log) => isWhole(log, head)))
+    if (where === 'chosen' && !isCut) return itself
     const source = await this.#openWhole(head)
     if (source !== null) {
       source.log ??= await this.#parts.store.remoteLog(bytesOf(core))
       return { counted: length, source, here: 'chosen' }
     }
     miss(head, where === 'other' || endedBy === 'fork')
-    const counted = endedBy === 'fork' ? Math.min(length, this.#commonOf(core)) : length
-    return { counted, source: null, here: where }
+    const isUnsure = endedBy === 'fork' && where !== 'chosen'
+    const counted = isUnsure ? Math.min(length, this.#commonOf(core)) : length
+    return { counted, source: null, here: isCut && where === 'chosen' ? 'part' : where }
   }
 
   /** Where a log ends, and in which history; null where nobody said. */
