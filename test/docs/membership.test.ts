@@ -8,6 +8,8 @@ const FILES = [
   'acl/rules',
   'core/fork',
   'core/hostile-tree',
+  'multiwriter/forks',
+  'multiwriter/forks-hostile',
   'multiwriter/members',
   'multiwriter/members-stories',
   'multiwriter/prefixes',

@@ -51,6 +51,26 @@ test('forks: of two copies of a store, the history counts that the higher-rankin
   await world.close()
 })
 
+test('forks: a device whose log has two histories goes on under new logs, with which it is let in again', async () => {
+  const world = await openWorld()
+  await world.space('one').db.put('a', 'one')
+  await world.space('two').db.put('a', 'two')
+  world.connect(...MESH)
+  await untilAgreed(world)
+  world.cut()
+  const founder = world.space('founder')
+  await world.rotate('one')
+  const space = world.space('one')
+  await space.db.put('b', 'written on')
+  world.connect(['founder', 'one'])
+  await until(() => founder.members.asking().length > 0)
+  const [asking] = founder.members.asking()
+  await founder.members.admit(asking?.writer ?? '', 'writer')
+  await until(async () => (await valueIn(founder, 'b')) === 'written on')
+  assert.is(space.members.forks().length, 1)
+  await world.close()
+})
+
 // Every fourth order; forks.slow.ts has them all.
 for (const [i, order] of ordersOf(EDGES).entries()) {
   if (i % 4 > 0) continue

@@ -49,6 +49,11 @@ export class World {
     await this.open(from, to)
   }
 
+  async rotate(name: Name): Promise<void> {
+    const { address } = this.space(name)
+    this.#spaces.set(name, await this.device(name).rotate(address))
+  }
+
   space(name: Name): Space {
     const space = this.#spaces.get(name)
     if (space === undefined) throw new Error(`${name} is not open`)
