@@ -119,9 +119,10 @@ function finding(code: FindingCode, writer: string | null, message: string): Fin
   return { code, writer, message, ...FINDINGS[code] }
 }
 
-/** What the writer has signed, and a full reader should hold. */
-function missingBlocks({ isSparse, signedLength, length }: LogReader, { writer, isOwn }: Part) {
-  if (isSparse || length >= signedLength) return []
+/** What the writer has signed, and a full reader should hold. What lies behind a seal, who had it may have kept to itself. */
+function missingBlocks(log: LogReader, { writer, isOwn, seal }: Part) {
+  const { isSparse, signedLength, length } = log
+  if (isSparse || length >= Math.min(signedLength, seal)) return []
   const code = isOwn ? 'own-tree-damaged' : 'blocks-missing'
   return [finding(code, writer, `${signedLength} blocks are signed, ${length} can be read here`)]
 }
