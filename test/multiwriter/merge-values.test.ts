@@ -333,13 +333,14 @@ inPeers(
   2,
   'old entries: an object written as one whole reads as it did, and can be patched',
   async (peers) => {
-    const [one, other] = [peers.at(0), peers.at(1)]
     const stamp = { ms: 1, counter: 0, tag: new Uint8Array(8) }
     const value = encodeValue({ a: 1, b: { c: 2 } })
     const key = new Uint8Array([0x10, 0, 0x6b])
-    await new OwnLog(one.own, NO_GUARD).append([
+    await new OwnLog(peers.at(0).own, NO_GUARD).append([
       { key, value: encodeEntry({ position: null, stamp, seen: [], value }) }
     ])
+    await peers.reopen(0)
+    const [one, other] = [peers.at(0), peers.at(1)]
     assert.equal((await same([one, other], 'k'))?.value, { a: 1, b: { c: 2 } })
     await other.db.patch('k', { b: { d: 3 } })
     await one.db.patch('k', { a: 9 })

@@ -31,10 +31,21 @@ export class Peers {
   static async open(count: number): Promise<Peers> {
     const peers = new Peers(await openLogStore())
     for (let i = 0; i < count; i++) peers.all.push(await peers.#openPeer(`peer ${i}`))
-    for (const { writers } of peers.all) {
-      for (const { core } of peers.all) if (!writers.has(core.key)) writers.add(core.key)
-    }
+    peers.#introduce()
     return peers
+  }
+
+  /** Opens a database again, as the next process does. */
+  async reopen(index: number): Promise<void> {
+    await this.at(index).db.close()
+    this.all[index] = await this.#openPeer(`peer ${index}`)
+    this.#introduce()
+  }
+
+  #introduce(): void {
+    for (const { writers } of this.all) {
+      for (const { core } of this.all) if (!writers.has(core.key)) writers.add(core.key)
+    }
   }
 
   /** Runs with so many databases, and closes them. */
