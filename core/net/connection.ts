@@ -379,8 +379,8 @@ export class SpacePeer {
     this.#askers = channel.addMessage<Uint8Array[]>({
       encoding: askersEncoding,
       onmessage: (askers) => {
-        if (this.#isAdmitted === true && askers.length <= MAX_LOGS)
-          this.#link.onaskers(this, askers)
+        // Also of who may have no data: it may ask again, under fresh logs.
+        if (this.#isProven && askers.length <= MAX_LOGS) this.#link.onaskers(this, askers)
       }
     })
     this.#branches = channel.addMessage<Uint8Array>({

@@ -158,7 +158,7 @@ export class SpaceMembers {
   /**
    * Gives a member a greater role, or lets a writer write elsewhere, too: all that it was ever granted counts together, also for what it
    * has written already. An owner is made by votes of more than half of all owners: each of them says so, and until then it
-   * stands in `ballots`. To give less, revoke.
+   * stands in `ballots`. To give less, revoke: the device then leaves, joins again, and is let in with less.
    * @throws NOT_ALLOWED, INVALID_ARGUMENT, STORE_ codes
    * @example await space.members.setRole(laptop.id, 'admin')
    * @example await space.members.setRole(laptop.id, 'writer', { prefixes: ['db:contacts', 'documents/notes/'] })
@@ -174,7 +174,7 @@ export class SpaceMembers {
     const now = member?.role ?? null
     const isWider = role === now && role === 'writer' && member?.prefixes !== null
     if (now !== null && compareRoles(role, now) <= 0 && !isWider)
-      invalid('role', `more than ${now}`, role)
+      invalid('role', `more than ${now} (to give less, revoke, and let it in again)`, role)
     await this.#acts.setRole(target, role, prefixes)
   }
 

@@ -139,4 +139,29 @@ test('story: pruning followed by a seal', () =>
     assert.is(await valueIn(carol, 'k'), 'by bob')
   }))
 
+test('story: a removed writer comes in again under fresh logs, with less than before', () =>
+  withMembers(async ({ spaces: [alice, bob, carol], devices, meet }) => {
+    await bob.db.put('before', 1)
+    let cut = meet()
+    await until(async () => (await valueIn(carol, 'before')) === 1)
+    await alice.members.revoke(devices[1].id)
+    await until(() => bob.members.list().some(({ isOwn, role }) => isOwn && role === null))
+    await rejectsWith('NOT_ALLOWED', () => devices[1].rotate(alice.address))
+    await cutAll([alice, carol], cut)
+    await devices[1].leaveSpace(alice.address)
+    const again = await devices[1].openSpace(alice.ticket)
+    cut = connect(alice, again)
+    await until(() => alice.members.asking().length === 1)
+    const [asking] = alice.members.asking()
+    assert.is(asking?.writer, again.writer)
+    await alice.members.admit(asking?.writer ?? '', 'reader')
+    await until(async () => (await valueIn(again, 'before')) === 1)
+    await rejectsWith('NOT_ALLOWED', () => again.db.put('after', 2))
+    const own = alice.members
+      .list()
+      .find(({ devices: [device] }) => device?.device === devices[1].id)
+    assert.is(own?.role, 'reader')
+    cut()
+  }))
+
 test.run()
