@@ -1,8 +1,10 @@
 /** When a device may append to its own logs: the boot marker, the high-water file, copies and restored backups. */
 import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { clearBlocks } from '../../core/tree/clear-blocks.ts'
 import { Child } from '../support/child.ts'
 import { until } from '../support/devices.ts'
 import { appendTo, inFolder, suspicion, withStore } from '../support/folder.ts'
@@ -245,6 +247,28 @@ inFolder('high water: a last block that was cleared keeps no opening waiting', a
   })
   assert.is(await suspicion(path), null)
 })
+
+inFolder(
+  'high water: logs that are cleared at the same time are each known to lack it',
+  async (path) => {
+    const salts = [1, 2, 3].map((byte) => b4a.alloc(32, byte))
+    await withStore(path, async (store) => {
+      const logs = await Promise.all(salts.map((salt) => store.ownLog('data', salt)))
+      await Promise.all(logs.map((log) => log.append(numbered(0, 1))))
+      await Promise.all(logs.map((log) => log.append(numbered(1, 1))))
+      await Promise.all(
+        logs.map(async (log) => {
+          await log.beforeClear([{ start: 0, end: 1 }])
+          await clearBlocks(log.core, 0, 1)
+        })
+      )
+    })
+    await withStore(path, async (store) => {
+      for (const salt of salts) await store.ownLog('data', salt)
+      assert.is(store.rolledBack, null)
+    })
+  }
+)
 
 inFolder('a copied store is only read, and the original writes on', async (path) => {
   await appendTo(path, 0, 3)
