@@ -73,7 +73,10 @@ declare module 'hypercore' {
     readonly core: {
       readonly opened: boolean
       /** Which blocks are here; -1 when there is none. */
-      readonly bitfield: { findFirst(value: boolean, position: number): number }
+      readonly bitfield: {
+        findFirst(value: boolean, position: number): number
+        findLast(value: boolean, position: number): number
+      }
       readonly state: {
         readonly storage: {
           read(): {

@@ -18,12 +18,16 @@
 import Hypercore from 'hypercore'
 import SessionConfig from 'hyperbee2/lib/session-config.js'
 import { isManyhandsError } from '../../errors.ts'
+import { batchesOf, type BatchBounds } from './batches.ts'
 import { TreeContext } from './context.ts'
 import { clearBlocks } from './clear-blocks.ts'
 import { reachableBlocks } from './reach.ts'
 import { TreeRefusal } from './refusal.ts'
 import { TreeSnapshot, type ReadOptions } from './snapshot.ts'
 import { isRanges, type BlockRange } from './ranges.ts'
+
+/** As many blocks may be on their way at once, in no order, each a batch. */
+const MAX_BATCHES = 512
 
 /** What a log's newest declaration says. */
 export interface Cleared {
@@ -107,7 +111,41 @@ export class ClearedLog {
   /** Learns what this device can know of the declarations by itself; what is missing is asked for meanwhile. */
   async ready(): Promise<void> {
     await this.learn(true, { wait: false })
+    if (!this.#options.isSparse) await this.#learnBelow()
     this.grown()
+  }
+
+  /**
+   * The log may have grown by more than has come of it, and its newest tree not be here. But what was cleared here, was when the
+   * tree that says so was here, so the newest of those that are says it.
+   */
+  async #learnBelow(): Promise<void> {
+    const { bitfield } = this.#core.core
+    let end = this.#core.length
+    for (let step = 0; this.firstMissing() < this.#core.length && step < MAX_BATCHES; step++) {
+      const seq = end === 0 ? -1 : bitfield.findLast(true, end - 1)
+      if (seq === -1 || this.#isClosed) return
+      const batch = await this.#batchOf(seq)
+      if (await this.#learnAt(batch.end)) return
+      end = batch.start
+    }
+  }
+
+  /** Of a block that is here; of one that cannot be read, itself. */
+  async #batchOf(seq: number): Promise<BatchBounds> {
+    const context = new TreeContext(this.#core, { isLazy: true })
+    const [batch] = await batchesOf(context, [seq], { wait: false }).catch(() => [])
+    return batch ?? { start: seq, end: seq + 1 }
+  }
+
+  /** @returns whether the tree of this length is here, and tells */
+  async #learnAt(length: number): Promise<boolean> {
+    const attempt = new Attempt(this.#core, this.#options, () => true, { wait: false }, length)
+    this.#attempt = attempt
+    const found = await attempt.run().catch(() => 'unread' as const)
+    if (this.#attempt !== attempt || found === 'unread' || found === 'malformed') return false
+    if (found !== null) this.#adopt(found)
+    return true
   }
 
   /** A peer says that this log declares something. */
@@ -229,10 +267,11 @@ class Attempt {
     core: Hypercore,
     options: ClearedLogOptions,
     isWanted: () => boolean,
-    read: ReadOptions
+    read: ReadOptions,
+    length = core.length
   ) {
     this.#core = core
-    this.length = core.length
+    this.length = length
     this.#options = options
     this.#isWanted = isWanted
     this.#read = read

@@ -2,9 +2,12 @@
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import z32 from 'z32'
+import { openStore } from '../../core/native/index.ts'
+import { clearBlocks } from '../../core/tree/clear-blocks.ts'
 import { isManyhandsError, openDevice, type Space } from '../../index.ts'
 import { collect } from '../support/collect.ts'
-import { openTwoDevices, tempFolder, until, type TwoDevices } from '../support/devices.ts'
+import { connect, openTwoDevices, tempFolder, until, type TwoDevices } from '../support/devices.ts'
 import { rejectsWith } from '../support/rejects.ts'
 import { within } from '../support/within.ts'
 
@@ -140,6 +143,38 @@ test('at: times since a purge have versions; of times before, none shows what ca
   assert.is((await spaceA.checkout(await spaceA.at(4500)).db.get('k'))?.value, 3)
   assert.is((await spaceA.checkout(await spaceA.at(5500)).db.get('k'))?.value, 5)
   await two.close()
+})
+
+test('a log that had cleared blocks, and has grown by what is not here yet, is read offline as far as it is here', async () => {
+  const folder = await tempFolder()
+  const storage = join(folder.path, 'b')
+  const a = await openDevice({ storage: join(folder.path, 'a') })
+  const b = await openDevice({ storage })
+  const spaceA = await a.createSpace({ open: true })
+  const spaceB = await b.openSpace(spaceA.ticket)
+  await putMany(spaceA, 'one')
+  await putMany(spaceA, 'two')
+  connect(spaceA, spaceB)
+  await follow(spaceB, await spaceA.version())
+  await spaceA.compact({ history: 'drop' })
+  for (const key of ['held', 'on its way 1', 'on its way 2']) await spaceA.db.put(key, key)
+  await follow(spaceB, await spaceA.version())
+  await a.close()
+  await b.close()
+
+  const store = await openStore(storage)
+  const log = await store.remoteLog(z32.decode(spaceA.writer))
+  await clearBlocks(log, log.length - 2, log.length)
+  await log.close()
+  await store.close()
+
+  const again = await openDevice({ storage })
+  const { db } = await again.openSpace(spaceA.address)
+  assert.is((await db.get('0001'))?.value, 'two1')
+  assert.is((await db.get('held'))?.value, 'held')
+  assert.is(await db.get('on its way 1'), null)
+  await again.close()
+  await folder.remove()
 })
 
 test.run()
