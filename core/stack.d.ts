@@ -83,6 +83,7 @@ declare module 'hypercore' {
       /** Which blocks are here; -1 when there is none. */
       readonly bitfield: {
         findFirst(value: boolean, position: number): number
+        findLast(value: boolean, position: number): number
         /** The page with a block; null where nothing of it is here. */
         getBitfield(seq: number): { readonly index: number; readonly bitfield: Uint32Array } | null
       }

@@ -158,6 +158,12 @@ export class OwnLog {
     return this.#inTurn(async () => (await this.core.append(block)).length, true)
   }
 
+  /** Throws what an append would be refused with. */
+  check(): void {
+    this.#guard.before()
+    this.#checkAlone()
+  }
+
   /** Whether this object wrote the blocks from one length to another: nothing of them is news here. */
   hasWritten(from: number, to: number): boolean {
     return from >= this.#written.start && to <= this.#written.end

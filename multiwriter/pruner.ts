@@ -28,7 +28,7 @@ import type { Cursor } from './cursor.ts'
 import { Keyspace } from './keyspace.ts'
 import { PRUNED_KEY, sayLengths } from './log-section.ts'
 import { mergeSorted, type Group } from './merge.ts'
-import { isGone, putBack, recordAt } from './put-back.ts'
+import { isGone, putBack, recordAt, USUAL_PORTIONS, type Portions } from './put-back.ts'
 import type { Refusals } from './refusals.ts'
 import type { Union } from './union.ts'
 import type { View } from './view.ts'
@@ -41,15 +41,14 @@ export interface PrunerParts {
   readonly queue: WriteQueue
   readonly refusals: Refusals
   readonly acknowledgements: Acknowledgements
+  /** Default: as is fast. */
+  readonly portions?: Portions
 }
 
 /** Documents keep their updates until they are compacted, and of deletions every one counts. */
 const RANGE: TreeRange = new Keyspace().whole
 
 const HERE: ReadOptions = { wait: false }
-
-/** Changed keys looked at in one turn of the queue. */
-const KEYS_PER_SLICE = 256
 
 interface Keyed {
   readonly key: Uint8Array
@@ -73,7 +72,7 @@ export class Pruner {
   }
 
   async #run({ signal, onprogress }: Work): Promise<number> {
-    const { union, queue, acknowledgements } = this.#parts
+    const { union, queue, acknowledgements, portions = USUAL_PORTIONS } = this.#parts
     await queue.alone(() => this.#mend())
     await queue.alone(() => acknowledgements.acknowledge())
     const view = await union.view(HERE)
@@ -83,7 +82,7 @@ export class Pruner {
     try {
       for (let done = 0; ;) {
         signal?.throwIfAborted()
-        const groups = await keys.nextBatch(KEYS_PER_SLICE)
+        const groups = await keys.nextBatch(portions.keysPerSlice)
         if (groups.length === 0) break
         const slice = groups.map(({ items }) => items[0]?.key ?? NO_KEY)
         pruned += await queue.alone(() => this.#prune(slice))

@@ -32,12 +32,23 @@ export interface PutBackParts {
   readonly own: OwnLog
   readonly clock: HybridLogicalClock
   readonly refusals: Refusals
+  readonly portions?: Portions
 }
+
+/** How much is done at once. */
+export interface Portions {
+  /** Changed keys that pruning looks at in one turn of the queue. */
+  readonly keysPerSlice: number
+  /** Entries that are put back in one batch. */
+  readonly entriesPerBatch: number
+}
+
+export const USUAL_PORTIONS: Portions = { keysPerSlice: 256, entriesPerBatch: 1024 }
 
 const HERE: ReadOptions = { wait: false }
 
-/** So many entries in one batch. */
-const ENTRIES_PER_BATCH = 1024
+/** Of two trees that are compared. */
+const CHANGES_AT_ONCE = 1024
 
 /** This device's log, if it relied on more than a view gives, and what is written to it now counts. */
 export function heldOwn({ parts }: View, { core }: OwnLog): (Part & { held: TreeSnapshot }) | null {
@@ -49,6 +60,7 @@ export function heldOwn({ parts }: View, { core }: OwnLog): (Part & { held: Tree
 /** Call while nothing else is written. @returns a view that gives all that this device's log relied on */
 export async function putBack(parts: PutBackParts): Promise<View> {
   const { union, own, clock, refusals } = parts
+  const { entriesPerBatch } = parts.portions ?? USUAL_PORTIONS
   for (;;) {
     const view = await union.view(HERE)
     const part = heldOwn(view, own)
@@ -56,8 +68,8 @@ export async function putBack(parts: PutBackParts): Promise<View> {
     if (part === null || log === null) return view
     const { puts, lost } = await leftOut(log, part.held, part.tree.length)
     if (lost !== null) refusals.add(log.id, 'pruned-lost', lost)
-    for (let from = 0; from < puts.length; from += ENTRIES_PER_BATCH)
-      await own.append(puts.slice(from, from + ENTRIES_PER_BATCH))
+    for (let from = 0; from < puts.length; from += entriesPerBatch)
+      await own.append(puts.slice(from, from + entriesPerBatch))
     const before = await recordAt(part.tree, own.core.key)
     await own.append([sayLengths(PRUNED_KEY, before?.lengths ?? [], clock.now())])
   }
@@ -157,7 +169,7 @@ class Restored {
     )
     try {
       for (;;) {
-        const changes = await diff.nextBatch(ENTRIES_PER_BATCH)
+        const changes = await diff.nextBatch(CHANGES_AT_ONCE)
         if (changes.length === 0) return before
         for (const { key, left, right } of changes) await this.#add(key, left, right, seq)
       }

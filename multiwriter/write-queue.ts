@@ -148,6 +148,8 @@ export class WriteQueue {
       const puts = composed.puts()
       this.#checkMay(puts) // what was looked up may have taken a while
       if (puts.length > 0) await this.#log.append(puts)
+      // Where the disk has failed, what is there already may be there in memory only.
+      else if (verdicts.some(([, isTaken]) => isTaken)) this.#log.check()
       this.losses.watch(composed.casWrites())
       // Not before: who was refused for what another call of this group writes must not hear so if that was not written.
       for (const [{ resolve }, isTaken] of verdicts) resolve(isTaken ? composed.stamp : null)

@@ -23,7 +23,9 @@ export class HighWater {
   readonly #marks: Map<string, Mark>
   /** Appended to since they were marked, by key. */
   readonly #ahead = new Map<string, Hypercore>()
-  #writing: Promise<void> | null = null
+  /** The file is written by one after the other: each writes all that is marked. */
+  #turn: Promise<void> = Promise.resolve()
+  #turns = 0
   #writtenAt = 0
 
   private constructor(path: string, marks: Map<string, Mark>) {
@@ -60,18 +62,14 @@ export class HighWater {
   /** Marks soon, without making the writer wait: a mark that comes late only notices less. */
   note(core: Hypercore): void {
     this.#ahead.set(idOf(core), core)
-    if (this.#writing !== null || Date.now() - this.#writtenAt < MIN_INTERVAL) return
+    if (this.#turns > 0 || Date.now() - this.#writtenAt < MIN_INTERVAL) return
     // The next append tries again; what failed is the disk, and the append path reports that.
-    this.#writing = this.#write([core])
-      .catch(() => {})
-      .finally(() => (this.#writing = null))
+    this.#inTurn(() => this.#write([core])).catch(() => {})
   }
 
   /** Takes note of blocks that will be missing on purpose, and marks the log as it is now: an older mark could not be checked. */
   async noteCleared(core: Hypercore, ranges: readonly BlockRange[]): Promise<void> {
-    await this.settle()
-    this.#writing = this.#write([core], ranges).finally(() => (this.#writing = null))
-    await this.#writing
+    await this.#inTurn(() => this.#write([core], ranges))
   }
 
   /**
@@ -85,20 +83,29 @@ export class HighWater {
     for (const core of this.#ahead.values()) {
       cores.push(core.closing === null ? core : await reopen(core.key))
     }
-    await this.#write(cores)
+    await this.#inTurn(() => this.#write(cores))
   }
 
   /** Of a log that is given up: its tree is not kept to be hashed. */
   async forget(key: Uint8Array): Promise<void> {
-    await this.settle()
-    const id = b4a.toString(key, 'hex')
-    this.#ahead.delete(id)
-    this.#marks.delete(id)
+    await this.#inTurn(() => {
+      const id = b4a.toString(key, 'hex')
+      this.#ahead.delete(id)
+      this.#marks.delete(id)
+      return Promise.resolve()
+    })
   }
 
-  /** Waits for what `note` began. */
+  /** Waits for what was begun. */
   async settle(): Promise<void> {
-    await this.#writing
+    await this.#turn
+  }
+
+  #inTurn(write: () => Promise<void>): Promise<void> {
+    this.#turns++
+    const written = this.#turn.then(write).finally(() => this.#turns--)
+    this.#turn = written.catch(() => {}) // shown to the caller of this one
+    return written
   }
 
   /** @param cleared for all of them; default as before */

@@ -8,7 +8,8 @@
  * 1. The declaring batch, and every later one, stands on none of the blocks it declares. Readers check it before they clear
  *    their own copies; where a later tree leads there all the same, that log is refused from there on, and no other is touched.
  * 2. A declaration counts from the end of its batch on (`since`). To whoever reads less of the log (a seal, an older version, a
- *    newcomer on the way) nothing was declared: the log is then read as far as it is here.
+ *    newcomer on the way) nothing was declared: the log is then read as far as it is here. Who has cleared by an earlier declaration
+ *    reads on by that one until the newer batch is all here.
  * 3. Ranges begin at even blocks: the stack's `clear` at an odd one drops the hash of the block before it, and a reader who stands
  *    there can be brought no further.
  *
@@ -18,12 +19,16 @@
 import Hypercore from 'hypercore'
 import SessionConfig from 'hyperbee2/lib/session-config.js'
 import { isManyhandsError } from '../../errors.ts'
+import { batchesOf, type BatchBounds } from './batches.ts'
 import { TreeContext } from './context.ts'
 import { clearBlocks } from './clear-blocks.ts'
 import { reachableBlocks } from './reach.ts'
 import { TreeRefusal } from './refusal.ts'
 import { TreeSnapshot, type ReadOptions } from './snapshot.ts'
 import { isRanges, type BlockRange } from './ranges.ts'
+
+/** As many blocks may be on their way at once, in no order, each a batch. */
+const MAX_BATCHES = 512
 
 /** What a log's newest declaration says. */
 export interface Cleared {
@@ -61,6 +66,8 @@ export class ClearedLog {
   readonly #options: ClearedLogOptions
   #core: Hypercore
   #cleared: Cleared | null = null
+  /** A newer one, until what it does not declare is here. */
+  #coming: Cleared | null = null
   #attempt: Attempt | null = null
   #isHinted = false
   /** Up to this `since` declarations proved untrue. */
@@ -94,10 +101,10 @@ export class ClearedLog {
   }
 
   /** The first block that is neither here nor cleared. */
-  firstMissing(): number {
+  firstMissing(ranges = this.#cleared?.ranges ?? []): number {
     const { length, contiguousLength, core } = this.#core
     let at = contiguousLength
-    for (const { start, end } of this.#cleared?.ranges ?? []) {
+    for (const { start, end } of ranges) {
       if (at < start) break
       if (at < end) at = core.bitfield.findFirst(false, end)
     }
@@ -107,12 +114,66 @@ export class ClearedLog {
   /** Learns what this device can know of the declarations by itself; what is missing is asked for meanwhile. */
   async ready(): Promise<void> {
     await this.learn(true, { wait: false })
+    if (!this.#options.isSparse) await this.#learnBelow()
     this.grown()
+  }
+
+  /**
+   * The log may have grown by more than has come of it, and its newest tree not be here, or not all of it. But what was cleared
+   * here, was when the tree that says so was here, so the newest of those that are says it.
+   */
+  async #learnBelow(): Promise<void> {
+    const { core, length } = this.#core
+    let newest = this.#cleared
+    let end = length
+    for (let step = 0; !this.#isRead && step < MAX_BATCHES; step++) {
+      const seq = end === 0 ? -1 : core.bitfield.findLast(true, end - 1)
+      if (seq === -1 || this.#isClosed) break
+      const batch = await this.#batchOf(seq)
+      const found = await this.#foundAt(batch.end)
+      if (found === null) break // before anything was cleared
+      if (found !== 'unread' && this.#isWhole(found)) {
+        this.#coming = newest
+        return this.#set(found)
+      }
+      if (found !== 'unread') newest ??= found
+      end = batch.start
+    }
+    if (newest !== null && this.#cleared === null) this.#set(newest)
+  }
+
+  /** The log is read by what is known to be cleared. */
+  get #isRead(): boolean {
+    return this.firstMissing() >= (this.#cleared?.since ?? this.#core.length)
+  }
+
+  /** Whether a declaring tree is here, with all before it that it does not declare. */
+  #isWhole({ ranges, since }: Cleared): boolean {
+    return this.firstMissing(ranges) >= since
+  }
+
+  /** Of a block that is here; of one that cannot be read, itself. */
+  async #batchOf(seq: number): Promise<BatchBounds> {
+    const context = new TreeContext(this.#core, { isLazy: true })
+    const [batch] = await batchesOf(context, [seq], { wait: false }).catch(() => [])
+    return batch ?? { start: seq, end: seq + 1 }
+  }
+
+  /** What the tree of this length declares, if it is here to be asked, and to be believed. */
+  async #foundAt(length: number): Promise<Cleared | 'unread' | null> {
+    const attempt = new Attempt(this.#core, this.#options, () => true, { wait: false }, length)
+    this.#attempt = attempt
+    const found = await attempt.run().catch(() => 'unread' as const)
+    if (this.#attempt !== attempt || found === 'malformed') return 'unread'
+    return found !== null && found !== 'unread' && found.since <= this.#refusedSince
+      ? 'unread'
+      : found
   }
 
   /** A peer says that this log declares something. */
   hint(since: number): void {
-    if (since <= (this.#cleared?.since ?? 0) || since <= this.#refusedSince) return
+    const known = this.#coming ?? this.#cleared
+    if (since <= (known?.since ?? 0) || since <= this.#refusedSince) return
     this.#isHinted = true
     void this.learn(true)
   }
@@ -149,6 +210,7 @@ export class ClearedLog {
    * what fails now is done at the next opening.
    */
   async clear(): Promise<void> {
+    if (this.#coming !== null) this.#adopt(this.#coming)
     const cleared = this.#cleared
     if (cleared === null || this.#doneSince >= cleared.since || this.#isClosed) return
     this.#clearing ??= this.#clear(cleared)
@@ -171,11 +233,15 @@ export class ClearedLog {
 
   #adopt(cleared: Cleared): void {
     if (cleared.since <= (this.#cleared?.since ?? 0) || cleared.since <= this.#refusedSince) return
-    this.#set(cleared)
+    // By a newer one that is not all here yet, nothing could be read of what is.
+    const waits = !this.#options.isSparse && this.#cleared !== null && this.#isRead
+    if (waits && !this.#isWhole(cleared)) this.#coming = cleared
+    else this.#set(cleared)
   }
 
   #set(cleared: Cleared | null): void {
     this.#cleared = cleared
+    if ((this.#coming?.since ?? 0) <= (cleared?.since ?? Infinity)) this.#coming = null
     for (const context of this.#options.contexts()) context.setCleared(cleared)
     this.#options.onchange()
   }
@@ -229,10 +295,11 @@ class Attempt {
     core: Hypercore,
     options: ClearedLogOptions,
     isWanted: () => boolean,
-    read: ReadOptions
+    read: ReadOptions,
+    length = core.length
   ) {
     this.#core = core
-    this.length = core.length
+    this.length = length
     this.#options = options
     this.#isWanted = isWanted
     this.#read = read

@@ -5,6 +5,7 @@ import Corestore from 'corestore'
 import CorestoreStorage from 'hypercore-storage'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { openDevice } from '../../index.ts'
 import { DiskSync } from '../../core/native/disk-sync.ts'
 import { until } from '../support/devices.ts'
 import { appendTo, inFolder, withFolder, withStore } from '../support/folder.ts'
@@ -198,6 +199,21 @@ linux('a sync that fails acknowledges nothing, now and later', (path) =>
       { durability: 'disk' }
     )
     await appendTo(path, 0, 1)
+  })
+)
+
+linux('what a sync that failed left in memory is not acknowledged when it is put again', (path) =>
+  withSlowDisk(async (disk) => {
+    const device = await openDevice({ storage: path, durability: 'disk' })
+    const { db } = await device.createSpace()
+    await db.put('a', { b: 1 })
+    const failing = gate()
+    failing.fail(new Error('The disk is gone'))
+    disk.gate = failing.promise
+    for (let i = 0; i < 2; i++) await failure('STORE_FAILED', () => db.put('a', { b: 2 }))
+    await failure('STORE_FAILED', () => db.put('a', { b: 2 }, { cas: () => true }))
+    disk.gate = null
+    await device.close()
   })
 )
 

@@ -5,6 +5,7 @@ import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { DeviceStore } from '../../core/store.ts'
+import { clearBlocks } from '../../core/tree/clear-blocks.ts'
 import { openOwnLogs, type OwnLogs } from '../../multiwriter/own-logs.ts'
 import { Child } from '../support/child.ts'
 import { until } from '../support/devices.ts'
@@ -257,6 +258,28 @@ inFolder('high water: a last block that was cleared keeps no opening waiting', a
   })
   assert.is(await suspicion(path), null)
 })
+
+inFolder(
+  'high water: logs that are cleared at the same time are each known to lack it',
+  async (path) => {
+    const salts = [1, 2, 3].map((byte) => b4a.alloc(32, byte))
+    await withStore(path, async (store) => {
+      const logs = await Promise.all(salts.map((salt) => store.ownLog('data', salt)))
+      await Promise.all(logs.map((log) => log.append(numbered(0, 1))))
+      await Promise.all(logs.map((log) => log.append(numbered(1, 1))))
+      await Promise.all(
+        logs.map(async (log) => {
+          await log.beforeClear([{ start: 0, end: 1 }])
+          await clearBlocks(log.core, 0, 1)
+        })
+      )
+    })
+    await withStore(path, async (store) => {
+      for (const salt of salts) await store.ownLog('data', salt)
+      assert.is(store.rolledBack, null)
+    })
+  }
+)
 
 inFolder('a copy writes other logs than the original, and than another copy', async (path) => {
   await withSpace(path)

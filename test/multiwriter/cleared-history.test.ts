@@ -2,9 +2,13 @@
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import z32 from 'z32'
+import { openStore } from '../../core/native/index.ts'
+import { batchesOf } from '../../core/tree/batches.ts'
+import { TreeContext } from '../../core/tree/context.ts'
 import { isManyhandsError, openDevice, type Space } from '../../index.ts'
 import { collect } from '../support/collect.ts'
-import { openTwoDevices, tempFolder, until, type TwoDevices } from '../support/devices.ts'
+import { connect, openTwoDevices, tempFolder, until, type TwoDevices } from '../support/devices.ts'
 import { rejectsWith } from '../support/rejects.ts'
 import { within } from '../support/within.ts'
 
@@ -141,5 +145,51 @@ test('at: times since a purge have versions; of times before, none shows what ca
   assert.is((await spaceA.checkout(await spaceA.at(5500)).db.get('k'))?.value, 5)
   await two.close()
 })
+
+for (const isDropped of [false, true]) {
+  const how = isDropped ? 'cleared more in a batch' : 'grown by one'
+  test(`a log that had cleared blocks, and has ${how} that is not all here yet, is read offline as far as it is here`, async () => {
+    const folder = await tempFolder()
+    const [storageA, storage] = [join(folder.path, 'a'), join(folder.path, 'b')]
+    const a = await openDevice({ storage: storageA })
+    const b = await openDevice({ storage })
+    const spaceA = await a.createSpace({ open: true })
+    const spaceB = await b.openSpace(spaceA.ticket)
+    await putMany(spaceA, 'one')
+    await putMany(spaceA, 'two')
+    connect(spaceA, spaceB)
+    await follow(spaceB, await spaceA.version())
+    await spaceA.compact({ history: 'drop' })
+    await spaceA.db.put('held', 'held')
+    await follow(spaceB, await spaceA.version())
+    await b.close()
+    for (let i = 0; i < 20; i++) await spaceA.db.put(`on its way ${i % 5}`, 'x'.repeat(40_000))
+    if (isDropped) await spaceA.compact({ history: 'drop' })
+    await a.close()
+    await fetchLast(storageA, storage, z32.decode(spaceA.writer))
+
+    const again = await openDevice({ storage })
+    const { db } = await again.openSpace(spaceA.address)
+    assert.is((await db.get('0001'))?.value, 'two1')
+    assert.is((await db.get('held'))?.value, 'held')
+    assert.is(await db.get('on its way 1'), null)
+    await again.close()
+    await folder.remove()
+  })
+}
+
+/** Takes a log's last batch from one store to another, but for its first block. */
+async function fetchLast(from: string, to: string, key: Uint8Array): Promise<void> {
+  const stores = [await openStore(from), await openStore(to)]
+  const [left, right] = await Promise.all(stores.map((store) => store.remoteLog(key)))
+  assert.ok(left && right)
+  const [batch] = await batchesOf(new TreeContext(left), [left.length - 1], {})
+  assert.ok(batch && batch.start < batch.end - 1)
+  const cut = connect(left, right)
+  for (let seq = batch.start + 1; seq < batch.end; seq++) await right.get(seq)
+  assert.is(right.length, left.length)
+  cut()
+  for (const store of stores) await store.close()
+}
 
 test.run()

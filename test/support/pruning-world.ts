@@ -16,13 +16,16 @@ import { LocalIndex } from '../../multiwriter/local-index.ts'
 import { jsonDatabase } from '../../multiwriter/multibee.ts'
 import { observeWith, openClock } from '../../multiwriter/own-clock.ts'
 import { Pruner, type PrunerParts } from '../../multiwriter/pruner.ts'
-import { putBack } from '../../multiwriter/put-back.ts'
+import { putBack, type Portions } from '../../multiwriter/put-back.ts'
 import { Refusals } from '../../multiwriter/refusals.ts'
 import { Union } from '../../multiwriter/union.ts'
 import { WriteQueue } from '../../multiwriter/write-queue.ts'
 import { viewSlowly } from '../oracle/view.ts'
 import { exportDatabase, exportSlowly } from './export.ts'
 import { openLogStore, type LogStore } from './tree.ts'
+
+/** Small, so that something comes between them. */
+const PORTIONS: Portions = { keysPerSlice: 3, entriesPerBatch: 2 }
 
 /** What each append of one opening asks. */
 class Gate implements AppendGuard {
@@ -210,7 +213,7 @@ async function openPeer(world: PruningWorld, { name, mode, writers }: PruningPee
     clock,
     counts: () => true
   })
-  const parts = { union, own, clock, queue, refusals, acknowledgements }
+  const parts = { union, own, clock, queue, refusals, acknowledgements, portions: PORTIONS }
   let isClosed = false
   const close = async () => {
     isClosed = true
