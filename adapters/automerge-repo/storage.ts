@@ -93,9 +93,9 @@ export class SpaceStorageAdapter implements StorageAdapterInterface {
 
   async #save(key: Path, data: Uint8Array): Promise<void> {
     const shelf = this.#shelfOf(key)
+    const number = this.#number++ // in the order of the calls
     // What the network brought, its author stores as well.
     if (shelf === SHARED && (await this.#has(key, data))) return
-    const number = this.#number++
     const batch = this.#bee.batch()
     for (const old of await this.#piecesAt(shelf, key)) batch.del(old)
     const isSmall = data.byteLength <= PIECE_BYTES

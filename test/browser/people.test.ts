@@ -33,7 +33,7 @@ inBrowser({
     await keyboard.press('Control+Home')
     await legend.getByText('At the caret').waitFor({ state: 'detached' })
     await keyboard.type('again ')
-    await shade(0, 'again by Ann, ')
+    await shade(0, 'again ') // apart from what was written in an earlier minute
     await ann.root.getByRole('button', { name: 'Authors' }).press('Enter')
     await legend.waitFor({ state: 'detached' })
     await ann.reads('again by Ann, by Ben')
