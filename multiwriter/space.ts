@@ -663,7 +663,8 @@ export class Space extends EventEmitter<SpaceEvents> {
         archiveOf: { log: core, branch: archived.branch }
       })
     }
-    if (b4a.equals(core, own.core.key)) {
+    // After a conflict nothing is written to it any more, and its session is closed.
+    if (b4a.equals(core, own.core.key) && own.core.closing === null) {
       const beforeClear = (ranges: readonly BlockRange[]) => own.beforeClear(ranges)
       const clearing = { ...this.#clearing, beforeClear }
       return new LogReader(own.core, onchange, { writer: own.tree, clearing })
