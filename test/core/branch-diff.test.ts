@@ -9,7 +9,7 @@ import { TreeWriter } from '../../core/tree/writer.ts'
 import { numbered, put } from '../support/store.ts'
 import { openLogStore } from '../support/tree.ts'
 
-test('a difference of two histories of equal length has all that differs behind where they part', async () => {
+async function compareHistories(isLeftInMemory: boolean): Promise<void> {
   const stores = [await openLogStore(5), await openLogStore(5)]
   const trees: TreeSnapshot[] = []
   for (const [i, store] of stores.entries()) {
@@ -25,6 +25,7 @@ test('a difference of two histories of equal length has all that differs behind 
   const [left, right] = trees
   if (left === undefined || right === undefined) return assert.unreachable()
   assert.is(left.length, right.length)
+  if (isLeftInMemory) await left.get(b4a.from('00000007'))
   const diff = new TreeDiff(left, right)
   const changes = await diff.nextBatch(1000)
   diff.close()
@@ -37,6 +38,12 @@ test('a difference of two histories of equal length has all that differs behind 
     ['only 1', null, 'only 1']
   ])
   for (const store of stores) await store.close()
-})
+}
+
+test('a difference of two histories of equal length has all that differs behind where they part', () =>
+  compareHistories(false))
+
+test('the keys of one history are not taken for those that stand at the same places in the other', () =>
+  compareHistories(true))
 
 test.run()
