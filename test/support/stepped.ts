@@ -1,12 +1,6 @@
 /** A connection whose messages are under way until they are told to arrive: what takes how many round trips can be counted. */
 import type { Space } from '../../multiwriter/index.ts'
-
-interface Raw {
-  on(event: 'data', take: (chunk: Uint8Array) => void): void
-  on(event: 'error', take: () => void): void
-  write(chunk: Uint8Array): void
-  destroy(): void
-}
+import type { RawStream } from '../../multiwriter/space.ts'
 
 /** What is not sent within so many ms after something arrived is no answer to it. */
 const ANSWER_MS = 60
@@ -14,17 +8,18 @@ const ANSWER_MS = 60
 const silence = () => new Promise((resolve) => setTimeout(resolve, ANSWER_MS))
 
 export class SteppedWire {
-  readonly #ends: readonly [Raw, Raw]
+  readonly #ends: readonly [RawStream, RawStream]
   #isStepped = false
   /** By the end that they go to. */
   readonly #underWay: [Uint8Array[], Uint8Array[]] = [[], []]
 
   constructor(a: Space, b: Space) {
-    this.#ends = [a.replicate(true) as unknown as Raw, b.replicate(false) as unknown as Raw]
+    this.#ends = [a.replicate(true), b.replicate(false)]
     for (const side of [0, 1] as const) {
       const other = side === 0 ? 1 : 0
       this.#ends[side].on('error', () => {}) // the end of a test
       this.#ends[side].on('data', (chunk) => {
+        if (!(chunk instanceof Uint8Array)) throw new TypeError('A connection carries bytes')
         if (this.#isStepped) this.#underWay[other].push(chunk)
         else this.#ends[other].write(chunk)
       })
