@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { Files } from './page-server.ts'
 
 const PROGRAM = fileURLToPath(new URL('device-process.ts', import.meta.url))
-const TSX = import.meta.resolve('tsx')
+const TYPESCRIPT = import.meta.resolve('../scripts/typescript.mjs')
 
 /** Before a device that died is started again: long enough to see that it is away. */
 const RESTART_MS = 1000
@@ -103,7 +103,7 @@ export class RemoteDevice {
 
   async #start(): Promise<void> {
     const born = Date.now()
-    const child = fork(PROGRAM, { execArgv: ['--import', TSX] })
+    const child = fork(PROGRAM, { execArgv: ['--import', TYPESCRIPT] })
     this.#child = child
     const started = this.#hear(child)
     child.on('exit', (code, signal) => {

@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url'
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const adapter = path.join(root, 'test', 'peers', 'hyperbee', 'adapter.ts')
 const brittle = fileURLToPath(import.meta.resolve('brittle'))
+const typescript = new URL('typescript.mjs', import.meta.url).href
 
 /** One file of the suite takes some 30 s, most of it its own waiting. */
 const FILE_MS = 180_000
@@ -128,7 +129,7 @@ function titlesIn(file) {
 }
 
 function run(file, done) {
-  const child = spawn(process.execPath, ['--import', 'tsx', file], {
+  const child = spawn(process.execPath, ['--import', typescript, file], {
     cwd: root,
     env: { ...process.env, MANYHANDS_DONE: JSON.stringify(done) },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -16,10 +16,11 @@ import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { TYPESCRIPT } from './support/typescript.ts'
 
 const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 
-const USAGE = `Usage: node --import tsx test/run.ts [options] [path or part of one ...]
+const USAGE = `Usage: node --import ./scripts/typescript.mjs test/run.ts [options] [path or part of one ...]
 
   --slow         run **/*.slow.ts instead of **/*.test.ts
   --timeout <s>  for one file (120, with --slow 1200)
@@ -179,7 +180,7 @@ async function runFiles(
 
 function runFile(file: string, { timeoutMs, lingerMs }: Options): Promise<Ended> {
   const started = performance.now()
-  const child = spawn(process.execPath, ['--import', 'tsx', path.resolve(ROOT, file)], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, path.resolve(ROOT, file)], {
     cwd: ROOT,
     // A group of its own, so that what the test starts can be ended together with it.
     detached: process.platform !== 'win32',

@@ -4,10 +4,11 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { TYPESCRIPT } from '../support/typescript.ts'
 
 const attack = async (...words: readonly string[]) => {
   const script = fileURLToPath(new URL('attack.ts', import.meta.url))
-  const args = ['--import', 'tsx', script, ...words]
+  const args = [...TYPESCRIPT, script, ...words]
   return (await promisify(execFile)(process.execPath, args)).stdout
 }
 

@@ -6,6 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { rows as ROWS } from '../../bench/kv.ts'
 import type { Goal, Table } from '../../bench/harness.ts'
+import { TYPESCRIPT } from '../support/typescript.ts'
 
 const ROOT = new URL('../../', import.meta.url)
 
@@ -16,7 +17,7 @@ interface Result {
 
 for (const row of ROWS) {
   test(`bench kv, ${row}: every competitor is measured, and every goal has a figure`, async () => {
-    const args = ['--import', './bench/loader.mjs', 'bench/run.ts', 'kv', '--quick', '--only', row]
+    const args = [...TYPESCRIPT, 'bench/run.ts', 'kv', '--quick', '--only', row]
     await promisify(execFile)(process.execPath, args, { cwd: ROOT })
     const { tables, goals } = await readResult(row)
     for (const { title, rows } of tables) {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { TYPESCRIPT } from '../support/typescript.ts'
 
 const ROOT = new URL('../../', import.meta.url)
 
@@ -12,7 +13,7 @@ interface Ended {
 
 async function runBench(...args: readonly string[]): Promise<Ended> {
   try {
-    const all = ['--import', './bench/loader.mjs', 'bench/run.ts', ...args]
+    const all = [...TYPESCRIPT, 'bench/run.ts', ...args]
     const { stdout } = await promisify(execFile)(process.execPath, all, { cwd: ROOT })
     return { code: 0, output: stdout }
   } catch (error) {

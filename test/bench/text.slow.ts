@@ -6,6 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { rows as ROWS } from '../../bench/text.ts'
 import type { Goal, Table } from '../../bench/harness.ts'
+import { TYPESCRIPT } from '../support/typescript.ts'
 
 const ROOT = new URL('../../', import.meta.url)
 
@@ -16,15 +17,7 @@ interface Result {
 
 for (const row of ROWS) {
   test(`bench text, ${row}: every competitor is measured, every goal has a figure, and it ends`, async () => {
-    const args = [
-      '--import',
-      './bench/loader.mjs',
-      'bench/run.ts',
-      'text',
-      '--quick',
-      '--only',
-      row
-    ]
+    const args = [...TYPESCRIPT, 'bench/run.ts', 'text', '--quick', '--only', row]
     await promisify(execFile)(process.execPath, args, { cwd: ROOT, timeout: 120_000 })
     const file = new URL(`bench/results/text-${row}.quick.json`, ROOT)
     const { tables, goals }: Result = JSON.parse(await readFile(file, 'utf8'))

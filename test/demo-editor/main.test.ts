@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert'
 import { openDevice } from '../../index.ts'
 import { tempFolder, until, type TempFolder } from '../support/devices.ts'
 import { textsIn } from '../support/editor.ts'
+import { TYPESCRIPT } from '../support/typescript.ts'
 
 interface Run {
   readonly process: ChildProcess
@@ -20,7 +21,7 @@ async function start(...args: readonly string[]): Promise<Run> {
   const temp = await tempFolder()
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', 'demo-editor/main.ts', '--no-open', ...args],
+    [...TYPESCRIPT, 'demo-editor/main.ts', '--no-open', ...args],
     { env: { ...process.env, TMPDIR: temp.path } }
   )
   let output = ''
@@ -55,7 +56,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The stores; tsx keeps a cache of its own there. */
+/** The stores that were left. */
 async function leftIn({ path }: TempFolder): Promise<string[]> {
   return (await readdir(path)).filter((name) => name.startsWith('manyhands'))
 }

@@ -5,6 +5,7 @@ import { readdir } from 'node:fs/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { tempFolder, until, type TempFolder } from '../support/devices.ts'
+import { TYPESCRIPT } from '../support/typescript.ts'
 
 const MAIN = 'examples/two-devices/main.ts'
 
@@ -24,7 +25,7 @@ interface Run {
 async function start(...args: readonly string[]): Promise<Run> {
   const temp = await tempFolder()
   const env = { ...process.env, TMPDIR: temp.path }
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], { env })
+  const child = spawn(process.execPath, [...TYPESCRIPT, MAIN, ...args], { env })
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()))
@@ -52,7 +53,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The stores; tsx keeps a cache of its own there. */
+/** The stores that were left. */
 async function storesIn({ path }: TempFolder): Promise<string[]> {
   return (await readdir(path)).filter((name) => name.startsWith('manyhands'))
 }

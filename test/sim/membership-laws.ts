@@ -148,7 +148,7 @@ export function laws(
         law(seed)
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)
-        const again = `SIM_SEED=${seed} node --import tsx test/sim/membership.test.ts`
+        const again = `SIM_SEED=${seed} node --import ./scripts/typescript.mjs test/sim/membership.test.ts`
         throw new Error(`seed ${seed}: ${reason}\n\nRun it again: ${again}\n`, { cause: error })
       }
     }

@@ -18,7 +18,7 @@ export function testSeeds(
       try {
         await within(SEED_TIMEOUT_MS, run(seed))
       } catch (error) {
-        const again = `SIM_SEED=${seed} node --import tsx ${file}`
+        const again = `SIM_SEED=${seed} node --import ./scripts/typescript.mjs ${file}`
         const reason = error instanceof Error ? error.message : String(error)
         throw new Error(`${reason}\n\nRun it again: ${again}\n`, { cause: error })
       }

@@ -71,7 +71,7 @@ export class Manyhands {
     mkdirSync(join(place, 'cli'), { recursive: true })
     copyFileSync(join(ROOT, 'package.json'), join(place, 'package.json'))
     symlinkSync(join(ROOT, 'node_modules'), join(place, 'node_modules'))
-    // The one that tsx brings. From sources a command starts in a second, from one file in a fifth of it.
+    // From sources a command starts in a second, from one file in a fifth of it.
     const esbuild = join(ROOT, 'node_modules', '.bin', 'esbuild')
     const entry = join(ROOT, 'cli', 'main.ts')
     execFileSync(esbuild, [entry, ...BUNDLE, `--outfile=${made.#main}`])

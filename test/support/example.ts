@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
 import { tempFolder, until } from './devices.ts'
+import { TYPESCRIPT } from './typescript.ts'
 
 export interface ExampleRun {
   readonly output: string
@@ -22,7 +23,7 @@ export async function runExample(
 ): Promise<ExampleRun> {
   const temp = await tempFolder()
   const env = { ...process.env, TMPDIR: temp.path }
-  const child = spawn(process.execPath, ['--import', 'tsx', 'examples/run.ts', name, ...args], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, 'examples/run.ts', name, ...args], {
     env
   })
   let output = ''
@@ -34,7 +35,6 @@ export async function runExample(
     child.kill('SIGINT')
   }
   await ended
-  // tsx keeps a cache of its own there.
   const left = (await readdir(temp.path)).filter((each) => each.startsWith('manyhands'))
   await temp.remove()
   return { output, code: child.exitCode, left }

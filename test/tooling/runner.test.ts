@@ -9,6 +9,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { TYPESCRIPT } from '../support/typescript.ts'
 
 const RUNNER = fileURLToPath(new URL('../run.ts', import.meta.url))
 const HEAD = `import { test, suite } from ${JSON.stringify(import.meta.resolve('uvu'))}\n`
@@ -166,7 +167,7 @@ function run(
   ...args: ReadonlyArray<string | ((interrupt: () => void) => void)>
 ): Promise<Run> {
   const texts = args.filter((arg) => typeof arg === 'string')
-  const child = spawn(process.execPath, ['--import', 'tsx', RUNNER, '--dir', dir, ...texts], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, RUNNER, '--dir', dir, ...texts], {
     stdio: ['ignore', 'pipe', 'pipe']
   })
   for (const arg of args) if (typeof arg === 'function') arg(() => child.kill('SIGINT'))
