@@ -1,12 +1,10 @@
 /** The lines of a file as keys and values, one after the other: memory stays flat however long it is. A bad line is an answer. */
-import { once } from 'node:events'
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { parse } from 'csv-parse'
 import { encodeValue, type Value } from '../crdt/index.ts'
 import { MAX_KEY_BYTES } from '../multiwriter/index.ts'
 import { CliError, EXIT, usage } from './exit.ts'
+import { openFile } from './files.ts'
 import { readLines } from './lines.ts'
 import { jsonToValue } from './values.ts'
 
@@ -28,6 +26,8 @@ export interface Input {
   readonly stream: Readable
   /** 0 when nobody knows. */
   readonly bytes: number
+  /** Whether it can be read again from its beginning. */
+  readonly isAtRest: boolean
   /** Bytes so far. */
   read(): number
   close(): void
@@ -42,28 +42,19 @@ export async function openInput(
   stdin: Readable,
   signal: AbortSignal
 ): Promise<Input> {
-  const input = await openStream(file, stdin, signal)
+  const input = await openStream(file, stdin)
   signal.addEventListener('abort', () => input.close())
   if (signal.aborted) input.close()
   return input
 }
 
-async function openStream(file: string, stdin: Readable, signal: AbortSignal): Promise<Input> {
-  if (file === '-') {
-    let read = 0
-    stdin.on('data', (chunk: Buffer) => (read += chunk.byteLength))
-    stdin.pause()
-    return {
-      stream: stdin,
-      bytes: 0,
-      read: () => read,
-      close: () => stdin.destroy()
-    }
-  }
-  const { size } = await stat(file)
-  const stream = createReadStream(file)
-  await once(stream, 'open', { signal })
-  return { stream, bytes: size, read: () => stream.bytesRead, close: () => stream.destroy() }
+async function openStream(file: string, stdin: Readable): Promise<Input> {
+  const { stream, bytes, isAtRest } =
+    file === '-' ? { stream: stdin, bytes: 0, isAtRest: false } : await openFile(file)
+  let read = 0
+  stream.on('data', (chunk: Buffer) => (read += chunk.byteLength))
+  stream.pause()
+  return { stream, bytes, isAtRest, read: () => read, close: () => stream.destroy() }
 }
 
 export function readRecords(

@@ -1,10 +1,11 @@
 /** `backup` and `restore --from`: a device's spaces in one archive, and a new device out of it. */
-import { createReadStream } from 'node:fs'
-import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { open, readFile, rename, rm } from 'node:fs/promises'
+import { addAbortSignal, type Readable } from 'node:stream'
 import { restoreBackup } from '../../core/native/index.ts'
 import type { DevicePort } from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
 import { EXIT, usage } from '../exit.ts'
+import { openFile } from '../files.ts'
 import { undone, UNDO_INTERRUPTED } from './history.ts'
 import { counted } from '../numbers.ts'
 import { rangeOf, withRange, type RangeOptions } from '../options.ts'
@@ -150,9 +151,11 @@ async function restore(run: Run, { from, keyFile }: RestoreOptions): Promise<num
   if (from === undefined)
     throw usage('Give a version, or the FILE of a backup: --from FILE (- for stdin).')
   const passphrase = await run.passphrase()
-  const size = from === '-' ? {} : { total: (await stat(from)).size }
+  const { stream, bytes } =
+    from === '-' ? { stream: run.host.stdin, bytes: 0 } : await openFile(from)
+  const size = bytes === 0 ? {} : { total: bytes }
   const bar = run.output.progress()
-  const report = await restoreBackup(run.storage, interruptible(run, source(run, from)), {
+  const report = await restoreBackup(run.storage, interruptible(run, stream), {
     passphrase: passphrase ?? null,
     backupPassphrase: await backupPassphrase(run, keyFile),
     onprogress: (done) => bar.show({ task: 'restoring', done, ...size, unit: 'bytes' })
@@ -167,17 +170,11 @@ async function restore(run: Run, { from, keyFile }: RestoreOptions): Promise<num
   return EXIT.ok
 }
 
-function source({ host }: Run, from: string): AsyncIterable<Uint8Array> {
-  return from === '-' ? host.stdin : createReadStream(from)
-}
-
 /** Ctrl-C ends the source, and what was restored so far is thrown away. */
-async function* interruptible(run: Run, chunks: AsyncIterable<Uint8Array>) {
+async function* interruptible(run: Run, stream: Readable): AsyncGenerator<Buffer> {
   run.onInterrupt = () => 'Interrupted: nothing was restored.'
-  for await (const chunk of chunks) {
-    if (run.isInterrupted) throw new Error('interrupted')
-    yield chunk
-  }
+  addAbortSignal(run.signal, stream)
+  yield* stream
   run.onInterrupt = null
 }
 

@@ -1,5 +1,4 @@
 /** Reading and writing single keys, listing, watching. */
-import { createReadStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { MAX_VALUE_BYTES, type Value } from '../../crdt/index.ts'
@@ -15,6 +14,7 @@ import type {
 } from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
 import { CliError, EXIT, usage } from '../exit.ts'
+import { openFile } from '../files.ts'
 import { rangeOf, readOf, withPaging, withRange, type RangeOptions } from '../options.ts'
 import { clipped, shown, type Output } from '../output.ts'
 import type { Run } from '../run.ts'
@@ -183,7 +183,7 @@ async function readValue(
   const { text = false, file } = options
   if (file !== undefined) {
     if (value !== undefined || text) throw usage('Give a value, or --file, not both.')
-    const stream = file === '-' ? stdin : createReadStream(file)
+    const stream = file === '-' ? stdin : (await openFile(file)).stream
     return new Uint8Array(await readWhole(stream, MAX_VALUE_BYTES))
   }
   if (value === undefined) throw usage('The value is missing.', 'See: manyhands help put')

@@ -78,11 +78,14 @@ function formatOf(file: string | undefined, format: Format | undefined): Format 
 async function importFile(run: Run, file: string, options: ImportOptions): Promise<number> {
   const { skipBad = false, atomic = false, key } = options
   if (skipBad && atomic) throw usage('Give --skip-bad or --atomic, not both.')
-  if (atomic && file === '-') throw usage('--atomic reads the file twice: stdin cannot be.')
   const format = formatOf(file, options.format)
   const { stdin } = run.host
   const first = await openInput(file, stdin, run.signal) // a missing file is said before the store is opened
   if (atomic) {
+    if (!first.isAtRest) {
+      first.close()
+      throw usage('--atomic reads the file twice: stdin, or a pipe, cannot be.')
+    }
     await check(run, first, format, key)
     return writeAll(run, await openInput(file, stdin, run.signal), { format, key, skipBad })
   }

@@ -1,6 +1,7 @@
 /** What comes into the command broken, or never comes, and what goes out to a disk that is full: a clear message, nothing guessed. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
+import { open, writeFile, type FileHandle } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -120,22 +121,58 @@ test('import: a byte order mark and carriage returns are no part of a key', asyn
 
 test('one Ctrl-C ends a command that waits for its input', async () => {
   if (process.platform !== 'linux') return // where /proc tells that it listens
-  const fifo = manyhands.path('fifo')
-  execFileSync('mkfifo', [fifo])
-  const writer = openSync(fifo, 'r+') // a pipe into which nobody writes
   for (const args of [
     ['put', 'a', '--text', '-'],
     ['put', 'a', '--file', '-'],
-    ['import', '-'],
-    ['import', fifo]
+    ['import', '-']
   ]) {
     const started = manyhands.start(['--store', store, ...args], null)
     await interruptible(started)
     started.process.kill('SIGINT')
     assert.is(await endOf(started), 130, args.join(' '))
   }
-  closeSync(writer)
 })
+
+test('one Ctrl-C ends a command that reads a pipe into which nobody writes', async () => {
+  const fifo = manyhands.path('fifo')
+  execFileSync('mkfifo', [fifo])
+  for (const args of [
+    ['put', 'a', '--file', fifo],
+    ['import', fifo],
+    ['--store', manyhands.path('restored'), 'restore', '--from', fifo]
+  ]) {
+    const started = manyhands.start(['--store', store, ...args])
+    const writer = await open(fifo, 'w') // as soon as somebody reads
+    started.process.kill('SIGINT')
+    assert.is(await endOf(started), 130, args.join(' '))
+    assert.ok(await isUnread(writer), 'nobody reads any more')
+    await writer.close()
+  }
+})
+
+test('what is read of a pipe is imported', async () => {
+  const fifo = manyhands.path('lines')
+  execFileSync('mkfifo', [fifo])
+  const started = manyhands.start(['--store', store, 'import', fifo])
+  await writeFile(fifo, '{"key":"piped","value":1}\n')
+  assert.is(await endOf(started), 0, started.stderr())
+  assert.is(ok(await run('get', 'piped')).trim(), '1')
+  const again = await run('import', '--atomic', fifo)
+  assert.match(again.stderr, /reads the file twice/)
+})
+
+/** A pipe that nobody reads refuses what is written; its reader may take a moment to die. */
+async function isUnread(writer: FileHandle): Promise<boolean> {
+  for (let tries = 0; tries < 100; tries++) {
+    try {
+      await writer.write('x')
+    } catch {
+      return true
+    }
+    await sleep(20)
+  }
+  return false
+}
 
 /** When it catches signals. SIGHUP tells: the others Node catches itself from the start. */
 async function interruptible({ process: { pid } }: Started): Promise<void> {
