@@ -40,6 +40,9 @@ const NEXT_STEPS = {
   LINK_INVALID: 'Copy the whole link again.',
   LINK_MISMATCH:
     'A log was rewritten since the link was made: ask who made the link which state was meant.',
+  ANCHOR_MISMATCH:
+    'A log was rewritten since the anchor was made, or the anchor is of something else: compare with other devices.',
+  PROOF_INVALID: 'Ask the authority again, about this very anchor.',
   READ_ONLY:
     'Use the live database: a checkout, and a database opened without a log of its own, only read.',
   BACKUP_INVALID: 'Fetch the archive again, or use another one; nothing was restored.',

@@ -42,6 +42,16 @@ export type {
   DocumentVersionsOptions
 } from './documents/time.ts'
 
+export type {
+  Anchor,
+  Anchors,
+  Proof,
+  ProofVerdict,
+  ProvedAnchor,
+  StoredAnchor,
+  VerifyOptions
+} from './anchors/anchors.ts'
+
 export type { RestoreReport, RevertOptions, RevertReport, UndoOptions } from './undo.ts'
 export type { AtOptions, Checkout } from './versions.ts'
 export type { LinkOptions, LinkPlace, OpenLinkOptions } from './open-link.ts'

@@ -17,6 +17,9 @@ export const SECTION_UPDATES = 0x20
 export const SECTION_METADATA = 0x21
 export const SECTION_DELETIONS = 0x22
 
+/** Anchors and their proofs (anchors/anchors.ts). */
+export const SECTION_ANCHORS = 0x40
+
 /** Updates of documents are read from the logs alone: a local index would hold them a second time, to no use. */
 export function isIndexed(key: Uint8Array): boolean {
   return key[0] !== SECTION_UPDATES

@@ -40,6 +40,8 @@ export type RefusalReason =
   | 'document-author-taken'
   /** A document's update lies past a seal; what counts stands on it, and its engine can only show both. */
   | 'document-sealed-shown'
+  /** What stands among the anchors is none. */
+  | 'anchor-malformed'
   /** An open space has as many logs as it takes. */
   | 'too-many-logs'
   /** A peer knew the space's topic, but could not prove to hold its key, or speaks another version. */

@@ -23,6 +23,7 @@ import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import type { ReadMode } from './indexed-reads.ts'
 import type { IndexProgress, IndexRebuild } from './local-index.ts'
 import { LogAcknowledgements } from './acknowledgements.ts'
+import { Anchors, type Anchor } from './anchors/anchors.ts'
 import { checkSpace, type Finding } from './check.ts'
 import type { Channel } from './channels/channel.ts'
 import { ChannelHub } from './channels/hub.ts'
@@ -171,6 +172,8 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly db: MultiBee
   /** Live documents. */
   readonly documents: Documents
+  /** Proofs from outside that the space was as it is. */
+  readonly anchors: Anchors
   /** Who is in. */
   readonly members: SpaceMembers
   /** This device's log: the `writer` of the entries that it writes. */
@@ -353,6 +356,12 @@ export class Space extends EventEmitter<SpaceEvents> {
       close: () => this.close()
     }
     this.db = jsonDatabase(this.#engine)
+    this.anchors = new Anchors({
+      engine: this.#engine,
+      address: parts.record.address,
+      members,
+      checkOpen: () => this.#checkOpen()
+    })
     const { documents: support } = parts
     this.documents = new Documents({
       engine: this.#engine,
@@ -579,6 +588,16 @@ export class Space extends EventEmitter<SpaceEvents> {
   async revert(options: RevertOptions): Promise<RevertReport> {
     this.#checkOpen()
     return revert(this.#engine, options)
+  }
+
+  /**
+   * 32 bytes that commit to all logs of the space as they are here, for somebody outside to vouch for (`anchors.attach`). They tell nothing
+   * about what stands in it.
+   * @throws BLOCK_UNAVAILABLE in a sparse space
+   */
+  async anchor(options: ReadOptions = {}): Promise<Anchor> {
+    this.#checkOpen()
+    return this.anchors.make(checkReadOptions('anchor', options))
   }
 
   /**

@@ -21,7 +21,7 @@ export async function hashVersion(
 ): Promise<Uint8Array> {
   await union.ready()
   const cores = [...acl, ...data].sort((a, b) => b4a.compare(a.core, b.core))
-  const hashes = await Promise.all(cores.map((each) => treeHash(union, each, options)))
+  const hashes = await Promise.all(cores.map((each) => treeHashAt(union, each, options)))
   const parts = cores.flatMap(({ core, length }, i) => [
     core,
     c.encode(c.uint64, length),
@@ -47,7 +47,8 @@ export async function proveVersion(
 
 const NOTHING = new Uint8Array(0)
 
-async function treeHash(
+/** What a data log hashes to there. @throws VERSION_UNAVAILABLE */
+export async function treeHashAt(
   union: Union,
   place: CoreLength,
   options: ReadOptions

@@ -33,10 +33,7 @@ export async function versionNow(engine: Engine, options: ReadOptions = {}): Pro
 
 /** The version that a text names in this space. @throws VERSION_INVALID, VERSION_FOREIGN, VERSION_UNAVAILABLE */
 export function versionIn({ tag }: Engine, text: unknown): Version {
-  const version = readVersion(text, tag)
-  const [acl] = version.acl
-  if (acl !== undefined) throw notHere(acl)
-  return version
+  return readVersion(text, tag)
 }
 
 /** @throws VERSION_INVALID, VERSION_FOREIGN; what is not here, the first read tells */

@@ -5,6 +5,7 @@
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import type { CoreStanding, Key, Membership, Role } from '../../acl/index.ts'
+import type { CoreLength } from '../../clock/index.ts'
 import type { Hypercore, DeviceStore, SpaceRecord } from '../../core/index.ts'
 import type { OwnLogs } from '../own-logs.ts'
 import { isWithin, prefixToText, type Prefixes } from '../prefixes.ts'
@@ -222,6 +223,17 @@ export class Members {
   /** Membership logs that are followed. */
   followed(): readonly Key[] {
     return this.#logs.keys()
+  }
+
+  /** How far the membership logs are held. */
+  lengths(): readonly CoreLength[] {
+    return this.#logs.heads().map(({ core, length }) => ({ core: bytesOf(core), length }))
+  }
+
+  /** What a membership log hashes to at a length; null where it is not held so far. */
+  hashAt({ core, length }: CoreLength): Uint8Array | null {
+    const record = this.#logs.recordsOf(keyOf(core))?.[length - 1]
+    return record === undefined ? null : bytesOf(record.treeHash)
   }
 
   /** A membership log that is followed, as its writer shows it here. */

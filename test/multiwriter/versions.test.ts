@@ -108,12 +108,6 @@ test('checkout: VERSION_INVALID, VERSION_FOREIGN at once; VERSION_UNAVAILABLE na
   const [own] = decoded(version).data
   const future = { core: own?.core ?? b4a.alloc(32), length: 1000 }
   await readsNot(encoded(decoded(version), { data: [future] }), new RegExp(spaceA.writer))
-  const acl = { core: b4a.alloc(32, 9), length: 1 }
-  await rejectsWith(
-    'VERSION_UNAVAILABLE',
-    () => spaceA.checkout(encoded(decoded(version), { acl: [acl] })),
-    new RegExp(z32.encode(acl.core))
-  )
   await two.close()
 })
 

@@ -1,7 +1,7 @@
 /** A real Chromium for tests, and what a page says that nobody should have to read. */
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
 import { test } from 'uvu'
-import { findChromium } from '../../scripts/chromium.mjs'
+import { findChromium } from '../../scripts/programs.mjs'
 
 const FLAGS = [
   '--headless',
@@ -25,13 +25,13 @@ const PATIENCE_MS = 10_000
 export function inBrowser(tests: Readonly<Record<string, (window: TestWindow) => Promise<void>>>) {
   const path = findChromium()
   if (path === null && process.env['CI'] === undefined) {
-    console.log('skipped: there is no Chromium on this machine (scripts/chromium.mjs says more)')
+    console.log('skipped: there is no Chromium on this machine (scripts/programs.mjs says more)')
     for (const title of Object.keys(tests)) test.skip(title)
     return
   }
   let browser: Browser | null = null
   test.before(async () => {
-    if (path === null) throw new Error('CI is set, and there is no Chromium (scripts/chromium.mjs)')
+    if (path === null) throw new Error('CI is set, and there is no Chromium (scripts/programs.mjs)')
     browser = await chromium.launch({ executablePath: path, args: FLAGS })
   })
   test.after(async () => {

@@ -1,7 +1,7 @@
 /**
- * The browser of the tests in test/browser: finds Chromium on this machine. Run as a program (before the tests), it installs it
- * where that can be done without asking anybody, as root on Debian and its like, and says what to do elsewhere. It never fails:
- * without a browser these tests are skipped, visibly, or fail where the environment variable CI is set.
+ * Programs that tests need beside Node: Chromium (test/browser) and openssl, the authority of time stamps. Run by itself, before the tests,
+ * it installs them where that can be done without asking anybody, as root on Debian and its like, and says what to do elsewhere. It
+ * never fails: without them these tests are skipped, visibly, or fail where the environment variable CI is set.
  */
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
@@ -21,9 +21,16 @@ const INSTALL_MS = 300_000
 /** The path of a Chromium, or null. The environment variable CHROMIUM names one. */
 export function findChromium() {
   if (process.env.CHROMIUM) return process.env.CHROMIUM
+  return [...inPath(NAMES), ...PLACES].find(isProgram) ?? null
+}
+
+export function hasOpenssl() {
+  return inPath(['openssl']).some(isProgram)
+}
+
+function inPath(names) {
   const folders = (process.env.PATH ?? '').split(path.delimiter)
-  const places = folders.flatMap((folder) => NAMES.map((name) => path.join(folder, name)))
-  return [...places, ...PLACES].find(isProgram) ?? null
+  return folders.flatMap((folder) => names.map((name) => path.join(folder, name)))
 }
 
 function isProgram(file) {
@@ -35,13 +42,18 @@ function isProgram(file) {
   }
 }
 
-function install() {
+function missing() {
+  return [findChromium() === null ? 'chromium' : [], hasOpenssl() ? [] : 'openssl'].flat()
+}
+
+function install(packages) {
+  const names = packages.join(' and ')
   const why = whyNotInstall()
-  if (why !== null) return skip(why)
-  console.error('setup: there is no Chromium, installing it with apt-get for the browser tests')
+  if (why !== null) return skip(names, why)
+  console.error(`setup: installing ${names} with apt-get, for the tests`)
   aptGet('update') // if it fails, what is known from before may do
-  const status = aptGet('install', '--no-install-recommends', '-y', 'chromium')
-  if (status !== 0) skip('apt-get could not install it')
+  const status = aptGet('install', '--no-install-recommends', '-y', ...packages)
+  if (status !== 0) skip(names, 'apt-get could not install it')
 }
 
 function aptGet(...args) {
@@ -59,10 +71,11 @@ function whyNotInstall() {
   return process.getuid?.() === 0 ? null : 'only root can install it'
 }
 
-function skip(why) {
-  console.error(`setup: there is no Chromium (${why}): the browser tests will be skipped.
-setup: Install Chromium (Debian: sudo apt-get install chromium), or name one by CHROMIUM=<path>.`)
+function skip(names, why) {
+  console.error(`setup: there is no ${names} (${why}): the tests that need it will be skipped.
+setup: Install it (Debian: sudo apt-get install ${names.replace(' and ', ' ')}). Another Chromium is named by CHROMIUM=<path>.`)
 }
 
 const isProgramItself = fs.realpathSync(process.argv[1] ?? '') === fileURLToPath(import.meta.url)
-if (isProgramItself && findChromium() === null) install()
+const packages = isProgramItself ? missing() : []
+if (packages.length > 0) install(packages)
