@@ -251,11 +251,19 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#joining.set(address, joining)
     try {
       const space = await joining
-      await space.whenIn(SEEN_MS)
+      await this.#seen(space)
       return space
     } finally {
       this.#joining.delete(address)
     }
+  }
+
+  /** What this device does at once would else be told that nobody knows of it. */
+  async #seen(space: Space): Promise<void> {
+    const late = new AbortController()
+    const callOff = this.#parts.waiting.after(SEEN_MS, () => late.abort())
+    await space.whenIn(AbortSignal.any([late.signal, this.#closed.signal]))
+    callOff()
   }
 
   async #admitted(link: InviteLink, timeout: number, signal: AbortSignal | undefined) {

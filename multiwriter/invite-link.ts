@@ -31,7 +31,7 @@ export function encodeInviteLink({ address, secret, meeting }: InviteLink): stri
 }
 
 /** Whether a text means to be an invite. */
-export function isInviteLink(text: string): boolean {
+function isInviteLink(text: string): boolean {
   return text.trim().toLowerCase().startsWith(PREFIX)
 }
 

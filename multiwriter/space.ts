@@ -443,20 +443,20 @@ export class Space extends EventEmitter<SpaceEvents> {
     await revokeInvite(this.#invites, id)
   }
 
-  /** For the device: resolves once this one is known to be in, or `ms` have passed. */
-  async whenIn(ms: number): Promise<void> {
-    let callOff = () => {}
-    const late = new Promise<void>((resolve) => (callOff = this.#parts.timers.after(ms, resolve)))
+  /** For the device: resolves once this one is known to be in, or the signal is given. */
+  async whenIn(signal: AbortSignal): Promise<void> {
     const { events } = this.#members
-    let look = () => {}
-    const isIn = new Promise<void>((resolve) => {
-      look = () => void (this.#members.isIn && resolve())
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        events.off('record', look)
+        resolve()
+      }
+      const look = () => void (this.#members.isIn && done())
       events.on('record', look)
-      look()
+      signal.addEventListener('abort', done)
+      if (signal.aborted) done()
+      else look()
     })
-    await Promise.race([late, isIn])
-    callOff()
-    events.off('record', look)
   }
 
   /** Lets its bearer in. Keep it secret. */

@@ -61,7 +61,7 @@ function inviteLines(
 ): string[] {
   return [
     // Capital letters make a smaller code.
-    ...(isShown ? [renderUnicodeCompact(link.toUpperCase(), { border: 2 })] : []),
+    ...(isShown ? [renderUnicodeCompact(link.toUpperCase(), { border: 4 })] : []),
     link,
     '',
     `Lets in ${counted(uses, 'device')} as ${role}, until ${minuteText(expires)}. Keep it secret; it is shown only now.`,

@@ -123,7 +123,7 @@ function roleOf(value: string | undefined): InviteRole {
 
 /** Capital letters make a smaller code, and mean the same. */
 function codeOf(link: string) {
-  const { data, size } = encode(link.toUpperCase(), { border: 2 })
+  const { data, size } = encode(link.toUpperCase(), { border: 4 })
   const path = data.flatMap((row, y) =>
     row.map((isDark, x) => (isDark ? `M${x} ${y}h1v1h-1z` : ''))
   )

@@ -269,7 +269,7 @@ law(
 )
 
 law(
-  'who let in and was stopped before it answered answers when it is asked again',
+  'a connection that breaks while a device is let in is made again, and counts as one use',
   async (world) => {
     const ann = await world.device()
     const space = await ann.createSpace()
@@ -284,6 +284,41 @@ law(
     assert.is(space.invites()[0]?.devices.length, 1)
   }
 )
+
+law('two admins who let in the same device at once come to one use', async (world) => {
+  const [ann, ben, cem, dora] = await devices(world, 4)
+  const space = await ann.createSpace()
+  const same = await comesIn(ben, space, 'admin')
+  const invite = await space.invite({ uses: 2 })
+  await until(() => same.invites().some(({ id }) => id === invite.id))
+  world.network.cut()
+  const cut = [connect(ann, cem), connect(ben, cem)]
+  await cem.join(invite)
+  await until(() => [space, same].every((each) => roleOf(each, cem) === 'writer'))
+  for (const each of cut) each()
+  world.network.heal()
+  const usesOf = (each: Space) => each.invites().find(({ id }) => id === invite.id)?.devices
+  await until(() => usesOf(space)?.length === 1 && usesOf(same)?.length === 1)
+  await dora.join(invite)
+  assert.equal(new Set(usesOf(space)), new Set([cem.id, dora.id]))
+})
+
+law('an admin who has not heard of an invite yet lets in by it once it has', async (world) => {
+  const [ann, ben, cem] = await devices(world, 3)
+  const space = await ann.createSpace()
+  const same = await comesIn(ben, space, 'admin')
+  world.network.cut()
+  const invite = await space.invite()
+  const cut = connect(ben, cem)
+  const joining = cem.join(invite)
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  assert.is(roleOf(same, cem), undefined)
+  const met = connect(ann, ben)
+  await joining
+  assert.is(roleOf(same, cem), 'writer')
+  cut()
+  met()
+})
 
 law(
   'who was let in and was stopped before it kept that comes again by the same link',
