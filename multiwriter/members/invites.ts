@@ -4,7 +4,14 @@
  * the membership says (docs/MEMBERSHIP.md, rule 12).
  */
 import b4a from 'b4a'
-import { mayAct, type Invite, type Key, type MemberDevice, type Role } from '../../acl/index.ts'
+import {
+  compareRoles,
+  mayAct,
+  type Invite,
+  type Key,
+  type MemberDevice,
+  type Role
+} from '../../acl/index.ts'
 import { randomBytes, type Meeting } from '../../core/index.ts'
 import { invalid, ManyhandsError } from '../../errors.ts'
 import {
@@ -121,8 +128,15 @@ export class Invites {
     await this.#answering
   }
 
+  /** Of its own, too: a device of an admin may have less. */
   get #hasOffice(): boolean {
-    return this.#parts.logs.isOwnCounted && this.#mayGive(this.#parts.identity, 'mirror')
+    const { logs, identity } = this.#parts
+    const own = logs.membership.cores.get(keyOf(logs.ownCore))
+    return (
+      own?.length === Infinity &&
+      compareRoles(own.role, 'admin') >= 0 &&
+      this.#mayGive(identity, 'mirror')
+    )
   }
 
   #mayGive(by: Key, role: Role): boolean {
