@@ -29,9 +29,21 @@ const NEXT_STEPS = {
   STORE_FAILED: 'Close the device and open it again.',
   PASSPHRASE_REQUIRED: 'Pass the passphrase that the store was made with.',
   PASSPHRASE_WRONG: 'Check the passphrase and try again; nothing was changed.',
-  SPACE_UNKNOWN: 'This device has no such space; open it with its ticket first.',
+  SPACE_UNKNOWN: 'This device has no such space; join it by an invite first.',
   NOT_ALLOWED: 'Ask an owner or admin of the space, who ranks above whom it concerns.',
   TICKET_INVALID: 'Copy the whole ticket again; nothing was joined.',
+  INVITE_INVALID: 'Copy the whole invite again; nothing was joined.',
+  INVITE_EXPIRED: 'Ask whoever invited you for a new invite; nothing was joined.',
+  INVITE_USED:
+    'Others came by it, as many as it was for: ask whoever invited you for a new invite; nothing was joined.',
+  INVITE_REVOKED:
+    'It was taken back, or whoever gave it may not invite any more: ask for a new invite; nothing was joined.',
+  INVITE_REMOVED:
+    'This device was removed from the space: an owner or admin can let it in again by hand; nothing was joined.',
+  INVITE_UNANSWERED:
+    'Nobody who may let in was there: try again when a device of an owner or admin is online; nothing was joined.',
+  SPACE_JOINED:
+    'Open the space by its address; where its rights there have ended, leave it first (`device.leaveSpace`). The invite was not used.',
   BLOCK_UNAVAILABLE: 'Connect to a peer that holds it, and read again.',
   VERSION_UNAVAILABLE:
     'Connect to a device that still holds this version, or open a later one; what was cleared everywhere is gone.',

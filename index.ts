@@ -97,6 +97,7 @@ export async function openDevice(options: OpenDeviceOptions): Promise<Device> {
       name: store.name ?? 'device',
       now: now ?? Date.now,
       timers: TIMERS,
+      waiting: WAITING,
       transport: transport ?? null,
       documents: DOCUMENTS,
       ...(maxDrift === undefined ? {} : { maxDrift })
@@ -121,18 +122,20 @@ const TIMERS: Timers = {
   soon: (task) => void setImmediate(task)
 }
 
+/** Those keep it. */
+const WAITING: Pick<Timers, 'after'> = {
+  after(ms, task) {
+    const timer = setTimeout(task, ms)
+    return () => clearTimeout(timer)
+  }
+}
+
 /** What an engine's library is installed by. */
 const PACKAGES = { yjs: 'yjs and lib0', automerge: '@automerge/automerge' } as const
 
 /** An engine is loaded when the first document of it is opened: who needs none need not install it. */
 const DOCUMENTS: DocumentSupport = {
-  timers: {
-    after(ms, task) {
-      // Keeps the process for these milliseconds: what is typed is saved.
-      const timer = setTimeout(task, ms)
-      return () => clearTimeout(timer)
-    }
-  },
+  timers: WAITING, // what is typed is saved
   async loadEngine(name) {
     try {
       return await loadEngine(name)

@@ -35,7 +35,9 @@ const KINDS = {
   successor: 7,
   recovery: 8,
   fork: 9,
-  leave: 10
+  leave: 10,
+  invite: 11,
+  withdraw: 12
 } as const satisfies Record<AclRecord['kind'], number>
 
 type Kind = AclRecord['kind']
@@ -131,6 +133,16 @@ function rising<T>(item: Field<T>, compare: (a: T, b: T) => number): Field<reado
   }
 }
 
+/** As `optional`, of a field that is absent where there is none. */
+function sometimes<T>(field: Field<T>): Field<T | undefined> {
+  const inner = optional(field)
+  return {
+    preencode: (state, value) => inner.preencode(state, value ?? null),
+    encode: (state, value) => inner.encode(state, value ?? null),
+    decode: (state) => inner.decode(state) ?? undefined
+  }
+}
+
 function struct<T extends object>(fields: Fields<T>): Field<T> {
   const names = Object.keys(fields) as (keyof T)[]
   return {
@@ -141,7 +153,11 @@ function struct<T extends object>(fields: Fields<T>): Field<T> {
       for (const name of names) fields[name].encode(state, value[name])
     },
     decode: (state) =>
-      Object.fromEntries(names.map((name) => [name, fields[name].decode(state)])) as T
+      Object.fromEntries(
+        names
+          .map((name) => [name, fields[name].decode(state)] as const)
+          .filter(([, value]) => value !== undefined)
+      ) as T
   }
 }
 
@@ -194,7 +210,8 @@ const BODIES: { readonly [K in Kind]: Field<Named<K, AclRecord>> } = {
     member,
     role,
     prefixes: optional(prefixes),
-    cores: claims
+    cores: claims,
+    invite: sometimes(head)
   }),
   revoke: struct<Named<'revoke', AclRecord>>({ heads, identity: key, device: optional(key), cuts }),
   seal: struct<Named<'seal', AclRecord>>({ heads, cuts }),
@@ -217,7 +234,16 @@ const BODIES: { readonly [K in Kind]: Field<Named<K, AclRecord>> } = {
     signature: bytes
   }),
   fork: struct<Named<'fork', AclRecord>>({ heads, core: key, common: uint, proof: bytes }),
-  leave: struct<Named<'leave', AclRecord>>({ heads, cuts })
+  leave: struct<Named<'leave', AclRecord>>({ heads, cuts }),
+  invite: struct<Named<'invite', AclRecord>>({
+    heads,
+    key,
+    role,
+    prefixes: optional(prefixes),
+    uses: uint,
+    expires: uint
+  }),
+  withdraw: struct<Named<'withdraw', AclRecord>>({ heads, invite: head })
 }
 
 /** The bytes of a record, as they stand in an acl log. Lists may come in any order. */
@@ -257,9 +283,11 @@ function decodeBody(kind: Kind, block: Uint8Array): AclRecord | Unreadable {
   return b4a.equals(encodeRecord(record), block) ? record : 'malformed'
 }
 
-/** Prefixes narrow what a writer may write; other roles have nothing to narrow. */
+/** Prefixes narrow what a writer may write; other roles have nothing to narrow. Owners are voted for, not invited. */
 function isSensible(record: AclRecord): boolean {
-  return record.kind !== 'grant' || record.prefixes === null || record.role === 'writer'
+  if (record.kind !== 'grant' && record.kind !== 'invite') return true
+  if (record.prefixes !== null && record.role !== 'writer') return false
+  return record.kind === 'grant' || (record.role !== 'owner' && record.uses > 0)
 }
 
 /** What the device, or the identity, signs: the record without its signature, and the space and the core it is for. */

@@ -3,6 +3,7 @@ import type { Claims, Said } from './claims.ts'
 import type { Cut, CutBy } from './cuts.ts'
 import type { ForkCut, ForkCuts } from './forks.ts'
 import type { Entry, History } from './history.ts'
+import type { Invite } from './invites.ts'
 import type { PendingBallot } from './owners.ts'
 import type { Pass, Refusal, Rule } from './pass.ts'
 import type { Head, Key, Role } from './records.ts'
@@ -79,6 +80,8 @@ export interface Membership {
   readonly forks: readonly ForkCut[]
   readonly refused: readonly RefusedRecord[]
   readonly raised: readonly RaisedSeal[]
+  /** By somebody who might, by rank; also those that let nobody in any more. */
+  readonly invites: readonly Invite[]
   /** How far a device says to hold a core; 0 where it never said. */
   acknowledged(device: Key, core: Key): number
   /**
@@ -145,6 +148,7 @@ function nothing(context: Context): Membership {
       .map((entry) => refusedRecord(entry, why))
       .sort(compareRefused),
     raised: [],
+    invites: [],
     acknowledged: () => 0,
     finalLength: () => 0,
     branches: (core) => branchesOf(context, core)
@@ -201,7 +205,8 @@ class Description {
       ballots: owners.ballots,
       pendingBallots: owners.pending,
       forks: inOrder(this.#context.forks),
-      raised: this.#raised()
+      raised: this.#raised(),
+      invites: this.#pass.invites.list()
     }
   }
 

@@ -12,6 +12,7 @@ import type { Claims, Recovery } from './claims.ts'
 import { Cuts, type Office, type Statement } from './cuts.ts'
 import type { Logs } from './forks.ts'
 import { isAck, type Entry, type History } from './history.ts'
+import { Invites } from './invites.ts'
 import { continues, Electorate, firstOfEach, liveRecoveries, successorsOf } from './owners.ts'
 import type { Hash, Owners, Term } from './owners.ts'
 import {
@@ -24,7 +25,7 @@ import {
 import { NO_OFFICE, Registry, type Ballot, type Core, type Device, type Grant } from './registry.ts'
 
 /** The rules of docs/MEMBERSHIP.md; 0 is what no rule needs to be asked about: unreadable, unsigned. */
-export type Rule = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11
+export type Rule = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12
 
 /** Why a record does not count. */
 export interface Refusal {
@@ -56,6 +57,7 @@ export class Pass {
   readonly registry = new Registry()
   readonly owners: Owners
   readonly cuts: Cuts
+  readonly invites: Invites
   readonly offices: Office[] = []
   readonly refusals = new Map<Entry, Refusal>()
   /** Records that count, with the rank under which they do; for acknowledgements, `cuts.isHeard` says it. */
@@ -74,6 +76,7 @@ export class Pass {
     this.owners = new Electorate(history, claims, logs, hash).resolve(founder)
     const { registry, owners } = this
     this.cuts = new Cuts({ history, claims, logs, registry, owners })
+    this.invites = new Invites(history)
   }
 
   /** @returns null where the root does not begin with its founding */
@@ -243,6 +246,9 @@ export class Pass {
       case 'found':
         if (!this.counted.has(entry)) this.#refuse(entry, 1, 'only the root is founded')
         return
+      case 'invite':
+      case 'withdraw':
+        return
     }
   }
 
@@ -252,8 +258,7 @@ export class Pass {
     const order = office?.order ?? NO_OFFICE
     const { role, prefixes } = record
     const grant: Grant = { ...grantOf('own', entry), role, prefixes, order, seniority }
-    if (this.#admit(record.member, record.cores, grant)) this.#accept(entry, NO_OFFICE)
-    else this.#refuse(entry, 2, 'the device or a core is somebody else’s')
+    if (this.#admitBy(entry, record, grant)) this.#accept(entry, NO_OFFICE)
   }
 
   #revokeOwn(entry: Entry, record: Body<'revoke'>, author: Author, tick: number): void {
@@ -293,6 +298,8 @@ export class Pass {
     if (isWeak) return void this.#refuse(entry, 8, 'its device has less than the office')
     const tick = from + entry.index
     if (record.kind === 'grant') this.#grant(entry, record, office)
+    if (record.kind === 'invite') this.#invite(entry, record, office)
+    if (record.kind === 'withdraw') this.#withdraw(entry, record, office)
     if (record.kind === 'revoke') this.#revoke(entry, record, author, office.order, tick)
     if (record.kind === 'seal') {
       this.#state(entry, author, office.order, { kind: 'seal', target: null, tick }, record.cuts)
@@ -301,18 +308,29 @@ export class Pass {
 
   /** RULE 3: You give at most your own role. RULE 7: Owners are a closed list. */
   #grant(entry: Entry, record: GrantRecord, { order }: Office): void {
-    const { member, role, prefixes, cores } = record
+    const { member, role, prefixes } = record
     if (role === 'owner') return void this.#refuse(entry, 7, 'owners are made by ballots')
     const grant: Grant = { ...grantOf('grant', entry), role, prefixes, order }
     if (this.cuts.isBarred(grant, member.identity, member.device)) {
       return void this.#refuse(entry, 10, 'its author ranks below the revoker')
     }
-    if (!this.#admit(member, cores, grant)) {
-      return void this.#refuse(entry, 2, 'the device or a core is somebody else’s')
-    }
+    if (!this.#admitBy(entry, record, grant)) return
     this.registry.give(member.identity, grant)
     if (role === 'admin') this.#open(grant, member.identity, 'admin', null)
     this.#accept(entry, order)
+  }
+
+  /** RULE 12: An invite is by somebody who may give its role. */
+  #invite(entry: Entry, { role }: Body<'invite'>, office: Office): void {
+    if (compareRoles(role, office.role) > 0)
+      return void this.#refuse(entry, 3, 'more than its own role')
+    this.invites.make(entry, office.identity)
+    this.#accept(entry, office.order)
+  }
+
+  #withdraw(entry: Entry, { invite }: Body<'withdraw'>, { order }: Office): void {
+    if (this.invites.withdraw(entry, invite)) this.#accept(entry, order)
+    else this.#refuse(entry, 12, 'it names no invite that it had seen')
   }
 
   #revoke(
@@ -342,6 +360,16 @@ export class Pass {
   }
 
   // Cores.
+
+  /** @returns whether the grant counts */
+  #admitBy(entry: Entry, record: GrantRecord, grant: Grant): boolean {
+    const why = this.invites.refuses(entry, record)
+    if (why !== null) return this.#refuse(entry, 12, why)
+    if (!this.#admit(record.member, record.cores, grant))
+      return this.#refuse(entry, 2, 'the device or a core is somebody else’s')
+    this.invites.use(entry, record)
+    return true
+  }
 
   /** @returns whether one of the cores is the device's */
   #admit(member: DeviceClaim, cores: Body<'grant'>['cores'], grant: Grant): boolean {
@@ -413,6 +441,8 @@ function isOfOffice(record: AclRecord, author: Key): boolean {
     case 'revoke':
       return record.identity !== author
     case 'seal':
+    case 'invite':
+    case 'withdraw':
       return true
     default:
       return false

@@ -59,6 +59,29 @@ export interface GrantRecord extends Statement {
   /** What a writer may write below; null is everything. */
   readonly prefixes: readonly Uint8Array[] | null
   readonly cores: readonly CoreClaim[]
+  /** The record of the invite that the device came with, if it did. */
+  readonly invite?: Head
+}
+
+/**
+ * Whoever holds this key's secret is to be let in, as one of so many devices, until then. Lets nobody in by itself: that takes a grant,
+ * whose author says that it has checked the rest.
+ */
+export interface InviteRecord extends Statement {
+  readonly kind: 'invite'
+  readonly key: Key
+  readonly role: Role
+  readonly prefixes: readonly Uint8Array[] | null
+  /** How many devices it may let in. */
+  readonly uses: number
+  /** In ms since 1970, by the clock of whoever lets in. */
+  readonly expires: number
+}
+
+/** Takes an invite back. Whom it has let in stays. */
+export interface WithdrawRecord extends Statement {
+  readonly kind: 'withdraw'
+  readonly invite: Head
 }
 
 /** Ends an identity's rights, or one device's: its cores count up to these lengths, all others not at all. */
@@ -145,6 +168,8 @@ export type AclRecord =
   | RecoveryRecord
   | ForkRecord
   | LeaveRecord
+  | InviteRecord
+  | WithdrawRecord
 
 /** Why bytes are no record. Both are kept and passed on; an unsupported one is of a newer version. */
 export type Unreadable = 'malformed' | 'unsupported'

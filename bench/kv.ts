@@ -5,6 +5,7 @@
 import { converge } from './kv/converge.ts'
 import { disk } from './kv/disk.ts'
 import { get } from './kv/get.ts'
+import { invite } from './kv/invite.ts'
 import { join } from './kv/join.ts'
 import { memory } from './kv/memory.ts'
 import { prune } from './kv/prune.ts'
@@ -16,7 +17,7 @@ import { report, type BenchOptions, type Rows } from './harness.ts'
 import { inFolder } from './peers.ts'
 
 const ROWS = new Map<string, Row>(
-  Object.entries({ scan, get, put, converge, join, disk, memory, prune, rotations })
+  Object.entries({ scan, get, put, converge, join, invite, disk, memory, prune, rotations })
 )
 
 export const rows: Rows = [...ROWS.keys()]

@@ -9,7 +9,7 @@ export const EXIT = {
   usage: 2,
   /** The store cannot be opened, read or written. */
   store: 3,
-  /** No such space; a ticket, version or link that leads nowhere. */
+  /** No such space; an invite, ticket, version or link that leads nowhere. */
   unknown: 4,
   /** What was asked for is not on this device, or nobody came in time. */
   unavailable: 5,
@@ -69,7 +69,9 @@ function exitOf(code: ErrorCode): number {
   if (code === 'DEVICE_CLOSED' || code === 'PORT_VERSION') return EXIT.owner
   if (code === 'BACKUP_INVALID') return EXIT.input
   if (/^(STORE|PASSPHRASE|ENTRY)_/.test(code)) return EXIT.store
-  if (/^(SPACE|TICKET|VERSION|LINK)_/.test(code)) return EXIT.unknown
+  if (code === 'INVITE_UNANSWERED') return EXIT.unavailable
+  if (code === 'INVITE_REMOVED') return EXIT.no
+  if (/^(SPACE|TICKET|INVITE|VERSION|LINK)_/.test(code)) return EXIT.unknown
   if (code === 'READ_ONLY') return EXIT.usage
   if (code === 'NOT_ALLOWED') return EXIT.no
   return /^(INVALID|KEY|VALUE)_/.test(code) ? EXIT.usage : EXIT.internal

@@ -5,6 +5,7 @@ import { backupCommands } from './commands/backup.ts'
 import { dataCommands } from './commands/data.ts'
 import { deviceCommands } from './commands/device.ts'
 import { historyCommands } from './commands/history.ts'
+import { inviteCommands } from './commands/invites.ts'
 import { membersCommands } from './commands/members.ts'
 import { spaceCommands } from './commands/space.ts'
 import { syncCommand } from './commands/sync.ts'
@@ -18,11 +19,12 @@ import { collect, seconds } from './numbers.ts'
 const INTRO = `Many devices, one database. No server in charge.
 
 Start:  manyhands init --name Laptop
-        manyhands space create Family        shows a ticket
+        manyhands space create Family
         manyhands put contacts/ann '{"phone":"1"}'
+        manyhands invite create              shows a link
         manyhands sync                       meets your other devices
 There:  manyhands init --name Phone
-        manyhands join TICKET --name Family
+        manyhands join LINK --name Family
         manyhands sync`
 
 /** Where nobody says how wide the reader is. */
@@ -55,6 +57,7 @@ export function makeProgram(execute: Execute, { stdout, stderr }: Host): Command
   const define = definer(program)
   deviceCommands(program, execute)
   spaceCommands(program, execute)
+  inviteCommands(program, execute)
   membersCommands(program, execute)
   dataCommands(define, execute)
   historyCommands(define, execute)

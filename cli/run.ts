@@ -100,7 +100,7 @@ export class Run {
     const spaces = await port.call('spaces/list', {})
     const { space: wanted } = this.options
     if (spaces.length === 0) {
-      const next = 'Make one: manyhands space create NAME   or come into one: manyhands join TICKET'
+      const next = 'Make one: manyhands space create NAME   or come into one: manyhands join LINK'
       throw new CliError(EXIT.unknown, 'SPACE_UNKNOWN', 'This device is in no space yet.', next)
     }
     const named = spaces.filter(

@@ -6,8 +6,10 @@ export {
   isSigned,
   keyedHash,
   openBox,
+  openSealed,
   randomBytes,
   sealBox,
+  sealTo,
   sign
 } from './crypto.ts'
 
@@ -50,5 +52,6 @@ export type { WrittenBlock } from './tree/written.ts'
 
 export { Connection, secureStream, topicOf } from './net/connection.ts'
 export type { ClearedUpTo, SpaceLink, SpacePeer } from './net/connection.ts'
+export type { Meeting, Question } from './net/meeting.ts'
 export { MemoryNetwork } from './net/memory.ts'
 export type { Transport, TransportFactory } from './net/transport.ts'

@@ -474,6 +474,16 @@ declare module 'sodium-universal' {
       memlimit: number,
       algorithm: number
     ): Promise<void>
+    readonly crypto_box_SEALBYTES: number
+    crypto_sign_ed25519_pk_to_curve25519(out: Uint8Array, publicKey: Uint8Array): void
+    crypto_sign_ed25519_sk_to_curve25519(out: Uint8Array, secretKey: Uint8Array): void
+    crypto_box_seal(box: Uint8Array, plain: Uint8Array, publicKey: Uint8Array): void
+    crypto_box_seal_open(
+      plain: Uint8Array,
+      box: Uint8Array,
+      publicKey: Uint8Array,
+      secretKey: Uint8Array
+    ): boolean
     crypto_secretbox_easy(
       box: Uint8Array,
       plain: Uint8Array,
@@ -576,6 +586,8 @@ declare module 'protomux' {
 
   export default class Protomux {
     static from(stream: unknown): Protomux
+    /** One that opens without a word. */
+    createChannel(options: { protocol: string; id: Uint8Array }): Channel<void> | null
     createChannel<H>(options: {
       protocol: string
       id: Uint8Array

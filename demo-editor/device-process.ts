@@ -20,6 +20,7 @@ async function main(task: DeviceTask): Promise<void> {
   const device = await openDevice({ storage: task.storage, name: task.name })
   // A connection that breaks is what this demo is about: it is dialled again.
   device.on('connection-error', () => {})
+  const hangUp = keepDialling(device, task) // first: who comes by an invite is let in over the cable
   const { space, isNew } = await openNotebook(device, task)
   const { name, hue, files, token, port, framedBy } = task
   const notebook = new Notebook(space, { name, hue })
@@ -31,8 +32,9 @@ async function main(task: DeviceTask): Promise<void> {
     framedBy,
     onpage: (socket) => servePage(socket, notebook, { name, hue })
   })
-  const hangUp = keepDialling(device, task)
-  say({ type: 'ready', ticket: space.ticket, port: server.port, url: server.url })
+  const isFirstStart = port === 0
+  const link = task.invites && isFirstStart ? (await space.invite()).link : null
+  say({ type: 'ready', link, port: server.port, url: server.url })
 
   await ended
   hangUp()
@@ -50,16 +52,16 @@ function untilEnded(): Promise<void> {
   })
 }
 
-/** The notebook of this store, or the one that the ticket leads to, or a new one. */
+/** The notebook of this store, or the one that the invite leads to, or a new one. */
 async function openNotebook(
   device: Device,
-  { ticket }: DeviceTask
+  { link }: DeviceTask
 ): Promise<{ space: Space; isNew: boolean }> {
   const [known] = device.spaces()
-  const isNew = known === undefined && ticket === null
-  if (isNew) return { space: await device.createSpace({ name: SPACE_NAME, open: true }), isNew }
-  const place = known?.address ?? ticket ?? ''
-  return { space: await device.openSpace(place, { name: SPACE_NAME }), isNew }
+  const name = SPACE_NAME
+  if (known !== undefined) return { space: await device.openSpace(known.address), isNew: false }
+  if (link !== null) return { space: await device.join(link, { name }), isNew: false }
+  return { space: await device.createSpace({ name, open: true }), isNew: true }
 }
 
 /** Something to type into at once. */

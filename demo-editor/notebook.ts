@@ -14,6 +14,7 @@ import {
   MAX_COMPARED,
   MAX_MOMENTS,
   TEXT,
+  type InviteRole,
   type MemberRow,
   type Moment,
   type Person,
@@ -103,6 +104,12 @@ export class Notebook extends EventEmitter<NotebookEvents> {
   async readmit(identity: string): Promise<void> {
     await this.#space.members.restore(identity)
     this.#members.refresh()
+  }
+
+  /** Makes an invite for one device, for a day. @throws NOT_ALLOWED */
+  async invite(role: InviteRole): Promise<{ readonly link: string; readonly expires: number }> {
+    const { link, expires } = await this.#space.invite({ role, expiresIn: '1d' })
+    return { link, expires }
   }
 
   /** Names a document, for the first time or anew. Of titles that were given at the same time, this one stays. */

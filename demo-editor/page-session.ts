@@ -176,6 +176,8 @@ class PageSession {
       case 'readmit':
         await this.#notebook.readmit(request.identity)
         return this.tell(request)
+      case 'invite':
+        return this.tell({ type: 'invite', ...(await this.#notebook.invite(request.role)) })
       case 'authorship': {
         const { type, channel } = request
         const people = await this.#notebook.people()

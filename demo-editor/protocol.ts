@@ -66,6 +66,10 @@ export type Request =
   /** Takes a member's rights away; lets all count that a removed one has written, and gives no rights back. */
   | { readonly type: 'revoke'; readonly identity: string }
   | { readonly type: 'readmit'; readonly identity: string }
+  /** Makes an invite for one device. */
+  | { readonly type: 'invite'; readonly role: InviteRole }
+
+export type InviteRole = 'reader' | 'writer' | 'admin'
 
 /** A version of a document, what was there before the first, or what is there now. */
 export type Place = { readonly version: string } | 'start' | 'now'
@@ -96,6 +100,7 @@ export type Notice =
   | { readonly type: 'members'; readonly rows: readonly MemberRow[] }
   | { readonly type: 'revoke'; readonly identity: string }
   | { readonly type: 'readmit'; readonly identity: string }
+  | { readonly type: 'invite'; readonly link: string; readonly expires: number }
   /** A request could not be met. */
   | { readonly type: 'failed'; readonly request: Request['type']; readonly message: string }
 
@@ -196,7 +201,10 @@ export const KIND = { sync: 0, awareness: 1, ack: 2, clientId: 3, seal: 4, reloa
 export function parseRequest(text: string): Request {
   const value: unknown = JSON.parse(text)
   if (typeof value !== 'object' || value === null) throw new TypeError('expected an object')
-  const { type, id, title, channel, from, to, version, identity } = value as Record<string, unknown>
+  const { type, id, title, channel, from, to, version, identity, role } = value as Record<
+    string,
+    unknown
+  >
   switch (type) {
     case 'name':
       return { type, id: parseId(id), title: parseTitle(title) }
@@ -212,6 +220,8 @@ export function parseRequest(text: string): Request {
     case 'revoke':
     case 'readmit':
       return { type, identity: parseIdentity(identity) }
+    case 'invite':
+      return { type, role: parseRole(role) }
     case 'compare':
       return { type, id: parseId(id), from: parsePlace(from), to: parsePlace(to) }
     case 'restore':
@@ -235,6 +245,11 @@ function parseId(id: unknown): string {
 function parseIdentity(identity: unknown): string {
   if (typeof identity === 'string' && /^[a-z0-9]{52}$/.test(identity)) return identity
   throw new TypeError('"identity" expected that of a member')
+}
+
+function parseRole(role: unknown): InviteRole {
+  if (role === 'reader' || role === 'writer' || role === 'admin') return role
+  throw new TypeError('"role" expected reader, writer or admin')
 }
 
 function parseTitle(title: unknown): string {

@@ -25,8 +25,10 @@ export interface DeviceTask {
   readonly name: string
   readonly hue: number
   readonly storage: string
-  /** Null: this device makes the notebook, unless its store has one. */
-  readonly ticket: string | null
+  /** The invite that it comes by, unless its store has the notebook; null: it makes the notebook. */
+  readonly link: string | null
+  /** Whether it is to make an invite, when it starts for the first time. */
+  readonly invites: boolean
   /** Whether a notebook that it makes begins with a page of greeting. */
   readonly greets: boolean
   /** The port of its end of the cable, and which side of the handshake it takes. */
@@ -40,7 +42,12 @@ export interface DeviceTask {
 }
 
 export type FromDevice =
-  | { readonly type: 'ready'; readonly ticket: string; readonly port: number; readonly url: string }
+  | {
+      readonly type: 'ready'
+      readonly link: string | null
+      readonly port: number
+      readonly url: string
+    }
   | { readonly type: 'failed'; readonly message: string }
 
 /** What of it is told from outside, and may take a while: the process starts meanwhile. */
@@ -53,7 +60,7 @@ export class RemoteDevice {
   readonly #ongone: (error: Error) => void
   #child: ChildProcess | null = null
   #port = 0
-  #ready: { readonly ticket: string; readonly url: string } = { ticket: '', url: '' }
+  #ready: { readonly link: string | null; readonly url: string } = { link: null, url: '' }
   #shortLives = 0
   #timer: NodeJS.Timeout | undefined
   #isClosing = false
@@ -80,8 +87,9 @@ export class RemoteDevice {
     return this.#ready.url
   }
 
-  get ticket(): string {
-    return this.#ready.ticket
+  /** An invite, where it was to make one. */
+  get link(): string | null {
+    return this.#ready.link
   }
 
   /** Of its process; null while it is not running. */

@@ -1,5 +1,6 @@
 /** The demo as a whole: two devices, the cable between them, and the page that shows it all. */
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -64,11 +65,13 @@ export async function startEditor({
     )
     closers.push(() => shown.then((server) => server.close()))
 
-    const start = (which: 0 | 1, ticket: Promise<string | null>) => {
+    const isSecondNew = !existsSync(stores[1])
+    const start = (which: 0 | 1, link: Promise<string | null>) => {
       const given = async () => ({
         hue: which,
         storage: stores[which],
-        ticket: await ticket,
+        link: await link,
+        invites: which === 0 && isSecondNew,
         greets,
         cable: cable.ports[which],
         initiator: which === 0,
@@ -82,7 +85,7 @@ export async function startEditor({
     const first = start(0, Promise.resolve(null))
     const second = start(
       1,
-      first.then(({ ticket }) => ticket)
+      first.then(({ link }) => link)
     )
     const [both, ann, ben] = await Promise.all([shown, first, second])
     desk.pages = [ann, ben].map(({ name, url }) => ({ name, url }))

@@ -1,5 +1,11 @@
 /** This device's connections, and which spaces each of them carries. */
-import { Connection, secureStream, type DeviceStore, type SpaceLink } from '../core/index.ts'
+import {
+  Connection,
+  secureStream,
+  type DeviceStore,
+  type Question,
+  type SpaceLink
+} from '../core/index.ts'
 import { invalid } from '../errors.ts'
 
 export class Connections {
@@ -11,6 +17,7 @@ export class Connections {
   /** Which connection runs over a stream that somebody handed us. */
   readonly #byStream = new WeakMap<object, Connection>()
   readonly #links = new Set<SpaceLink>()
+  readonly #questions = new Set<Question>()
 
   /** @param onerror called for each connection that ends with an error */
   constructor(keyPair: DeviceStore['keyPair'], onerror: (error: Error) => void) {
@@ -31,6 +38,17 @@ export class Connections {
     for (const connection of this.#all) connection.remove(link)
   }
 
+  /** Asks all peers on connections that carry every space, now and as they come; those of before again. */
+  ask(question: Question): void {
+    this.#questions.add(question)
+    for (const connection of this.#shared) void connection.ask(question)
+  }
+
+  stopAsking(question: Question): void {
+    this.#questions.delete(question)
+    for (const connection of this.#all) connection.stopAsking(question)
+  }
+
   /** Puts one space on a stream. @returns the stream to pipe */
   replicate(link: SpaceLink, stream: unknown, initiator: boolean | undefined): unknown {
     const { connection, outer } = this.#connect(stream, initiator)
@@ -43,6 +61,7 @@ export class Connections {
     const { connection, outer } = this.#connect(stream, initiator)
     this.#shared.add(connection)
     for (const link of this.#links) void connection.add(link)
+    for (const question of this.#questions) void connection.ask(question)
     return outer
   }
 

@@ -18,6 +18,8 @@ import { Connections } from './connections.ts'
 import { documentCacheOf } from './documents/cache.ts'
 import type { DocumentSupport } from './documents/parts.ts'
 import { checkMode, type ReadMode } from './indexed-reads.ts'
+import { decodeInviteLink, meetingOf, meetingTopic, type InviteLink } from './invite-link.ts'
+import { askToJoin } from './joining.ts'
 import { decodeLink } from './link.ts'
 import { checkWork, WORK_OPTIONS } from './options.ts'
 import { foreign, type LinkPlace, type OpenLinkOptions } from './open-link.ts'
@@ -38,6 +40,8 @@ export interface DeviceParts {
   readonly now: () => number
   /** For what is said only while it holds: presence. */
   readonly timers: Timers
+  /** For what somebody waits for, which keep the process until then. */
+  readonly waiting: Pick<Timers, 'after'>
   /** How devices find each other; null for streams by hand. */
   readonly transport: TransportFactory | null
   /** In ms, how far a stamp may be ahead of our clock and still move it. Default 5 minutes. */
@@ -67,6 +71,13 @@ export interface OpenSpaceOptions {
   readonly mode?: ReadMode
 }
 
+export interface JoinOptions extends OpenSpaceOptions {
+  /** How long to wait for somebody who lets in, in ms. Default a minute. */
+  readonly timeout?: number
+  /** Calls it off. */
+  readonly signal?: AbortSignal
+}
+
 /** What a link leads to. */
 export interface LinkTarget<K, V> extends LinkPlace<K, V> {
   readonly space: Space
@@ -76,6 +87,12 @@ export interface LinkTarget<K, V> extends LinkPlace<K, V> {
 export interface DeviceUser {
   close(): Promise<void>
 }
+
+/** A minute: somebody stands before a device that says "looking for the others". */
+const JOIN_MS = 60_000
+
+/** Who was let in and cannot reach the others any more is in all the same. */
+const SEEN_MS = 5000
 
 /** Closing takes no longer for it than a person would notice. */
 const GOODBYE_MS = 200
@@ -92,11 +109,14 @@ export class Device extends EventEmitter<DeviceEvents> {
   readonly #spaces = new Map<string, Promise<Space>>()
   /** Spaces that are closing: each is opened again only afterwards. */
   readonly #ending = new Map<string, Promise<void>>()
-  /** What open spaces are found under, by address. */
+  /** What this device is to be found under: open spaces by address, and what is said of invites. */
   readonly #topics = new Map<string, Uint8Array>()
   /** Creations and openings under way: `close` waits for them. */
   readonly #opening = new Set<Promise<Space>>()
   readonly #connections: Connections
+  /** Joinings under way, by address. */
+  readonly #joining = new Map<string, Promise<Space>>()
+  readonly #closed = new AbortController()
   #saving: Promise<void> = Promise.resolve()
   #closing: Promise<void> | null = null
 
@@ -197,6 +217,75 @@ export class Device extends EventEmitter<DeviceEvents> {
     const { address, membershipKey, open } = decodeTicket(which)
     const secrets = { address, membershipKey, salt: randomBytes(32), later: [] }
     return this.#add(secrets, { address, name, open, sparse, writers: [], acl: [] }, mode)
+  }
+
+  /**
+   * Comes into a space by an invite: finds a device that may let in, and is let in. Needs a way to others, by a transport or by
+   * `replicate`; nothing is written before the answer has come.
+   * @returns the space, once it knows of us; what is in it comes as others are there
+   * @throws INVITE_ codes; SPACE_JOINED for a space that this device has
+   * @example const space = await phone.join(await laptopSpace.invite())
+   */
+  join(invite: string | { readonly link: string }, options: JoinOptions = {}): Promise<Space> {
+    return this.#track(this.#join(invite, options))
+  }
+
+  async #join(invite: string | { readonly link: string }, options: JoinOptions): Promise<Space> {
+    this.#checkOpen()
+    checkOptions('join', options, ['name', 'sparse', 'mode', 'timeout', 'signal'])
+    const { name = 'space', sparse = false, mode, timeout = JOIN_MS, signal } = options
+    if (!Number.isSafeInteger(timeout) || timeout < 1) invalid('timeout', 'milliseconds', timeout)
+    checkWork(signal === undefined ? {} : { signal })
+    checkMode(mode)
+    checkName(name)
+    checkFlag('sparse', sparse)
+    const link = decodeInviteLink(typeof invite === 'string' ? invite : invite?.link)
+    const address = z32.encode(link.address)
+    if (this.#find(address) !== null)
+      throw new ManyhandsError('SPACE_JOINED', `This device has the space ${address}`)
+    const known = this.#joining.get(address)
+    if (known !== undefined) return known
+    const joining = this.#admitted(link, timeout, signal).then(({ secrets, open }) =>
+      this.#add(secrets, { address: link.address, name, open, sparse, writers: [], acl: [] }, mode)
+    )
+    this.#joining.set(address, joining)
+    try {
+      const space = await joining
+      await this.#seen(space)
+      return space
+    } finally {
+      this.#joining.delete(address)
+    }
+  }
+
+  /** What this device does at once would else be told that nobody knows of it. */
+  async #seen(space: Space): Promise<void> {
+    const late = new AbortController()
+    const callOff = this.#parts.waiting.after(SEEN_MS, () => late.abort())
+    await space.whenIn(AbortSignal.any([late.signal, this.#closed.signal]))
+    callOff()
+  }
+
+  async #admitted(link: InviteLink, timeout: number, signal: AbortSignal | undefined) {
+    const topic = meetingTopic(link.meeting)
+    const id = `joining ${b4a.toString(topic, 'hex')}`
+    this.#announce(id, topic)
+    try {
+      const { signal: closed } = this.#closed
+      return await askToJoin(
+        {
+          store: this.#store,
+          timers: this.#parts.waiting,
+          timeout,
+          signal: signal === undefined ? closed : AbortSignal.any([signal, closed]),
+          ask: (question) => this.#connections.ask(question),
+          stopAsking: (question) => this.#connections.stopAsking(question)
+        },
+        link
+      )
+    } finally {
+      this.#unannounce(id)
+    }
   }
 
   /**
@@ -305,6 +394,7 @@ export class Device extends EventEmitter<DeviceEvents> {
   }
 
   async #close(): Promise<void> {
+    this.#closed.abort(new ManyhandsError('DEVICE_CLOSED', 'The device is closed'))
     await this.#sayGoodbye()
     const left = await Promise.allSettled([...this.#users].map((user) => user.close()))
     await Promise.all([...this.#transports].map((transport) => transport.close()))
@@ -386,6 +476,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       save: (changed) => this.#saveRecord(changed),
       succeed: (why) => this.#save(() => this.#store.succeed(record.address, why)),
       replicate: (link, stream, initiator) => this.#connections.replicate(link, stream, initiator),
+      expect: (isExpecting) => this.#expect(record.address, membershipKey, isExpecting),
       leave: () => this.leaveSpace(z32.encode(record.address)),
       onclose: (closing, closed) => {
         this.#forget(closing, record.address)
@@ -393,7 +484,8 @@ export class Device extends EventEmitter<DeviceEvents> {
       }
     })
     this.#connections.add(space.wire)
-    if (this.#closing === null) this.#announce(record.address, topicOf(membershipKey))
+    if (this.#closing === null)
+      this.#announce(b4a.toString(record.address, 'hex'), topicOf(membershipKey))
     return space
   }
 
@@ -403,20 +495,33 @@ export class Device extends EventEmitter<DeviceEvents> {
     throw new ManyhandsError('STORE_IDENTITY_LOST', 'The keystore lacks the keys of this space')
   }
 
-  #announce(address: Uint8Array, topic: Uint8Array): void {
-    this.#topics.set(b4a.toString(address, 'hex'), topic)
+  #announce(id: string, topic: Uint8Array): void {
+    this.#topics.set(id, topic)
     for (const transport of this.#transports) transport.join(topic)
+  }
+
+  #unannounce(id: string): void {
+    const topic = this.#topics.get(id)
+    this.#topics.delete(id)
+    if (topic === undefined) return
+    // Leaving is a courtesy to the network; it fails when the transport is gone.
+    for (const transport of this.#transports) transport.leave(topic).catch(() => {})
+  }
+
+  /** Is to be found by those who come with an invite, while some may. */
+  #expect(address: Uint8Array, membershipKey: Uint8Array, isExpecting: boolean): void {
+    const id = expectingId(address)
+    if (this.#topics.has(id) === isExpecting || this.#closing !== null) return
+    if (isExpecting) this.#announce(id, meetingTopic(meetingOf(membershipKey)))
+    else this.#unannounce(id)
   }
 
   #forget({ wire }: Space, address: Uint8Array): void {
     const id = b4a.toString(address, 'hex')
-    const topic = this.#topics.get(id)
     this.#spaces.delete(id)
-    this.#topics.delete(id)
     this.#connections.remove(wire)
-    if (topic === undefined) return
-    // Leaving is a courtesy to the network; it fails when the transport is gone.
-    for (const transport of this.#transports) transport.leave(topic).catch(() => {})
+    this.#unannounce(id)
+    this.#unannounce(expectingId(address))
   }
 
   /** Until a space is closed. */
@@ -446,6 +551,11 @@ export class Device extends EventEmitter<DeviceEvents> {
   #checkOpen(): void {
     if (this.#closing !== null) throw new ManyhandsError('DEVICE_CLOSED', 'The device is closed')
   }
+}
+
+/** What the topic of its invites is kept under. */
+function expectingId(address: Uint8Array): string {
+  return `expecting ${b4a.toString(address, 'hex')}`
 }
 
 function checkName(name: unknown): void {

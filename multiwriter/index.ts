@@ -5,6 +5,7 @@ export type {
   CreateSpaceOptions,
   DeviceEvents,
   DeviceParts,
+  JoinOptions,
   LinkTarget,
   OpenSpaceOptions
 } from './device.ts'
@@ -27,6 +28,8 @@ export type {
   SeenBy,
   SpaceMembers
 } from './members/space-members.ts'
+
+export type { InviteInfo, InviteOptions, NewInvite } from './members/space-invites.ts'
 
 export type { Documents } from './documents/documents.ts'
 export type { ListedDocument } from './documents/documents.ts'

@@ -109,6 +109,7 @@ function parse(text: string): URL {
 }
 
 function decodeHost(host: string): Pick<Link, 'space' | 'version'> {
+  if (host === 'join') throw bad('is an invite: `device.join` takes it')
   const at = host.indexOf('+')
   const space = at < 0 ? host : host.slice(0, at)
   const version = at < 0 ? null : host.slice(at + 1)

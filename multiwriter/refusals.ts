@@ -51,6 +51,10 @@ export type RefusalReason =
   | 'peer-removed'
   /** A peer told of a device that asks to be let in, whose credentials are none or not signed. */
   | 'asker-forged'
+  /** A peer asked to be let in by an invite, and what it sent is no request, or not signed by who has the invite; or it asks too often. */
+  | 'invite-malformed'
+  | 'invite-forged'
+  | 'invite-flood'
   /** A log that was sealed is held here in another history than the one that the seal names. */
   | 'sealed-other-history'
   /** A membership log publishes a proof of a fork that proves none. */

@@ -5,7 +5,7 @@
  */
 import { EventEmitter } from 'eventemitter3'
 import z32 from 'z32'
-import type { ClearedUpTo, SpaceLink, SpacePeer } from '../core/index.ts'
+import type { ClearedUpTo, Meeting, SpaceLink, SpacePeer } from '../core/index.ts'
 import type { ChannelHub } from './channels/hub.ts'
 import type { ForkWatch } from './members/fork-watch.ts'
 import type { Members } from './members/members.ts'
@@ -20,6 +20,7 @@ const MAX_OPEN_WRITERS = 4096
 
 export interface LinkParts {
   readonly membershipKey: Uint8Array
+  readonly meeting: Meeting
   readonly union: Union
   readonly writers: WriterList
   readonly refusals: Refusals
@@ -86,10 +87,21 @@ export class SpacePeers {
 }
 
 export function linkOf(parts: LinkParts): SpaceLink {
-  const { membershipKey, union, writers, refusals, presence, channels, peers, members, forks } =
-    parts
+  const {
+    membershipKey,
+    meeting,
+    union,
+    writers,
+    refusals,
+    presence,
+    channels,
+    peers,
+    members,
+    forks
+  } = parts
   return {
     membershipKey,
+    meeting,
     admits: (device) => members.admits(device),
     cores: () => {
       // The session that follows a conflict takes a moment to open.

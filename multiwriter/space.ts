@@ -43,10 +43,19 @@ import { Acknowledging } from './members/acknowledging.ts'
 import { forkedHere } from './members/acl-logs.ts'
 import { documentsUpTo, shownUpTo, type ExcludedEntry } from './members/excluded.ts'
 import type { ForkWatch } from './members/fork-watch.ts'
+import type { Invites } from './members/invites.ts'
 import { watchForks, type ForkInfo } from './members/forks.ts'
 import { LastSeen } from './members/last-seen.ts'
 import { Members } from './members/members.ts'
 import type { LoweredSeal } from './members/seals.ts'
+import {
+  listInvites,
+  makeInvite,
+  revokeInvite,
+  type InviteInfo,
+  type InviteOptions,
+  type NewInvite
+} from './members/space-invites.ts'
 import { SpaceMembers } from './members/space-members.ts'
 import { jsonDatabase, type Difference, type MultiBee, type StreamOptions } from './multibee.ts'
 import {
@@ -146,6 +155,8 @@ export interface SpaceParts {
   succeed(why: string): Promise<void>
   /** Puts the space on a connection. @returns the stream to pipe */
   replicate(link: SpaceLink, stream: unknown, initiator: boolean | undefined): unknown
+  /** Whether somebody may come with an invite, whom this device could let in. Called whenever it may have changed. */
+  expect(isExpecting: boolean): void
   /** Forgets the space. */
   leave(): Promise<void>
   /** The space closes from now on, until `closed`. */
@@ -188,6 +199,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #engine: Engine
   readonly #writers: WriterList
   readonly #members: Members
+  readonly #invites: Invites
   readonly #acknowledging: Acknowledging
   readonly #forks: ForkWatch
   readonly #lastSeen: LastSeen
@@ -203,6 +215,8 @@ export class Space extends EventEmitter<SpaceEvents> {
   /** Logs that this device wrote before. */
   readonly #earlier: ReadonlySet<string>
   #record: SpaceRecord
+  /** Tells refused requests apart. */
+  #requests = 0
   #closing: Promise<void> | null = null
 
   /** @see Device.createSpace, Device.openSpace */
@@ -273,6 +287,17 @@ export class Space extends EventEmitter<SpaceEvents> {
     members.events.on('change', () => {
       this.documents.retry()
       this.emit('members')
+    })
+    this.#invites = members.invites({
+      space: parts.record.address,
+      membershipKey: secrets.membershipKey,
+      isOpen: parts.record.open,
+      now: parts.now,
+      elapsed: () => parts.timers.elapsed(),
+      onrefused: (reason, from) => this.#refusals.add(z32.encode(from), reason, this.#requests++)
+    })
+    members.events.on('record', () => {
+      if (this.#closing === null) parts.expect(this.#invites.isExpecting)
     })
     members.events.on('logs', () => void this.#keepLogs().catch(() => {})) // as above
     this.#presence = new PresenceHub({
@@ -384,6 +409,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     }
     this.wire = linkOf({
       membershipKey: secrets.membershipKey,
+      meeting: this.#invites.meeting,
       union: this.#union,
       writers: this.#writers,
       refusals: this.#refusals,
@@ -395,6 +421,50 @@ export class Space extends EventEmitter<SpaceEvents> {
       announce: () => (this.isOpen ? [own.core.key, ...before, ...this.#record.writers] : null),
       takesLogs: () => this.isOpen && this.#closing === null,
       addLogs: (cores) => this.#addLogs(cores)
+    })
+  }
+
+  /**
+   * Makes an invite: whoever has its link is let in by any device of an owner or admin that is online, this one or another. Keep one
+   * online until they have come.
+   * @returns the invite with its link, which cannot be had again
+   * @throws NOT_ALLOWED for who may not let in as much, INVALID_ARGUMENT, STORE_ codes
+   * @example const { link } = await space.invite({ role: 'writer', expiresIn: '1d' })
+   */
+  async invite(options: InviteOptions = {}): Promise<NewInvite> {
+    this.#checkOpen()
+    return makeInvite(this.#invites, options, this.#parts.now())
+  }
+
+  /** The invites of this space that this device knows of, also those that have ended; without their links. */
+  invites(): readonly InviteInfo[] {
+    this.#checkOpen()
+    return listInvites(this.#invites)
+  }
+
+  /**
+   * Takes an invite back: nobody is let in by it any more. Whom it has let in stays.
+   * @param id of one of `invites`
+   * @throws NOT_ALLOWED, INVALID_ARGUMENT, STORE_ codes
+   */
+  async revokeInvite(id: string): Promise<void> {
+    this.#checkOpen()
+    await revokeInvite(this.#invites, id)
+  }
+
+  /** For the device: resolves once this one is known to be in, or the signal is given. */
+  async whenIn(signal: AbortSignal): Promise<void> {
+    const { events } = this.#members
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        events.off('record', look)
+        resolve()
+      }
+      const look = () => void (this.#members.isIn && done())
+      events.on('record', look)
+      signal.addEventListener('abort', done)
+      if (signal.aborted) done()
+      else look()
     })
   }
 
@@ -667,6 +737,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     await this.#queue.settle()
     await this.#index.close()
     await this.#union.close()
+    await this.#invites.close()
     await this.#members.close()
     this.removeAllListeners()
     // Shown last: whatever failed, the space is closed.

@@ -107,7 +107,7 @@ interface Below {
   readonly below?: readonly string[]
 }
 
-const BELOW =
+export const BELOW =
   'where a writer may write: db:SUB, db:SUB/KEY, documents:ID, documents/ID; else everywhere'
 
 function defineActs(define: Define, execute: Execute): void {

@@ -1,6 +1,5 @@
-/** Spaces: making, joining, listing, leaving, and whose logs they read. */
+/** Spaces: making, listing, leaving, and whose logs they read. */
 import type { Command } from 'commander'
-import { ManyhandsError } from '../../errors.ts'
 import type { SpaceInfo } from '../../multiwriter/index.ts'
 import { definer, type Execute } from '../define.ts'
 import { EXIT } from '../exit.ts'
@@ -11,25 +10,6 @@ export function spaceCommands(program: Command, execute: Execute): void {
   const define = definer(program)
   const space = program.command('space').description('make, list, show and leave spaces')
   defineSpace(space, execute)
-
-  define('join <ticket>', 'come into a space by its ticket', [
-    'manyhands join mh1yyyy…',
-    'manyhands join mh1yyyy… --name Family --sparse'
-  ])
-    .option('--name <name>', 'what this device calls the space')
-    .option('--sparse', 'fetch data when it is read, not ahead')
-    .action((ticket: string, options: JoinOptions, command) =>
-      execute(command, async (run) => {
-        if (!ticket.startsWith('mh1')) throw new ManyhandsError('TICKET_INVALID', NO_TICKET)
-        const port = await run.open()
-        const info = await port.call('spaces/join', { ticket, ...options })
-        await run.output.result(info, () => [
-          `Joined the space ${shown(info.name)}.`,
-          ...(info.open ? [] : closedAdvice(info)),
-          'Next: manyhands sync'
-        ])
-      })
-    )
 
   define('add-writer <writer>', 'let another device into a space that is not open', [
     'manyhands add-writer 8pbsw…   # its "writer", as `manyhands space info` shows it there'
@@ -43,21 +23,13 @@ export function spaceCommands(program: Command, execute: Execute): void {
   )
 }
 
-/** Where an address or a name could stand as well, a ticket is meant here: say so, and not "no such space". */
-const NO_TICKET = 'This is no ticket: one begins with mh1'
-
-interface JoinOptions {
-  readonly name?: string
-  readonly sparse?: boolean
-}
-
 function defineSpace(space: Command, execute: Execute): void {
   const define = definer(space)
-  define('create <name>', 'make a space; who has its ticket is in', [
+  define('create <name>', 'make a space, and own it', [
     'manyhands space create Family',
-    'manyhands space create Team --closed   # devices are let in by add-writer'
+    'manyhands space create Team --closed   # others come by invites, or are let in by add-writer'
   ])
-    .option('--closed', 'a ticket lets in to read; writers are let in by add-writer')
+    .option('--closed', 'a ticket alone lets nobody write: others come by invites')
     .action((name: string, { closed = false }: { readonly closed?: boolean }, command) =>
       execute(command, async (run) => {
         const port = await run.open()
@@ -65,10 +37,7 @@ function defineSpace(space: Command, execute: Execute): void {
         await run.output.result(info, () => [
           `Made the space ${shown(info.name)}.`,
           '',
-          'Its ticket lets in whoever has it. Keep it secret:',
-          info.ticket,
-          '',
-          'On another device: manyhands join TICKET --name NAME'
+          'Invite another device: manyhands invite create'
         ])
       })
     )
@@ -96,7 +65,7 @@ function defineSpace(space: Command, execute: Execute): void {
     })
   )
 
-  define('ticket', 'the secret that lets another device in', [
+  define('ticket', 'the secret key of a space, for devices to come by without anybody online', [
     'manyhands space ticket --space Family'
   ]).action((_: object, command) =>
     execute(command, async (run) => {
@@ -133,10 +102,7 @@ function infoLines(info: SpaceInfo): string[] {
     ...table([
       ['space', shown(info.name)],
       ['address', info.address],
-      [
-        'kind',
-        info.open ? 'open: who has the ticket writes' : 'closed: writers are let in by add-writer'
-      ],
+      ['kind', info.open ? 'open: who has the ticket writes' : 'closed: others come by invites'],
       ['writer', `${info.writer}  (this device)`],
       ...(refused > 0
         ? [['refused', `${counted(refused, 'piece')} of broken data: see manyhands doctor`]]
@@ -150,12 +116,5 @@ function infoLines(info: SpaceInfo): string[] {
         `${counted(length, 'block')}${isOwn ? ', this device' : ''}`
       ])
     )
-  ]
-}
-
-function closedAdvice({ writer }: SpaceInfo): string[] {
-  return [
-    'This space is closed: an owner or admin lets this device in, with',
-    `  manyhands add-writer ${writer}`
   ]
 }

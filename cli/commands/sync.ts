@@ -3,16 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Option } from 'commander'
 import type { DevicePort, NetworkOptions, SyncState } from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
-import { CliError, EXIT, usage } from '../exit.ts'
-import { collect, counted, seconds } from '../numbers.ts'
+import { CliError, EXIT } from '../exit.ts'
+import { networkOf, withNetwork, type NetworkFlags } from '../network.ts'
+import { counted, seconds } from '../numbers.ts'
 import { shown, type Progress } from '../output.ts'
 import type { Run } from '../run.ts'
 
-interface SyncOptions {
+interface SyncOptions extends NetworkFlags {
   readonly once?: boolean
   readonly timeout: number
-  readonly bootstrap?: readonly string[]
-  readonly host?: string
 }
 
 interface SpaceState extends SyncState {
@@ -27,7 +26,7 @@ const LOOK_EVERY = 200
 const LOOKS = 2
 
 export function syncCommand(define: Define, execute: Execute): void {
-  define('sync', 'meet your other devices, and keep in step until Ctrl-C', [
+  const command = define('sync', 'meet your other devices, and keep in step until Ctrl-C', [
     'manyhands sync                # other commands go on working meanwhile',
     'manyhands sync --once         # until everybody who is there is in step',
     'manyhands sync --once --timeout 300 && echo done'
@@ -38,35 +37,12 @@ export function syncCommand(define: Define, execute: Execute): void {
         .default(60)
         .argParser(seconds)
     )
-    .option(
-      '--bootstrap <host:port>',
-      'a DHT node to start from, instead of the public ones',
-      collect
-    )
-    .option('--host <address>', 'the address to listen on; 127.0.0.1 stays on this machine')
-    .action((options: SyncOptions, command) =>
-      execute(command, async (run) => {
-        const network = networkOf(options)
-        return run.lasting(() => sync(run, options, network))
-      })
-    )
-}
-
-function networkOf({ bootstrap, host }: SyncOptions): NetworkOptions {
-  return {
-    ...(bootstrap === undefined ? {} : { bootstrap: bootstrap.map(nodeOf) }),
-    ...(host === undefined ? {} : { host, firewalled: !isLoopback(host) })
-  }
-}
-
-function isLoopback(host: string): boolean {
-  return host === '::1' || host.startsWith('127.')
-}
-
-function nodeOf(text: string): { host: string; port: number } {
-  const [, host, port] = /^(.+):(\d{1,5})$/.exec(text) ?? []
-  if (host === undefined) throw usage(`--bootstrap expects HOST:PORT, got ${JSON.stringify(text)}`)
-  return { host, port: Number(port) }
+  withNetwork(command).action((options: SyncOptions, command) =>
+    execute(command, async (run) => {
+      const network = networkOf(options)
+      return run.lasting(() => sync(run, options, network))
+    })
+  )
 }
 
 async function sync(run: Run, options: SyncOptions, network: NetworkOptions): Promise<number> {

@@ -16,6 +16,7 @@ import Protomux, { type Channel, type Message } from 'protomux'
 import NoiseSecretStream from '@hyperswarm/secret-stream'
 import type { Duplex } from 'streamx'
 import { keyedHash } from '../crypto.ts'
+import { MeetingGuest, MeetingHost, type Meeting, type Question } from './meeting.ts'
 
 const PROTOCOL = 'manyhands/space/1'
 const VERSION = 1
@@ -33,6 +34,8 @@ const MAX_LOGS = 4096
 /** What a connection needs of a space. */
 export interface SpaceLink {
   readonly membershipKey: Uint8Array
+  /** Where it answers those who have an invite. */
+  readonly meeting: Meeting
   /** Whether a device may have more than the membership logs. Asked again at each `SpacePeer.update`. */
   admits(device: Uint8Array): boolean
   /** The logs of data to offer and to ask for. */
@@ -130,6 +133,8 @@ export class Connection {
   readonly #stream: NoiseSecretStream
   readonly #mux: Protomux
   readonly #peers = new Map<SpaceLink, SpacePeer>()
+  readonly #hosts = new Map<SpaceLink, MeetingHost>()
+  readonly #guests = new Map<Question, MeetingGuest>()
   readonly #onclose: (error: Error | null) => void
   #error: Error | null = null
 
@@ -160,12 +165,29 @@ export class Connection {
     this.#peers.set(link, peer)
     const isOpen = await this.#stream.opened
     // The space may have closed meanwhile.
-    if (isOpen && this.#peers.get(link) === peer) peer.open()
+    if (!isOpen || this.#peers.get(link) !== peer) return
+    peer.open()
+    this.#hosts.set(link, new MeetingHost(this.#mux, link.meeting, this.remoteKey))
+  }
+
+  /** Asks the peer, again if it was asked before. */
+  async ask(question: Question): Promise<void> {
+    const guest = this.#guests.get(question) ?? new MeetingGuest(this.#mux, question)
+    this.#guests.set(question, guest)
+    const isOpen = await this.#stream.opened
+    if (isOpen && this.#guests.get(question) === guest) guest.ask()
+  }
+
+  stopAsking(question: Question): void {
+    this.#guests.get(question)?.close()
+    this.#guests.delete(question)
   }
 
   remove(link: SpaceLink): void {
     this.#peers.get(link)?.close()
     this.#peers.delete(link)
+    this.#hosts.get(link)?.close()
+    this.#hosts.delete(link)
   }
 
   /** Resolves when what was sent has left, or cannot leave any more. */
@@ -186,6 +208,8 @@ export class Connection {
   #closed(): void {
     for (const peer of this.#peers.values()) peer.close()
     this.#peers.clear()
+    this.#hosts.clear()
+    this.#guests.clear()
     this.#onclose(this.#error)
   }
 }

@@ -4,6 +4,7 @@ import {
   MAX_MESSAGE_BYTES,
   parseFrame,
   type DocumentRow,
+  type InviteRole,
   type MemberRow,
   type Notice,
   type Place,
@@ -17,7 +18,7 @@ import { RowList } from './row-list.ts'
 /** Requests that are answered in their turn. */
 type Asked = Extract<
   Request['type'],
-  'history' | 'compare' | 'restore' | 'authorship' | 'revoke' | 'readmit'
+  'history' | 'compare' | 'restore' | 'authorship' | 'revoke' | 'readmit' | 'invite'
 >
 
 type Answer<T extends Asked> = Extract<Notice, { readonly type: T }>
@@ -71,6 +72,12 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
   get isRemoved(): boolean {
     const own = this.members.find(({ isOwn }) => isOwn)
     return own !== undefined && !WRITERS.includes(own.role ?? '')
+  }
+
+  /** Whether the device may let others in. */
+  get mayInvite(): boolean {
+    const own = this.members.find(({ isOwn }) => isOwn)
+    return own?.role === 'owner' || own?.role === 'admin'
   }
 
   /** All documents in the order of their titles; null until the device has told. */
@@ -151,6 +158,11 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
   /** Lets count what somebody wrote after the removal. Resolves to null when it was not done. */
   readmit(identity: string): Promise<Answer<'readmit'> | null> {
     return this.#answered('readmit', { type: 'readmit', identity })
+  }
+
+  /** Makes a link that lets one device in. Resolves to null when it was not done. */
+  invite(role: InviteRole): Promise<Answer<'invite'> | null> {
+    return this.#answered('invite', { type: 'invite', role })
   }
 
   #answered<T extends Asked>(type: T, request: Request): Promise<Answer<T> | null> {
@@ -258,6 +270,7 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
       case 'authorship':
       case 'revoke':
       case 'readmit':
+      case 'invite':
         return this.#answer(notice.type, notice)
       case 'failed':
         this.#answer(notice.request, null)

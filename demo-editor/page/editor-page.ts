@@ -7,6 +7,7 @@ import { DeviceLink } from './device-link.ts'
 import { DocumentList } from './document-list.ts'
 import { HistoryPanel } from './history-panel.ts'
 import { LinkController } from './link-controller.ts'
+import { InviteCard } from './invite-card.ts'
 import { PeoplePanel } from './people-panel.ts'
 import { StatusLine } from './status-line.ts'
 import { TextEditor } from './text-editor.ts'
@@ -433,6 +434,7 @@ function refused() {
 customElements.define('author-legend', AuthorLegend)
 customElements.define('document-list', DocumentList)
 customElements.define('history-panel', HistoryPanel)
+customElements.define('invite-card', InviteCard)
 customElements.define('people-panel', PeoplePanel)
 customElements.define('status-line', StatusLine)
 customElements.define('text-editor', TextEditor)

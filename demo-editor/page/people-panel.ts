@@ -156,6 +156,11 @@ export class PeoplePanel extends LitElement {
           <h2>People</h2>
           <button @click=${() => this.#emit('done')}>Close</button>
         </header>
+        ${
+          this.link?.mayInvite
+            ? html`<invite-card .link=${this.link} ?disabled=${this.disabled}></invite-card>`
+            : nothing
+        }
         <ul class="people">
           ${members.map((member) => this.#member(member))}
         </ul>

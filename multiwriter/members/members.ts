@@ -19,6 +19,7 @@ import { Admissions } from './admissions.ts'
 import { Archives } from './archives.ts'
 import { bytesOf, keyOf, type Credentials } from './credentials.ts'
 import type { Found } from './fork-watch.ts'
+import { Invites, type InvitesParts } from './invites.ts'
 import { countedLength, sealWriters, type LoweredSeal } from './seals.ts'
 import { Succession } from './succession.ts'
 
@@ -244,6 +245,16 @@ export class Members {
   /** To act on others. */
   acts(union: Union): Acts {
     return new Acts(this.#logs, union, this.identity)
+  }
+
+  /** To invite others, and to let them in. */
+  invites(parts: Omit<InvitesParts, 'logs' | 'identity'>): Invites {
+    return new Invites({ ...parts, logs: this.#logs, identity: this.identity })
+  }
+
+  /** Whether this device is in, as far as it knows. */
+  get isIn(): boolean {
+    return (this.#roleOf(this.device) ?? null) !== null
   }
 
   get membership(): Membership {

@@ -80,7 +80,7 @@ const GREATER_ROLES = ['reader', 'writer', 'admin', 'owner'] as const
 /** What a member can be made. */
 export type GreaterRole = (typeof GREATER_ROLES)[number]
 
-const FIRST_ROLES = ['mirror', 'reader', 'writer', 'admin'] as const
+export const FIRST_ROLES = ['mirror', 'reader', 'writer', 'admin'] as const
 
 /** What somebody can be let in as. */
 export type FirstRole = (typeof FIRST_ROLES)[number]

@@ -18,6 +18,7 @@ import type {
   GreaterRole,
   MemberInfo
 } from '../members/space-members.ts'
+import type { InviteInfo, NewInvite } from '../members/space-invites.ts'
 import type { ForkInfo } from '../members/forks.ts'
 import type { RepairReport } from '../repair.ts'
 import type { SpaceStats } from '../stats.ts'
@@ -115,6 +116,40 @@ export const requests = {
   ): Promise<SpaceInfo> => spaceInfo(await device.createSpace({ name, open })),
 
   'spaces/join': async (
+    { device }: PortContext,
+    params: {
+      readonly link: string
+      readonly name?: string
+      readonly sparse?: boolean
+      readonly timeout?: number
+    }
+  ): Promise<SpaceInfo> => {
+    const { link, ...options } = params
+    return spaceInfo(await device.join(link, options))
+  },
+
+  'invites/create': async (
+    context: PortContext,
+    params: Where & Roled<FirstRole> & { readonly expiresIn?: string; readonly uses?: number }
+  ): Promise<NewInvite> => {
+    const { space, role, prefixes, expiresIn, uses } = params
+    return (await spaceOf(context, { space })).invite({
+      role,
+      ...optionsOf(prefixes),
+      ...(expiresIn === undefined ? {} : { expiresIn }),
+      ...(uses === undefined ? {} : { uses })
+    })
+  },
+
+  'invites/list': async (context: PortContext, where: Where): Promise<readonly InviteInfo[]> =>
+    (await spaceOf(context, where)).invites(),
+
+  'invites/revoke': async (
+    context: PortContext,
+    { id, ...where }: Where & { readonly id: string }
+  ): Promise<void> => (await spaceOf(context, where)).revokeInvite(id),
+
+  'spaces/open': async (
     { device }: PortContext,
     params: { readonly ticket: string; readonly name?: string; readonly sparse?: boolean }
   ): Promise<SpaceInfo> => {

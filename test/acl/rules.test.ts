@@ -1,7 +1,7 @@
-/** The eleven rules of docs/MEMBERSHIP.md, one test each in the same words; and what forks cost. */
+/** The twelve rules of docs/MEMBERSHIP.md, one test each in the same words; and what forks cost. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { resolveMembership } from '../../acl/index.ts'
+import { resolveMembership, type Head } from '../../acl/index.ts'
 import {
   author,
   dataHead,
@@ -393,6 +393,77 @@ test('RULE 11: a space never ends without an owner: an owner leaves only by a ba
   votesAgainst(alice, second, alice, 9)
   votesAgainst(bob, second, alice, 9)
   assert.equal(told(alice, bob).owners, ['bob'])
+})
+
+/** An invite of so many, in its author's log. */
+const invites = (by: Author, uses: number, role: 'admin' | 'writer' = 'writer') =>
+  by.write({
+    kind: 'invite',
+    key: `invite of ${by.identity}`,
+    role,
+    prefixes: null,
+    uses,
+    expires: 1
+  })
+
+const letsIn = (by: Author, { member, claims: cores }: Author, invite: Head) =>
+  by.write({ kind: 'grant', member, role: 'writer', prefixes: null, cores, invite })
+
+test('RULE 12: of the grants that name one invite and count otherwise, those to the first devices count, as many as it has uses', () => {
+  const alice = founder()
+  const [bob, carol] = [author('bob'), author('carol')]
+  const [xenia, yuri] = [author('xenia'), author('yuri')]
+  alice.grants(bob, 'admin')
+  alice.grants(carol, 'admin')
+  meet(alice, bob, carol)
+  const invite = invites(carol, 1)
+  meet(alice, bob, carol)
+  // Offline, each of two lets somebody else in.
+  letsIn(bob, xenia, invite)
+  letsIn(alice, yuri, invite)
+  assert.is(roleIn(told(bob, carol), 'xenia'), null, 'without the log of Alice nobody is in')
+  const early = told(bob, carol, alice.copy(3))
+
+  assert.is(roleIn(early, 'xenia'), 'writer', 'while nobody knows of Yuri')
+  const space = told(alice, bob, carol)
+  assert.equal([roleIn(space, 'xenia'), roleIn(space, 'yuri')], [null, 'writer'])
+  assert.is(ruleFor(space, bob, bob.length - 1), 12)
+  assert.equal(
+    space.invites.map(({ devices }) => devices),
+    [[yuri.device]]
+  )
+  // Let in by both, one device is one use; what is void otherwise is none.
+  letsIn(bob, yuri, invite)
+  assert.is(ruleFor(told(alice, bob, carol), bob, bob.length - 1), null)
+})
+
+test('RULE 12: a grant that names an invite counts if it had seen the invite; an invite, if its author may give the role', () => {
+  const alice = founder()
+  const [bob, carol, xenia] = [author('bob'), author('carol'), author('xenia')]
+  alice.grants(bob, 'admin')
+  alice.grants(carol, 'writer')
+  meet(alice, bob, carol)
+  const [ofBob, ofCarol] = [invites(bob, 2, 'admin'), invites(carol, 2)]
+  letsIn(alice, xenia, ofBob) // of which Alice has not heard
+  assert.is(ruleFor(told(alice, bob, carol), alice, alice.length - 1), 12)
+  alice.sees(bob, carol)
+  letsIn(alice, xenia, ofBob)
+  letsIn(alice, author('yuri'), alice.head(2)) // which is none
+  const space = told(alice, bob, carol)
+  assert.is(roleIn(space, 'xenia'), 'writer')
+  assert.is(roleIn(space, 'yuri'), null)
+  assert.equal(
+    space.invites.map(({ head }) => head),
+    [ofBob]
+  )
+  assert.is(ruleFor(space, carol, ofCarol.length - 1), 2)
+  alice.write({ kind: 'withdraw', invite: ofBob })
+  letsIn(alice, author('zoe'), ofBob) // Alice answers for it
+  const later = told(alice, bob, carol)
+  assert.equal(
+    later.invites.map(({ isWithdrawn, devices }) => [isWithdrawn, devices.length]),
+    [[true, 2]]
+  )
 })
 
 test('FORKS: a forked core is cut at the greatest length acknowledged on one branch, of the highest-ranking acknowledger', () => {

@@ -40,6 +40,23 @@ inBrowser({
     assert.equal(window.complaints, [])
   },
 
+  async 'editor: an owner makes a link and its QR code; who only writes is not offered it'(window) {
+    const { devices } = editor.current
+    const ann = await EditorView.open(window, devices[0].url)
+    const ben = await EditorView.open(window, devices[1].url)
+    for (const { root } of [ann, ben])
+      await root.getByRole('button', { name: 'People' }).press('Enter')
+    const card = ann.root.locator('invite-card')
+    await card.getByRole('combobox').selectOption('reader')
+    await card.getByRole('button', { name: 'Make a link' }).press('Enter')
+    const link = await card.getByRole('textbox', { name: 'The link' }).inputValue()
+    assert.match(link, /^manyhands:\/\/join\/[a-z0-9]{111}$/)
+    await card.getByRole('img', { name: 'The link as a QR code' }).waitFor()
+    await ben.root.locator('people-panel').getByText('this device').waitFor()
+    assert.is(await ben.root.locator('invite-card').count(), 0)
+    assert.equal(window.complaints, [])
+  },
+
   async 'editor: who is in is shown, and removed by the keyboard; the page of who was removed says so, and only reads'(
     window
   ) {

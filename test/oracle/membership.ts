@@ -855,6 +855,7 @@ class Telling {
   own(body: AclRecord, by: Pick<Word, 'rec' | 'identity' | 'place'>, rank: number): void {
     const word = { fact: 'word', own: true, ...by, office: rank, whom: by.identity } as const
     if (body.kind === 'grant' && body.member.identity === by.identity) {
+      if (!this.isInvited(by.rec, body)) return
       this.admit(body.member, body.cores, {
         how: 'own',
         ...by,
@@ -905,6 +906,7 @@ class Telling {
     const { role } = body
     const right = { how: 'office', rec: by.rec, role, keys: keysIn(body), office: number } as const
     if (this.isBarred(this.right(body.member, body.cores[0], right))) return []
+    if (!this.isInvited(by.rec, body)) return []
     const [first] = this.admit(body.member, body.cores, right)
     if (first === undefined) return []
     this.done.add(by.rec)
@@ -912,6 +914,19 @@ class Telling {
     return body.role === 'admin'
       ? [{ identity, role: 'admin', by: first, distance: office.distance + 1 }]
       : []
+  }
+
+  /** Whether the invite that a grant names, if it does, has let in fewer others than it may. */
+  isInvited(rec: Rec, { invite, member }: As<'grant'>): boolean {
+    if (invite === undefined) return true
+    const made = this.held.at(invite)
+    if (made?.body?.kind !== 'invite' || !this.held.sees(rec, made)) return false
+    const others = this.rights.flatMap((right) => {
+      const { body } = right.rec
+      const isBy = body?.kind === 'grant' && body.invite && this.held.at(body.invite) === made
+      return isBy && right.member.device !== member.device ? right.member.device : []
+    })
+    return new Set(others).size < made.body.uses
   }
 
   isBarred(right: Right): boolean {

@@ -15,8 +15,8 @@ function told(membership: Membership) {
   return { owners, members, cores, ballots, forks: forks.sort() }
 }
 
-export function agreesWithTheOracle(seed: number): void {
-  const { logs, options } = randomHistory(seed)
+export function agreesWithTheOracle(seed: number, make = randomHistory): void {
+  const { logs, options } = make(seed)
   const membership = resolveMembership(logs, options)
   assert.equal(told(membership), naiveMembership(logs, options))
   assert.ok(membership.owners.length > 0, 'a space without an owner')
@@ -26,8 +26,8 @@ export function agreesWithTheOracle(seed: number): void {
   assert.ok(early.owners.length > 0, 'a space without an owner, for a while')
 }
 
-export function isAFunctionOfTheSet(seed: number): void {
-  const { logs, options } = randomHistory(seed)
+export function isAFunctionOfTheSet(seed: number, make = randomHistory): void {
+  const { logs, options } = make(seed)
   const random = seededRandom(seed)
   const expected = summary(resolveMembership(logs, options))
   const arrived = shuffled(logs, random)
@@ -41,8 +41,8 @@ export function isAFunctionOfTheSet(seed: number): void {
 }
 
 /** One more record at a time, from whichever log; compared after every step. */
-export function growsAsFromScratch(seed: number): void {
-  const { logs, options } = randomHistory(seed)
+export function growsAsFromScratch(seed: number, make = randomHistory): void {
+  const { logs, options } = make(seed)
   const random = seededRandom(seed)
   const resolver = new MembershipResolver(options)
   const lengths = logs.map(() => 0)
@@ -74,8 +74,8 @@ function acknowledged(membership: Membership) {
  * others a core that counted with nothing, as it may one that nobody granted; what stands in it is theirs to say. And what a cut
  * left room for, and was not held, is not late; nor is what somebody says of how far it meant to leave.
  */
-export function isMovedOnlyFromAbove(seed: number): void {
-  const history = randomHistory(seed)
+export function isMovedOnlyFromAbove(seed: number, make = randomHistory): void {
+  const history = make(seed)
   const before = resolveMembership(history.logs, history.options)
   const candidates = [...before.cores.values()].filter(
     ({ use, identity }) => use === 'acl' && !before.owners.includes(identity)

@@ -6,6 +6,7 @@ import {
   isMovedOnlyFromAbove,
   laws
 } from './membership-laws.ts'
+import { inviting } from './membership.ts'
 
 laws(
   'membership: random histories and parts of them resolve as the naive resolution does',
@@ -30,6 +31,25 @@ laws(
   isMovedOnlyFromAbove,
   9001,
   700
+)
+
+laws(
+  'membership: with invites: as the naive resolution does',
+  (seed) => agreesWithTheOracle(seed, inviting),
+  11_001,
+  700
+)
+laws(
+  'membership: with invites: order, parts, duplicates and one by one: the same result',
+  (seed) => isAFunctionOfTheSet(seed, inviting),
+  12_001,
+  200
+)
+laws(
+  'membership: with invites: late records of lower ranks move nothing above them',
+  (seed) => isMovedOnlyFromAbove(seed, inviting),
+  13_001,
+  300
 )
 
 // A removed owner brought back, by voting late, what another owner's recovery key had taken back.

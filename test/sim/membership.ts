@@ -24,8 +24,11 @@ export interface History {
   later(core: Key, isOrdinary: boolean): readonly AclLog[]
 }
 
-export function randomHistory(seed: number): History {
-  const play = new Play(seededRandom(seed))
+/** One in which many come by invites. */
+export const inviting = (seed: number): History => randomHistory(seed, true)
+
+export function randomHistory(seed: number, isInviting = false): History {
+  const play = new Play(seededRandom(seed), isInviting)
   play.run()
   return { logs: play.logs(), options: OPTIONS, later: (...of) => play.later(...of) }
 }
@@ -36,11 +39,16 @@ class Play {
   /** Names of generations that some vote may have led to. */
   readonly #generations: Key[] = [shortHash('owners/alice/1/acl')]
   #fresh = 0
+  /** Records of invites. */
+  readonly #invites: Head[] = []
   /** In some histories owners come early and many, in others there is only Alice. */
   readonly #ownersWanted: number
 
-  constructor(random: SeededRandom) {
+  readonly #isInviting: boolean
+
+  constructor(random: SeededRandom, isInviting: boolean) {
     this.#random = random
+    this.#isInviting = isInviting
     this.#ownersWanted = random.below(4) === 0 ? 0 : random.below(4)
   }
 
@@ -138,6 +146,7 @@ class Play {
     const acts: readonly [number, () => void][] = [
       [24, () => this.#grant(one, other)],
       [18, () => this.#revoke(one, other)],
+      [this.#isInviting ? 16 : 0, () => this.#invite(one)],
       [9, () => this.#seal(one)],
       [14, () => this.#acknowledge(one)],
       [14, () => this.#vote(one)],
@@ -175,7 +184,24 @@ class Play {
     const role = this.#pick(GRANTED)
     const prefixes = role === 'writer' && this.#chance(30) ? [below(this.#random.below(9))] : null
     const cores = this.#chance(85) ? other.claims : other.claims.slice(this.#random.below(2))
-    one.write({ kind: 'grant', member: other.member, role, prefixes, cores }, this.#heads(one))
+    const grant = { kind: 'grant', member: other.member, role, prefixes, cores } as const
+    const heads = this.#heads(one)
+    if (this.#invites.length === 0 || this.#chance(30)) one.write(grant, heads)
+    else one.write({ ...grant, invite: this.#pick(this.#invites) }, heads)
+  }
+
+  /** Others mostly hear of it. */
+  #invite(one: Author): void {
+    const isNew = this.#invites.length < 2 || this.#chance(70)
+    if (!isNew)
+      return void one.write(
+        { kind: 'withdraw', invite: this.#pick(this.#invites) },
+        this.#heads(one)
+      )
+    const [role, uses] = [this.#pick<Role>(['admin', 'writer']), 1 + this.#random.below(2)]
+    const terms = { key: shortHash(`invite ${one.core} ${one.length}`), role, prefixes: null, uses }
+    this.#invites.push(one.write({ kind: 'invite', ...terms, expires: 1 }, this.#heads(one)))
+    for (const each of this.#authors) if (this.#chance(70)) each.sees(one)
   }
 
   #revoke(one: Author, other: Author): void {

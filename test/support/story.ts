@@ -82,6 +82,10 @@ function act(record: AclRecord): string {
       return `proves a fork of ${record.core} at ${record.common}`
     case 'leave':
       return `leaves${ends(record.cuts)}`
+    case 'invite':
+      return `invites ${record.uses} as ${record.role}`
+    case 'withdraw':
+      return `withdraws ${record.invite.core}@${record.invite.length}`
     default:
       return record satisfies never
   }

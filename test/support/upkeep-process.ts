@@ -43,6 +43,7 @@ async function open(storage: string): Promise<Space> {
     name: storage,
     now: Date.now,
     timers,
+    waiting: timers,
     transport: null,
     documents: { timers, loadEngine, upkeep: { changesPerSave: 2, minEntries: 4 } }
   })
