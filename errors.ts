@@ -32,6 +32,8 @@ const NEXT_STEPS = {
   SPACE_UNKNOWN: 'This device has no such space; open it with its ticket first.',
   NOT_ALLOWED: 'Ask an owner or admin of the space, who ranks above whom it concerns.',
   TICKET_INVALID: 'Copy the whole ticket again; nothing was joined.',
+  NO_EPOCH_KEY:
+    'Connect to a member who holds the key: reading and writing go on by themselves when it has come.',
   BLOCK_UNAVAILABLE: 'Connect to a peer that holds it, and read again.',
   VERSION_UNAVAILABLE:
     'Connect to a device that still holds this version, or open a later one; what was cleared everywhere is gone.',

@@ -65,6 +65,7 @@ import { Refusals, type Refusal } from './refusals.ts'
 import { repairSpace, type RepairParts, type RepairReport } from './repair.ts'
 import { SpaceIndex } from './space-index.ts'
 import { linkOf, SpacePeers } from './space-link.ts'
+import { NO_ENCRYPTION, spaceEncryption, SpaceLogs } from './space-logs.ts'
 import { statsOf, type SpaceStats, type StatsParts } from './stats.ts'
 import { syncState, type SyncState } from './sync-state.ts'
 import { encodeTicket } from './ticket.ts'
@@ -151,6 +152,10 @@ export interface SpaceParts {
   onclose(space: Space, closed: Promise<void>): void
 }
 
+interface OpenParts extends SpaceParts {
+  readonly logs: SpaceLogs
+}
+
 /** The stack's duplex stream, to pipe. */
 export type RawStream = NonNullable<ReturnType<typeof secureStream>>['rawStream']
 
@@ -167,6 +172,8 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly name: string
   /** Devices that connect add each other. */
   readonly isOpen: boolean
+  /** Its logs are encrypted; false only where it was made without, to measure. */
+  readonly isEncrypted: boolean
   /** The database. */
   readonly db: MultiBee
   /** Live documents. */
@@ -180,7 +187,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   /** For connections; not for applications. */
   readonly wire: SpaceLink
 
-  readonly #parts: SpaceParts
+  readonly #parts: OpenParts
   readonly #union: Union
   readonly #engine: Engine
   readonly #writers: WriterList
@@ -204,16 +211,22 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   /** @see Device.createSpace, Device.openSpace */
   static async open(parts: SpaceParts): Promise<Space> {
+    const { store, record } = parts
+    const { address, encrypted } = record
+    const { membershipKey } = parts.secrets()
+    const encryption = encrypted ? spaceEncryption(address, membershipKey) : NO_ENCRYPTION
+    const logs = new SpaceLogs(store, encryption)
     for (;;) {
-      const space = await Space.#open(parts, await openOwnLogs(parts))
+      const space = await Space.#open({ ...parts, logs })
       if (space !== null) return space
       await parts.succeed('the logs that it went on under do not count')
     }
   }
 
   /** Null where what is written to these logs would count nowhere. */
-  static async #open(parts: SpaceParts, logs: OwnLogs): Promise<Space | null> {
-    const { store, record } = parts
+  static async #open(parts: OpenParts): Promise<Space | null> {
+    const { store, record, logs: spaceLogs } = parts
+    const logs = await openOwnLogs(parts)
     const { data: own, earlier } = logs
     const opened: { close(): Promise<void> }[] = [own, logs.acl]
     try {
@@ -221,7 +234,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       const before = earlier.map(({ data }) => data)
       const writers = new WriterList([own.core.key, ...before, ...record.writers])
       const { timers } = parts
-      const members = await Members.open({ store, record, own: logs, timers }, writers)
+      const members = await Members.open({ store, spaceLogs, record, own: logs, timers }, writers)
       opened.push(members)
       if (members.isVoid) {
         for (const each of opened) await each.close()
@@ -240,7 +253,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   }
 
   private constructor(
-    parts: SpaceParts,
+    parts: OpenParts,
     { data: own, earlier }: OwnLogs,
     clock: HybridLogicalClock,
     writers: WriterList,
@@ -255,6 +268,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.address = z32.encode(parts.record.address)
     this.name = parts.record.name
     this.isOpen = parts.record.open
+    this.isEncrypted = parts.record.encrypted
     this.writer = z32.encode(own.core.key)
     this.clockRepair = clock.repaired
     this.#refusals = new Refusals()
@@ -391,8 +405,13 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   /** Lets its bearer in. Keep it secret. */
   get ticket(): string {
-    const { address, open } = this.#record
-    return encodeTicket({ address, open, membershipKey: this.#parts.secrets().membershipKey })
+    const { address, open, encrypted } = this.#record
+    return encodeTicket({
+      address,
+      open,
+      encrypted,
+      membershipKey: this.#parts.secrets().membershipKey
+    })
   }
 
   /**
@@ -669,7 +688,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       const clearing = { ...this.#clearing, beforeClear }
       return new LogReader(own.core, onchange, { writer: own.tree, clearing })
     }
-    const remote = await this.#parts.store.remoteLog(core)
+    const remote = await this.#parts.logs.remote('data', core)
     // What this device wrote before is kept whole, and what it lost of it fetched back.
     const sparse = this.#record.sparse && !this.#earlier.has(z32.encode(core))
     return new LogReader(remote, onchange, { sparse, clearing: this.#clearing })

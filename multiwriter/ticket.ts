@@ -12,15 +12,19 @@ export interface Ticket {
   readonly address: Uint8Array
   readonly membershipKey: Uint8Array
   readonly open: boolean
+  /** Its logs are: false of a space that was made without encryption, to measure. */
+  readonly encrypted: boolean
 }
 
 const PREFIX = 'mh1'
 const FLAG_OPEN = 1
+const FLAG_PLAIN = 2
 const BODY_BYTES = 65
 const CHECKSUM_BYTES = 4
 
-export function encodeTicket({ address, membershipKey, open }: Ticket): string {
-  const body = b4a.concat([b4a.from([open ? FLAG_OPEN : 0]), address, membershipKey])
+export function encodeTicket({ address, membershipKey, open, encrypted }: Ticket): string {
+  const flags = (open ? FLAG_OPEN : 0) | (encrypted ? 0 : FLAG_PLAIN)
+  const body = b4a.concat([b4a.from([flags]), address, membershipKey])
   return PREFIX + z32.encode(b4a.concat([body, checksum(body)]))
 }
 
@@ -37,9 +41,10 @@ export function decodeTicket(text: string): Ticket {
   const body = bytes.subarray(0, BODY_BYTES)
   if (!b4a.equals(checksum(body), bytes.subarray(BODY_BYTES))) throw bad('has a mistyped character')
   const flags = body[0] ?? 0
-  if ((flags & ~FLAG_OPEN) !== 0) throw bad('is of a newer version')
+  if ((flags & ~(FLAG_OPEN | FLAG_PLAIN)) !== 0) throw bad('is of a newer version')
   return {
-    open: flags === FLAG_OPEN,
+    open: (flags & FLAG_OPEN) !== 0,
+    encrypted: (flags & FLAG_PLAIN) === 0,
     address: body.subarray(1, 33),
     membershipKey: body.subarray(33)
   }

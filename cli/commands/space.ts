@@ -137,6 +137,9 @@ function infoLines(info: SpaceInfo): string[] {
         'kind',
         info.open ? 'open: who has the ticket writes' : 'closed: writers are let in by add-writer'
       ],
+      ...(info.encrypted
+        ? []
+        : [['encryption', 'none: whoever has the disk or the wire reads it']]),
       ['writer', `${info.writer}  (this device)`],
       ...(refused > 0
         ? [['refused', `${counted(refused, 'piece')} of broken data: see manyhands doctor`]]
