@@ -389,7 +389,7 @@ class Source {
   }
 
   async #refuse(refusal: TreeRefusal): Promise<void> {
-    this.#refusals.add(this.log.id, refusal.reason, refusal.seq)
+    this.#refusals.addTree(this.log.id, refusal)
     await this.log.refuse(refusal)
     this.markStale()
   }

@@ -298,9 +298,15 @@ export class LogReader {
   }
 
   /** What the blocks from `start` up to `end` wrote, read together; without those that were cleared. @throws BLOCK_UNAVAILABLE */
-  written(start: number, end: number, options: ReadOptions): Promise<readonly WrittenBlock[]> {
+  async written(
+    start: number,
+    end: number,
+    options: ReadOptions
+  ): Promise<readonly WrittenBlock[]> {
     const context = this.#writer?.context ?? this.#context
-    return readWritten(context, start, end, !this.#sparse, options)
+    const blocks = await readWritten(context, start, end, !this.#sparse, options)
+    for (const { refusal } of blocks) if (isWaitingForKey(refusal)) await this.refuse(refusal)
+    return blocks
   }
 
   /** @see batchesOf in batches.ts */

@@ -14,7 +14,7 @@ export interface LogStore {
   readonly corestore: Corestore
   /** One of our own logs. */
   own(purpose: string, encryption?: LogEncryption): ReturnType<typeof openOwnCore>
-  remote(key: Uint8Array): ReturnType<typeof openRemoteCore>
+  remote(key: Uint8Array, encryption?: LogEncryption): ReturnType<typeof openRemoteCore>
   close(): Promise<void>
 }
 
@@ -29,7 +29,7 @@ export async function openLogStore(seed = 1): Promise<LogStore> {
     corestore,
     own: (purpose, encryption) =>
       openOwnCore(corestore, b4a.alloc(32, seed), purpose, b4a.alloc(32), encryption ?? null),
-    remote: (key) => openRemoteCore(corestore, key, null),
+    remote: (key, encryption) => openRemoteCore(corestore, key, encryption ?? null),
     async close() {
       await corestore.close()
       await folder.remove()
