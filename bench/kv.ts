@@ -4,6 +4,7 @@
  */
 import { converge } from './kv/converge.ts'
 import { disk } from './kv/disk.ts'
+import { encryption } from './kv/encryption.ts'
 import { get } from './kv/get.ts'
 import { join } from './kv/join.ts'
 import { memory } from './kv/memory.ts'
@@ -16,7 +17,7 @@ import { report, type BenchOptions, type Rows } from './harness.ts'
 import { inFolder } from './peers.ts'
 
 const ROWS = new Map<string, Row>(
-  Object.entries({ scan, get, put, converge, join, disk, memory, prune, rotations })
+  Object.entries({ scan, get, put, converge, join, disk, memory, prune, rotations, encryption })
 )
 
 export const rows: Rows = [...ROWS.keys()]
