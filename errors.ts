@@ -44,6 +44,8 @@ const NEXT_STEPS = {
     'Nobody who may let in was there: try again when a device of an owner or admin is online; nothing was joined.',
   SPACE_JOINED:
     'Open the space by its address; where its rights there have ended, leave it first (`device.leaveSpace`). The invite was not used.',
+  NO_EPOCH_KEY:
+    'Connect to a member who holds the key: reading and writing go on by themselves when it has come.',
   BLOCK_UNAVAILABLE: 'Connect to a peer that holds it, and read again.',
   VERSION_UNAVAILABLE:
     'Connect to a device that still holds this version, or open a later one; what was cleared everywhere is gone.',

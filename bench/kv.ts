@@ -4,6 +4,7 @@
  */
 import { converge } from './kv/converge.ts'
 import { disk } from './kv/disk.ts'
+import { encryption } from './kv/encryption.ts'
 import { get } from './kv/get.ts'
 import { invite } from './kv/invite.ts'
 import { join } from './kv/join.ts'
@@ -17,7 +18,19 @@ import { report, type BenchOptions, type Rows } from './harness.ts'
 import { inFolder } from './peers.ts'
 
 const ROWS = new Map<string, Row>(
-  Object.entries({ scan, get, put, converge, join, invite, disk, memory, prune, rotations })
+  Object.entries({
+    scan,
+    get,
+    put,
+    converge,
+    join,
+    invite,
+    disk,
+    memory,
+    prune,
+    rotations,
+    encryption
+  })
 )
 
 export const rows: Rows = [...ROWS.keys()]

@@ -166,15 +166,15 @@ export async function writeBee2(bee: Bee2, all: readonly Pair[]): Promise<void> 
 /** How a space is read. */
 export type Mode = 'stream' | 'index'
 
-/** Ours, alone: the first space of the folder. */
-export function manyhandsIn(mode: Mode): OpenDatabase {
+/** Ours, alone: the first space of the folder. @param encryption of a space that is made */
+export function manyhandsIn(mode: Mode, encryption = true): OpenDatabase {
   return async (folder) => {
     const device = await openDevice({ storage: folder })
     const known = device.spaces()[0]
     const options = { mode }
     const space =
       known === undefined
-        ? await device.createSpace(options)
+        ? await device.createSpace({ ...options, encryption })
         : await device.openSpace(known.address, options)
     return ours(device, space)
   }

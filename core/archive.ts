@@ -8,6 +8,8 @@
  */
 import type Corestore from 'corestore'
 import Hypercore, { type Manifest } from 'hypercore'
+import { BlockCipher } from './block-cipher.ts'
+import type { LogEncryption } from './block-keys.ts'
 
 /** Which blocks. */
 export interface Pin {
@@ -16,9 +18,20 @@ export interface Pin {
   readonly treeHash: Uint8Array
 }
 
-export async function openArchiveCore(corestore: Corestore, pin: Pin): Promise<Hypercore> {
+/** @param log the log that its blocks were written to, which they are bound to where they are encrypted */
+export async function openArchiveCore(
+  corestore: Corestore,
+  pin: Pin,
+  log: Uint8Array,
+  encryption: LogEncryption | null
+): Promise<Hypercore> {
   const manifest = archiveManifest(pin)
-  const core = corestore.get({ key: Hypercore.key(manifest), manifest, allowFork: false })
+  const core = corestore.get({
+    key: Hypercore.key(manifest),
+    manifest,
+    allowFork: false,
+    encryption: encryption === null ? null : new BlockCipher(encryption, log)
+  })
   await core.ready()
   return core
 }

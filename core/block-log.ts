@@ -4,6 +4,7 @@
  */
 import Hypercore, { type Download } from 'hypercore'
 import { sessionAfterConflict } from './conflict.ts'
+import { TreeRefusal } from './tree/refusal.ts'
 
 export interface LoggedBlock {
   readonly block: Uint8Array
@@ -82,9 +83,17 @@ export class BlockLog {
 
   async #readNext(): Promise<void> {
     const { length } = this.#blocks
-    const block = await this.#core.get(length, { wait: false })
+    const block = await this.#core.get(length, { wait: false }).catch(emptyIfRefused)
     if (block === null) throw new Error('The block is gone')
     const treeHash = await Hypercore.treeHashFromStorage(this.#core, length + 1)
     this.#blocks.push({ block, treeHash })
   }
 }
+
+/** Of a block that cannot be decrypted nothing counts but its place: it is no record, and those behind it are read all the same. */
+function emptyIfRefused(error: unknown): Uint8Array {
+  if (error instanceof TreeRefusal) return EMPTY
+  throw error
+}
+
+const EMPTY = new Uint8Array(0)

@@ -17,6 +17,9 @@ export type { Progress, Work } from './progress.ts'
 
 export type { default as Hypercore } from 'hypercore'
 
+export { blockKey, constantKeys, EPOCH_ID_BYTES, epochHash } from './block-keys.ts'
+export type { BlockKey, BlockKeys, LogEncryption } from './block-keys.ts'
+
 export { logKeyOf, ownLogKey, OwnLog, saltsOf, treeHashOf } from './store.ts'
 export type {
   AppendGuard,
@@ -38,7 +41,7 @@ export type { BatchBounds } from './tree/batches.ts'
 export type { ClearedLog, ClearingHooks } from './tree/cleared.ts'
 export { countBlocks, isIn, joinRanges } from './tree/ranges.ts'
 export type { BlockRange } from './tree/ranges.ts'
-export { TreeRefusal } from './tree/refusal.ts'
+export { isWaitingForKey, TreeRefusal } from './tree/refusal.ts'
 export type { TreeRefusalReason } from './tree/refusal.ts'
 export type { ReadOptions, TreeSnapshot } from './tree/snapshot.ts'
 export { isInRange } from './tree/cursor.ts'

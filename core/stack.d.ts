@@ -49,6 +49,16 @@ declare module 'hypercore' {
     activeRequests?: unknown[]
   }
 
+  /** What a session encrypts its blocks with. */
+  export interface EncryptionProvider {
+    /** How many bytes stand in front of a block's content. */
+    padding(core: unknown, seq: number): number
+    /** In place. */
+    encrypt(seq: number, block: Uint8Array, fork: number, core: unknown): void | Promise<void>
+    /** In place. */
+    decrypt(seq: number, block: Uint8Array, core: unknown): void | Promise<void>
+  }
+
   export interface Download {
     destroy(): void
   }
@@ -109,6 +119,8 @@ declare module 'hypercore' {
     ready(): Promise<void>
     close(): Promise<void>
     readonly keyPair: KeyPair | null
+    /** Sessions of a session have it too. */
+    readonly encryption: EncryptionProvider | null
     setKeyPair(keyPair: KeyPair): void
     get(seq: number, options?: GetOptions): Promise<Uint8Array | null>
     has(start: number, end?: number): Promise<boolean>
@@ -158,7 +170,7 @@ declare module 'hypercore' {
 
 declare module 'corestore' {
   import type Hypercore from 'hypercore'
-  import type { Manifest, Replicator } from 'hypercore'
+  import type { EncryptionProvider, Manifest, Replicator } from 'hypercore'
 
   export interface CoreOptions {
     key?: Uint8Array
@@ -169,6 +181,7 @@ declare module 'corestore' {
     wait?: boolean
     timeout?: number
     inflightRange?: [number, number]
+    encryption?: EncryptionProvider | null
   }
 
   export default class Corestore {
@@ -457,6 +470,25 @@ declare module 'sodium-universal' {
     readonly crypto_pwhash_MEMLIMIT_INTERACTIVE: number
     readonly crypto_pwhash_ALG_ARGON2ID13: number
     randombytes_buf(out: Uint8Array): void
+    crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
+      box: Uint8Array,
+      tag: Uint8Array,
+      plain: Uint8Array,
+      associated: Uint8Array,
+      secretNonce: null,
+      nonce: Uint8Array,
+      key: Uint8Array
+    ): void
+    /** @throws where it was not made so */
+    crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
+      plain: Uint8Array,
+      secretNonce: null,
+      box: Uint8Array,
+      tag: Uint8Array,
+      associated: Uint8Array,
+      nonce: Uint8Array,
+      key: Uint8Array
+    ): void
     crypto_generichash_batch(out: Uint8Array, parts: readonly Uint8Array[], key?: Uint8Array): void
     crypto_sign_seed_keypair(publicKey: Uint8Array, secretKey: Uint8Array, seed: Uint8Array): void
     readonly crypto_sign_BYTES: number

@@ -6,7 +6,10 @@ import type Corestore from 'corestore'
 import Hypercore, { type KeyPair, type Manifest } from 'hypercore'
 import { ManyhandsError } from '../errors.ts'
 import type { Pin } from './archive.ts'
+import { BlockCipher, cipherOf } from './block-cipher.ts'
+import type { LogEncryption } from './block-keys.ts'
 import type { BlockRange } from './tree/ranges.ts'
+import { isWaitingForKey } from './tree/refusal.ts'
 import { TreeWriter, type TreePut, type TreeWrite } from './tree/writer.ts'
 import type { OrderedStore } from './ordered-store.ts'
 import type { Work } from './progress.ts'
@@ -46,6 +49,8 @@ export interface SpaceRecord {
   readonly open: boolean
   /** Blocks are fetched when read, not ahead. */
   readonly sparse: boolean
+  /** Its logs are encrypted. */
+  readonly encrypted: boolean
   /** Data cores of the other devices, as they were added. */
   readonly writers: readonly Uint8Array[]
   /** Membership logs of the other devices, as they were met. */
@@ -65,17 +70,23 @@ export interface DeviceStore extends AsyncDisposable {
   saveSecrets(secrets: Secrets): Promise<void>
   saveSpaces(spaces: readonly SpaceRecord[]): Promise<void>
   saveName(name: string): Promise<void>
-  /** Our own log of a purpose; the same purpose and salt give the same log. One that is `lost` can only be read. */
-  ownLog(purpose: string, salt: Uint8Array): Promise<OwnLog>
+  /**
+   * Our own log of a purpose; the same purpose and salt give the same log. One that is `lost` can only be read.
+   * @param encryption of its blocks; null leaves them as they are
+   */
+  ownLog(purpose: string, salt: Uint8Array, encryption: LogEncryption | null): Promise<OwnLog>
   /**
    * From now on this device's logs of a space are new ones. Durable before anything can be written to them.
    * @param why the old ones cannot be trusted; null where they are sound
    */
   succeed(space: Uint8Array, why: string | null): Promise<void>
-  /** Somebody's log, to read. Close the session when done. */
-  remoteLog(key: Uint8Array): Promise<Hypercore>
-  /** The first blocks of a log, as far as they are here as a log of their own. Close the session when done. */
-  archiveLog(pin: Pin): Promise<Hypercore>
+  /** Somebody's log, to read. Close the session when done. @param encryption null gives blocks as they are stored */
+  remoteLog(key: Uint8Array, encryption: LogEncryption | null): Promise<Hypercore>
+  /**
+   * The first blocks of a log, as far as they are here as a log of their own. Close the session when done.
+   * @param log the log that they were written to
+   */
+  archiveLog(pin: Pin, log: Uint8Array, encryption: LogEncryption | null): Promise<Hypercore>
   /** The store of a space's local index: derived data, empty when it was deleted or could not be read. Closed by its user. */
   openIndex(space: Uint8Array): Promise<OrderedStore>
   /** Why one of our logs is not what it was, compared with what was marked of it; null when it is sound. */
@@ -90,7 +101,7 @@ export interface DeviceStore extends AsyncDisposable {
   clearLog(key: Uint8Array): Promise<void>
   /**
    * One archive of all spaces and logs, in pieces; what is restored of it is a new device.
-   * @param passphrase wraps the keys of the spaces, null leaves them open; the data is not encrypted either way
+   * @param passphrase wraps the keys of the spaces, null leaves them open, and with them the data
    */
   backup(options: { readonly passphrase: string | null } & Work): AsyncIterable<Uint8Array>
   /** Waits for appends under way. Idempotent. Nothing keeps the process alive afterwards. */
@@ -162,6 +173,7 @@ export class OwnLog {
   check(): void {
     this.#guard.before()
     this.#checkAlone()
+    cipherOf(this.core)?.keys.current()
   }
 
   /** Whether this object wrote the blocks from one length to another: nothing of them is news here. */
@@ -192,6 +204,8 @@ export class OwnLog {
     if (this.lost !== null) throw new TypeError(`Appending would fork the log: ${this.lost}`)
     // A closed log is its user's mistake, not a failure of the store that would stop all other logs.
     if (this.core.closing !== null) throw new ManyhandsError('BEE_CLOSED', 'The log is closed')
+    // Before anything is begun: without a key nothing can be written.
+    cipherOf(this.core)?.keys.current()
     const appending = this.#append(write, isForDisk)
     this.#appending = appending.catch(() => {}) // shown to the caller of this one
     return appending
@@ -216,6 +230,11 @@ export class OwnLog {
       await this.#guard.after(this.core, isForDisk)
       return length
     } catch (error) {
+      // Nothing that the store, or a disk, could be blamed for.
+      if (isWaitingForKey(error)) {
+        const message = 'This device cannot read its own log: the key of its blocks is not here'
+        throw new ManyhandsError('NO_EPOCH_KEY', message, { cause: error })
+      }
       throw await this.#guard.explain(error)
     }
   }
@@ -254,21 +273,41 @@ export async function openOwnCore(
   corestore: Corestore,
   seed: Uint8Array,
   purpose: string,
-  salt: Uint8Array
+  salt: Uint8Array,
+  encryption: LogEncryption | null
 ): Promise<Hypercore> {
   const keyPair = deriveKeyPair(seed, `manyhands/log/${purpose}`, salt)
   const manifest = ownManifest(keyPair)
   const key = Hypercore.key(manifest)
-  const core = corestore.get({ key, manifest, allowFork: false, inflightRange: INFLIGHT_RANGE })
+  const core = corestore.get({
+    key,
+    manifest,
+    allowFork: false,
+    inflightRange: INFLIGHT_RANGE,
+    encryption: cipherFor(key, encryption)
+  })
   await core.ready()
   core.setKeyPair(keyPair)
   return core
 }
 
-export async function openRemoteCore(corestore: Corestore, key: Uint8Array): Promise<Hypercore> {
-  const core = corestore.get({ key, allowFork: false, inflightRange: INFLIGHT_RANGE })
+export async function openRemoteCore(
+  corestore: Corestore,
+  key: Uint8Array,
+  encryption: LogEncryption | null
+): Promise<Hypercore> {
+  const core = corestore.get({
+    key,
+    allowFork: false,
+    inflightRange: INFLIGHT_RANGE,
+    encryption: cipherFor(key, encryption)
+  })
   await core.ready()
   return core
+}
+
+function cipherFor(log: Uint8Array, encryption: LogEncryption | null): BlockCipher | null {
+  return encryption === null ? null : new BlockCipher(encryption, log)
 }
 
 /** What a log hashes to as it is. The stack's own `treeHash` first fetches the last block: for one that is not here it would wait. */

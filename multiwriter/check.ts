@@ -5,6 +5,7 @@
  */
 import { isManyhandsError } from '../errors.ts'
 import {
+  isWaitingForKey,
   TreeRefusal,
   type DeviceStore,
   type LogReader,
@@ -39,6 +40,10 @@ export const FINDINGS = {
   'blocks-missing': {
     severity: 'warning',
     next: 'Connect to a device that holds this log.'
+  },
+  'no-epoch-key': {
+    severity: 'warning',
+    next: 'Connect to a member who holds the key: reading goes on by itself when it has come.'
   },
   'held-back': {
     severity: 'note',
@@ -121,7 +126,11 @@ function finding(code: FindingCode, writer: string | null, message: string): Fin
 
 /** What the writer has signed, and a full reader should hold. What lies behind a seal, who had it may have kept to itself. */
 function missingBlocks(log: LogReader, { writer, isOwn, seal }: Part) {
-  const { isSparse, signedLength, length } = log
+  const { isSparse, signedLength, length, behind } = log
+  if (behind !== null) {
+    const message = `A key is missing: of ${signedLength} blocks ${length} can be read here`
+    return [finding('no-epoch-key', writer, message)]
+  }
   if (isSparse || length >= Math.min(signedLength, seal)) return []
   const code = isOwn ? 'own-tree-damaged' : 'blocks-missing'
   return [finding(code, writer, `${signedLength} blocks are signed, ${length} can be read here`)]
@@ -169,6 +178,7 @@ function brokenTree(
   { isSparse }: LogReader,
   { writer, isOwn }: Part
 ): Finding | null {
+  if (isWaitingForKey(error)) return null // said already
   if (error instanceof TreeRefusal) {
     const message = `Block ${error.seq}: ${error.reason}`
     return finding(isOwn ? 'own-tree-damaged' : 'tree-refused', writer, message)

@@ -3,6 +3,7 @@ import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import z32 from 'z32'
 import {
+  ownLogKey,
   randomBytes,
   topicOf,
   type DeviceStore,
@@ -55,6 +56,8 @@ export interface CreateSpaceOptions {
   readonly name?: string
   /** Devices that connect add each other as writers. Default false: writers are added by `addWriter`. */
   readonly open?: boolean
+  /** Default true. False only to measure what encryption costs: whoever has the disk or the wire then reads everything. */
+  readonly encryption?: boolean
   /** @see OpenSpaceOptions */
   readonly mode?: ReadMode
 }
@@ -181,17 +184,17 @@ export class Device extends EventEmitter<DeviceEvents> {
 
   async #createSpace(options: CreateSpaceOptions): Promise<Space> {
     this.#checkOpen()
-    checkOptions('createSpace', options, ['name', 'open', 'mode'])
-    const { name = 'space', open = false, mode } = options
+    checkOptions('createSpace', options, ['name', 'open', 'encryption', 'mode'])
+    const { name = 'space', open = false, encryption: encrypted = true, mode } = options
     checkMode(mode)
     checkName(name)
     checkFlag('open', open)
+    checkFlag('encryption', encrypted)
     const salt = randomBytes(32)
-    const acl = await this.#store.ownLog('acl', salt)
-    const address = acl.core.key
-    await acl.close()
+    const address = ownLogKey(this.#store.secrets.seed, 'acl', salt)
     const secrets = { address, salt, later: [], membershipKey: randomBytes(32) }
-    return this.#add(secrets, { address, name, open, sparse: false, writers: [], acl: [] }, mode)
+    const record = { address, name, open, sparse: false, encrypted, writers: [], acl: [] }
+    return this.#add(secrets, record, mode)
   }
 
   /**
@@ -214,9 +217,10 @@ export class Device extends EventEmitter<DeviceEvents> {
     if (known !== null) return this.#open(known, mode)
     if (!isTicket(which))
       throw new ManyhandsError('SPACE_UNKNOWN', `There is no space ${which} here`)
-    const { address, membershipKey, open } = decodeTicket(which)
+    const { address, membershipKey, open, encrypted } = decodeTicket(which)
     const secrets = { address, membershipKey, salt: randomBytes(32), later: [] }
-    return this.#add(secrets, { address, name, open, sparse, writers: [], acl: [] }, mode)
+    const record = { address, name, open, sparse, encrypted, writers: [], acl: [] }
+    return this.#add(secrets, record, mode)
   }
 
   /**
@@ -245,8 +249,12 @@ export class Device extends EventEmitter<DeviceEvents> {
       throw new ManyhandsError('SPACE_JOINED', `This device has the space ${address}`)
     const known = this.#joining.get(address)
     if (known !== undefined) return known
-    const joining = this.#admitted(link, timeout, signal).then(({ secrets, open }) =>
-      this.#add(secrets, { address: link.address, name, open, sparse, writers: [], acl: [] }, mode)
+    const joining = this.#admitted(link, timeout, signal).then(({ secrets, kind }) =>
+      this.#add(
+        secrets,
+        { address: link.address, name, ...kind, sparse, writers: [], acl: [] },
+        mode
+      )
     )
     this.#joining.set(address, joining)
     try {
@@ -371,7 +379,8 @@ export class Device extends EventEmitter<DeviceEvents> {
 
   /**
    * One verifiable archive of all spaces and their logs, in pieces (docs/FORMAT.md, "Backup"). Restoring it makes a new device.
-   * @param passphrase wraps the keys of the spaces; null leaves them open to whoever has the archive. The data is not encrypted.
+   * @param passphrase wraps the keys of the spaces; null leaves them open to whoever has the archive, and with them
+   * the data.
    */
   backup(passphrase: string | null, options: Work = {}): AsyncIterable<Uint8Array> {
     this.#checkOpen()

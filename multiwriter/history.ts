@@ -226,7 +226,7 @@ class LogHistory implements Cursor<WrittenBatch> {
     const complete: WrittenBlock[][] = []
     for (const block of await this.#readOn(size)) {
       if (block.refusal !== null) {
-        this.#refusals.add(this.#log.id, block.refusal.reason, block.refusal.seq)
+        this.#refusals.addTree(this.#log.id, block.refusal)
       }
       const isSame = this.#open[0]?.batch === block.batch
       if (this.#open.length > 0 && (!isSame || this.#open.length === MAX_BATCH_BLOCKS)) {

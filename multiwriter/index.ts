@@ -11,7 +11,7 @@ export type {
 } from './device.ts'
 
 export { Space } from './space.ts'
-export type { LogState, PeerState, SyncState } from './sync-state.ts'
+export type { Behind, LogState, PeerState, SyncState } from './sync-state.ts'
 export type { Sealed, SpaceEvents, WriterInfo } from './space.ts'
 export type { ExcludedEntry } from './members/excluded.ts'
 export type { ForkInfo } from './members/forks.ts'

@@ -21,6 +21,7 @@ import {
   type Denial
 } from './members/invite-message.ts'
 import type { Timers } from './timers.ts'
+import type { SpaceKind } from './ticket.ts'
 
 /** Those who did not know the invite yet, or were not there, may do so now. */
 const ASK_AGAIN_MS = 2000
@@ -42,8 +43,7 @@ export interface JoiningParts {
 
 export interface Joined {
   readonly secrets: SpaceSecrets
-  /** The space is open. */
-  readonly open: boolean
+  readonly kind: SpaceKind
 }
 
 const CODES: Readonly<Record<Denial, readonly [ErrorCode, string]>> = {
@@ -133,9 +133,10 @@ class Joining {
     const { address, meeting } = this.#link
     const admission = openAdmission(this.#parts.store.keyPair, sealed)
     if (admission === null || !b4a.equals(meetingOf(admission.membershipKey), meeting)) return
-    const { membershipKey, open } = admission
+    const { membershipKey, open, encrypted } = admission
     this.#finish()
-    this.#resolve({ open, secrets: { address, membershipKey, salt: this.#salt, later: [] } })
+    const secrets = { address, membershipKey, salt: this.#salt, later: [] }
+    this.#resolve({ kind: { open, encrypted }, secrets })
   }
 
   /** Who does not know of the invite may learn of it, and is asked again. */

@@ -1,6 +1,6 @@
 /** This device's clock for one log: where it starts, and what moves it. */
 import { compareStamps, HybridLogicalClock, tagOf, type Stamp } from '../clock/index.ts'
-import type { OwnLog } from '../core/index.ts'
+import { isWaitingForKey, type OwnLog } from '../core/index.ts'
 import { unpackEntry } from '../crdt/index.ts'
 import { isManyhandsError } from '../errors.ts'
 import { CLEARED_KEY } from './cleared.ts'
@@ -34,7 +34,8 @@ export async function newestStamp(own: OwnLog): Promise<Stamp | null> {
     )
     return stamps.reduce(later, null)
   } catch (error) {
-    if (isManyhandsError(error, 'BLOCK_UNAVAILABLE')) return null
+    // Without the key of its last blocks nothing is written to it either.
+    if (isManyhandsError(error, 'BLOCK_UNAVAILABLE') || isWaitingForKey(error)) return null
     throw error
   }
 }

@@ -12,6 +12,7 @@ import {
   type SpaceSecrets
 } from '../core/index.ts'
 import { newestStamp } from './own-clock.ts'
+import type { SpaceLogs } from './space-logs.ts'
 
 /** A pair of logs, by their keys. */
 export interface LogPair {
@@ -30,7 +31,8 @@ export interface OwnLogs {
 }
 
 export interface OwnLogsParts {
-  readonly store: Pick<DeviceStore, 'ownLog' | 'secrets'>
+  readonly store: Pick<DeviceStore, 'secrets'>
+  readonly logs: Pick<SpaceLogs, 'own'>
   /** As the store has them now. */
   secrets(): SpaceSecrets
   /** @see DeviceStore.succeed */
@@ -42,8 +44,8 @@ export async function openOwnLogs(parts: OwnLogsParts): Promise<OwnLogs> {
   for (;;) {
     const salts = saltsOf(parts.secrets())
     const salt = salts.at(-1) ?? parts.secrets().salt
-    const acl = await parts.store.ownLog('acl', salt)
-    const data = await parts.store.ownLog('data', salt)
+    const acl = await parts.logs.own('acl', salt)
+    const data = await parts.logs.own('data', salt)
     const lost = acl.lost ?? data.lost
     if (lost === null) return { acl, data, salt, earlier: earlierLogs(parts, salts) }
     await closeLogs({ acl, data })
@@ -64,7 +66,7 @@ function earlierLogs(
 /** What the clock went on to in the newest of the earlier logs that was written to. */
 export async function stampBefore(parts: OwnLogsParts): Promise<Stamp | null> {
   for (const salt of saltsOf(parts.secrets()).slice(0, -1).toReversed()) {
-    const data = await parts.store.ownLog('data', salt)
+    const data = await parts.logs.own('data', salt)
     try {
       if (data.core.length > 0) return await newestStamp(data)
     } finally {

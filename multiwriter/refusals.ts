@@ -1,10 +1,10 @@
 /** What was refused of others' data: counted, with a reason, visible; never thrown out of a view, never lost silently. */
 import { EventEmitter } from 'eventemitter3'
 import type { EntryRefusal } from '../crdt/index.ts'
-import type { TreeRefusalReason } from '../core/index.ts'
+import type { TreeRefusal, TreeRefusalReason } from '../core/index.ts'
 
 export type RefusalReason =
-  | TreeRefusalReason
+  | Exclude<TreeRefusalReason, 'no-epoch-key'>
   | EntryRefusal
   /** The entry claims to have been written where its writer has not written. */
   | 'position-invalid'
@@ -116,6 +116,12 @@ export class Refusals {
     const refusal = { writer, reason, ...named, count, seq: known?.seq ?? seq }
     this.#refusals.set(id, refusal)
     this.events.emit('refused', refusal)
+  }
+
+  /** Of a tree, or a block. What waits for its key is no refusal. */
+  addTree(writer: string, refusal: TreeRefusal): void {
+    const { reason, seq } = refusal
+    if (reason !== 'no-epoch-key') this.add(writer, reason, seq)
   }
 
   list(): readonly Refusal[] {

@@ -75,6 +75,7 @@ import { Refusals, type Refusal } from './refusals.ts'
 import { repairSpace, type RepairParts, type RepairReport } from './repair.ts'
 import { SpaceIndex } from './space-index.ts'
 import { linkOf, SpacePeers } from './space-link.ts'
+import { NO_ENCRYPTION, spaceEncryption, SpaceLogs } from './space-logs.ts'
 import { statsOf, type SpaceStats, type StatsParts } from './stats.ts'
 import { syncState, type SyncState } from './sync-state.ts'
 import { encodeTicket } from './ticket.ts'
@@ -163,6 +164,10 @@ export interface SpaceParts {
   onclose(space: Space, closed: Promise<void>): void
 }
 
+interface OpenParts extends SpaceParts {
+  readonly logs: SpaceLogs
+}
+
 /** The stack's duplex stream, to pipe. */
 export type RawStream = NonNullable<ReturnType<typeof secureStream>>['rawStream']
 
@@ -179,6 +184,8 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly name: string
   /** Devices that connect add each other. */
   readonly isOpen: boolean
+  /** Its logs are encrypted; false only where it was made without, to measure. */
+  readonly isEncrypted: boolean
   /** The database. */
   readonly db: MultiBee
   /** Live documents. */
@@ -194,7 +201,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   /** For connections; not for applications. */
   readonly wire: SpaceLink
 
-  readonly #parts: SpaceParts
+  readonly #parts: OpenParts
   readonly #union: Union
   readonly #engine: Engine
   readonly #writers: WriterList
@@ -221,16 +228,22 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   /** @see Device.createSpace, Device.openSpace */
   static async open(parts: SpaceParts): Promise<Space> {
+    const { store, record } = parts
+    const { address, encrypted } = record
+    const { membershipKey } = parts.secrets()
+    const encryption = encrypted ? spaceEncryption(address, membershipKey) : NO_ENCRYPTION
+    const logs = new SpaceLogs(store, encryption)
     for (;;) {
-      const space = await Space.#open(parts, await openOwnLogs(parts))
+      const space = await Space.#open({ ...parts, logs })
       if (space !== null) return space
       await parts.succeed('the logs that it went on under do not count')
     }
   }
 
   /** Null where what is written to these logs would count nowhere. */
-  static async #open(parts: SpaceParts, logs: OwnLogs): Promise<Space | null> {
-    const { store, record } = parts
+  static async #open(parts: OpenParts): Promise<Space | null> {
+    const { store, record, logs: spaceLogs } = parts
+    const logs = await openOwnLogs(parts)
     const { data: own, earlier } = logs
     const opened: { close(): Promise<void> }[] = [own, logs.acl]
     try {
@@ -238,7 +251,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       const before = earlier.map(({ data }) => data)
       const writers = new WriterList([own.core.key, ...before, ...record.writers])
       const { timers } = parts
-      const members = await Members.open({ store, record, own: logs, timers }, writers)
+      const members = await Members.open({ store, spaceLogs, record, own: logs, timers }, writers)
       opened.push(members)
       if (members.isVoid) {
         for (const each of opened) await each.close()
@@ -257,7 +270,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   }
 
   private constructor(
-    parts: SpaceParts,
+    parts: OpenParts,
     { data: own, earlier }: OwnLogs,
     clock: HybridLogicalClock,
     writers: WriterList,
@@ -272,6 +285,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.address = z32.encode(parts.record.address)
     this.name = parts.record.name
     this.isOpen = parts.record.open
+    this.isEncrypted = parts.record.encrypted
     this.writer = z32.encode(own.core.key)
     this.clockRepair = clock.repaired
     this.#refusals = new Refusals()
@@ -291,7 +305,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#invites = members.invites({
       space: parts.record.address,
       membershipKey: secrets.membershipKey,
-      isOpen: parts.record.open,
+      kind: parts.record,
       now: parts.now,
       elapsed: () => parts.timers.elapsed(),
       onrefused: (reason, from) => this.#refusals.add(z32.encode(from), reason, this.#requests++)
@@ -470,8 +484,13 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   /** Lets its bearer in. Keep it secret. */
   get ticket(): string {
-    const { address, open } = this.#record
-    return encodeTicket({ address, open, membershipKey: this.#parts.secrets().membershipKey })
+    const { address, open, encrypted } = this.#record
+    return encodeTicket({
+      address,
+      open,
+      encrypted,
+      membershipKey: this.#parts.secrets().membershipKey
+    })
   }
 
   /**
@@ -759,7 +778,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       const clearing = { ...this.#clearing, beforeClear }
       return new LogReader(own.core, onchange, { writer: own.tree, clearing })
     }
-    const remote = await this.#parts.store.remoteLog(core)
+    const remote = await this.#parts.logs.remote('data', core)
     // What this device wrote before is kept whole, and what it lost of it fetched back.
     const sparse = this.#record.sparse && !this.#earlier.has(z32.encode(core))
     return new LogReader(remote, onchange, { sparse, clearing: this.#clearing })

@@ -8,6 +8,9 @@ export interface SyncState {
   readonly peers: readonly PeerState[]
 }
 
+/** It goes on by itself when the key has come. */
+export type Behind = 'NO_EPOCH_KEY'
+
 /** One device's log. */
 export interface LogState {
   readonly writer: string
@@ -18,6 +21,8 @@ export interface LogState {
   readonly known: number
   /** Blocks that some other device has said it holds, without a gap; remembered when it is gone. */
   readonly elsewhere: number
+  /** Why less of it is read than is here: some of it waits for a key. */
+  readonly behind: Behind | null
 }
 
 /** A connected device. */
@@ -55,13 +60,14 @@ export function syncState({ logs, peers, own, isOpen, isComplete }: SyncParts): 
   }
 }
 
-function logState({ id, core, lengthHere }: LogReader, own: string): LogState {
+function logState({ id, core, lengthHere, behind }: LogReader, own: string): LogState {
   return {
     writer: id,
     isOwn: id === own,
     here: lengthHere,
     known: core.length,
-    elsewhere: core.remoteContiguousLength
+    elsewhere: core.remoteContiguousLength,
+    behind: behind === null ? null : 'NO_EPOCH_KEY'
   }
 }
 

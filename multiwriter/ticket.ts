@@ -8,19 +8,37 @@ import z32 from 'z32'
 import { ManyhandsError } from '../errors.ts'
 import { hash } from '../core/index.ts'
 
-export interface Ticket {
+/** What a space was made as. */
+export interface SpaceKind {
+  readonly open: boolean
+  /** Its logs are: false of a space that was made without encryption, to measure. */
+  readonly encrypted: boolean
+}
+
+export interface Ticket extends SpaceKind {
   readonly address: Uint8Array
   readonly membershipKey: Uint8Array
-  readonly open: boolean
 }
 
 const PREFIX = 'mh1'
 const FLAG_OPEN = 1
+const FLAG_PLAIN = 2
 const BODY_BYTES = 65
 const CHECKSUM_BYTES = 4
 
-export function encodeTicket({ address, membershipKey, open }: Ticket): string {
-  const body = b4a.concat([b4a.from([open ? FLAG_OPEN : 0]), address, membershipKey])
+/** One byte. */
+export function encodeKind({ open, encrypted }: SpaceKind): Uint8Array {
+  return b4a.from([(open ? FLAG_OPEN : 0) | (encrypted ? 0 : FLAG_PLAIN)])
+}
+
+/** Null for what a newer version says. */
+export function decodeKind(flags: number): SpaceKind | null {
+  if ((flags & ~(FLAG_OPEN | FLAG_PLAIN)) !== 0) return null
+  return { open: (flags & FLAG_OPEN) !== 0, encrypted: (flags & FLAG_PLAIN) === 0 }
+}
+
+export function encodeTicket({ address, membershipKey, ...kind }: Ticket): string {
+  const body = b4a.concat([encodeKind(kind), address, membershipKey])
   return PREFIX + z32.encode(b4a.concat([body, checksum(body)]))
 }
 
@@ -36,13 +54,9 @@ export function decodeTicket(text: string): Ticket {
   if (bytes.byteLength !== BODY_BYTES + CHECKSUM_BYTES) throw bad('has the wrong length')
   const body = bytes.subarray(0, BODY_BYTES)
   if (!b4a.equals(checksum(body), bytes.subarray(BODY_BYTES))) throw bad('has a mistyped character')
-  const flags = body[0] ?? 0
-  if ((flags & ~FLAG_OPEN) !== 0) throw bad('is of a newer version')
-  return {
-    open: flags === FLAG_OPEN,
-    address: body.subarray(1, 33),
-    membershipKey: body.subarray(33)
-  }
+  const kind = decodeKind(body[0] ?? 0)
+  if (kind === null) throw bad('is of a newer version')
+  return { ...kind, address: body.subarray(1, 33), membershipKey: body.subarray(33) }
 }
 
 function decodeText(text: string): Uint8Array {

@@ -96,7 +96,7 @@ export class Union {
   /**
    * The union as it was at these lengths, whatever its seals are now. Each stands at the end of a batch. A log that relied on
    * more of another than these lengths give is read as far as it did not.
-   * @throws VERSION_UNAVAILABLE when a log is not here, or not as far
+   * @throws VERSION_UNAVAILABLE when a log is not here, or not as far; NO_EPOCH_KEY when it waits for a key
    */
   async at(lengths: readonly CoreLength[], options: ReadOptions = {}): Promise<View> {
     await this.#opening
@@ -309,7 +309,7 @@ class Source {
     }
   }
 
-  /** The log at a length that it once had. @throws VERSION_UNAVAILABLE */
+  /** The log at a length that it once had. @throws VERSION_UNAVAILABLE, NO_EPOCH_KEY */
   async standingAt(length: number, options: ReadOptions): Promise<Standing> {
     const part = await this.#partAt(length, options)
     return {
@@ -327,7 +327,8 @@ class Source {
     const tree = await this.#snapshotAt(length, options).catch((cause: unknown) => {
       throw isManyhandsError(cause, 'BLOCK_UNAVAILABLE') ? gone(id, length, cause) : cause
     })
-    if (tree.length !== length) throw gone(id, length)
+    if (tree.length !== length)
+      throw this.#isBehind(length) ? keyless(id, length) : gone(id, length)
     // What this tree refuses, the log as it is now goes without as well.
     const refuse = async (refusal: TreeRefusal) => {
       await this.#refuse(refusal)
@@ -335,6 +336,10 @@ class Source {
     }
     const prefixes = this.#prefixes
     return { core: key, writer: id, isOwn: this.#isOwn, seal: Infinity, prefixes, tree, refuse }
+  }
+
+  #isBehind(length: number): boolean {
+    return (this.log.behind ?? Infinity) < length
   }
 
   treeUpTo(limit: number, options: ReadOptions): Promise<TreeSnapshot> {
@@ -389,7 +394,7 @@ class Source {
   }
 
   async #refuse(refusal: TreeRefusal): Promise<void> {
-    this.#refusals.add(this.log.id, refusal.reason, refusal.seq)
+    this.#refusals.addTree(this.log.id, refusal)
     await this.log.refuse(refusal)
     this.markStale()
   }
@@ -398,6 +403,11 @@ class Source {
 function unavailable(core: Uint8Array): never {
   const message = `The log ${z32.encode(core)} is not on this device`
   throw new ManyhandsError('VERSION_UNAVAILABLE', message)
+}
+
+function keyless(writer: string, length: number): ManyhandsError {
+  const message = `A key is missing to read the log ${writer} at its length ${length}`
+  return new ManyhandsError('NO_EPOCH_KEY', message)
 }
 
 function gone(writer: string, length: number, cause?: unknown): ManyhandsError {

@@ -93,7 +93,6 @@ async function backup(run: Run, file: string, options: BackupOptions): Promise<n
       run.output.noteStyle('red', 'The keys in this archive are open: keep it like a password.')
     )
   }
-  run.output.note('The data in the archive is not encrypted.')
   if (file === '-') return EXIT.ok
   await run.output.result({ file, bytes }, () => [
     `${bytes.toLocaleString('en')} bytes written to ${file}.`

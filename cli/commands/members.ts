@@ -219,6 +219,7 @@ function rowsOf(members: readonly (MemberInfo & Named)[]): readonly string[][] {
       `device ${each.device}`,
       `identity ${identity}`,
       isOwn ? 'this device' : seenText(each),
+      each.behind === null ? '' : 'waits for a key',
       prefixes === null ? '' : `below ${prefixes.map(shown).join(' ')}`
     ])
   )

@@ -103,6 +103,9 @@ function infoLines(info: SpaceInfo): string[] {
       ['space', shown(info.name)],
       ['address', info.address],
       ['kind', info.open ? 'open: who has the ticket writes' : 'closed: others come by invites'],
+      ...(info.encrypted
+        ? []
+        : [['encryption', 'none: whoever has the disk or the wire reads it']]),
       ['writer', `${info.writer}  (this device)`],
       ...(refused > 0
         ? [['refused', `${counted(refused, 'piece')} of broken data: see manyhands doctor`]]

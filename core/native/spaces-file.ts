@@ -6,11 +6,12 @@ import type { SpaceRecord } from '../store.ts'
 const VERSION = 1
 
 export function encodeSpaces(spaces: readonly SpaceRecord[]): string {
-  const plain = spaces.map(({ address, name, open, sparse, writers, acl }) => ({
+  const plain = spaces.map(({ address, name, open, sparse, encrypted, writers, acl }) => ({
     address: b4a.toString(address, 'hex'),
     name,
     open,
     sparse,
+    encrypted,
     writers: writers.map((writer) => b4a.toString(writer, 'hex')),
     acl: acl.map((core) => b4a.toString(core, 'hex'))
   }))
@@ -48,6 +49,7 @@ function decodeSpace(space: unknown): SpaceRecord {
     name: space.name,
     open: space.open === true,
     sparse: space.sparse === true,
+    encrypted: space.encrypted !== false,
     writers: space.writers.map(decodeKey),
     acl: Array.isArray(space.acl) ? space.acl.map(decodeKey) : []
   }

@@ -22,6 +22,7 @@ import type Hypercore from 'hypercore'
 import type { KeyPair } from 'hypercore'
 import { isManyhandsError, ManyhandsError } from '../../errors.ts'
 import { openArchiveCore, type Pin } from '../archive.ts'
+import type { LogEncryption } from '../block-keys.ts'
 import { deriveKeyPair, randomBytes } from '../crypto.ts'
 import type { OrderedStore } from '../ordered-store.ts'
 import {
@@ -221,9 +222,10 @@ class FolderStore implements DeviceStore {
     )
   }
 
-  ownLog(purpose: string, salt: Uint8Array): Promise<OwnLog> {
+  ownLog(purpose: string, salt: Uint8Array, encryption: LogEncryption | null): Promise<OwnLog> {
     return this.#whileOpen(async () => {
-      const core = await openOwnCore(this.#logs.corestore, this.secrets.seed, purpose, salt)
+      const { corestore } = this.#logs
+      const core = await openOwnCore(corestore, this.secrets.seed, purpose, salt, encryption)
       return this.#remember(new OwnLog(core, this.#guard, await this.#highWater.check(core)))
     })
   }
@@ -241,12 +243,12 @@ class FolderStore implements DeviceStore {
     )
   }
 
-  remoteLog(key: Uint8Array): Promise<Hypercore> {
-    return this.#whileOpen(() => openRemoteCore(this.#logs.corestore, key))
+  remoteLog(key: Uint8Array, encryption: LogEncryption | null): Promise<Hypercore> {
+    return this.#whileOpen(() => openRemoteCore(this.#logs.corestore, key, encryption))
   }
 
-  archiveLog(pin: Pin): Promise<Hypercore> {
-    return this.#whileOpen(() => openArchiveCore(this.#logs.corestore, pin))
+  archiveLog(pin: Pin, log: Uint8Array, encryption: LogEncryption | null): Promise<Hypercore> {
+    return this.#whileOpen(() => openArchiveCore(this.#logs.corestore, pin, log, encryption))
   }
 
   openIndex(space: Uint8Array): Promise<OrderedStore> {
@@ -276,7 +278,7 @@ class FolderStore implements DeviceStore {
   clearLog(key: Uint8Array): Promise<void> {
     return this.#whileOpen(async () => {
       await this.#highWater.forget(key)
-      const core = await openRemoteCore(this.#logs.corestore, key)
+      const core = await openRemoteCore(this.#logs.corestore, key, null)
       try {
         await core.clear(0, core.length)
       } finally {
@@ -319,7 +321,7 @@ class FolderStore implements DeviceStore {
 
   async #makeDurable(): Promise<void> {
     await this.#logs.storage.db.flush()
-    await this.#highWater.finish((key) => openRemoteCore(this.#logs.corestore, key))
+    await this.#highWater.finish((key) => openRemoteCore(this.#logs.corestore, key, null))
   }
 
   #remember(log: OwnLog): OwnLog {

@@ -23,7 +23,7 @@ import { batchesOf, type BatchBounds } from './batches.ts'
 import { TreeContext } from './context.ts'
 import { clearBlocks } from './clear-blocks.ts'
 import { reachableBlocks } from './reach.ts'
-import { TreeRefusal } from './refusal.ts'
+import { isWaitingForKey, TreeRefusal } from './refusal.ts'
 import { TreeSnapshot, type ReadOptions } from './snapshot.ts'
 import { isRanges, type BlockRange } from './ranges.ts'
 
@@ -268,6 +268,7 @@ export class ClearedLog {
         return false
       })
     } catch (error) {
+      if (isWaitingForKey(error)) throw error // nothing is known yet
       // Everything else below `since` is here: what it lacks is what it declares.
       if (error instanceof TreeRefusal || isManyhandsError(error, 'BLOCK_UNAVAILABLE')) return true
       throw error

@@ -4,7 +4,8 @@
  * hyperbee2 asks for one block per key and decodes it each time. This context keeps the decoded blocks of late, and gathers
  * the blocks asked for within one turn into one storage read (a read costs one RocksDB flush, whether it asks for 1 block or
  * 128: that flush was more than half of a cold scan's time). Every block is checked before hyperbee2 sees it, and a block of
- * another core is never fetched: tree pointers of a hostile writer may lead anywhere.
+ * another core is never fetched: tree pointers of a hostile writer may lead anywhere. Blocks that are read past Hypercore are decrypted
+ * here (block-cipher.ts).
  */
 import type Hypercore from 'hypercore'
 import CoreContext from 'hyperbee2/lib/context.js'
@@ -19,6 +20,7 @@ import {
 import type SessionConfig from 'hyperbee2/lib/session-config.js'
 import type { TreeNode, TreeNodePointer } from 'hyperbee2/lib/tree.js'
 import { ManyhandsError } from '../../errors.ts'
+import { plainBlock } from '../block-cipher.ts'
 import { TreeCache } from './cache.ts'
 import { PackedLeaves } from './packed.ts'
 import { isIn } from './ranges.ts'
@@ -203,9 +205,12 @@ export class TreeContext extends CoreContext {
 
   async #readLocal(seq: number): Promise<Decoded | null> {
     if (!this.core.opened || this.core.closing !== null) return null
-    this.#gathering ??= new Gathering(this.core, () => (this.#gathering = null))
+    const { core } = this // another one, if the log goes on in another session meanwhile
+    this.#gathering ??= new Gathering(core, () => (this.#gathering = null))
     const bytes = await this.#gathering.read(seq)
-    return bytes === null ? null : decodeChecked(bytes, seq)
+    if (bytes === null) return null
+    const plain = plainBlock(core, seq, bytes)
+    return decodeChecked(plain instanceof Promise ? await plain : plain, seq)
   }
 
   async #remote(seq: number, config: SessionConfig): Promise<Decoded> {

@@ -1,15 +1,16 @@
 /**
  * One log to read as a tree: how far it can be read now, and what its last batches wrote.
  *
- * How far is the lowest of three lengths, rounded down to a whole batch: the seal that membership gives it, the refusal if its
- * tree was found bad, and what is here. A full reader holds blocks from the start on and never waits for the network; a sparse
- * one takes the log at its signed length and fetches what it reads.
+ * How far is the lowest of four lengths, rounded down to a whole batch: the seal that membership gives it, the refusal if its
+ * tree was found bad, what is here, and what can be decrypted. A full reader holds blocks from the start on and never waits for the
+ * network; a sparse one takes the log at its signed length and fetches what it reads.
  */
 import b4a from 'b4a'
 import Hypercore from 'hypercore'
 import z32 from 'z32'
 import { ManyhandsError } from '../../errors.ts'
 import type { Work } from '../progress.ts'
+import { cipherOf, type BlockCipher } from '../block-cipher.ts'
 import { batchesOf, wholeBatches, type BatchBounds } from './batches.ts'
 import { sessionAfterConflict } from '../conflict.ts'
 import { ClearedLog, type ClearingHooks } from './cleared.ts'
@@ -18,9 +19,10 @@ import { linkedKeys } from './linked.ts'
 import { isIn } from './ranges.ts'
 import { blockSizes, reachableBlocks } from './reach.ts'
 import { refetch, type Refetched } from './refetch.ts'
-import { TreeRefusal } from './refusal.ts'
+import { isWaitingForKey, TreeRefusal } from './refusal.ts'
 import { TreeSnapshot, type ReadOptions } from './snapshot.ts'
 import type { TreeWriter } from './writer.ts'
+import { firstWaiting } from './waiting.ts'
 import { readWritten, type WrittenBlock } from './written.ts'
 
 /** So many bad places are stepped over one by one; each costs a retry, so from then on the steps double. */
@@ -59,6 +61,12 @@ export class LogReader {
   /** What is being fetched ahead. */
   #downloads: { destroy(): void }[] = []
   #refusedFrom = Infinity
+  /** From this block on a key is missing. */
+  #behindFrom = Infinity
+  readonly #cipher: BlockCipher | null
+  readonly #offKeys: () => void
+  /** Counts the changes of what keys there are. */
+  #keysRound = 0
   #refusals = 0
   #heldAtConflict = Infinity
   #conflict: 'none' | 'unsaid' | 'said' = 'none'
@@ -73,6 +81,8 @@ export class LogReader {
     this.id = z32.encode(this.key)
     this.#branch = archiveOf?.branch ?? null
     this.#core = core
+    this.#cipher = cipherOf(core)
+    this.#offKeys = this.#cipher?.keys.onchange(() => this.#onkeys()) ?? (() => {})
     this.#sparse = sparse
     const own = writer?.isAlone === true ? writer : undefined
     this.#writer = own ?? null
@@ -115,7 +125,7 @@ export class LogReader {
 
   #lengthUpTo(limit: number): number {
     this.#checkAlone()
-    const bound = Math.min(limit, this.#refusedFrom, this.#heldAtConflict)
+    const bound = Math.min(limit, this.#refusedFrom, this.#behindFrom, this.#heldAtConflict)
     // The session that follows a conflict knows no length before it is open.
     if (this.#heldAtConflict < Infinity) return bound
     if (this.#writer !== null) return Math.min(this.#writer.length, bound)
@@ -144,7 +154,8 @@ export class LogReader {
    */
   async snapshotAt(length: number, options: ReadOptions = {}): Promise<TreeSnapshot> {
     const isHere = this.#lengthUpTo(length) >= length
-    if (isHere || !this.#isFull || length > (this.#cleared?.firstMissing() ?? 0)) {
+    const isCut = length > Math.min(this.#refusedFrom, this.#behindFrom)
+    if (isHere || isCut || !this.#isFull || length > (this.#cleared?.firstMissing() ?? 0)) {
       return this.snapshot(length, options)
     }
     return new TreeSnapshot(this.#context, await wholeBatches(this.#context, length, options))
@@ -241,12 +252,41 @@ export class LogReader {
     return done
   }
 
-  /** Reads the log from now on only below the block that shows it to be bad; rounding leaves out the rest of its batch. */
-  refuse({ reason, seq }: TreeRefusal): Promise<void> {
-    if (reason === 'conflict') this.#conflict = 'said'
+  /** The first block that waits for a key which is not here; null for none that was met. */
+  get behind(): number | null {
+    return this.#behindFrom === Infinity ? null : this.#behindFrom
+  }
+
+  /**
+   * Reads the log from now on only below the block that shows it to be bad, or until its key has come; rounding leaves out the rest of
+   * its batch.
+   */
+  async refuse(refusal: TreeRefusal): Promise<void> {
+    const { reason, seq } = refusal
+    if (isWaitingForKey(refusal)) await this.#waitForKey(seq)
+    else if (reason === 'conflict') this.#conflict = 'said'
     // Several reads may have met the same bad place.
     else if (seq < this.#refusedFrom) this.#refuseFrom(seq)
-    return Promise.resolve()
+  }
+
+  /** All that was written under a new key waits for it: the first of these blocks is looked for at once, not one by one. */
+  async #waitForKey(seq: number): Promise<void> {
+    const cipher = this.#cipher
+    if (cipher === null || seq >= this.#behindFrom) return
+    const round = this.#keysRound
+    const first = await firstWaiting(this.#core, cipher, seq)
+    // The key has come meanwhile: then the log is read again.
+    if (round !== this.#keysRound || first >= this.#behindFrom) return
+    this.#behindFrom = first
+    this.#onchange()
+  }
+
+  #onkeys(): void {
+    this.#keysRound++
+    if (this.#behindFrom === Infinity) return
+    this.#behindFrom = Infinity
+    this.#cleared?.grown()
+    this.#onchange()
   }
 
   #refuseFrom(seq: number): void {
@@ -258,9 +298,15 @@ export class LogReader {
   }
 
   /** What the blocks from `start` up to `end` wrote, read together; without those that were cleared. @throws BLOCK_UNAVAILABLE */
-  written(start: number, end: number, options: ReadOptions): Promise<readonly WrittenBlock[]> {
+  async written(
+    start: number,
+    end: number,
+    options: ReadOptions
+  ): Promise<readonly WrittenBlock[]> {
     const context = this.#writer?.context ?? this.#context
-    return readWritten(context, start, end, !this.#sparse, options)
+    const blocks = await readWritten(context, start, end, !this.#sparse, options)
+    for (const { refusal } of blocks) if (isWaitingForKey(refusal)) await this.refuse(refusal)
+    return blocks
   }
 
   /** @see batchesOf in batches.ts */
@@ -307,6 +353,7 @@ export class LogReader {
   }
 
   async close(): Promise<void> {
+    this.#offKeys()
     this.#core.off('append', this.#onappend)
     this.#writer?.events.off('written', this.#onchange)
     this.#core.off('download', this.#onchange)

@@ -2,6 +2,14 @@
 export type TreeRefusalReason =
   /** A block is not a hyperbee2 block, or refers to what is not there. */
   | 'malformed-block'
+  /** A block is too short to be an encrypted one. */
+  | 'encryption-malformed'
+  /** It is encrypted in a way that this version does not know. */
+  | 'encryption-unsupported'
+  /** It was changed, or encrypted for another place, log or space, or with another key than the one it names. */
+  | 'encryption-forged'
+  /** It is encrypted with a key that is not here: nothing is wrong with it, and it is read when the key has come. */
+  | 'no-epoch-key'
   /** A block's batch marks contradict each other. */
   | 'malformed-batch'
   /** A pointer leads into a core that is not this writer's. */
@@ -31,4 +39,9 @@ export class TreeRefusal extends Error {
     this.reason = reason
     this.seq = seq
   }
+}
+
+/** Not a refusal of anything: what it met can be read once a key has come. */
+export function isWaitingForKey(error: unknown): error is TreeRefusal {
+  return error instanceof TreeRefusal && error.reason === 'no-epoch-key'
 }

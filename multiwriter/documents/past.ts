@@ -102,7 +102,7 @@ async function entriesBefore(
     return entries.length === 0 ? null : entries
   } catch (error) {
     if (error instanceof TreeRefusal) {
-      options.refusals.add(part.writer, error.reason, error.seq)
+      options.refusals.addTree(part.writer, error)
       return null
     }
     const isGone = !log.isSparse && isManyhandsError(error, 'BLOCK_UNAVAILABLE')

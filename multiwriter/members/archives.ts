@@ -20,10 +20,10 @@ import {
   isWhole,
   signedPrefix,
   type Branch,
-  type DeviceStore,
   type Hypercore,
   type Pin
 } from '../../core/index.ts'
+import type { SpaceLogs } from '../space-logs.ts'
 import type { Timers } from '../timers.ts'
 import type { AclLogs } from './acl-logs.ts'
 import { bytesOf, keyOf, NO_HASH } from './credentials.ts'
@@ -35,7 +35,7 @@ const PATIENCE_MS = 3000
 const SHOWN = 'manyhands/shown'
 
 export interface ArchivesParts {
-  readonly store: Pick<DeviceStore, 'remoteLog' | 'archiveLog'>
+  readonly spaceLogs: Pick<SpaceLogs, 'stored' | 'archive'>
   readonly logs: Pick<AclLogs, 'membership' | 'holds' | 'headOf' | 'provedFork' | 'addBranch'>
   readonly timers: Pick<Timers, 'after' | 'elapsed'>
 }
@@ -233,7 +233,7 @@ export class Archives {
     if (where === 'chosen' && !isCut) return itself
     const source = await this.#openWhole(head)
     if (source !== null) {
-      source.log ??= await this.#parts.store.remoteLog(bytesOf(core))
+      source.log ??= await this.#parts.spaceLogs.stored(bytesOf(core))
       return { counted: length, source, here: 'chosen' }
     }
     miss(head, where === 'other' || endedBy === 'fork')
@@ -306,7 +306,7 @@ export class Archives {
     if (use === undefined || this.#isClosed) return null
     const known = this.#archives.get(id)
     if (known !== undefined) return known
-    const core = await this.#parts.store.archiveLog(pinOf(head))
+    const core = await this.#parts.spaceLogs.archive(use, bytesOf(head.core), pinOf(head))
     const archive = { head, use, core, branch: null, log: null, isFetching: false }
     this.#archives.set(id, archive)
     return archive
@@ -327,7 +327,7 @@ export class Archives {
 
   /** The log as its writer shows it here. */
   async #withLog<T>(core: Key, task: (log: Hypercore) => Promise<T>): Promise<T> {
-    const log = await this.#parts.store.remoteLog(bytesOf(core))
+    const log = await this.#parts.spaceLogs.stored(bytesOf(core))
     try {
       return await task(log)
     } finally {

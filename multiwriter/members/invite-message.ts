@@ -17,11 +17,11 @@ import {
   keyOf,
   type Credentials
 } from './credentials.ts'
+import { decodeKind, encodeKind, type SpaceKind } from '../ticket.ts'
 
 const VERSION = 1
 const KEY_BYTES = 32
 const PROOF_BYTES = 64
-const FLAG_OPEN = 1
 
 /** Far above what two logs and their signatures take. */
 const MAX_REQUEST_BYTES = 4096
@@ -39,10 +39,8 @@ export interface InviteRequest {
 }
 
 /** What it takes to be in. */
-export interface Admission {
+export interface Admission extends SpaceKind {
   readonly membershipKey: Uint8Array
-  /** The space is open. */
-  readonly open: boolean
 }
 
 export type InviteAnswer = { readonly sealed: Uint8Array } | { readonly denial: Denial }
@@ -83,9 +81,9 @@ export function isProven({ key, proof, credentials }: InviteRequest, space: Uint
 
 export function encodeAdmission(
   device: Uint8Array,
-  { membershipKey, open }: Admission
+  { membershipKey, ...kind }: Admission
 ): Uint8Array {
-  const plain = b4a.concat([b4a.from([open ? FLAG_OPEN : 0]), membershipKey])
+  const plain = b4a.concat([encodeKind(kind), membershipKey])
   return b4a.concat([b4a.from([VERSION, 0]), sealTo(device, plain)])
 }
 
@@ -108,9 +106,9 @@ export function openAdmission(
   sealed: Uint8Array
 ): Admission | null {
   const plain = openSealed(keyPair, sealed)
-  const [flags = 0] = plain ?? []
-  if (plain?.byteLength !== 1 + KEY_BYTES || (flags & ~FLAG_OPEN) !== 0) return null
-  return { open: flags === FLAG_OPEN, membershipKey: plain.subarray(1) }
+  if (plain?.byteLength !== 1 + KEY_BYTES) return null
+  const kind = decodeKind(plain[0] ?? 0)
+  return kind === null ? null : { ...kind, membershipKey: plain.subarray(1) }
 }
 
 function saidOf({ identity, device }: DeviceClaim): readonly Uint8Array[] {

@@ -33,6 +33,7 @@ import {
   type Denial,
   type InviteRequest
 } from './invite-message.ts'
+import type { SpaceKind } from '../ticket.ts'
 
 /** Who asks again every two seconds is heard; who floods costs no signatures. */
 const REQUESTS = { burst: 10, perSecond: 1 }
@@ -58,7 +59,7 @@ export interface InvitesParts {
   readonly logs: AclLogs
   readonly space: Uint8Array
   readonly membershipKey: Uint8Array
-  readonly isOpen: boolean
+  readonly kind: SpaceKind
   /** This device's. */
   readonly identity: Key
   readonly now: () => number
@@ -242,7 +243,7 @@ export class Invites {
   }
 
   #admission({ member }: Credentials): Uint8Array {
-    const { membershipKey, isOpen: open } = this.#parts
-    return encodeAdmission(bytesOf(member.device), { membershipKey, open })
+    const { membershipKey, kind } = this.#parts
+    return encodeAdmission(bytesOf(member.device), { membershipKey, ...kind })
   }
 }

@@ -8,6 +8,7 @@ import type { CoreStanding, Key, Membership, Role } from '../../acl/index.ts'
 import type { CoreLength } from '../../clock/index.ts'
 import type { Hypercore, DeviceStore, SpaceRecord } from '../../core/index.ts'
 import type { OwnLogs } from '../own-logs.ts'
+import type { SpaceLogs } from '../space-logs.ts'
 import { isWithin, prefixToText, type Prefixes } from '../prefixes.ts'
 import type { Union } from '../union.ts'
 import { ManyhandsError } from '../../errors.ts'
@@ -25,6 +26,7 @@ import { Succession } from './succession.ts'
 
 export interface MembersParts {
   readonly store: DeviceStore
+  readonly spaceLogs: SpaceLogs
   readonly record: SpaceRecord
   readonly own: OwnLogs
   readonly timers: Timers
@@ -66,18 +68,18 @@ export class Members {
    * they go on from. Closes its own log with them.
    */
   static async open(parts: MembersParts, writers: WriterList): Promise<Members> {
-    const { store, record, own, timers } = parts
+    const { store, spaceLogs, record, own, timers } = parts
     const { address: space } = record
-    const openLog = (core: Uint8Array) => store.remoteLog(core)
+    const openLog = (core: Uint8Array) => spaceLogs.remote('acl', core)
     const known = [...record.acl, ...own.earlier.map(({ acl }) => acl)]
     const logs = await AclLogs.open({ space, own: own.acl, openLog }, known)
     try {
-      const succession = new Succession({ store, space, own, logs })
+      const succession = new Succession({ store, spaceLogs, space, own, logs })
       const isFounder = b4a.equals(own.acl.core.key, space)
       if (isFounder && own.acl.core.length === 0) {
         await logs.write({ kind: 'found', ...succession.credentials })
       }
-      const archives = new Archives({ store, logs, timers })
+      const archives = new Archives({ spaceLogs, logs, timers })
       await settleAll(archives, logs)
       await succession.begin()
       return new Members({ ...parts, logs, archives, succession, writers })

@@ -12,6 +12,7 @@ import { checkOptions, invalid } from '../../errors.ts'
 import { prefixesOf, prefixToText, type Prefixes } from '../prefixes.ts'
 import type { Union } from '../union.ts'
 import type { Acts, Target } from './acts.ts'
+import type { Behind } from '../sync-state.ts'
 import { bytesOf, keyOf } from './credentials.ts'
 import { documentsUpTo, heldUpTo, shownUpTo, type ExcludedEntry } from './excluded.ts'
 import { forksIn, type ForkInfo } from './forks.ts'
@@ -42,6 +43,8 @@ export interface MemberDeviceInfo {
   readonly isConnected: boolean
   /** When it was last heard of, in ms since 1970; null where it never was. */
   readonly lastSeen: number | null
+  /** Why less of what it wrote is read than is here: some of it waits for a key. */
+  readonly behind: Behind | null
 }
 
 /** How far a device has said to hold a log. */
@@ -343,17 +346,19 @@ export class SpaceMembers {
 
   #deviceInfo({ device: key, role, cores }: MemberDevice): MemberDeviceInfo {
     const { membership, device: own } = this.#members
-    const { lastSeen, now } = this.#parts
+    const { lastSeen, now, union } = this.#parts
     const device = textOf(key)
     const writers = cores
       .filter((core) => membership.cores.get(core)?.use === 'data')
       .map((core) => textOf(core))
+    const isBehind = cores.some((core) => (union.log(bytesOf(core))?.behind ?? null) !== null)
     return {
       device,
       role,
       writers,
       isConnected: key === own || lastSeen.isConnected(device),
-      lastSeen: key === own ? now() : lastSeen.of(device, writers)
+      lastSeen: key === own ? now() : lastSeen.of(device, writers),
+      behind: isBehind ? 'NO_EPOCH_KEY' : null
     }
   }
 }

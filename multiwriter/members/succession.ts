@@ -11,11 +11,13 @@ import b4a from 'b4a'
 import type { CoreStanding, Head } from '../../acl/index.ts'
 import { treeHashOf, type DeviceStore, type Hypercore } from '../../core/index.ts'
 import type { LogPair, OwnLogs } from '../own-logs.ts'
+import type { SpaceLogs } from '../space-logs.ts'
 import type { AclLogs } from './acl-logs.ts'
 import { keyOf, ownCredentials, signSuccessor, type Credentials } from './credentials.ts'
 
 export interface SuccessionParts {
   readonly store: DeviceStore
+  readonly spaceLogs: SpaceLogs
   readonly space: Uint8Array
   readonly own: OwnLogs
   readonly logs: AclLogs
@@ -100,12 +102,12 @@ export class Succession {
 
   /** Whether a log is to be waited for. */
   async #isMissing({ acl, salt }: LogPair): Promise<boolean> {
-    const { store, space, logs } = this.#parts
+    const { spaceLogs, space, logs } = this.#parts
     // Of the root nothing is as good as all of it.
     const isRoot = b4a.equals(acl, space)
     if (isRoot && !logs.isBegun(keyOf(acl))) return true
     if (this.#isAnswered) return false
-    const log = await store.ownLog('acl', salt)
+    const log = await spaceLogs.own('acl', salt)
     await log.close()
     if (log.lost !== null) this.#ask(acl)
     return log.lost !== null
@@ -114,7 +116,7 @@ export class Succession {
   #ask(acl: Uint8Array): void {
     if (this.#isClosed) return
     const isFirst = this.#asking === null
-    this.#asking ??= this.#parts.store.remoteLog(acl)
+    this.#asking ??= this.#parts.spaceLogs.stored(acl)
     this.#asking
       .then((core) => {
         if (isFirst) core.on('peer-add', () => this.#ask(acl))
@@ -143,7 +145,7 @@ export class Succession {
 
   /** As it is here now: what comes back of it later counts on. */
   async #dataHead(key: Uint8Array): Promise<Head> {
-    const core = await this.#parts.store.remoteLog(key)
+    const core = await this.#parts.spaceLogs.stored(key)
     try {
       const { length } = core
       if (length === 0) return { ...NOTHING, core: keyOf(key) }

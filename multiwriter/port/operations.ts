@@ -83,6 +83,8 @@ export interface SpaceInfo {
   readonly address: string
   readonly name: string
   readonly open: boolean
+  /** False only of a space that was made without encryption, to measure. */
+  readonly encrypted: boolean
   /** This device's log. */
   readonly writer: string
   /** A secret: lets its bearer in. */
@@ -443,11 +445,12 @@ function split<P extends Where>({ space, sub, version, ...rest }: P) {
 }
 
 function spaceInfo(space: Space): SpaceInfo {
-  const { address, name, isOpen, writer, ticket } = space
+  const { address, name, isOpen, isEncrypted, writer, ticket } = space
   return {
     address,
     name,
     open: isOpen,
+    encrypted: isEncrypted,
     writer,
     ticket,
     writers: space.writers().map((each) => ({ ...each })),

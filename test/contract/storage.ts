@@ -21,6 +21,7 @@ const RECORD: SpaceRecord = {
   name: 'Family',
   open: true,
   sparse: false,
+  encrypted: false,
   writers: [b4a.alloc(32, 2), b4a.alloc(32, 3)],
   acl: [b4a.alloc(32, 6)]
 }
@@ -90,14 +91,14 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
 
   law('what was appended is there after reopening, and appending goes on', async (open) => {
     const first = await open()
-    const log = await first.ownLog('data', SALT)
+    const log = await first.ownLog('data', SALT, null)
     assert.is(log.core.length, 0)
     assert.is(await log.append([put('b'), put('a')]), log.core.length)
     await log.append([put('c')])
     const { length, fork, key } = log.core
     await first.close()
 
-    const again = await (await open()).ownLog('data', SALT)
+    const again = await (await open()).ownLog('data', SALT, null)
     assert.equal([again.core.length, again.core.fork], [length, fork])
     assert.equal(plain(again.core.key), plain(key))
     await again.append([put('d')])
@@ -106,10 +107,10 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
 
   law('a log closed and opened again in one run is the same log', async (open) => {
     const store = await open()
-    const log = await store.ownLog('data', SALT)
+    const log = await store.ownLog('data', SALT, null)
     await log.append([put('a')])
     await log.close()
-    const again = await store.ownLog('data', SALT)
+    const again = await store.ownLog('data', SALT, null)
     await again.append([put('b')])
     assert.equal(await keysOf(again), ['a', 'b'])
   })
@@ -117,9 +118,9 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
   law('purpose and salt name a log: other ones are other logs', async (open) => {
     const store = await open()
     const logs = [
-      await store.ownLog('data', SALT),
-      await store.ownLog('acl', SALT),
-      await store.ownLog('data', b4a.alloc(32, 8))
+      await store.ownLog('data', SALT, null),
+      await store.ownLog('acl', SALT, null),
+      await store.ownLog('data', b4a.alloc(32, 8), null)
     ]
     assert.is(new Set(logs.map((log) => plain(log.core.key))).size, 3)
     await Promise.all(logs.map((log, i) => log.append([put(`log ${i}`)])))
@@ -128,7 +129,7 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
 
   law('a batch is one append, however large', async (open) => {
     const store = await open()
-    const log = await store.ownLog('data', SALT)
+    const log = await store.ownLog('data', SALT, null)
     let appends = 0
     log.core.on('append', () => appends++)
     await log.append(numbered(0, 2000))
@@ -138,7 +139,10 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
 
   law('a closed log refuses to append, and the others go on', async (open) => {
     const store = await open()
-    const [one, other] = [await store.ownLog('one', SALT), await store.ownLog('other', SALT)]
+    const [one, other] = [
+      await store.ownLog('one', SALT, null),
+      await store.ownLog('other', SALT, null)
+    ]
     await one.close()
     await one.close()
     await failure('BEE_CLOSED', () => one.append([put('a')]))
@@ -148,20 +152,20 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
 
   law('a log closed while it appends finishes the append', async (open) => {
     const store = await open()
-    const log = await store.ownLog('data', SALT)
+    const log = await store.ownLog('data', SALT, null)
     const appending = log.append([put('a')])
     await log.close()
     await appending
-    assert.equal(await keysOf(await store.ownLog('data', SALT)), ['a'])
+    assert.equal(await keysOf(await store.ownLog('data', SALT, null)), ['a'])
   })
 
   law('somebody else’s log can be read, and not be written', async (open) => {
     const store = await open()
-    const log = await store.ownLog('data', SALT)
+    const log = await store.ownLog('data', SALT, null)
     await log.append([put('a')])
-    const core = await store.remoteLog(log.core.key)
+    const core = await store.remoteLog(log.core.key, null)
     assert.is(core.length, log.core.length)
-    const stranger = await store.remoteLog(b4a.alloc(32, 9))
+    const stranger = await store.remoteLog(b4a.alloc(32, 9), null)
     assert.is(stranger.length, 0)
     const outcome = stranger.append(b4a.from('x')).then(
       () => 'appended',
@@ -174,7 +178,7 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
 
   law('no log follows a truncation, asked for or not', async (open) => {
     const store = await open()
-    const core = await store.remoteLog(b4a.alloc(32, 9))
+    const core = await store.remoteLog(b4a.alloc(32, 9), null)
     assert.is(core.core.replicator.allowFork, false)
   })
 
@@ -190,16 +194,16 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
   law('`await using` closes it', async (open) => {
     const store = await open()
     await store[Symbol.asyncDispose]()
-    await failure('DEVICE_CLOSED', () => store.ownLog('data', SALT))
+    await failure('DEVICE_CLOSED', () => store.ownLog('data', SALT, null))
   })
 
   law('after close every method rejects with DEVICE_CLOSED, and nothing was done', async (open) => {
     const store = await open()
-    const log = await store.ownLog('data', SALT)
+    const log = await store.ownLog('data', SALT, null)
     await store.close()
     const calls = [
-      () => store.ownLog('data', SALT),
-      () => store.remoteLog(b4a.alloc(32, 9)),
+      () => store.ownLog('data', SALT, null),
+      () => store.remoteLog(b4a.alloc(32, 9), null),
       () => store.checkLog(log),
       () => store.bytes(),
       () => store.compact(),
@@ -216,12 +220,12 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
 
     const again = await open()
     assert.equal([again.spaces, again.secrets.spaces], [[], []])
-    assert.equal(await keysOf(await again.ownLog('data', SALT)), [])
+    assert.equal(await keysOf(await again.ownLog('data', SALT, null)), [])
   })
 
   law('compacting keeps everything, and wins back what was cleared', async (open) => {
     const store = await open()
-    const log = await store.ownLog('data', SALT)
+    const log = await store.ownLog('data', SALT, null)
     for (let i = 0; i < 4; i++) await log.append(numbered(500 * i, 500, 500))
     await store.compact()
     const full = await store.bytes()
@@ -234,7 +238,7 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
 
   law('close waits for what was issued before it', async (open) => {
     const first = await open()
-    const log = await first.ownLog('data', SALT)
+    const log = await first.ownLog('data', SALT, null)
     const issued = [log.append(numbered(0, 500)), first.saveSpaces([RECORD])]
     await first.close()
     await Promise.all(issued)
@@ -242,19 +246,19 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
     const again = await open()
     assert.is(again.spaces.length, 1)
     assert.is(again.rolledBack, null)
-    assert.is((await keysOf(await again.ownLog('data', SALT))).length, 500)
+    assert.is((await keysOf(await again.ownLog('data', SALT, null))).length, 500)
   })
 
   law('a name is kept, and what is cleared is gone but can come again', async (open) => {
     const store = await open()
     assert.is(store.name, null)
     await store.saveName('Laptop')
-    const log = await store.ownLog('data', SALT)
+    const log = await store.ownLog('data', SALT, null)
     await log.append(numbered(0, 10))
     const { key } = log.core
     await log.close()
     await store.clearLog(key)
-    const core = await store.remoteLog(key)
+    const core = await store.remoteLog(key, null)
     assert.not(await core.has(0))
     await core.close()
     await store.dropIndex(RECORD.address) // there is none
@@ -266,7 +270,7 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
 
   law('opening a log while the store closes gives the log or DEVICE_CLOSED', async (open) => {
     const store = await open()
-    const opening = store.ownLog('data', SALT).then(
+    const opening = store.ownLog('data', SALT, null).then(
       () => 'opened',
       (error: unknown) => (error instanceof Error && 'code' in error ? error.code : error)
     )
@@ -276,7 +280,7 @@ export function testStorage(name: string, make: () => Promise<StorageUnderTest>)
 
   law('a log reaches another store by replication, byte for byte', async (open) => {
     const store = await open()
-    const log = await store.ownLog('data', SALT)
+    const log = await store.ownLog('data', SALT, null)
     await log.append(numbered(0, 300))
     const pipe = await MemoryPipe.open()
     try {

@@ -34,9 +34,9 @@ async function written(length: number): Promise<Hypercore> {
 test('an archive: who was told of its key fetches it, and nothing behind its end', async () => {
   const core = await written(9)
   const pin = { length: 6, treeHash: await core.treeHash(6) }
-  const archive = await openArchiveCore(here.corestore, pin)
+  const archive = await openArchiveCore(here.corestore, pin, core.key, null)
   assert.ok(await fillArchive(archive, core, pin))
-  const fetched = await openArchiveCore(there.corestore, pin)
+  const fetched = await openArchiveCore(there.corestore, pin, core.key, null)
   assert.equal(fetched.key, archive.key)
   assert.not.ok(isWhole(fetched, pin))
   fetched.download({ start: 0, end: -1 })
@@ -52,22 +52,28 @@ test('an archive: who was told of its key fetches it, and nothing behind its end
 test('an archive: of another history, or of a log that is not whole, there is none', async () => {
   const core = await written(9)
   const other = { length: 6, treeHash: b4a.alloc(32, 1) }
-  assert.not.ok(await fillArchive(await openArchiveCore(here.corestore, other), core, other))
+  assert.not.ok(
+    await fillArchive(await openArchiveCore(here.corestore, other, core.key, null), core, other)
+  )
   const long = { length: 10, treeHash: await core.treeHash(9) }
-  assert.not.ok(await fillArchive(await openArchiveCore(here.corestore, long), core, long))
+  assert.not.ok(
+    await fillArchive(await openArchiveCore(here.corestore, long, core.key, null), core, long)
+  )
   await core.clear(2, 3)
   const pin = { length: 6, treeHash: await core.treeHash(6) }
-  assert.not.ok(await fillArchive(await openArchiveCore(here.corestore, pin), core, pin))
+  assert.not.ok(
+    await fillArchive(await openArchiveCore(here.corestore, pin, core.key, null), core, pin)
+  )
 })
 
 test('an archive: of a long log it is whole, also after it was opened again', async () => {
   const core = await written(40_000)
   const pin = { length: 39_990, treeHash: await core.treeHash(39_990) }
-  const archive = await openArchiveCore(here.corestore, pin)
+  const archive = await openArchiveCore(here.corestore, pin, core.key, null)
   assert.ok(await fillArchive(archive, core, pin))
   await here.corestore.close()
   const corestore = new Corestore(new CorestoreStorage(join(here.path, 'logs'), RECOVERY))
-  const again = await openArchiveCore(corestore, pin)
+  const again = await openArchiveCore(corestore, pin, core.key, null)
   assert.ok(isWhole(again, pin))
   assert.ok(await again.has(0, pin.length))
   await corestore.close()

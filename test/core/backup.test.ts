@@ -207,9 +207,9 @@ test('backup: of a log with gaps what is here is restored, each hash once, as th
   const random = seededRandom(11)
   for (const length of [1, 2, 3, 7, 8, 64, 100, 333]) {
     const salt = b4a.alloc(32, length % 256)
-    const log = await from.ownLog('data', salt)
+    const log = await from.ownLog('data', salt, null)
     for (let i = 0; i < length; i++) await log.core.append(b4a.from(`block ${i}`))
-    const copy = await to.remoteLog(log.core.key)
+    const copy = await to.remoteLog(log.core.key, null)
     const upgrade = await log.core.proof({ upgrade: { start: 0, length } })
     await copy.applyProof({ ...upgrade, manifest: log.core.manifest })
     const known = new KnownNodes(length)

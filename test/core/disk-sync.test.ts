@@ -78,7 +78,7 @@ linux('a put waits for the fdatasync of the write-ahead log, and for nothing lon
     withStore(
       path,
       async (store) => {
-        const log = await store.ownLog('data', SALT)
+        const log = await store.ownLog('data', SALT, null)
         const { promise, release } = gate()
         disk.synced.length = 0
         disk.gate = promise
@@ -100,7 +100,7 @@ linux('a put waits for the fdatasync of the write-ahead log, and for nothing lon
 linux('a record is on the disk before it is acknowledged, also where writes need not be', (path) =>
   withSlowDisk((disk) =>
     withStore(path, async (store) => {
-      const log = await store.ownLog('acl', SALT)
+      const log = await store.ownLog('acl', SALT, null)
       disk.synced.length = 0
       await log.append([put('a')])
       assert.is(disk.synced.length, 0)
@@ -115,7 +115,7 @@ linux('close waits for a put that waits for the disk', (path) =>
     withStore(
       path,
       async (store) => {
-        const log = await store.ownLog('data', SALT)
+        const log = await store.ownLog('data', SALT, null)
         const { promise, release } = gate()
         disk.synced.length = 0
         disk.gate = promise
@@ -139,7 +139,7 @@ linux('every put has a sync of its own when they are issued one by one', (path) 
     withStore(
       path,
       async (store) => {
-        const log = await store.ownLog('data', SALT)
+        const log = await store.ownLog('data', SALT, null)
         disk.synced.length = 0
         for (let i = 0; i < 5; i++) await log.append(numbered(i, 1))
         assert.is(disk.synced.length, 5)
@@ -155,7 +155,7 @@ linux('logs that are appended to at the same time share syncs', (path) =>
       path,
       async (store) => {
         const names = Array.from({ length: 20 }, (_, i) => `log ${i}`)
-        const logs = await Promise.all(names.map((name) => store.ownLog(name, SALT)))
+        const logs = await Promise.all(names.map((name) => store.ownLog(name, SALT, null)))
         const { promise, release } = gate()
         disk.synced.length = 0
         disk.gate = promise
@@ -184,7 +184,7 @@ linux('a sync that fails acknowledges nothing, now and later', (path) =>
     await withStore(
       path,
       async (store) => {
-        const log = await store.ownLog('data', SALT)
+        const log = await store.ownLog('data', SALT, null)
         const { promise, fail } = gate()
         disk.gate = promise
         fail(new Error('EIO: i/o error, fdatasync'))

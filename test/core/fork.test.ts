@@ -6,6 +6,7 @@ import z32 from 'z32'
 import { TreeWriter } from '../../core/tree/writer.ts'
 import type { Space } from '../../multiwriter/index.ts'
 import { openTwoDevices, until } from '../support/devices.ts'
+import { encryptionOf } from '../support/encryption.ts'
 import { dbKey, entryOf } from '../support/forge.ts'
 import { serve } from '../support/serve.ts'
 import { openLogStore } from '../support/tree.ts'
@@ -30,7 +31,7 @@ async function keysOf(space: Space): Promise<string[]> {
 test('a writer that cuts its log and writes it anew is read as it was', async () => {
   const two = await openTwoDevices()
   const theirs = await openLogStore(7)
-  const core = await theirs.own('data')
+  const core = await theirs.own('data', encryptionOf(two.spaceA).data)
   const writer = new TreeWriter(core)
   for (const n of numbers(0, 5)) await writer.append([putNumber(n)])
   await two.spaceA.addWriter(core.key)
@@ -44,7 +45,7 @@ test('a writer that cuts its log and writes it anew is read as it was', async ()
   const second = await serve(two.spaceA, core)
   await two.spaceA.db.put('mine', 1)
   // Another log over the same connection is the sign that what was sent has come.
-  const marker = await theirs.own('marker')
+  const marker = await theirs.own('marker', encryptionOf(two.spaceA).data)
   await new TreeWriter(marker).append([putNumber(99)])
   await two.spaceA.addWriter(marker.key)
   marker.core.replicator.attachTo(second.mux)
@@ -69,8 +70,8 @@ test('of a writer with two histories the first stays readable; the conflict is c
   const two = await openTwoDevices()
   const one = await openLogStore(8)
   const other = await openLogStore(8)
-  const coreOne = await one.own('data')
-  const coreOther = await other.own('data')
+  const coreOne = await one.own('data', encryptionOf(two.spaceA).data)
+  const coreOther = await other.own('data', encryptionOf(two.spaceA).data)
   assert.ok(b4a.equals(coreOne.key, coreOther.key))
   const writerOne = new TreeWriter(coreOne)
   const writerOther = new TreeWriter(coreOther)

@@ -27,9 +27,17 @@ function makeStore(path: string, options: StoreOptions): Promise<ReadonlyMap<str
       await store.saveSecrets({ ...store.secrets, spaces: [space] })
       const { address } = space
       await store.saveSpaces([
-        { address, name: 'Family', open: true, sparse: false, writers: [], acl: [] }
+        {
+          address,
+          name: 'Family',
+          open: true,
+          sparse: false,
+          encrypted: true,
+          writers: [],
+          acl: []
+        }
       ])
-      const log = await store.ownLog('data', space.salt)
+      const log = await store.ownLog('data', space.salt, null)
       await log.append([put('a')])
       const { seed } = store.secrets
       return new Map([
@@ -245,7 +253,7 @@ inFolder('another device’s keystore opens none of this one’s logs for writin
   await appendTo(`${path}-other`, 0, 1)
   await writeFile(join(path, 'keys.json'), await readFile(join(`${path}-other`, 'keys.json')))
   await withStore(path, async (store) => {
-    const log = await store.ownLog('data', SALT)
+    const log = await store.ownLog('data', SALT, null)
     assert.is(log.core.length, 0)
   })
 })

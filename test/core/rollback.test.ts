@@ -30,6 +30,7 @@ function logsOf(store: DeviceStore): Promise<OwnLogs> {
   assert.ok(secrets)
   return openOwnLogs({
     store,
+    logs: { own: (use, salt) => store.ownLog(use, salt, null) },
     secrets: () => store.secrets.spaces[0] ?? secrets,
     succeed: (why) => store.succeed(SPACE, why)
   })
@@ -38,7 +39,7 @@ function logsOf(store: DeviceStore): Promise<OwnLogs> {
 /** Writing goes on in a new log, in which it is then found, and the old one is never written again. @returns its key */
 async function assertGoesOn(path: string, keys: number): Promise<string> {
   const written = await withStore(path, async (store) => {
-    const old = await store.ownLog('data', SALT)
+    const old = await store.ownLog('data', SALT, null)
     const { length } = old.core
     const { data } = await logsOf(store)
     assert.type(store.rolledBack, 'string')
@@ -146,7 +147,7 @@ inFolder(
     await restoreLogs(path, () => appendTo(path, 3, 3))
     await assertGoesOn(path, 3)
     await withStore(path, async (store) => {
-      const old = await store.ownLog('data', SALT)
+      const old = await store.ownLog('data', SALT, null)
       const refused = await old.append([put('y')]).catch((error: unknown) => error)
       assert.match(String(refused), /would fork the log/)
     })
@@ -159,13 +160,13 @@ inFolder(
     await appendTo(path, 0, 1)
     await restoreLogs(path, () =>
       withStore(path, async (store) => {
-        const log = await store.ownLog('data', SALT)
+        const log = await store.ownLog('data', SALT, null)
         for (let i = 1; i < 4; i++) await log.append(numbered(i, 1))
         await log.close()
       })
     )
     await withStore(path, async (store) => {
-      const { lost } = await store.ownLog('data', SALT)
+      const { lost } = await store.ownLog('data', SALT, null)
       assert.match(lost ?? '', 'has 1 blocks, but had 4')
     })
   }
@@ -175,12 +176,12 @@ inFolder('high water: every log is marked, not only the first that was written',
   await appendTo(path, 0, 1)
   await restoreLogs(path, () =>
     withStore(path, async (store) => {
-      const logs = [await store.ownLog('data', SALT), await store.ownLog('other', SALT)]
+      const logs = [await store.ownLog('data', SALT, null), await store.ownLog('other', SALT, null)]
       for (const log of logs) await log.append([put('x')])
     })
   )
   await withStore(path, async (store) => {
-    const { lost } = await store.ownLog('other', SALT)
+    const { lost } = await store.ownLog('other', SALT, null)
     assert.match(lost ?? '', 'has 0 blocks, but had 1')
   })
 })
@@ -220,16 +221,16 @@ inFolder(
       await restoreLogs(path, async () => {
         await appendTo(path, 3, 4)
         await withStore(path, async (store) => {
-          await peer.receive((await store.ownLog('data', SALT)).core)
+          await peer.receive((await store.ownLog('data', SALT, null)).core)
           peer.cut()
         })
       })
       // As somebody's log, so that nothing but its length comes.
       await withStore(path, async (store) => {
-        const log = await store.ownLog('data', SALT)
+        const log = await store.ownLog('data', SALT, null)
         const { key } = log.core
         await log.close()
-        const core = await store.remoteLog(key)
+        const core = await store.remoteLog(key, null)
         await peer.offer(core, 7)
       })
       assert.match((await suspicion(path)) ?? '', 'lacks blocks')
@@ -241,7 +242,7 @@ inFolder(
 
 inFolder('high water: a last block that is missing keeps no close waiting', async (path) => {
   await withStore(path, async (store) => {
-    const log = await store.ownLog('data', SALT)
+    const log = await store.ownLog('data', SALT, null)
     for (let i = 0; i < 3; i++) await log.append(numbered(i, 1))
     await log.core.clear(log.core.length - 1, log.core.length)
   })
@@ -250,7 +251,7 @@ inFolder('high water: a last block that is missing keeps no close waiting', asyn
 
 inFolder('high water: a last block that was cleared keeps no opening waiting', async (path) => {
   await withStore(path, async (store) => {
-    const log = await store.ownLog('data', SALT)
+    const log = await store.ownLog('data', SALT, null)
     for (let i = 0; i < 3; i++) await log.append(numbered(i, 1))
     const { length } = log.core
     await log.beforeClear([{ start: length - 1, end: length }])
@@ -264,7 +265,7 @@ inFolder(
   async (path) => {
     const salts = [1, 2, 3].map((byte) => b4a.alloc(32, byte))
     await withStore(path, async (store) => {
-      const logs = await Promise.all(salts.map((salt) => store.ownLog('data', salt)))
+      const logs = await Promise.all(salts.map((salt) => store.ownLog('data', salt, null)))
       await Promise.all(logs.map((log) => log.append(numbered(0, 1))))
       await Promise.all(logs.map((log) => log.append(numbered(1, 1))))
       await Promise.all(
@@ -275,7 +276,7 @@ inFolder(
       )
     })
     await withStore(path, async (store) => {
-      for (const salt of salts) await store.ownLog('data', salt)
+      for (const salt of salts) await store.ownLog('data', salt, null)
       assert.is(store.rolledBack, null)
     })
   }

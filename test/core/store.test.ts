@@ -30,7 +30,7 @@ inFolder(
     const store = await openStore(path)
     const error = await failure('STORE_LOCKED', () => openStore(path))
     assert.match(error.message, String(process.pid))
-    await (await store.ownLog('data', SALT)).append([put('a')])
+    await (await store.ownLog('data', SALT, null)).append([put('a')])
     await store.close()
     await withStore(path, async () => {})
   }

@@ -30,9 +30,9 @@ test('what shows another history, or nothing, of what a seal names is refused', 
     }
     const nobody = resolveMembership([], { space: core, verify: verifier, hash: hashText })
     const archives = new Archives({
-      store: {
-        remoteLog: (key) => reader.remote(key),
-        archiveLog: (pin) => openArchiveCore(reader.corestore, pin)
+      spaceLogs: {
+        stored: (log) => reader.remote(log),
+        archive: (_, log, pin) => openArchiveCore(reader.corestore, pin, log, null)
       },
       logs: {
         membership: { ...nobody, cores: new Map([[core, sealed]]) },

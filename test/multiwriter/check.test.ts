@@ -180,7 +180,7 @@ test('check: entries that cannot be read are counted, apart from those of a newe
 test('check: what the index says otherwise than the logs is found', async () => {
   const folder = await tempFolder()
   const store = await openStore(join(folder.path, 'a'))
-  const own = await store.ownLog('data', b4a.alloc(32))
+  const own = await store.ownLog('data', b4a.alloc(32), null)
   const refusals = new Refusals()
   const union = new Union({
     writers: new WriterList(),

@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import z32 from 'z32'
+import type { LogEncryption } from '../../core/index.ts'
 import { openStore } from '../../core/native/index.ts'
 import { batchesOf } from '../../core/tree/batches.ts'
 import { TreeContext } from '../../core/tree/context.ts'
 import { isManyhandsError, openDevice, type Space } from '../../index.ts'
+import { encryptionOf } from '../support/encryption.ts'
 import { collect } from '../support/collect.ts'
 import { connect, openTwoDevices, tempFolder, until, type TwoDevices } from '../support/devices.ts'
 import { rejectsWith } from '../support/rejects.ts'
@@ -166,7 +168,7 @@ for (const isDropped of [false, true]) {
     for (let i = 0; i < 20; i++) await spaceA.db.put(`on its way ${i % 5}`, 'x'.repeat(40_000))
     if (isDropped) await spaceA.compact({ history: 'drop' })
     await a.close()
-    await fetchLast(storageA, storage, z32.decode(spaceA.writer))
+    await fetchLast(storageA, storage, z32.decode(spaceA.writer), encryptionOf(spaceA).data)
 
     const again = await openDevice({ storage })
     const { db } = await again.openSpace(spaceA.address)
@@ -179,9 +181,14 @@ for (const isDropped of [false, true]) {
 }
 
 /** Takes a log's last batch from one store to another, but for its first block. */
-async function fetchLast(from: string, to: string, key: Uint8Array): Promise<void> {
+async function fetchLast(
+  from: string,
+  to: string,
+  key: Uint8Array,
+  encryption: LogEncryption
+): Promise<void> {
   const stores = [await openStore(from), await openStore(to)]
-  const [left, right] = await Promise.all(stores.map((store) => store.remoteLog(key)))
+  const [left, right] = await Promise.all(stores.map((store) => store.remoteLog(key, encryption)))
   assert.ok(left && right)
   const [batch] = await batchesOf(new TreeContext(left), [left.length - 1], {})
   assert.ok(batch && batch.start < batch.end - 1)

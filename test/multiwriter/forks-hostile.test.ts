@@ -8,6 +8,7 @@ import { encodeRecord, type AclRecord } from '../../acl/index.ts'
 import { openStore } from '../../core/native/store.ts'
 import { TreeWriter } from '../../core/tree/writer.ts'
 import type { Space } from '../../multiwriter/index.ts'
+import { encryptionOf } from '../support/encryption.ts'
 import { until } from '../support/devices.ts'
 import { dbKey, entryOf } from '../support/forge.ts'
 import { contentsOf, openWorld, untilAgreed, valueIn, type World } from '../support/fork-world.ts'
@@ -28,12 +29,13 @@ async function tamper(
     readonly acl: Awaited<ReturnType<Awaited<ReturnType<typeof openStore>>['ownLog']>>
   }) => Promise<void>
 ): Promise<void> {
+  const encryption = encryptionOf(world.space(name))
   await world.closeOne(name)
   const store = await openStore(world.folderOf(name))
   const [secrets] = store.secrets.spaces
   if (secrets === undefined) throw new Error('The device is in no space')
-  const data = await store.ownLog('data', secrets.salt)
-  const acl = await store.ownLog('acl', secrets.salt)
+  const data = await store.ownLog('data', secrets.salt, encryption.data)
+  const acl = await store.ownLog('acl', secrets.salt, encryption.acl)
   await task({ data, acl })
   await data.close()
   await acl.close()

@@ -125,7 +125,7 @@ test('invite bytes: no request and no answer that is cut, longer or turned is ta
 })
 
 test('invite bytes: an admission opens for the device that it is for alone', () => {
-  const admission = { membershipKey, open: true }
+  const admission = { membershipKey, open: true, encrypted: false }
   const answer = decodeInviteAnswer(encodeAdmission(keyPair.publicKey, admission))
   assert.ok(answer !== null && 'sealed' in answer)
   assert.equal(openAdmission(keyPair, answer.sealed), admission)
@@ -133,7 +133,7 @@ test('invite bytes: an admission opens for the device that it is for alone', () 
   for (let length = 0; length < answer.sealed.byteLength; length++)
     assert.is(openAdmission(keyPair, answer.sealed.subarray(0, length)), null)
   // What is sealed to it and is no admission.
-  for (const plain of [[], [0], [2, ...membershipKey], [0, ...membershipKey, 0]])
+  for (const plain of [[], [0], [4, ...membershipKey], [0, ...membershipKey, 0]])
     assert.is(openAdmission(keyPair, sealTo(keyPair.publicKey, b4a.from(plain))), null)
 })
 

@@ -7,9 +7,10 @@ import { z } from 'zod'
 import { decodeVersion, encodeVersion } from '../../clock/index.ts'
 import { hash, type Hypercore } from '../../core/index.ts'
 import { TreeWriter } from '../../core/tree/writer.ts'
-import type { MultiBee } from '../../multiwriter/index.ts'
+import type { MultiBee, Space } from '../../multiwriter/index.ts'
+import { encryptionOf } from '../support/encryption.ts'
 import { collect, collectKeys } from '../support/collect.ts'
-import { openTwoDevices, until } from '../support/devices.ts'
+import { connect, openTwoDevices, until } from '../support/devices.ts'
 import { dbKey, entryOf } from '../support/forge.ts'
 import { rejectsWith } from '../support/rejects.ts'
 import { serve } from '../support/serve.ts'
@@ -158,13 +159,18 @@ test('VERSION_UNAVAILABLE names the log that is not here so far', async () => {
 })
 
 /** Both of one writer, as a backup that was restored gives them: alike at first, then each with a past of its own. */
-async function openTwoPasts() {
+async function openTwoPasts(space: Space) {
+  const { data } = encryptionOf(space)
   const stores = [await openLogStore(7), await openLogStore(7)] as const
-  const cores = [await stores[0].own('data'), await stores[1].own('data')] as const
+  const cores = [await stores[0].own('data', data), await stores[1].own('data', data)] as const
   const put = async (core: Hypercore, name: string) => {
     await new TreeWriter(core).append([{ key: dbKey(name), value: entryOf(name) }])
   }
-  for (const core of cores) for (const n of [0, 1]) await put(core, `both-${n}`)
+  for (const n of [0, 1]) await put(cores[0], `both-${n}`)
+  // What is written twice is encrypted otherwise each time, so it is copied.
+  const cut = connect(cores[0], cores[1])
+  for (let seq = 0; seq < cores[0].length; seq++) await cores[1].get(seq)
+  cut()
   for (let n = 2; n < 6; n++) await put(cores[0], `one-${n}`)
   for (let n = 2; n < 10; n++) await put(cores[1], `other-${n}`)
   const close = () => Promise.all(stores.map((store) => store.close()))
@@ -173,7 +179,7 @@ async function openTwoPasts() {
 
 test('LINK_MISMATCH: a log that its writer restored and wrote anew is not what a strong link meant', async () => {
   const two = await openTwoDevices({ open: false })
-  const { cores, close } = await openTwoPasts()
+  const { cores, close } = await openTwoPasts(two.spaceA)
   await two.spaceA.addWriter(cores[0].key)
   await two.spaceB.addWriter(cores[0].key)
   const peers = [await serve(two.spaceA, cores[0]), await serve(two.spaceB, cores[1])]
@@ -200,7 +206,7 @@ test('LINK_MISMATCH: a log that its writer restored and wrote anew is not what a
 
 test('a strong link holds after its log was cut: whoever had it has it, whoever had not never takes what came instead', async () => {
   const two = await openTwoDevices({ open: false })
-  const { cores, close } = await openTwoPasts()
+  const { cores, close } = await openTwoPasts(two.spaceA)
   const [core] = cores
   await two.spaceA.addWriter(core.key)
   const first = await serve(two.spaceA, core)

@@ -415,7 +415,7 @@ test('crash points: whatever step a rotation ends at, the next opening finishes 
       withRawStore(path, async (store) => {
         await store.succeed(store.spaces[0]?.address ?? NO_KEY, null)
         const salt = store.secrets.spaces[0]?.later.at(-1) ?? NO_KEY
-        for (const use of ['acl', 'data']) await (await store.ownLog(use, salt)).close()
+        for (const use of ['acl', 'data']) await (await store.ownLog(use, salt, null)).close()
       }),
     // The succession is written, and nothing else; then the machine stops.
     async (path) => {

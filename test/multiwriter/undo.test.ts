@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import z32 from 'z32'
 import { decodeVersion, encodeVersion } from '../../clock/index.ts'
 import { TreeWriter } from '../../core/tree/writer.ts'
+import { encryptionOf } from '../support/encryption.ts'
 import { collect, ownLength } from '../support/collect.ts'
 import { openTwoDevices, until } from '../support/devices.ts'
 import { dbKey, entryOf } from '../support/forge.ts'
@@ -206,7 +207,7 @@ test('restore: what is not on this device is told before anything is written', a
 test('restore and revert: what only a newer version can read is left alone, and counted', async () => {
   const two = await openTwoDevices()
   const theirs = await openLogStore(9)
-  const core = await theirs.own('data')
+  const core = await theirs.own('data', encryptionOf(two.spaceA).data)
   const append = (puts: readonly (readonly [string, Uint8Array])[]) =>
     new TreeWriter(core).append(puts.map(([key, value]) => ({ key: dbKey(key), value })))
   const newer = entryOf('newer')

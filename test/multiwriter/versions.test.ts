@@ -6,6 +6,7 @@ import z32 from 'z32'
 import { compareStamps, decodeVersion, encodeVersion, type Version } from '../../clock/index.ts'
 import type { Hypercore } from '../../core/index.ts'
 import { TreeWriter } from '../../core/tree/writer.ts'
+import { encryptionOf } from '../support/encryption.ts'
 import { collect, collectKeys } from '../support/collect.ts'
 import { openTwoDevices, until } from '../support/devices.ts'
 import { exportDatabase, exportSpace } from '../support/export.ts'
@@ -140,7 +141,8 @@ test('checkout: a length inside a batch is no version of any log', async () => {
 test('checkout: of a log whose writer then signed two histories, reads what was there', async () => {
   const two = await openTwoDevices()
   const stores = [await openLogStore(8), await openLogStore(8)] as const
-  const cores = [await stores[0].own('data'), await stores[1].own('data')] as const
+  const { data } = encryptionOf(two.spaceA)
+  const cores = [await stores[0].own('data', data), await stores[1].own('data', data)] as const
   const put = (core: Hypercore, name: string) =>
     new TreeWriter(core).append([{ key: dbKey(name), value: entryOf(name) }])
   for (const n of [0, 1]) await put(cores[0], `one-${n}`)
@@ -196,7 +198,8 @@ test('at: all that was stamped up to a time, in every log', async () => {
 test('at: equals the slow search through every batch, with values of all sizes and clocks that go back', async () => {
   const random = seededRandom(20)
   const theirs = await openLogStore(21)
-  const core = await theirs.own('data')
+  const two = await openTwoDevices()
+  const core = await theirs.own('data', encryptionOf(two.spaceA).data)
   const writer = new TreeWriter(core)
   const batches: { readonly length: number; readonly ms: number }[] = []
   for (let n = 0; n < 120; n++) {
@@ -208,7 +211,6 @@ test('at: equals the slow search through every batch, with values of all sizes a
     batches.push({ length: await writer.append(puts), ms })
   }
   assert.ok(core.length > 300, 'more than is read together')
-  const two = await openTwoDevices()
   await two.spaceA.addWriter(core.key)
   const peer = await serve(two.spaceA, core)
   await until(() => two.spaceA.writers().some(({ length }) => length === core.length))

@@ -46,6 +46,7 @@ const record = {
   name: 'kept',
   open: true,
   sparse: false,
+  encrypted: true,
   writers: [],
   acl: []
 }
@@ -56,7 +57,7 @@ async function run(): Promise<DiskFullReport> {
   const full = await fill(await openStore(folder, { durability }))
   const openedWhileFull = await codeOf(async () => {
     const store = await openStore(folder, { durability })
-    const { length } = await keysOf(await store.ownLog('data', SALT))
+    const { length } = await keysOf(await store.ownLog('data', SALT, null))
     await store.close()
     return length
   })
@@ -66,7 +67,7 @@ async function run(): Promise<DiskFullReport> {
 
 async function fill(store: DeviceStore) {
   await store.saveSpaces([record])
-  const log = await store.ownLog('data', SALT)
+  const log = await store.ownLog('data', SALT, null)
   const { acknowledged, error: first } = await appendUntilFull(log)
   // Not a byte is left now, for the small files either.
   await writeFile(join(mount, 'rest'), b4a.alloc(16 * 1024 * 1024)).catch(() => {})
@@ -94,7 +95,7 @@ async function appendUntilFull(log: OwnLog) {
 
 async function reopen(acknowledged: number) {
   const store = await openStore(folder, { durability })
-  const log = await store.ownLog('data', SALT)
+  const log = await store.ownLog('data', SALT, null)
   const kept = (await keysOf(log)).length
   const { rolledBack } = store
   await log.append(numbered(acknowledged + 1, 1))
@@ -102,7 +103,7 @@ async function reopen(acknowledged: number) {
   const { fork } = log.core
   await store.close()
   const again = await openStore(folder, { durability })
-  const after = (await keysOf(await again.ownLog('data', SALT))).length
+  const after = (await keysOf(await again.ownLog('data', SALT, null))).length
   await again.close()
   return { kept, rolledBack, spacesKept, fork, after }
 }

@@ -36,7 +36,7 @@ export async function withStore<T>(
 /** Appends so many numbered puts, one by one, in a run of its own. */
 export function appendTo(path: string, from: number, count: number): Promise<void> {
   return withStore(path, async (store) => {
-    const log = await store.ownLog('data', SALT)
+    const log = await store.ownLog('data', SALT, null)
     for (let i = 0; i < count; i++) await log.append(numbered(from + i, 1))
   })
 }
@@ -44,7 +44,7 @@ export function appendTo(path: string, from: number, count: number): Promise<voi
 /** Why nothing may be appended to the data log, or null. */
 export function suspicion(path: string): Promise<string | null> {
   return withStore(path, async (store) => {
-    const { lost } = await store.ownLog('data', SALT)
+    const { lost } = await store.ownLog('data', SALT, null)
     return lost ?? store.rolledBack
   })
 }

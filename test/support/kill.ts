@@ -60,7 +60,7 @@ async function check(
   when: string
 ): Promise<void> {
   await withStore(path, async (store) => {
-    const log = await store.ownLog('data', SALT)
+    const log = await store.ownLog('data', SALT, null)
     assert.is(store.rolledBack, null, when)
     const there = new Set(await keysOf(log))
     const lost = [...acknowledged].filter((key) => !there.has(key))

@@ -29,7 +29,7 @@ export class MemoryPipe {
 
   /** Fetches the whole log, as long as it is now, and goes on fetching. @returns the peer's copy */
   async receive(core: Hypercore): Promise<Hypercore> {
-    const copy = await openRemoteCore(this.#corestore, core.key)
+    const copy = await openRemoteCore(this.#corestore, core.key, null)
     const { length } = core
     copy.download({ start: 0, end: -1 })
     this.connect(core, copy)
@@ -39,14 +39,14 @@ export class MemoryPipe {
 
   /** Gives back to `core` what the peer holds of it. */
   async giveBack(core: Hypercore): Promise<void> {
-    const copy = await openRemoteCore(this.#corestore, core.key)
+    const copy = await openRemoteCore(this.#corestore, core.key, null)
     this.connect(core, copy)
     await until(() => core.contiguousLength >= copy.length)
   }
 
   /** Shows `core` how long the log is at the peer, without giving a block of it. */
   async offer(core: Hypercore, length: number): Promise<void> {
-    this.connect(core, await openRemoteCore(this.#corestore, core.key))
+    this.connect(core, await openRemoteCore(this.#corestore, core.key, null))
     await until(() => core.length >= length)
     this.cut()
   }

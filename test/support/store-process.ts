@@ -44,7 +44,7 @@ async function run(): Promise<void> {
 
 async function append(store: DeviceStore): Promise<void> {
   const { from = 0, batch = 1, appends = Infinity } = task
-  const log = await store.ownLog('data', SALT)
+  const log = await store.ownLog('data', SALT, null)
   say(`log ${log.core.length}`)
   let next = from
   for (let i = 0; i < appends; i++) {

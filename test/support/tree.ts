@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import b4a from 'b4a'
 import Corestore from 'corestore'
 import CorestoreStorage from 'hypercore-storage'
+import type { LogEncryption } from '../../core/index.ts'
 import { forbidForks, openOwnCore, openRemoteCore } from '../../core/store.ts'
 import type { TreeCursor, TreeEntry, TreeRange } from '../../core/tree/cursor.ts'
 import type { TreePut } from '../../core/tree/writer.ts'
@@ -12,8 +13,8 @@ export interface LogStore {
   readonly path: string
   readonly corestore: Corestore
   /** One of our own logs. */
-  own(purpose: string): ReturnType<typeof openOwnCore>
-  remote(key: Uint8Array): ReturnType<typeof openRemoteCore>
+  own(purpose: string, encryption?: LogEncryption): ReturnType<typeof openOwnCore>
+  remote(key: Uint8Array, encryption?: LogEncryption): ReturnType<typeof openRemoteCore>
   close(): Promise<void>
 }
 
@@ -26,8 +27,9 @@ export async function openLogStore(seed = 1): Promise<LogStore> {
   return {
     path: folder.path,
     corestore,
-    own: (purpose) => openOwnCore(corestore, b4a.alloc(32, seed), purpose, b4a.alloc(32)),
-    remote: (key) => openRemoteCore(corestore, key),
+    own: (purpose, encryption) =>
+      openOwnCore(corestore, b4a.alloc(32, seed), purpose, b4a.alloc(32), encryption ?? null),
+    remote: (key, encryption) => openRemoteCore(corestore, key, encryption ?? null),
     async close() {
       await corestore.close()
       await folder.remove()

@@ -228,7 +228,7 @@ class Restoring {
       [...writers, ...acl].some((each) => b4a.equals(each, key))
     )
     if (isOurs !== true) throw new TypeError('a log of no space')
-    const core = await this.#store.remoteLog(key)
+    const core = await this.#store.remoteLog(key, null)
     this.#log = { id, core }
     const head = decode(bytes) as Head
     const upgrade = {
@@ -325,6 +325,7 @@ function spaceOf(plain: unknown): SavedSpace {
     name: space.name,
     open: space.open === true,
     sparse: space.sparse === true,
+    encrypted: space.encrypted !== false,
     writers: (space.writers as unknown[]).map(keyOf),
     acl: Array.isArray(space.acl) ? space.acl.map(keyOf) : []
   }

@@ -82,15 +82,18 @@ function savedSpaces(store: DeviceStore): SavedSpace[] {
 }
 
 async function wrapped(spaces: readonly SavedSpace[], passphrase: string | null): Promise<object> {
-  const plain = spaces.map(({ address, membershipKey, name, open, sparse, writers, acl }) => ({
-    address: b4a.toString(address, 'hex'),
-    membershipKey: b4a.toString(membershipKey, 'hex'),
-    name,
-    open,
-    sparse,
-    writers: writers.map((writer) => b4a.toString(writer, 'hex')),
-    acl: acl.map((core) => b4a.toString(core, 'hex'))
-  }))
+  const plain = spaces.map(
+    ({ address, membershipKey, name, open, sparse, encrypted, writers, acl }) => ({
+      address: b4a.toString(address, 'hex'),
+      membershipKey: b4a.toString(membershipKey, 'hex'),
+      name,
+      open,
+      sparse,
+      encrypted,
+      writers: writers.map((writer) => b4a.toString(writer, 'hex')),
+      acl: acl.map((core) => b4a.toString(core, 'hex'))
+    })
+  )
   if (passphrase === null) return { spaces: plain }
   const kdf = newPassphraseHash()
   const key = await passphraseToKey(passphrase, kdf)
@@ -115,7 +118,7 @@ function blockCounter(total: number, { signal, onprogress }: Work): Count {
 async function blocksIn(store: DeviceStore, keys: readonly Uint8Array[]): Promise<number> {
   let total = 0
   for (const key of keys) {
-    const core = await store.remoteLog(key)
+    const core = await store.remoteLog(key, null)
     total += core.length
     await core.close()
   }
@@ -129,7 +132,7 @@ async function addLog(
   add: Add,
   count: Count
 ): Promise<void> {
-  const core = await store.remoteLog(key)
+  const core = await store.remoteLog(key, null)
   try {
     // What is appended from now on belongs to the next backup.
     const { length } = core

@@ -1,0 +1,145 @@
+/**
+ * Encrypts the blocks of one log: XChaCha20-Poly1305 with a random nonce, in front of it what it takes to open the block.
+ *
+ *     block = version u8, epoch id 8 B, nonce 24 B, tag 16 B, ciphertext
+ *
+ * Hypercore's own encryption derives the nonce from the block's number and the log's fork, so that two histories of one log (a copied
+ * store, a restored backup) encrypt different blocks alike, and it has no tag: a wrong key gives garbage. Here each block is bound to
+ * its space, its log and its place by the associated data. The log is the one that the block was written to, not the one that it is
+ * read from: an archive holds the same bytes under another key.
+ *
+ * As a provider, Hypercore calls it for single blocks, which then have 49 bytes of room in front. Whoever reads blocks in bulk past
+ * Hypercore calls `plainBlock`. Byte by byte: docs/FORMAT.md, "Encrypted block".
+ */
+import b4a from 'b4a'
+import type Hypercore from 'hypercore'
+import type { EncryptionProvider } from 'hypercore'
+import sodium from 'sodium-universal'
+import { EPOCH_ID_BYTES, type BlockKeys, type LogEncryption } from './block-keys.ts'
+import { TreeRefusal } from './tree/refusal.ts'
+
+const VERSION = 1
+const NONCE_BYTES = 24
+const TAG_BYTES = 16
+const ID_AT = 1
+const NONCE_AT = ID_AT + EPOCH_ID_BYTES
+const TAG_AT = NONCE_AT + NONCE_BYTES
+
+/** What a block takes more than its content. */
+const HEADER_BYTES = TAG_AT + TAG_BYTES
+
+const CONTEXT = b4a.from('manyhands/block')
+const SEQ_BYTES = 8
+
+export class BlockCipher implements EncryptionProvider {
+  readonly keys: BlockKeys
+  /** Context, space, log, and the number of the block, which is set for each. */
+  readonly #associated: Uint8Array
+  readonly #seq: DataView
+
+  /** @param log the key of the log that the blocks were written to */
+  constructor({ space, keys }: LogEncryption, log: Uint8Array) {
+    this.keys = keys
+    this.#associated = b4a.concat([CONTEXT, space, log, b4a.alloc(SEQ_BYTES)])
+    const { buffer, byteOffset, byteLength } = this.#associated
+    this.#seq = new DataView(buffer, byteOffset + byteLength - SEQ_BYTES, SEQ_BYTES)
+  }
+
+  padding(): number {
+    return HEADER_BYTES
+  }
+
+  /** In place: the content stands behind the room for what comes in front of it. @throws NO_EPOCH_KEY */
+  encrypt(seq: number, block: Uint8Array): void {
+    const { id, key } = this.keys.current()
+    const nonce = block.subarray(NONCE_AT, TAG_AT)
+    const content = block.subarray(HEADER_BYTES)
+    block[0] = VERSION
+    block.set(id, ID_AT)
+    sodium.randombytes_buf(nonce)
+    sodium.crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
+      content,
+      block.subarray(TAG_AT, HEADER_BYTES),
+      content,
+      this.#associatedFor(seq),
+      null,
+      nonce,
+      key
+    )
+  }
+
+  /** In place. @throws TreeRefusal */
+  decrypt(seq: number, block: Uint8Array): void {
+    this.#open(seq, block, block.subarray(HEADER_BYTES))
+  }
+
+  /** The content, in memory of its own: the block may be somebody else's. @throws TreeRefusal */
+  open(seq: number, block: Uint8Array): Uint8Array {
+    const content = b4a.allocUnsafe(Math.max(0, block.byteLength - HEADER_BYTES))
+    this.#open(seq, block, content)
+    return content
+  }
+
+  /** Whether a block waits for a key that is not here. */
+  isWaiting(block: Uint8Array): boolean {
+    return block.byteLength >= HEADER_BYTES && block[0] === VERSION && this.#keyOf(block) === null
+  }
+
+  #open(seq: number, block: Uint8Array, content: Uint8Array): void {
+    if (block.byteLength < HEADER_BYTES) throw new TreeRefusal('encryption-malformed', seq)
+    if (block[0] !== VERSION) throw new TreeRefusal('encryption-unsupported', seq)
+    const key = this.#keyOf(block)
+    if (key === null) throw new TreeRefusal('no-epoch-key', seq)
+    try {
+      sodium.crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
+        content,
+        null,
+        block.subarray(HEADER_BYTES),
+        block.subarray(TAG_AT, HEADER_BYTES),
+        this.#associatedFor(seq),
+        block.subarray(NONCE_AT, TAG_AT),
+        key
+      )
+    } catch (cause) {
+      throw new TreeRefusal('encryption-forged', seq, cause)
+    }
+  }
+
+  #keyOf(block: Uint8Array): Uint8Array | null {
+    return this.keys.find(block.subarray(ID_AT, NONCE_AT))
+  }
+
+  #associatedFor(seq: number): Uint8Array {
+    this.#seq.setBigUint64(0, BigInt(seq))
+    return this.#associated
+  }
+}
+
+/** What a session of ours encrypts with; null where that is nothing, or nothing of ours. */
+export function cipherOf({ encryption }: Hypercore): BlockCipher | null {
+  return encryption instanceof BlockCipher ? encryption : null
+}
+
+/** The content of a block as it is stored. @throws TreeRefusal */
+export function plainBlock(
+  core: Hypercore,
+  seq: number,
+  block: Uint8Array
+): Uint8Array | Promise<Uint8Array> {
+  const { encryption } = core
+  if (encryption === null) return block
+  if (encryption instanceof BlockCipher) return encryption.open(seq, block)
+  return decrypted(core, encryption, seq, block)
+}
+
+/** By the encryption of somebody who brought logs of their own. */
+async function decrypted(
+  core: Hypercore,
+  encryption: EncryptionProvider,
+  seq: number,
+  block: Uint8Array
+): Promise<Uint8Array> {
+  const copy = b4a.from(block)
+  await encryption.decrypt(seq, copy, core.core)
+  return copy.subarray(encryption.padding(core.core, seq))
+}
