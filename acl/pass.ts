@@ -24,7 +24,7 @@ import {
 import { NO_OFFICE, Registry, type Ballot, type Core, type Device, type Grant } from './registry.ts'
 
 /** The rules of docs/MEMBERSHIP.md; 0 is what no rule needs to be asked about: unreadable, unsigned. */
-export type Rule = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11
+export type Rule = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12
 
 /** Why a record does not count. */
 export interface Refusal {
@@ -235,6 +235,9 @@ export class Pass {
         else this.#refuse(entry, 9, 'it begins no core of its device')
         return
       case 'fork':
+      case 'epoch':
+      case 'share':
+        // What an epoch comes to is told once it is known who is in: epochs.ts.
         return this.#accept(entry, NO_OFFICE)
       case 'vote':
         if (!this.counted.has(entry))

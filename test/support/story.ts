@@ -82,6 +82,10 @@ function act(record: AclRecord): string {
       return `proves a fork of ${record.core} at ${record.common}`
     case 'leave':
       return `leaves${ends(record.cuts)}`
+    case 'epoch':
+      return `mints ${record.epoch}`
+    case 'share':
+      return `shares ${record.epoch}`
     default:
       return record satisfies never
   }
