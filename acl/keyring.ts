@@ -21,6 +21,8 @@ export interface EpochCrypto {
 export interface BadKey {
   readonly epoch: Key
   readonly why: 'share' | 'parent'
+  /** As it stands in the record. */
+  readonly box: Uint8Array
 }
 
 export type EpochDraft = Omit<EpochRecord, 'heads'>
@@ -37,6 +39,9 @@ function givenBy(record: EpochRecord | ShareRecord): Giving {
   const { epoch, shares } = record
   return { epoch, shares, wrapped: record.kind === 'epoch' ? record.parents : [] }
 }
+
+/** More than 8,192 devices get their shares by further records: one has room for 1 MiB. */
+const MAX_SHARES = 8192
 
 export class Keyring {
   /** What was refused. The list grows. */
@@ -83,7 +88,7 @@ export class Keyring {
     for (const share of shares) {
       if (share.device !== this.#device || this.#keys.has(epoch) || this.#tried.has(share)) continue
       this.#tried.add(share)
-      this.#take(epoch, this.#crypto.open(share.box), 'share')
+      this.#take({ epoch, box: share.box, why: 'share' }, this.#crypto.open(share.box))
     }
   }
 
@@ -92,14 +97,15 @@ export class Keyring {
     if (key === undefined) return
     for (const link of wrapped) {
       if (this.#keys.has(link.epoch) || this.#links.has(link)) continue
-      this.#links.set(link, this.#take(link.epoch, this.#crypto.unwrap(link.box, key), 'parent'))
+      const parent = this.#crypto.unwrap(link.box, key)
+      this.#links.set(link, this.#take({ ...link, why: 'parent' }, parent))
     }
   }
 
-  #take(epoch: Key, key: Uint8Array | null, why: BadKey['why']): boolean {
-    const isGood = key !== null && this.#crypto.hashOf(key) === epoch
-    if (isGood) this.#keys.set(epoch, key)
-    else this.bad.push({ epoch, why })
+  #take(from: BadKey, key: Uint8Array | null): boolean {
+    const isGood = key !== null && this.#crypto.hashOf(key) === from.epoch
+    if (isGood) this.#keys.set(from.epoch, key)
+    else this.bad.push(from)
     return isGood
   }
 
@@ -118,8 +124,13 @@ export class Keyring {
       epoch,
       box: this.#crypto.wrap(parent, key)
     }))
-    const shares = this.#sharesOf(key, [...new Set([...readers, this.#device])])
+    const shares = this.#sharesOf(key, [...new Set([this.#device, ...readers])])
     return { key, draft: { kind: 'epoch', epoch: this.#crypto.hashOf(key), parents, shares } }
+  }
+
+  /** Whether anybody who may read lacks something that this device may pass on. */
+  isLacking(epochs: Epochs, readers: readonly Key[]): boolean {
+    return this.#tops(epochs).some(({ holders }) => readers.some((device) => !holders.has(device)))
   }
 
   /** What those who may read lack, as far as this device has it and may pass it on. */
@@ -159,7 +170,7 @@ export class Keyring {
   }
 
   #sharesOf(key: Uint8Array, devices: readonly Key[]): readonly KeyShare[] {
-    return devices.flatMap((device) => {
+    return devices.slice(0, MAX_SHARES).flatMap((device) => {
       const box = this.#crypto.seal(key, device)
       return box === null ? [] : { device, box }
     })

@@ -172,7 +172,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     checkFlag('encryption', encrypted)
     const salt = randomBytes(32)
     const address = ownLogKey(this.#store.secrets.seed, 'acl', salt)
-    const secrets = { address, salt, later: [], membershipKey: randomBytes(32) }
+    const secrets = { address, salt, later: [], epochs: [], membershipKey: randomBytes(32) }
     const record = { address, name, open, sparse: false, encrypted, writers: [], acl: [] }
     return this.#add(secrets, record, mode)
   }
@@ -197,8 +197,9 @@ export class Device extends EventEmitter<DeviceEvents> {
     if (known !== null) return this.#open(known, mode)
     if (!isTicket(which))
       throw new ManyhandsError('SPACE_UNKNOWN', `There is no space ${which} here`)
-    const { address, membershipKey, open, encrypted } = decodeTicket(which)
-    const secrets = { address, membershipKey, salt: randomBytes(32), later: [] }
+    const { address, membershipKey, epoch, open, encrypted } = decodeTicket(which)
+    const epochs = epoch === null ? [] : [epoch]
+    const secrets = { address, membershipKey, epochs, salt: randomBytes(32), later: [] }
     const record = { address, name, open, sparse, encrypted, writers: [], acl: [] }
     return this.#add(secrets, record, mode)
   }
@@ -255,7 +256,9 @@ export class Device extends EventEmitter<DeviceEvents> {
     // First: whoever opens the space from now on, opens it with the new logs.
     await this.#save(() => this.#store.succeed(z32.decode(space.address), null))
     await space.close()
-    return this.openSpace(space.address, { mode })
+    const opened = await this.openSpace(space.address, { mode })
+    await opened.renewKeys()
+    return opened
   }
 
   /** @throws SPACE_UNKNOWN */
@@ -389,6 +392,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       documents,
       ...(maxDrift === undefined ? {} : { maxDrift }),
       save: (changed) => this.#saveRecord(changed),
+      saveEpochs: (epochs) => this.#saveEpochs(record, epochs),
       succeed: (why) => this.#save(() => this.#store.succeed(record.address, why)),
       replicate: (link, stream, initiator) => this.#connections.replicate(link, stream, initiator),
       leave: () => this.leaveSpace(z32.encode(record.address)),
@@ -429,6 +433,16 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#ending.set(id, closed)
     const done = () => this.#ending.delete(id)
     closed.then(done, done)
+  }
+
+  #saveEpochs({ address }: SpaceRecord, epochs: readonly Uint8Array[]): Promise<void> {
+    return this.#save(() => {
+      const { secrets } = this.#store
+      const spaces = secrets.spaces.map((each) =>
+        b4a.equals(each.address, address) ? { ...each, epochs } : each
+      )
+      return this.#store.saveSecrets({ ...secrets, spaces })
+    })
   }
 
   #saveRecord(changed: SpaceRecord): Promise<void> {

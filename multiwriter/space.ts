@@ -39,6 +39,7 @@ import { documentCacheOf } from './documents/cache.ts'
 import type { DocumentSupport } from './documents/parts.ts'
 import type { Engine } from './engine.ts'
 import { Acknowledging } from './members/acknowledging.ts'
+import { ContentKeys } from './members/content-keys.ts'
 import { forkedHere } from './members/acl-logs.ts'
 import { documentsUpTo, shownUpTo, type ExcludedEntry } from './members/excluded.ts'
 import type { ForkWatch } from './members/fork-watch.ts'
@@ -99,7 +100,7 @@ export interface SpaceEvents {
   refused: [Refusal]
   /** A device's clock is ahead of ours by more than the allowed drift. Once per writer. */
   'clock-skew': [{ readonly writer: string; readonly aheadMs: number }]
-  /** Who is in, or with which rights, has changed. */
+  /** Who is in, with which rights, or which keys are here has changed. */
   members: []
   /** Logs count less far than they did, and what of them was to be seen is not any more. */
   sealed: [Sealed]
@@ -142,6 +143,8 @@ export interface SpaceParts {
   readonly documents: DocumentSupport | null
   /** Makes the record durable. */
   save(record: SpaceRecord): Promise<void>
+  /** Makes the keys of its content durable. */
+  saveEpochs(epochs: readonly Uint8Array[]): Promise<void>
   /** @see DeviceStore.succeed */
   succeed(why: string): Promise<void>
   /** Puts the space on a connection. @returns the stream to pipe */
@@ -154,6 +157,8 @@ export interface SpaceParts {
 
 interface OpenParts extends SpaceParts {
   readonly logs: SpaceLogs
+  /** Null where nothing is encrypted. */
+  readonly keys: ContentKeys | null
 }
 
 /** The stack's duplex stream, to pipe. */
@@ -211,13 +216,16 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   /** @see Device.createSpace, Device.openSpace */
   static async open(parts: SpaceParts): Promise<Space> {
-    const { store, record } = parts
+    const { store, record, timers } = parts
     const { address, encrypted } = record
-    const { membershipKey } = parts.secrets()
-    const encryption = encrypted ? spaceEncryption(address, membershipKey) : NO_ENCRYPTION
+    const { membershipKey, epochs: saved } = parts.secrets()
+    const { keyPair } = store
+    const save = (epochs: readonly Uint8Array[]) => parts.saveEpochs(epochs)
+    const keys = encrypted ? new ContentKeys({ keyPair, saved, save, timers }) : null
+    const encryption = keys === null ? NO_ENCRYPTION : spaceEncryption(address, membershipKey, keys)
     const logs = new SpaceLogs(store, encryption)
     for (;;) {
-      const space = await Space.#open({ ...parts, logs })
+      const space = await Space.#open({ ...parts, logs, keys })
       if (space !== null) return space
       await parts.succeed('the logs that it went on under do not count')
     }
@@ -225,7 +233,7 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   /** Null where what is written to these logs would count nowhere. */
   static async #open(parts: OpenParts): Promise<Space | null> {
-    const { store, record, logs: spaceLogs } = parts
+    const { store, record, logs: spaceLogs, keys } = parts
     const logs = await openOwnLogs(parts)
     const { data: own, earlier } = logs
     const opened: { close(): Promise<void> }[] = [own, logs.acl]
@@ -234,7 +242,10 @@ export class Space extends EventEmitter<SpaceEvents> {
       const before = earlier.map(({ data }) => data)
       const writers = new WriterList([own.core.key, ...before, ...record.writers])
       const { timers } = parts
-      const members = await Members.open({ store, spaceLogs, record, own: logs, timers }, writers)
+      const members = await Members.open(
+        { store, spaceLogs, record, own: logs, keys, timers },
+        writers
+      )
       opened.push(members)
       if (members.isVoid) {
         for (const each of opened) await each.close()
@@ -284,6 +295,10 @@ export class Space extends EventEmitter<SpaceEvents> {
     members.events.on('change', () => {
       this.documents.retry()
       this.emit('members')
+    })
+    members.events.on('record', () => {
+      for (const { core, seq } of members.badKeys())
+        this.#refusals.add(z32.encode(core), 'epoch-key-mismatch', seq)
     })
     members.events.on('logs', () => void this.#keepLogs().catch(() => {})) // as above
     this.#presence = new PresenceHub({
@@ -405,13 +420,21 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   /** Lets its bearer in. Keep it secret. */
   get ticket(): string {
+    return this.#ticketWith(this.#parts.keys?.forTicket ?? null)
+  }
+
+  /**
+   * The same for who is to keep and serve everything, and to read nothing: it comes without the key of the content. Whoever is let in as
+   * more than a mirror gets that.
+   */
+  get mirrorTicket(): string {
+    return this.#ticketWith(null)
+  }
+
+  #ticketWith(epoch: Uint8Array | null): string {
     const { address, open, encrypted } = this.#record
-    return encodeTicket({
-      address,
-      open,
-      encrypted,
-      membershipKey: this.#parts.secrets().membershipKey
-    })
+    const { membershipKey } = this.#parts.secrets()
+    return encodeTicket({ address, open, encrypted, membershipKey, epoch })
   }
 
   /**
@@ -629,6 +652,12 @@ export class Space extends EventEmitter<SpaceEvents> {
       ...this.#members.archives.cores('data').map(({ key }) => key),
       ...this.#union.logs().map(({ key }) => key)
     ]
+  }
+
+  /** For the device, once it goes on under new logs: so that nobody who has the old keys reads on. @throws STORE_ codes */
+  async renewKeys(): Promise<void> {
+    this.#checkOpen()
+    if (this.#members.exclusion([]) === null) await this.#members.renewKeys()
   }
 
   /** For the device. @throws NOT_ALLOWED for one whose rights have ended: what would follow its logs counts no more than they do */

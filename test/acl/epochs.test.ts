@@ -170,7 +170,7 @@ test('a key that does not hash to its epoch is taken by nobody, and seen', () =>
   const ring = ringOf(alice)
   assert.not(ring.learn(viewOf(...all).epochs))
   assert.is(ring.get(epoch), null)
-  assert.equal(ring.bad, [{ epoch, why: 'share' }])
+  assert.equal(ring.bad, [{ epoch, box, why: 'share' }])
   assert.is(ring.current(viewOf(...all).epochs), null)
 })
 
@@ -187,7 +187,7 @@ test('a parent that is wrapped wrongly is taken by nobody, and is passed on by i
   const { epochs, members } = viewOf(...all)
   const ring = ringOf(rita)
   ring.learn(epochs)
-  assert.equal(ring.bad, [{ epoch: old, why: 'parent' }])
+  assert.equal(ring.bad, [{ epoch: old, box, why: 'parent' }])
   const healer = ringOf(bob)
   healer.learn(epochs)
   assert.equal(

@@ -305,7 +305,9 @@ export const leavesNobodyBehind: Law = (seed) => {
   const readers = new Set(readersOf(view.members.values()))
   const inside = play.devices.filter(({ device }) => readers.has(device))
   for (const each of inside) each.ring.learn(view.epochs)
-  const epochs = new Set(play.items.map(({ epoch }) => epoch))
+  // What does not count is passed on by nobody.
+  const written = play.items.flatMap(({ epoch }) => (view.epochs.all.has(epoch) ? epoch : []))
+  const epochs = new Set(written)
   for (const epoch of epochs) {
     const reading = inside.filter(({ ring }) => ring.get(epoch) !== null)
     if (reading.length === 0) continue
