@@ -1,4 +1,5 @@
 /** What counting records say of epochs, and what whoever said it had seen: what epochs.ts goes by. */
+import type { Cut } from './cuts.ts'
 import type { EpochStatement } from './epochs.ts'
 import type { Entry, History } from './history.ts'
 import type { Member } from './membership.ts'
@@ -18,7 +19,7 @@ export interface EpochStatementsParts {
   readonly pass: Pass
   readonly history: History
   readonly members: ReadonlyMap<Key, Member>
-  readonly lengthOf: (core: Core) => number
+  readonly cutOf: (core: Core) => Cut | undefined
   readonly roleOf: (core: Core) => Role
 }
 
@@ -30,15 +31,31 @@ interface Removal {
 
 export class EpochStatements {
   readonly #parts: EpochStatementsParts
-  readonly #readers: ReadonlySet<Key>
+  /** Devices of those who may read: they get keys. A mirror keeps what it cannot read. */
+  readonly readers: ReadonlySet<Key>
 
   constructor(parts: EpochStatementsParts) {
     this.#parts = parts
-    this.#readers = new Set(readersOf(parts.members.values()))
+    this.readers = new Set(this.#findReaders())
   }
 
-  mayRead(device: Key): boolean {
-    return this.#readers.has(device)
+  #findReaders(): readonly Key[] {
+    return [...this.#parts.members.values()].flatMap((member) =>
+      member.devices.flatMap(({ device, role }) =>
+        mayRead(role) || (role === null && this.#isOnlyForked(device, member)) ? device : []
+      )
+    )
+  }
+
+  /** A fork costs a log, and not its device: that goes on under new ones, or is let in with them. */
+  #isOnlyForked(device: Key, { role }: Member): boolean {
+    const { pass, cutOf } = this.#parts
+    const { cores = [] } = pass.registry.devices.get(device) ?? {}
+    if (!mayRead(role) || !cores.some((core) => cutOf(core)?.by === 'fork')) return false
+    return !this.#counted().some(
+      ({ entry: { record } }) =>
+        typeof record !== 'string' && record.kind === 'revoke' && record.device === device
+    )
   }
 
   /** Those that count. */
@@ -77,8 +94,8 @@ export class EpochStatements {
 
   /** RULE 4: What lies past the end of a core is void. */
   #counts(entry: Entry, core: Core): boolean {
-    const { pass, lengthOf } = this.#parts
-    return pass.counted.has(entry) && entry.index < lengthOf(core)
+    const { pass, cutOf } = this.#parts
+    return pass.counted.has(entry) && entry.index < (cutOf(core)?.length ?? 0)
   }
 
   #counted(): readonly { readonly entry: Entry; readonly core: Core }[] {
@@ -102,7 +119,7 @@ export class EpochStatements {
   }
 
   #isOut(devices: readonly (Device | undefined)[]): boolean {
-    return devices.some((each) => each !== undefined && !this.mayRead(each.device))
+    return devices.some((each) => each !== undefined && !this.readers.has(each.device))
   }
 
   #removedBy({ record }: Entry, author: Core): readonly (Device | undefined)[] {
@@ -129,19 +146,14 @@ export class EpochStatements {
   }
 }
 
+function mayRead(role: Role | null): boolean {
+  return role !== null && compareRoles(role, 'reader') >= 0
+}
+
 function hasSeen(history: History, entry: Entry, { by, needed }: Removal): boolean {
   return by.filter((each) => history.sees(entry, each)).length >= needed
 }
 
 export function isOfEpoch(record: AclRecord | Unreadable): record is EpochRecord | ShareRecord {
   return typeof record !== 'string' && (record.kind === 'epoch' || record.kind === 'share')
-}
-
-/** Devices of those who may read: they get keys. A mirror keeps what it cannot read. */
-export function readersOf(members: Iterable<Member>): readonly Key[] {
-  return [...members].flatMap(({ devices }) =>
-    devices.flatMap(({ device, role }) =>
-      role !== null && compareRoles(role, 'reader') >= 0 ? device : []
-    )
-  )
 }

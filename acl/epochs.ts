@@ -76,6 +76,8 @@ export interface Epochs {
   /** What members have said that does not count: to read with, not to write under, nor to pass on. */
   readonly void: readonly (EpochRecord | ShareRecord)[]
   readonly refused: ReadonlyMap<EpochRecord | ShareRecord, Refusal>
+  /** Devices that are to have the newest, by the rank of their identities. */
+  readonly readers: readonly Key[]
 }
 
 /** What is said of one hash. */
@@ -86,14 +88,14 @@ interface Said {
 
 export function resolveEpochs(
   statements: Iterable<EpochStatement>,
-  mayRead: (device: Key) => boolean,
+  readers: ReadonlySet<Key>,
   notCounting: Epochs['void'] = []
 ): Epochs {
   const refused = new Map<EpochRecord | ShareRecord, Refusal>()
   const said = gather(statements, refused)
   const parents = withoutCircles(claimedParents(said))
   const generations = generationsOf(parents)
-  const outside = heldOutside(said, mayRead)
+  const outside = heldOutside(said, (device) => readers.has(device))
   const taken = sameIds(said.keys())
   const epochs = [...said].map(([epoch, each]): Epoch => {
     const held = describe(each)
@@ -106,6 +108,7 @@ export function resolveEpochs(
     all: new Map(epochs.map((each) => [each.epoch, each])),
     usable: epochs.filter(({ unusable }) => unusable === null),
     void: notCounting,
+    readers: [...readers],
     refused
   }
 }

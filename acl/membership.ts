@@ -149,7 +149,7 @@ function nothing(context: Context): Membership {
       .map((entry) => refusedRecord(entry, why))
       .sort(compareRefused),
     raised: [],
-    epochs: resolveEpochs([], () => false),
+    epochs: resolveEpochs([], new Set()),
     acknowledged: () => 0,
     finalLength: () => 0,
     branches: (core) => branchesOf(context, core)
@@ -283,11 +283,10 @@ class Description {
       pass: this.#pass,
       history: this.#context.history,
       members,
-      lengthOf: (core) => this.#cuts.get(core)?.length ?? 0,
+      cutOf: (core) => this.#cuts.get(core),
       roleOf: (core) => (this.#rights.get(core) ?? NOTHING).role
     })
-    const mayRead = (device: Key) => statements.mayRead(device)
-    return resolveEpochs(statements.all(), mayRead, statements.void())
+    return resolveEpochs(statements.all(), statements.readers, statements.void())
   }
 
   // Records.

@@ -9,15 +9,7 @@
  */
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
-import {
-  epochId,
-  Keyring,
-  readersOf,
-  type BadKey,
-  type Epochs,
-  type Key,
-  type Membership
-} from '../../acl/index.ts'
+import { epochId, Keyring, type BadKey, type Epochs, type Key } from '../../acl/index.ts'
 import {
   blockKey,
   epochHash,
@@ -170,7 +162,7 @@ export class ContentKeys implements BlockKeys {
       const { logs } = this.#attached ?? {}
       if (logs === undefined || !this.#mayHeal(logs)) return
       const { epochs } = logs.membership
-      for (const draft of this.#ring.heal(epochs, readersIn(logs.membership)))
+      for (const draft of this.#ring.heal(epochs, logs.membership.epochs.readers))
         await logs.write(draft)
     })
   }
@@ -219,7 +211,7 @@ export class ContentKeys implements BlockKeys {
     // New logs begin with what they go on from.
     if (own.earlier.length > 0 && own.acl.core.length === 0) return
     const { epochs } = logs.membership
-    const { key, draft } = this.#ring.mint(epochs, readersIn(logs.membership))
+    const { key, draft } = this.#ring.mint(epochs, logs.membership.epochs.readers)
     this.#ring.add(key)
     await this.#save()
     await logs.write(draft)
@@ -256,11 +248,11 @@ export class ContentKeys implements BlockKeys {
   }
 
   #mayHeal(logs: AclLogs): boolean {
-    return logs.isOwnCounted && readersIn(logs.membership).includes(this.#device)
+    return logs.isOwnCounted && logs.membership.epochs.readers.includes(this.#device)
   }
 
   #healLater(logs: AclLogs): void {
-    const readers = readersIn(logs.membership)
+    const readers = logs.membership.epochs.readers
     const isNeeded = this.#mayHeal(logs) && this.#ring.isLacking(logs.membership.epochs, readers)
     if (!isNeeded) this.#callOff?.()
     if (!isNeeded) this.#callOff = null
@@ -290,8 +282,4 @@ export class ContentKeys implements BlockKeys {
     this.#working = done.catch(() => {}) // shown to the caller of this one
     return done
   }
-}
-
-function readersIn({ members }: Membership): readonly Key[] {
-  return readersOf(members.values())
 }

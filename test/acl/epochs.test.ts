@@ -3,7 +3,6 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   Keyring,
-  readersOf,
   resolveMembership,
   type Epoch,
   type EpochCrypto,
@@ -131,10 +130,10 @@ test('RULE 12: nothing is written under an epoch, nor is it passed on, while som
   )
   assert.is(early.epochs.all.get(next)?.unusable, 'not-all-here')
   const ring = ringOf(rita, 'next')
-  assert.equal(ring.heal(early.epochs, readersOf(early.members.values())), [])
+  assert.equal(ring.heal(early.epochs, early.epochs.readers), [])
   assert.equal(ring.mint(early.epochs, []).draft.parents, [])
   const whole = viewOf(alice, bob, carol, rita)
-  const healed = ring.heal(whole.epochs, readersOf(whole.members.values()))
+  const healed = ring.heal(whole.epochs, whole.epochs.readers)
   assert.equal(
     healed.map(({ epoch, shares }) => [epoch, ...shares.map(({ device }) => device)]),
     [[next, 'alice/1', 'rita/1']]
@@ -155,7 +154,7 @@ test('after two removals that had not heard of each other, neither epoch serves'
   assert.ok(told.epochs.all.has(one) && told.epochs.all.has(two))
   const ring = ringOf(alice, 'one', 'two')
   alice.sees(bob)
-  const { draft } = ring.mint(told.epochs, readersOf(told.members.values()))
+  const { draft } = ring.mint(told.epochs, told.epochs.readers)
   alice.write(draft)
   assert.equal(draft.parents.map(({ epoch }) => epoch).sort(), [one, two].sort())
   assert.equal(draft.shares.map(({ device }) => device).sort(), ['alice/1', 'bob/1', 'rita/1'])
@@ -184,7 +183,7 @@ test('a parent that is wrapped wrongly is taken by nobody, and is passed on by i
     parents: [{ epoch: old, box }],
     shares: all.map(({ device }) => ({ device, box: bytes(`next to ${device}`) }))
   })
-  const { epochs, members } = viewOf(...all)
+  const { epochs } = viewOf(...all)
   const ring = ringOf(rita)
   ring.learn(epochs)
   assert.equal(ring.bad, [{ epoch: old, box, why: 'parent' }])
@@ -192,7 +191,7 @@ test('a parent that is wrapped wrongly is taken by nobody, and is passed on by i
   healer.learn(epochs)
   assert.equal(
     healer
-      .heal(epochs, readersOf(members.values()))
+      .heal(epochs, epochs.readers)
       .map(({ epoch, shares }) => [epoch, ...shares.map(({ device }) => device)]),
     [[old, rita.device]]
   )
@@ -240,6 +239,25 @@ test('parents that there are not count for nothing, and circles for no generatio
     [1, 2, 1, 3]
   )
   assert.equal([...(epochs.get(two)?.parents ?? [])], [])
+})
+
+test('a fork costs a log, and not the keys of its device', () => {
+  const { alice, bob, all } = space()
+  const epoch = mints(alice, 'one', { to: [bob] })
+  bob.sees(alice)
+  const twin = bob.copy()
+  bob.acknowledges(alice.head(1))
+  twin.acknowledges(alice.head(2))
+  all.push(twin)
+  for (const core of [bob.core, bob.data])
+    alice.write({ kind: 'fork', core, common: 0, proof: bytes('proof') })
+  const told = viewOf(...all)
+  assert.is(told.members.get('bob')?.devices[0]?.role, null)
+  assert.ok(told.epochs.readers.includes(bob.device))
+  assert.equal(orderOf(...all), [epoch])
+  alice.revokes('bob', [bob])
+  assert.not(viewOf(...all).epochs.readers.includes(bob.device))
+  assert.equal(orderOf(...all), [])
 })
 
 test('a share with a stranger ends an epoch', () => {

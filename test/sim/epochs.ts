@@ -6,7 +6,6 @@ import * as assert from 'uvu/assert'
 import {
   Keyring,
   mayAct,
-  readersOf,
   resolveMembership,
   type AclLog,
   type EpochCrypto,
@@ -167,14 +166,14 @@ class Play {
     const view = this.viewOf(one)
     if (!this.#isWriter(one, view)) return
     one.ring.learn(view.epochs)
-    const { key, draft } = one.ring.mint(view.epochs, readersOf(view.members.values()))
+    const { key, draft } = one.ring.mint(view.epochs, view.epochs.readers)
     one.author.write(draft)
     one.ring.add(key)
   }
 
   #heal(one: Device): void {
     const view = this.viewOf(one)
-    const readers = readersOf(view.members.values())
+    const readers = view.epochs.readers
     if (!readers.includes(one.device)) return
     one.ring.learn(view.epochs)
     for (const draft of one.ring.heal(view.epochs, readers)) one.author.write(draft)
@@ -302,7 +301,7 @@ export const leavesNobodyBehind: Law = (seed) => {
   const [first] = play.devices
   if (first === undefined) return
   const view = play.viewOf(first)
-  const readers = new Set(readersOf(view.members.values()))
+  const readers = new Set(view.epochs.readers)
   const inside = play.devices.filter(({ device }) => readers.has(device))
   for (const each of inside) each.ring.learn(view.epochs)
   // What does not count is passed on by nobody.
