@@ -13,10 +13,12 @@ import {
   type DeviceClaim,
   type Head,
   type Key,
+  type KeyShare,
   type RecoveryRecord,
   type Role,
   type SuccessorRecord,
-  type Unreadable
+  type Unreadable,
+  type WrappedKey
 } from './records.ts'
 
 export const ACL_FORMAT_VERSION = 1
@@ -24,7 +26,12 @@ export const ACL_FORMAT_VERSION = 1
 /** 1 MiB: an acknowledgement of 10,000 cores fits, and a record is read whole. */
 export const MAX_RECORD_BYTES = 1024 * 1024
 
-/** Numbers 16 and up are kept for epochs. */
+/** `crypto_box_seal` of 32 bytes: a public key, a MAC, the key. */
+const SHARE_BYTES = 80
+
+/** `crypto_secretbox` of 32 bytes, its nonce in front. */
+const WRAPPED_BYTES = 72
+
 const KINDS = {
   found: 1,
   grant: 2,
@@ -37,7 +44,9 @@ const KINDS = {
   fork: 9,
   leave: 10,
   invite: 11,
-  withdraw: 12
+  withdraw: 12,
+  epoch: 16,
+  share: 17
 } as const satisfies Record<AclRecord['kind'], number>
 
 type Kind = AclRecord['kind']
@@ -70,6 +79,23 @@ const bytes: Field<Uint8Array> = {
   encode: (state, value) => c.uint8array.encode(state, value),
   // Nothing read is written as nothing; a copy, because the block it stands in belongs to somebody else.
   decode: (state) => new Uint8Array(c.uint8array.decode(state) ?? [])
+}
+
+/** Bytes of a known number: shares are many, and each byte counts a thousand times. */
+function fixed(size: number): Field<Uint8Array> {
+  return {
+    preencode: (state) => void (state.end += size),
+    encode(state, value) {
+      if (value.byteLength !== size) throw new TypeError(`Expected ${size} bytes`)
+      c.raw.encode(state, value)
+    },
+    decode(state) {
+      const start = state.start
+      state.start += size
+      if (state.start > state.end || state.buffer === null) throw new Malformed()
+      return state.buffer.slice(start, state.start)
+    }
+  }
 }
 
 const uint: Field<number> = {
@@ -178,6 +204,13 @@ const claims = rising(
 )
 const prefixes = rising(bytes, (a, b) => b4a.compare(a, b))
 
+const shares = rising(struct<KeyShare>({ device: key, box: fixed(SHARE_BYTES) }), (a, b) =>
+  byText(a.device, b.device)
+)
+const wrapped = rising(struct<WrappedKey>({ epoch: key, box: fixed(WRAPPED_BYTES) }), (a, b) =>
+  byText(a.epoch, b.epoch)
+)
+
 type Named<K extends string, T> = Omit<Extract<T, { readonly kind: K }>, 'kind'>
 
 const CHANGES = ['add', 'remove'] as const
@@ -243,7 +276,9 @@ const BODIES: { readonly [K in Kind]: Field<Named<K, AclRecord>> } = {
     uses: uint,
     expires: uint
   }),
-  withdraw: struct<Named<'withdraw', AclRecord>>({ heads, invite: head })
+  withdraw: struct<Named<'withdraw', AclRecord>>({ heads, invite: head }),
+  epoch: struct<Named<'epoch', AclRecord>>({ heads, epoch: key, parents: wrapped, shares }),
+  share: struct<Named<'share', AclRecord>>({ heads, epoch: key, shares })
 }
 
 /** The bytes of a record, as they stand in an acl log. Lists may come in any order. */

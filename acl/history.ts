@@ -64,6 +64,8 @@ export class History {
   readonly #tips = new Map<Key, Node[]>()
   /** Heads that were named and are not held. */
   readonly #missing = new Set<string>()
+  /** What is held is never lost again. */
+  readonly #whole = new WeakSet<Node>()
   #needsReset = false
   /** How often records came that others had named before. */
   revision = 0
@@ -139,6 +141,11 @@ export class History {
     return this.#tips.keys()
   }
 
+  /** All that are no acknowledgements. */
+  *allActs(): Iterable<Entry> {
+    for (const { acts } of this.#lines) yield* acts
+  }
+
   /** How many records are held. */
   get size(): number {
     return this.#all.length
@@ -154,6 +161,18 @@ export class History {
     if (later.line === earlier.line) return earlier.index < later.index
     const node = this.#nodeOf(later)
     return (node.past[earlier.line] ?? 0) > earlier.index
+  }
+
+  /** Whether all that its author had named by then is held, and so all that a careful one had seen. */
+  isWhole(entry: Entry): boolean {
+    const unknown: Node[] = []
+    let node: Node | null = this.#nodeOf(entry)
+    for (; node !== null && !this.#whole.has(node); node = node.previous) unknown.push(node)
+    for (const each of unknown.reverse()) {
+      if (!headsOf(each).every((head) => this.at(head) !== null)) return false
+      this.#whole.add(each)
+    }
+    return true
   }
 
   #nodeOf(entry: Entry): Node {

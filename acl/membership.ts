@@ -1,6 +1,8 @@
 /** What the pass found, told to those who ask: who is there, what they may, and where cores end. */
 import type { Claims, Said } from './claims.ts'
 import type { Cut, CutBy } from './cuts.ts'
+import { EpochStatements, isOfEpoch } from './epoch-statements.ts'
+import { resolveEpochs, type Epochs } from './epochs.ts'
 import type { ForkCut, ForkCuts } from './forks.ts'
 import type { Entry, History } from './history.ts'
 import type { Invite } from './invites.ts'
@@ -82,6 +84,8 @@ export interface Membership {
   readonly raised: readonly RaisedSeal[]
   /** By somebody who might, by rank; also those that let nobody in any more. */
   readonly invites: readonly Invite[]
+  /** The keys that content is encrypted under. */
+  readonly epochs: Epochs
   /** How far a device says to hold a core; 0 where it never said. */
   acknowledged(device: Key, core: Key): number
   /**
@@ -104,7 +108,7 @@ interface Context {
 }
 
 /** What no acknowledgement changes. */
-type Resolved = Omit<Membership, 'refused' | 'acknowledged' | 'finalLength' | 'branches'>
+type Resolved = Omit<Membership, 'refused' | 'epochs' | 'acknowledged' | 'finalLength' | 'branches'>
 
 /** Tells what a pass came to, with the acknowledgements held by then. */
 export type Describe = () => Membership
@@ -149,6 +153,7 @@ function nothing(context: Context): Membership {
       .sort(compareRefused),
     raised: [],
     invites: [],
+    epochs: resolveEpochs([], new Set()),
     acknowledged: () => 0,
     finalLength: () => 0,
     branches: (core) => branchesOf(context, core)
@@ -179,12 +184,16 @@ class Description {
     // The graph goes on growing; this tells of what there is now.
     const { size } = history
     const lengths = once(() => this.#acknowledgements(history.entries(size)))
-    const refused = once(() => this.#refused(history.entries(size)))
+    const epochs = once(() => this.#epochs())
+    const refused = once(() => this.#refused(history.entries(size), epochs()))
     const acknowledged = (device: Key, core: Key) => lengths().get(device)?.get(core) ?? 0
     return {
       ...this.#resolved,
       get refused() {
         return refused()
+      },
+      get epochs() {
+        return epochs()
       },
       acknowledged,
       finalLength: (core) => finalLength(core, cores.get(core), members, acknowledged),
@@ -273,13 +282,26 @@ class Description {
     return { device, role, cores: keys }
   }
 
+  #epochs(): Epochs {
+    const { members } = this.#resolved
+    const statements = new EpochStatements({
+      pass: this.#pass,
+      history: this.#context.history,
+      members,
+      cutOf: (core) => this.#cuts.get(core),
+      roleOf: (core) => (this.#rights.get(core) ?? NOTHING).role
+    })
+    return resolveEpochs(statements.all(), statements.readers, statements.void())
+  }
+
   // Records.
 
-  #refused(entries: readonly Entry[]): readonly RefusedRecord[] {
+  #refused(entries: readonly Entry[], epochs: Epochs): readonly RefusedRecord[] {
     const refused: RefusedRecord[] = []
     for (const entry of entries) {
-      if (this.#pass.counts(entry)) continue
-      refused.push(refusedRecord(entry, this.#whyRefused(entry)))
+      const ofEpoch = isOfEpoch(entry.record) ? epochs.refused.get(entry.record) : undefined
+      if (ofEpoch === undefined && this.#pass.counts(entry)) continue
+      refused.push(refusedRecord(entry, ofEpoch ?? this.#whyRefused(entry)))
     }
     return refused.sort(compareRefused)
   }

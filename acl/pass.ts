@@ -238,6 +238,9 @@ export class Pass {
         else this.#refuse(entry, 9, 'it begins no core of its device')
         return
       case 'fork':
+      case 'epoch':
+      case 'share':
+        // What an epoch comes to is told once it is known who is in: epochs.ts.
         return this.#accept(entry, NO_OFFICE)
       case 'vote':
         if (!this.counted.has(entry))

@@ -157,6 +157,33 @@ export interface LeaveRecord extends Statement {
   readonly cuts: readonly Head[]
 }
 
+/** The key of an epoch, sealed to one device. */
+export interface KeyShare {
+  readonly device: Key
+  readonly box: Uint8Array
+}
+
+/** The key of an earlier epoch, encrypted under that of a later one. */
+export interface WrappedKey {
+  readonly epoch: Key
+  readonly box: Uint8Array
+}
+
+/** A new key for content, by its hash. Who has it has its parents' as well, and so all history. */
+export interface EpochRecord extends Statement {
+  readonly kind: 'epoch'
+  readonly epoch: Key
+  readonly parents: readonly WrappedKey[]
+  readonly shares: readonly KeyShare[]
+}
+
+/** Gives more devices the key of an epoch. */
+export interface ShareRecord extends Statement {
+  readonly kind: 'share'
+  readonly epoch: Key
+  readonly shares: readonly KeyShare[]
+}
+
 export type AclRecord =
   | FoundRecord
   | GrantRecord
@@ -170,6 +197,8 @@ export type AclRecord =
   | LeaveRecord
   | InviteRecord
   | WithdrawRecord
+  | EpochRecord
+  | ShareRecord
 
 /** Why bytes are no record. Both are kept and passed on; an unsupported one is of a newer version. */
 export type Unreadable = 'malformed' | 'unsupported'

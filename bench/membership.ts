@@ -1,13 +1,17 @@
 /**
  * `npm run bench -- membership`: 1,000 members and 10,000 records from scratch, and one more record to what was resolved already.
- * Signatures cost nothing here: a device checks each once, when it arrives.
+ * Signatures cost nothing here: a device checks each once, when it arrives. And a new key for 1,000 devices.
  */
-import { MembershipResolver, resolveMembership } from '../acl/index.ts'
+import b4a from 'b4a'
+import { encodeRecord, Keyring, MembershipResolver, resolveMembership } from '../acl/index.ts'
 import type { AclLog, AclRecord, CoreClaim, DeviceClaim, Head, LoggedRecord } from '../acl/index.ts'
+import { deriveKeyPair } from '../core/index.ts'
+import { epochCrypto } from '../multiwriter/index.ts'
 import { report, type BenchOptions, type Goal } from './harness.ts'
 
 const ROOT = 'founder/acl'
 const NO_SIGNATURE = new Uint8Array(0)
+const SEED = new Uint8Array(32).fill(7)
 const yes = () => true
 const OPTIONS = {
   space: ROOT,
@@ -118,6 +122,21 @@ function goal(what: string, limit: number, ms: number): Goal {
   return { what, goal: `at most ${limit} ms`, measured: `${ms.toFixed(1)} ms`, isMet: ms <= limit }
 }
 
+/** What whoever removes somebody waits for: a key made, sealed to all who stay, and written as a record. */
+function newKey(devices: number, rounds: number) {
+  const pairs = Array.from({ length: devices }, (_, i) => deriveKeyPair(SEED, `device ${i}`))
+  const readers = pairs.map(({ publicKey }) => b4a.toString(publicKey, 'hex'))
+  const [own = ''] = readers
+  const [pair = deriveKeyPair(SEED, 'device')] = pairs
+  const ring = new Keyring(own, epochCrypto(pair))
+  const { epochs } = resolveMembership([], OPTIONS)
+  let bytes = 0
+  const ms = measure(rounds, () => {
+    bytes = encodeRecord({ ...ring.mint(epochs, readers).draft, heads: [] }).byteLength
+  })
+  return { devices, ms, bytes }
+}
+
 export default async function bench(options: BenchOptions): Promise<void> {
   const [members, records, rounds] = options.quick ? [100, 1000, 3] : [1000, 10_000, 9]
   const logs = makeSpace(members, records)
@@ -142,11 +161,19 @@ export default async function bench(options: BenchOptions): Promise<void> {
     grant(by, new Log(`late${round}`), 'writer', logs[0])
     resolver.add([by.log])
   })
+  const key = newKey(options.quick ? 100 : 1000, rounds)
   const size = `${members.toLocaleString('en')} members, ${records.toLocaleString('en')} records`
   const goals = [
     goal(`${size}, from scratch`, 1000, scratch),
     goal('one acknowledgement more', 10, more),
-    goal('one grant more', 10, granted)
+    goal('one grant more', 10, granted),
+    goal(`a new key for ${key.devices.toLocaleString('en')} devices`, 200, key.ms),
+    {
+      what: 'its record',
+      goal: 'at most 120,000 bytes',
+      measured: `${key.bytes.toLocaleString('en')} bytes`,
+      isMet: key.bytes <= 120_000
+    }
   ]
   await report('membership', options, { tables: [], goals, packages: [] })
 }

@@ -18,6 +18,8 @@ export interface BlockKey {
 export interface BlockKeys {
   /** What new blocks are sealed with. @throws NO_EPOCH_KEY where there is none that may be used */
   current(): BlockKey
+  /** Sees to it, where it can, that there is one; undefined where there is nothing to wait for. Called before each append. */
+  prepare?(): Promise<void> | undefined
   /** Null where it is not here (yet). */
   find(id: Uint8Array): Uint8Array | null
   /** Called when `find` may answer differently. @returns ends that */

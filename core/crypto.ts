@@ -125,37 +125,3 @@ export function openBox(sealed: Uint8Array, key: Uint8Array): Uint8Array | null 
   )
   return isOpen ? plain : null
 }
-
-/**
- * Sealed to the holder of a signing key, by nobody in particular: libsodium's sealed box under the Curve25519 form of the key.
- * @throws TypeError for what is no key
- */
-export function sealTo(publicKey: Uint8Array, plain: Uint8Array): Uint8Array {
-  const box = b4a.alloc(plain.byteLength + sodium.crypto_box_SEALBYTES)
-  sodium.crypto_box_seal(box, plain, boxPublicKey(publicKey))
-  return box
-}
-
-/** What was sealed to this key pair; null for anything else. */
-export function openSealed(
-  { publicKey, secretKey }: KeyPair,
-  sealed: Uint8Array
-): Uint8Array | null {
-  if (sealed.byteLength < sodium.crypto_box_SEALBYTES) return null
-  const plain = b4a.alloc(sealed.byteLength - sodium.crypto_box_SEALBYTES)
-  const boxSecretKey = b4a.alloc(32)
-  sodium.crypto_sign_ed25519_sk_to_curve25519(boxSecretKey, secretKey)
-  const isOpen = sodium.crypto_box_seal_open(plain, sealed, boxPublicKey(publicKey), boxSecretKey)
-  boxSecretKey.fill(0)
-  return isOpen ? plain : null
-}
-
-function boxPublicKey(publicKey: Uint8Array): Uint8Array {
-  const out = b4a.alloc(32)
-  try {
-    sodium.crypto_sign_ed25519_pk_to_curve25519(out, publicKey)
-  } catch (cause) {
-    throw new TypeError('Nothing can be sealed to what is no key', { cause })
-  }
-  return out
-}

@@ -6,10 +6,8 @@ export {
   isSigned,
   keyedHash,
   openBox,
-  openSealed,
   randomBytes,
   sealBox,
-  sealTo,
   sign
 } from './crypto.ts'
 
@@ -20,6 +18,7 @@ export type { default as Hypercore } from 'hypercore'
 export { blockKey, constantKeys, EPOCH_ID_BYTES, epochHash } from './block-keys.ts'
 export type { BlockKey, BlockKeys, LogEncryption } from './block-keys.ts'
 
+export { BoxOpener, sealTo } from './key-boxes.ts'
 export { logKeyOf, ownLogKey, OwnLog, saltsOf, treeHashOf } from './store.ts'
 export type {
   AppendGuard,

@@ -498,6 +498,18 @@ declare module 'sodium-universal' {
       message: Uint8Array,
       publicKey: Uint8Array
     ): boolean
+    readonly crypto_box_PUBLICKEYBYTES: number
+    readonly crypto_box_SECRETKEYBYTES: number
+    readonly crypto_box_SEALBYTES: number
+    crypto_sign_ed25519_pk_to_curve25519(out: Uint8Array, publicKey: Uint8Array): void
+    crypto_sign_ed25519_sk_to_curve25519(out: Uint8Array, secretKey: Uint8Array): void
+    crypto_box_seal(box: Uint8Array, plain: Uint8Array, publicKey: Uint8Array): void
+    crypto_box_seal_open(
+      plain: Uint8Array,
+      box: Uint8Array,
+      publicKey: Uint8Array,
+      secretKey: Uint8Array
+    ): boolean
     crypto_pwhash_async(
       out: Uint8Array,
       passphrase: Uint8Array,

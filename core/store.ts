@@ -39,6 +39,8 @@ export interface SpaceSecrets {
    * comes to other logs.
    */
   readonly later: readonly Uint8Array[]
+  /** Keys that its content is encrypted under, in the order in which they came here. */
+  readonly epochs: readonly Uint8Array[]
 }
 
 /** What may be read by anyone with access to the folder. */
@@ -173,7 +175,8 @@ export class OwnLog {
   check(): void {
     this.#guard.before()
     this.#checkAlone()
-    cipherOf(this.core)?.keys.current()
+    const keys = cipherOf(this.core)?.keys
+    if (keys?.prepare === undefined) keys?.current()
   }
 
   /** Whether this object wrote the blocks from one length to another: nothing of them is news here. */
@@ -205,7 +208,10 @@ export class OwnLog {
     // A closed log is its user's mistake, not a failure of the store that would stop all other logs.
     if (this.core.closing !== null) throw new ManyhandsError('BEE_CLOSED', 'The log is closed')
     // Before anything is begun: without a key nothing can be written.
-    cipherOf(this.core)?.keys.current()
+    const keys = cipherOf(this.core)?.keys
+    const preparing = keys?.prepare?.()
+    if (preparing !== undefined) await preparing
+    keys?.current()
     const appending = this.#append(write, isForDisk)
     this.#appending = appending.catch(() => {}) // shown to the caller of this one
     return appending

@@ -25,7 +25,7 @@ import { decodeLink } from './link.ts'
 import { checkWork, WORK_OPTIONS } from './options.ts'
 import { foreign, type LinkPlace, type OpenLinkOptions } from './open-link.ts'
 import { checkReplicate, Space, type RawStream, type ReplicateOptions } from './space.ts'
-import { decodeTicket, isTicket } from './ticket.ts'
+import { decodeTicket, isTicket, type Ticket } from './ticket.ts'
 import type { Timers } from './timers.ts'
 
 export interface DeviceEvents {
@@ -192,7 +192,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     checkFlag('encryption', encrypted)
     const salt = randomBytes(32)
     const address = ownLogKey(this.#store.secrets.seed, 'acl', salt)
-    const secrets = { address, salt, later: [], membershipKey: randomBytes(32) }
+    const secrets = { address, salt, later: [], epochs: [], membershipKey: randomBytes(32) }
     const record = { address, name, open, sparse: false, encrypted, writers: [], acl: [] }
     return this.#add(secrets, record, mode)
   }
@@ -217,8 +217,23 @@ export class Device extends EventEmitter<DeviceEvents> {
     if (known !== null) return this.#open(known, mode)
     if (!isTicket(which))
       throw new ManyhandsError('SPACE_UNKNOWN', `There is no space ${which} here`)
-    const { address, membershipKey, open, encrypted } = decodeTicket(which)
-    const secrets = { address, membershipKey, salt: randomBytes(32), later: [] }
+    return this.#enter(decodeTicket(which), randomBytes(32), { name, sparse }, mode)
+  }
+
+  /** @param salt of this device's logs there */
+  #enter(
+    { address, membershipKey, epoch, open, encrypted }: Ticket,
+    salt: Uint8Array,
+    { name, sparse }: Pick<SpaceRecord, 'name' | 'sparse'>,
+    mode: ReadMode | undefined
+  ): Promise<Space> {
+    const secrets = {
+      address,
+      membershipKey,
+      epochs: epoch === null ? [] : [epoch],
+      salt,
+      later: []
+    }
     const record = { address, name, open, sparse, encrypted, writers: [], acl: [] }
     return this.#add(secrets, record, mode)
   }
@@ -249,12 +264,8 @@ export class Device extends EventEmitter<DeviceEvents> {
       throw new ManyhandsError('SPACE_JOINED', `This device has the space ${address}`)
     const known = this.#joining.get(address)
     if (known !== undefined) return known
-    const joining = this.#admitted(link, timeout, signal).then(({ secrets, kind }) =>
-      this.#add(
-        secrets,
-        { address: link.address, name, ...kind, sparse, writers: [], acl: [] },
-        mode
-      )
+    const joining = this.#admitted(link, timeout, signal).then(({ entrance, salt }) =>
+      this.#enter({ address: link.address, ...entrance }, salt, { name, sparse }, mode)
     )
     this.#joining.set(address, joining)
     try {
@@ -270,7 +281,7 @@ export class Device extends EventEmitter<DeviceEvents> {
   async #seen(space: Space): Promise<void> {
     const late = new AbortController()
     const callOff = this.#parts.waiting.after(SEEN_MS, () => late.abort())
-    await space.whenIn(AbortSignal.any([late.signal, this.#closed.signal]))
+    await space.whenReady(AbortSignal.any([late.signal, this.#closed.signal]))
     callOff()
   }
 
@@ -348,7 +359,9 @@ export class Device extends EventEmitter<DeviceEvents> {
     // First: whoever opens the space from now on, opens it with the new logs.
     await this.#save(() => this.#store.succeed(z32.decode(space.address), null))
     await space.close()
-    return this.openSpace(space.address, { mode })
+    const opened = await this.openSpace(space.address, { mode })
+    await opened.renewKeys()
+    return opened
   }
 
   /** @throws SPACE_UNKNOWN */
@@ -483,6 +496,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       documents,
       ...(maxDrift === undefined ? {} : { maxDrift }),
       save: (changed) => this.#saveRecord(changed),
+      saveEpochs: (epochs) => this.#saveEpochs(record, epochs),
       succeed: (why) => this.#save(() => this.#store.succeed(record.address, why)),
       replicate: (link, stream, initiator) => this.#connections.replicate(link, stream, initiator),
       expect: (isExpecting) => this.#expect(record.address, membershipKey, isExpecting),
@@ -538,6 +552,16 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#ending.set(id, closed)
     const done = () => this.#ending.delete(id)
     closed.then(done, done)
+  }
+
+  #saveEpochs({ address }: SpaceRecord, epochs: readonly Uint8Array[]): Promise<void> {
+    return this.#save(() => {
+      const { secrets } = this.#store
+      const spaces = secrets.spaces.map((each) =>
+        b4a.equals(each.address, address) ? { ...each, epochs } : each
+      )
+      return this.#store.saveSecrets({ ...secrets, spaces })
+    })
   }
 
   #saveRecord(changed: SpaceRecord): Promise<void> {

@@ -14,10 +14,12 @@ export { Space } from './space.ts'
 export type { Behind, LogState, PeerState, SyncState } from './sync-state.ts'
 export type { Sealed, SpaceEvents, WriterInfo } from './space.ts'
 export type { ExcludedEntry } from './members/excluded.ts'
+export { epochCrypto } from './members/epoch-crypto.ts'
 export type { ForkInfo } from './members/forks.ts'
 export type {
   AskingDevice,
   BallotInfo,
+  KeyInfo,
   ExcludedWork,
   FirstRole,
   GreaterRole,

@@ -3,13 +3,7 @@
  * before that. What others say who do not let in is not proved, so it is believed only when nobody else has let in shortly after; and
  * its own clock decides nothing.
  */
-import {
-  ownLogKey,
-  randomBytes,
-  type DeviceStore,
-  type Question,
-  type SpaceSecrets
-} from '../core/index.ts'
+import { ownLogKey, randomBytes, type DeviceStore, type Question } from '../core/index.ts'
 import b4a from 'b4a'
 import { ManyhandsError, type ErrorCode } from '../errors.ts'
 import { inviteKeyPair, meetingOf, meetingTopic, type InviteLink } from './invite-link.ts'
@@ -21,7 +15,7 @@ import {
   type Denial
 } from './members/invite-message.ts'
 import type { Timers } from './timers.ts'
-import type { SpaceKind } from './ticket.ts'
+import type { Entrance } from './ticket.ts'
 
 /** Those who did not know the invite yet, or were not there, may do so now. */
 const ASK_AGAIN_MS = 2000
@@ -42,8 +36,9 @@ export interface JoiningParts {
 }
 
 export interface Joined {
-  readonly secrets: SpaceSecrets
-  readonly kind: SpaceKind
+  readonly entrance: Entrance
+  /** Of the logs that were let in. */
+  readonly salt: Uint8Array
 }
 
 const CODES: Readonly<Record<Denial, readonly [ErrorCode, string]>> = {
@@ -130,13 +125,11 @@ class Joining {
 
   /** Only who is in has the key that the link was made for. */
   #open(sealed: Uint8Array): void {
-    const { address, meeting } = this.#link
+    const { meeting } = this.#link
     const admission = openAdmission(this.#parts.store.keyPair, sealed)
     if (admission === null || !b4a.equals(meetingOf(admission.membershipKey), meeting)) return
-    const { membershipKey, open, encrypted } = admission
     this.#finish()
-    const secrets = { address, membershipKey, salt: this.#salt, later: [] }
-    this.#resolve({ kind: { open, encrypted }, secrets })
+    this.#resolve({ entrance: admission, salt: this.#salt })
   }
 
   /** Who does not know of the invite may learn of it, and is asked again. */

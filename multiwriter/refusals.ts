@@ -59,6 +59,8 @@ export type RefusalReason =
   | 'sealed-other-history'
   /** A membership log publishes a proof of a fork that proves none. */
   | 'fork-unproved'
+  /** A record was to give this device the key of an epoch, and gives another or none. */
+  | 'epoch-key-mismatch'
   /** Of what a peer said of the histories of logs: what shows nothing, is none, or is more than it may ask at once. */
   | 'branch-forged'
   | 'branch-malformed'

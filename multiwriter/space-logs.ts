@@ -5,6 +5,7 @@
 import {
   constantKeys,
   hash,
+  type BlockKeys,
   type DeviceStore,
   type Hypercore,
   type LogEncryption,
@@ -44,14 +45,15 @@ export class SpaceLogs {
   }
 }
 
-/** What a space's logs are encrypted with, its data from the space's beginning on. */
+/** What a space's logs are encrypted with. @param content keys of its data */
 export function spaceEncryption(
   space: Uint8Array,
-  membershipKey: Uint8Array
+  membershipKey: Uint8Array,
+  content: BlockKeys
 ): Readonly<Record<LogUse, LogEncryption>> {
   return {
     acl: { space, keys: constantKeys(hash('manyhands/acl-epoch', membershipKey)) },
-    data: { space, keys: constantKeys(hash('manyhands/first-epoch', membershipKey)) }
+    data: { space, keys: content }
   }
 }
 

@@ -40,6 +40,7 @@ import { documentCacheOf } from './documents/cache.ts'
 import type { DocumentSupport } from './documents/parts.ts'
 import type { Engine } from './engine.ts'
 import { Acknowledging } from './members/acknowledging.ts'
+import { ContentKeys } from './members/content-keys.ts'
 import { forkedHere } from './members/acl-logs.ts'
 import { documentsUpTo, shownUpTo, type ExcludedEntry } from './members/excluded.ts'
 import type { ForkWatch } from './members/fork-watch.ts'
@@ -78,7 +79,7 @@ import { linkOf, SpacePeers } from './space-link.ts'
 import { NO_ENCRYPTION, spaceEncryption, SpaceLogs } from './space-logs.ts'
 import { statsOf, type SpaceStats, type StatsParts } from './stats.ts'
 import { syncState, type SyncState } from './sync-state.ts'
-import { encodeTicket } from './ticket.ts'
+import { encodeTicket, type Entrance } from './ticket.ts'
 import type { Timers } from './timers.ts'
 import {
   restore,
@@ -109,7 +110,7 @@ export interface SpaceEvents {
   refused: [Refusal]
   /** A device's clock is ahead of ours by more than the allowed drift. Once per writer. */
   'clock-skew': [{ readonly writer: string; readonly aheadMs: number }]
-  /** Who is in, or with which rights, has changed. */
+  /** Who is in, with which rights, or which keys are here has changed. */
   members: []
   /** Logs count less far than they did, and what of them was to be seen is not any more. */
   sealed: [Sealed]
@@ -152,6 +153,8 @@ export interface SpaceParts {
   readonly documents: DocumentSupport | null
   /** Makes the record durable. */
   save(record: SpaceRecord): Promise<void>
+  /** Makes the keys of its content durable. */
+  saveEpochs(epochs: readonly Uint8Array[]): Promise<void>
   /** @see DeviceStore.succeed */
   succeed(why: string): Promise<void>
   /** Puts the space on a connection. @returns the stream to pipe */
@@ -166,6 +169,8 @@ export interface SpaceParts {
 
 interface OpenParts extends SpaceParts {
   readonly logs: SpaceLogs
+  /** Null where nothing is encrypted. */
+  readonly keys: ContentKeys | null
 }
 
 /** The stack's duplex stream, to pipe. */
@@ -228,13 +233,16 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   /** @see Device.createSpace, Device.openSpace */
   static async open(parts: SpaceParts): Promise<Space> {
-    const { store, record } = parts
+    const { store, record, timers } = parts
     const { address, encrypted } = record
-    const { membershipKey } = parts.secrets()
-    const encryption = encrypted ? spaceEncryption(address, membershipKey) : NO_ENCRYPTION
+    const { membershipKey, epochs: saved } = parts.secrets()
+    const { keyPair } = store
+    const save = (epochs: readonly Uint8Array[]) => parts.saveEpochs(epochs)
+    const keys = encrypted ? new ContentKeys({ keyPair, saved, save, timers }) : null
+    const encryption = keys === null ? NO_ENCRYPTION : spaceEncryption(address, membershipKey, keys)
     const logs = new SpaceLogs(store, encryption)
     for (;;) {
-      const space = await Space.#open({ ...parts, logs })
+      const space = await Space.#open({ ...parts, logs, keys })
       if (space !== null) return space
       await parts.succeed('the logs that it went on under do not count')
     }
@@ -242,7 +250,7 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   /** Null where what is written to these logs would count nowhere. */
   static async #open(parts: OpenParts): Promise<Space | null> {
-    const { store, record, logs: spaceLogs } = parts
+    const { store, record, logs: spaceLogs, keys } = parts
     const logs = await openOwnLogs(parts)
     const { data: own, earlier } = logs
     const opened: { close(): Promise<void> }[] = [own, logs.acl]
@@ -251,7 +259,10 @@ export class Space extends EventEmitter<SpaceEvents> {
       const before = earlier.map(({ data }) => data)
       const writers = new WriterList([own.core.key, ...before, ...record.writers])
       const { timers } = parts
-      const members = await Members.open({ store, spaceLogs, record, own: logs, timers }, writers)
+      const members = await Members.open(
+        { store, spaceLogs, record, own: logs, keys, timers },
+        writers
+      )
       opened.push(members)
       if (members.isVoid) {
         for (const each of opened) await each.close()
@@ -305,13 +316,15 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#invites = members.invites({
       space: parts.record.address,
       membershipKey: secrets.membershipKey,
-      kind: parts.record,
+      entrance: () => this.#entrance(null),
       now: parts.now,
       elapsed: () => parts.timers.elapsed(),
       onrefused: (reason, from) => this.#refusals.add(z32.encode(from), reason, this.#requests++)
     })
     members.events.on('record', () => {
       if (this.#closing === null) parts.expect(this.#invites.isExpecting)
+      for (const { core, seq } of members.badKeys())
+        this.#refusals.add(z32.encode(core), 'epoch-key-mismatch', seq)
     })
     members.events.on('logs', () => void this.#keepLogs().catch(() => {})) // as above
     this.#presence = new PresenceHub({
@@ -466,16 +479,18 @@ export class Space extends EventEmitter<SpaceEvents> {
     await revokeInvite(this.#invites, id)
   }
 
-  /** For the device: resolves once this one is known to be in, or the signal is given. */
-  async whenIn(signal: AbortSignal): Promise<void> {
+  /** For the device: resolves once this one is known to be in, with the key of the content, or the signal is given. */
+  async whenReady(signal: AbortSignal): Promise<void> {
     const { events } = this.#members
     await new Promise<void>((resolve) => {
       const done = () => {
         events.off('record', look)
+        events.off('change', look)
         resolve()
       }
-      const look = () => void (this.#members.isIn && done())
+      const look = () => void (this.#members.isReady && done())
       events.on('record', look)
+      events.on('change', look)
       signal.addEventListener('abort', done)
       if (signal.aborted) done()
       else look()
@@ -484,13 +499,25 @@ export class Space extends EventEmitter<SpaceEvents> {
 
   /** Lets its bearer in. Keep it secret. */
   get ticket(): string {
-    const { address, open, encrypted } = this.#record
-    return encodeTicket({
-      address,
-      open,
-      encrypted,
-      membershipKey: this.#parts.secrets().membershipKey
-    })
+    return this.#ticketWith(this.#parts.keys?.forTicket ?? null)
+  }
+
+  /**
+   * The same for who is to keep and serve everything, and to read nothing: it comes without the key of the content. Whoever is let in as
+   * more than a mirror gets that.
+   */
+  get mirrorTicket(): string {
+    return this.#ticketWith(null)
+  }
+
+  #ticketWith(epoch: Uint8Array | null): string {
+    return encodeTicket({ address: this.#record.address, ...this.#entrance(epoch) })
+  }
+
+  #entrance(epoch: Uint8Array | null): Entrance {
+    const { open, encrypted } = this.#record
+    const { membershipKey } = this.#parts.secrets()
+    return { membershipKey, epoch, open, encrypted }
   }
 
   /**
@@ -718,6 +745,12 @@ export class Space extends EventEmitter<SpaceEvents> {
       ...this.#members.archives.cores('data').map(({ key }) => key),
       ...this.#union.logs().map(({ key }) => key)
     ]
+  }
+
+  /** For the device, once it goes on under new logs: so that nobody who has the old keys reads on. @throws STORE_ codes */
+  async renewKeys(): Promise<void> {
+    this.#checkOpen()
+    if (this.#members.exclusion([]) === null) await this.#members.renewKeys()
   }
 
   /** For the device. @throws NOT_ALLOWED for one whose rights have ended: what would follow its logs counts no more than they do */

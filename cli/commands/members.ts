@@ -6,6 +6,7 @@ import type {
   FirstRole,
   ForkInfo,
   GreaterRole,
+  KeyInfo,
   MemberDeviceInfo,
   MemberInfo
 } from '../../multiwriter/index.ts'
@@ -55,6 +56,18 @@ function defineLists(define: Define, execute: Execute): void {
               'Nobody asks, as far as this device has heard. They have to be connected: manyhands sync'
             ]
           : table(asking.map(({ device, writer }) => [`writer ${writer}`, `device ${device}`]))
+      )
+    })
+  )
+
+  define('keys', 'which keys the content is encrypted under, and who has each', [
+    'manyhands members keys'
+  ]).action((_: object, command) =>
+    execute(command, async (run) => {
+      const port = await run.open()
+      const keys = await port.call('members/keys', { space: await run.space(port) })
+      await run.output.result(keys, () =>
+        keys.length === 0 ? ['No key is known yet.'] : table(keys.map(keyRow))
       )
     })
   )
@@ -220,9 +233,31 @@ function rowsOf(members: readonly (MemberInfo & Named)[]): readonly string[][] {
       `identity ${identity}`,
       isOwn ? 'this device' : seenText(each),
       each.behind === null ? '' : 'waits for a key',
+      reads(each) && !each.hasKey ? 'was not given the key' : '',
       prefixes === null ? '' : `below ${prefixes.map(shown).join(' ')}`
     ])
   )
+}
+
+function reads({ role }: MemberDeviceInfo): boolean {
+  return role !== null && role !== 'mirror'
+}
+
+const UNUSABLE = {
+  'held-outside': 'somebody has it who may not read',
+  'before-removal': 'made before somebody was removed',
+  'not-all-here': 'whoever made it knew more than is here',
+  'same-id': 'another one has the same id'
+} as const
+
+function keyRow({ id, isCurrent, isHere, devices, unusable }: KeyInfo): string[] {
+  const use = unusable === null ? 'may be written under' : UNUSABLE[unusable]
+  return [
+    `key ${id}`,
+    isCurrent ? 'written under now' : use,
+    counted(devices.length, 'device'),
+    isHere ? '' : 'not here'
+  ]
 }
 
 /** When a device was last heard of. */

@@ -131,13 +131,18 @@ function parseJson(text: string): unknown {
 function encodeSecrets({ seed, spaces }: Secrets): object {
   return {
     seed: b4a.toString(seed, 'hex'),
-    spaces: spaces.map(({ address, membershipKey, salt, later }) => ({
+    spaces: spaces.map(({ address, membershipKey, salt, later, epochs }) => ({
       address: b4a.toString(address, 'hex'),
       membershipKey: b4a.toString(membershipKey, 'hex'),
       salt: b4a.toString(salt, 'hex'),
-      ...(later.length === 0 ? {} : { later: later.map((each) => b4a.toString(each, 'hex')) })
+      ...(later.length === 0 ? {} : { later: encodeKeys(later) }),
+      ...(epochs.length === 0 ? {} : { epochs: encodeKeys(epochs) })
     }))
   }
+}
+
+function encodeKeys(keys: readonly Uint8Array[]): readonly string[] {
+  return keys.map((key) => b4a.toString(key, 'hex'))
 }
 
 function decodeSecrets(plain: unknown): Secrets {
@@ -148,7 +153,8 @@ function decodeSecrets(plain: unknown): Secrets {
       address: decodeKey(space.address),
       membershipKey: decodeKey(space.membershipKey),
       salt: decodeKey(space.salt),
-      later: decodeKeys(space.later ?? [])
+      later: decodeKeys(space.later ?? []),
+      epochs: decodeKeys(space.epochs ?? [])
     }
   })
   return { seed: decodeKey(plain.seed), spaces }

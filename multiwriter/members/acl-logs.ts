@@ -52,6 +52,9 @@ export class AclLogs {
   readonly #branches: FollowedLog[] = []
   /** Of logs that were proved to have several histories: what they hash to up to where these part. */
   readonly #proved = new Map<Key, Head>()
+  /** Heads that this device's log names, in its records up to here. */
+  readonly #named = new Set<string>()
+  #namedUpTo = 0
   #membership: Membership
   #opening: Promise<void> = Promise.resolve()
   #writing: Promise<unknown> = Promise.resolve()
@@ -168,15 +171,15 @@ export class AclLogs {
   /** All that is held, as a record names it. */
   heads(): readonly Head[] {
     const all = [...this.#logs.values(), ...this.#branches].flatMap(({ head }) => head ?? [])
-    const byName = new Map(
-      all.map((head) => [`${head.core} ${head.length} ${head.treeHash}`, head])
-    )
+    const byName = new Map(all.map((head) => [nameOf(head), head]))
     return [...byName.values()]
   }
 
   /** Says something in this device's log, as one who has seen all that is held. @throws STORE_ codes */
   write(draft: Draft): Promise<void> {
-    return this.#inTurn(() => ({ ...draft, heads: this.#othersHeads() }))
+    const isOfEpoch = draft.kind === 'epoch' || draft.kind === 'share'
+    const heads = () => (isOfEpoch ? this.#newHeads() : this.#othersHeads())
+    return this.#inTurn(() => ({ ...draft, heads: heads() }))
   }
 
   /** Begins this device's log, if it is not begun yet. @throws STORE_ codes */
@@ -213,6 +216,15 @@ export class AclLogs {
   #othersHeads(): readonly Head[] {
     const self = keyOf(this.#parts.own.core.key)
     return this.heads().filter(({ core }) => core !== self)
+  }
+
+  /** What a record has seen, the next one has: a key for a thousand devices comes right after a removal that names all their logs. */
+  #newHeads(): readonly Head[] {
+    const own = this.recordsOf(keyOf(this.ownCore)) ?? []
+    for (const { record } of own.slice(this.#namedUpTo))
+      if (typeof record !== 'string') for (const head of record.heads) this.#named.add(nameOf(head))
+    this.#namedUpTo = own.length
+    return this.#othersHeads().filter((head) => !this.#named.has(nameOf(head)))
   }
 
   async #write(record: AclRecord | null): Promise<void> {
@@ -290,6 +302,10 @@ export class AclLogs {
     const devices = this.#membership.members.get(identity)?.devices ?? []
     return devices.some((each) => each.device === device)
   }
+}
+
+function nameOf({ core, length, treeHash }: Head): string {
+  return `${core} ${length} ${treeHash}`
 }
 
 /** One log, or one history of it, its blocks read as records. */

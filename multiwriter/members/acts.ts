@@ -16,6 +16,7 @@ import { ManyhandsError } from '../../errors.ts'
 import type { Prefixes } from '../prefixes.ts'
 import type { Union } from '../union.ts'
 import type { AclLogs } from './acl-logs.ts'
+import type { ContentKeys } from './content-keys.ts'
 import { bytesOf, keyOf, NO_HASH, type Credentials } from './credentials.ts'
 import { heldUpTo } from './excluded.ts'
 
@@ -26,19 +27,31 @@ export interface Target {
   readonly device: Key | null
 }
 
+export interface ActsParts {
+  readonly logs: AclLogs
+  readonly union: Union
+  /** This device's. */
+  readonly identity: Key
+  /** Of the space's content; null where that is not encrypted. */
+  readonly keys: Pick<ContentKeys, 'renew' | 'prepare' | 'heal'> | null
+}
+
 export class Acts {
   readonly #logs: AclLogs
   readonly #union: Union
   readonly #identity: Key
+  readonly #keys: ActsParts['keys']
 
-  constructor(logs: AclLogs, union: Union, identity: Key) {
+  constructor({ logs, union, identity, keys }: ActsParts) {
     this.#logs = logs
     this.#union = union
     this.#identity = identity
+    this.#keys = keys
   }
 
   /**
-   * Ends the rights of an identity or a device; what is held of its logs here counts on. Of an owner it is a vote.
+   * Ends the rights of an identity or a device; what is held of its logs here counts on. Of an owner it is a vote. What is written
+   * from now on it cannot read: it has no key for it.
    * @throws NOT_ALLOWED
    */
   async revoke({ identity, device }: Target): Promise<void> {
@@ -53,6 +66,9 @@ export class Acts {
     const cuts = await this.#headsOf(this.#coresOf({ identity, device }))
     if (isOwner) await this.#vote({ kind: 'remove', identity, cuts })
     else await this.#logs.write({ kind: 'revoke', identity, device, cuts })
+    // A vote may not have been the last that it takes.
+    if (isOwner) await this.#keys?.prepare()
+    else await this.#keys?.renew()
   }
 
   /** Lets all that is held of its sealed data logs here count. @throws NOT_ALLOWED */
@@ -89,6 +105,7 @@ export class Acts {
     if (isVote) return this.#vote({ kind: 'add', ...first })
     for (const shown of [first, ...others])
       await this.#logs.write({ kind: 'grant', role, prefixes, ...shown })
+    await this.#keys?.heal()
   }
 
   async #vote(change: BallotChange): Promise<void> {

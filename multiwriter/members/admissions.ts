@@ -25,6 +25,8 @@ export interface AdmissionsParts {
   readonly identity: Key
   /** This device's, as they are to be shown now. */
   own(): Credentials
+  /** Somebody was let in, by this device. */
+  ongrant(): Promise<void>
   /** Whether the device with this data core was chosen. */
   isChosen(data: Key): boolean
 }
@@ -117,8 +119,9 @@ export class Admissions {
     return cores.some(({ core, use }) => use === 'data' && this.#parts.isChosen(core))
   }
 
-  #grant({ member, cores }: Credentials, role: Role, prefixes: Prefixes = null): Promise<void> {
-    return this.#parts.logs.write({ kind: 'grant', member, role, prefixes, cores })
+  async #grant({ member, cores }: Credentials, role: Role, prefixes: Prefixes = null) {
+    await this.#parts.logs.write({ kind: 'grant', member, role, prefixes, cores })
+    await this.#parts.ongrant()
   }
 
   #mayGrant({ member: { identity, device } }: Credentials): boolean {

@@ -3,11 +3,11 @@
  * shows the device's credentials; an answer gives the membership key, sealed to that device, or says why not.
  *
  *     request = version u8, invite key 32 B, proof 64 B, credentials (a grant record)
- *     answer  = version u8, 0 u8, sealed box of (flags u8, membership key 32 B)
+ *     answer  = version u8, 0 u8, sealed box of an entrance (ticket.ts)
  *             | version u8, why not u8
  */
 import b4a from 'b4a'
-import { openSealed, isSigned, sealTo, sign, type DeviceStore } from '../../core/index.ts'
+import { BoxOpener, isSigned, sealTo, sign, type DeviceStore } from '../../core/index.ts'
 import type { DeviceClaim } from '../../acl/index.ts'
 import {
   areSound,
@@ -17,7 +17,7 @@ import {
   keyOf,
   type Credentials
 } from './credentials.ts'
-import { decodeKind, encodeKind, type SpaceKind } from '../ticket.ts'
+import { decodeEntrance, encodeEntrance, type Entrance } from '../ticket.ts'
 
 const VERSION = 1
 const KEY_BYTES = 32
@@ -36,11 +36,6 @@ export interface InviteRequest {
   readonly key: Uint8Array
   readonly proof: Uint8Array
   readonly credentials: Credentials
-}
-
-/** What it takes to be in. */
-export interface Admission extends SpaceKind {
-  readonly membershipKey: Uint8Array
 }
 
 export type InviteAnswer = { readonly sealed: Uint8Array } | { readonly denial: Denial }
@@ -79,12 +74,10 @@ export function isProven({ key, proof, credentials }: InviteRequest, space: Uint
   )
 }
 
-export function encodeAdmission(
-  device: Uint8Array,
-  { membershipKey, ...kind }: Admission
-): Uint8Array {
-  const plain = b4a.concat([encodeKind(kind), membershipKey])
-  return b4a.concat([b4a.from([VERSION, 0]), sealTo(device, plain)])
+/** Null for a device whose key is none. */
+export function encodeAdmission(device: Uint8Array, admission: Entrance): Uint8Array | null {
+  const box = sealTo(encodeEntrance(admission), device)
+  return box === null ? null : b4a.concat([b4a.from([VERSION, 0]), box])
 }
 
 export function encodeDenial(denial: Denial): Uint8Array {
@@ -104,11 +97,9 @@ export function decodeInviteAnswer(bytes: Uint8Array): InviteAnswer | null {
 export function openAdmission(
   keyPair: DeviceStore['keyPair'],
   sealed: Uint8Array
-): Admission | null {
-  const plain = openSealed(keyPair, sealed)
-  if (plain?.byteLength !== 1 + KEY_BYTES) return null
-  const kind = decodeKind(plain[0] ?? 0)
-  return kind === null ? null : { ...kind, membershipKey: plain.subarray(1) }
+): Entrance | null {
+  const plain = new BoxOpener(keyPair).open(sealed)
+  return plain === null ? null : decodeEntrance(plain)
 }
 
 function saidOf({ identity, device }: DeviceClaim): readonly Uint8Array[] {

@@ -33,7 +33,7 @@ import {
   type Denial,
   type InviteRequest
 } from './invite-message.ts'
-import type { SpaceKind } from '../ticket.ts'
+import type { Entrance } from '../ticket.ts'
 
 /** Who asks again every two seconds is heard; who floods costs no signatures. */
 const REQUESTS = { burst: 10, perSecond: 1 }
@@ -59,7 +59,10 @@ export interface InvitesParts {
   readonly logs: AclLogs
   readonly space: Uint8Array
   readonly membershipKey: Uint8Array
-  readonly kind: SpaceKind
+  /** Without a key of the content: who may read finds that in the membership logs. */
+  entrance(): Entrance
+  /** Somebody was let in. */
+  ongrant(): Promise<void>
   /** This device's. */
   readonly identity: Key
   readonly now: () => number
@@ -237,13 +240,14 @@ export class Invites {
     return !isOpen && cores.some(({ endedBy }) => endedBy !== 'own' && endedBy !== 'successor')
   }
 
-  #grant({ head, record }: Invite, { member, cores }: Credentials): Promise<void> {
+  async #grant({ head, record }: Invite, { member, cores }: Credentials): Promise<void> {
+    const { logs, ongrant } = this.#parts
     const { role, prefixes } = record
-    return this.#parts.logs.write({ kind: 'grant', member, role, prefixes, cores, invite: head })
+    await logs.write({ kind: 'grant', member, role, prefixes, cores, invite: head })
+    await ongrant()
   }
 
-  #admission({ member }: Credentials): Uint8Array {
-    const { membershipKey, kind } = this.#parts
-    return encodeAdmission(bytesOf(member.device), { membershipKey, ...kind })
+  #admission({ member }: Credentials): Uint8Array | null {
+    return encodeAdmission(bytesOf(member.device), this.#parts.entrance())
   }
 }

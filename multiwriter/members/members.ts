@@ -18,6 +18,7 @@ import { AclLogs, forkedHere } from './acl-logs.ts'
 import { Acts } from './acts.ts'
 import { Admissions } from './admissions.ts'
 import { Archives } from './archives.ts'
+import type { ContentKeys } from './content-keys.ts'
 import { bytesOf, keyOf, type Credentials } from './credentials.ts'
 import type { Found } from './fork-watch.ts'
 import { Invites, type InvitesParts } from './invites.ts'
@@ -29,6 +30,8 @@ export interface MembersParts {
   readonly spaceLogs: SpaceLogs
   readonly record: SpaceRecord
   readonly own: OwnLogs
+  /** Of its content; null where that is not encrypted. */
+  readonly keys: ContentKeys | null
   readonly timers: Timers
 }
 
@@ -43,7 +46,7 @@ export class Members {
     lowered: [readonly LoweredSeal[]]
     /** There are other logs to offer and to ask for, or other devices that ask. */
     logs: []
-    /** Who is in, or with which rights, has changed. */
+    /** Who is in, with which rights, or the keys that are here have changed. */
     change: []
     /** A record has come, whatever it changes. */
     record: []
@@ -52,6 +55,7 @@ export class Members {
   readonly archives: Archives
   readonly #logs: AclLogs
   readonly #own: OwnLogs
+  readonly #keys: ContentKeys | null
   readonly #succession: Succession
   readonly #admissions: Admissions
   readonly #writers: WriterList
@@ -68,7 +72,7 @@ export class Members {
    * they go on from. Closes its own log with them.
    */
   static async open(parts: MembersParts, writers: WriterList): Promise<Members> {
-    const { store, spaceLogs, record, own, timers } = parts
+    const { store, spaceLogs, record, own, keys, timers } = parts
     const { address: space } = record
     const openLog = (core: Uint8Array) => spaceLogs.remote('acl', core)
     const known = [...record.acl, ...own.earlier.map(({ acl }) => acl)]
@@ -79,18 +83,23 @@ export class Members {
       if (isFounder && own.acl.core.length === 0) {
         await logs.write({ kind: 'found', ...succession.credentials })
       }
+      keys?.attach({ logs, own })
+      // A founder that was killed between the two makes it when it writes.
+      if (isFounder && own.acl.core.length === 1) await keys?.renew()
       const archives = new Archives({ spaceLogs, logs, timers })
       await settleAll(archives, logs)
       await succession.begin()
       return new Members({ ...parts, logs, archives, succession, writers })
     } catch (error) {
+      await keys?.close()
       await logs.close()
       throw error
     }
   }
 
-  private constructor({ logs, archives, own, succession, record, writers }: Opened) {
+  private constructor({ logs, archives, own, keys, succession, record, writers }: Opened) {
     this.#logs = logs
+    this.#keys = keys
     this.archives = archives
     this.#own = own
     this.#succession = succession
@@ -103,6 +112,7 @@ export class Members {
       space: record.address,
       identity: member.identity,
       own: () => succession.credentials,
+      ongrant: async () => keys?.heal(),
       isChosen: (asking) => writers.has(bytesOf(asking))
     })
     // Before anybody reads: what was sealed when the space was closed is so from the first moment on.
@@ -112,6 +122,8 @@ export class Members {
       this.events.emit('record')
       void archives.settle()
     })
+    keys?.events.on('change', () => this.events.emit('change'))
+    keys?.events.on('bad', () => this.events.emit('record'))
     archives.events.on('change', () => {
       this.#changed()
       this.events.emit('logs')
@@ -246,17 +258,35 @@ export class Members {
 
   /** To act on others. */
   acts(union: Union): Acts {
-    return new Acts(this.#logs, union, this.identity)
+    return new Acts({ logs: this.#logs, union, identity: this.identity, keys: this.#keys })
+  }
+
+  /** @see ContentKeys.renew */
+  async renewKeys(): Promise<void> {
+    await this.#keys?.renew()
+  }
+
+  /** @see ContentKeys.bad */
+  badKeys(): readonly { readonly core: Uint8Array; readonly seq: number }[] {
+    return (this.#keys?.bad() ?? []).map(({ core, seq }) => ({ core: bytesOf(core), seq }))
+  }
+
+  /** Which key is written under here, and which are here at all. */
+  get keys(): Pick<ContentKeys, 'currentEpoch' | 'has'> | null {
+    return this.#keys
   }
 
   /** To invite others, and to let them in. */
-  invites(parts: Omit<InvitesParts, 'logs' | 'identity'>): Invites {
-    return new Invites({ ...parts, logs: this.#logs, identity: this.identity })
+  invites(parts: Omit<InvitesParts, 'logs' | 'identity' | 'ongrant'>): Invites {
+    const ongrant = async () => this.#keys?.heal()
+    return new Invites({ ...parts, ongrant, logs: this.#logs, identity: this.identity })
   }
 
-  /** Whether this device is in, as far as it knows. */
-  get isIn(): boolean {
-    return (this.#roleOf(this.device) ?? null) !== null
+  /** Whether this device is in, as far as it knows, with what it takes to read. */
+  get isReady(): boolean {
+    const role = this.#roleOf(this.device) ?? null
+    if (role === null || role === 'mirror' || this.#keys === null) return role !== null
+    return this.#keys.currentEpoch !== null
   }
 
   get membership(): Membership {
@@ -306,6 +336,7 @@ export class Members {
     this.events.removeAllListeners()
     await this.archives.close()
     await this.#succession.close()
+    await this.#keys?.close()
     await this.#logs.close()
   }
 

@@ -2,10 +2,12 @@
 import z32 from 'z32'
 import {
   compareRoles,
+  epochId,
   type Key,
   type Member,
   type MemberDevice,
-  type Role
+  type Role,
+  type Unusable
 } from '../../acl/index.ts'
 import type { CoreLength } from '../../clock/index.ts'
 import { checkOptions, invalid } from '../../errors.ts'
@@ -45,6 +47,24 @@ export interface MemberDeviceInfo {
   readonly lastSeen: number | null
   /** Why less of what it wrote is read than is here: some of it waits for a key. */
   readonly behind: Behind | null
+  /** Whether it was given the key that this device writes under now. */
+  readonly hasKey: boolean
+}
+
+/** A key that content is encrypted under (docs/MEMBERSHIP.md, rule 13). Never the key itself. */
+export interface KeyInfo {
+  /** What stands in front of each block under it, in hex. */
+  readonly id: string
+  /** 1 + the highest of those that it gives as well. */
+  readonly generation: number
+  /** This device writes under it now. */
+  readonly isCurrent: boolean
+  /** This device has it. */
+  readonly isHere: boolean
+  /** The `device.id`s of those which were given it, or made it. */
+  readonly devices: readonly string[]
+  /** Why nothing is to be written under it any more, or not yet; null where it may. */
+  readonly unusable: Unusable | null
 }
 
 /** How far a device has said to hold a log. */
@@ -222,6 +242,21 @@ export class SpaceMembers {
     await this.#parts.alone(() => this.#acts.leave())
   }
 
+  /** The keys that content is encrypted under: those that may be written under first, of these the best, and so on. */
+  keys(): readonly KeyInfo[] {
+    const { membership, keys } = this.#members
+    return [...membership.epochs.all.values()].map(
+      ({ epoch, generation, holders, unusable }): KeyInfo => ({
+        id: epochId(epoch),
+        generation,
+        isCurrent: keys?.currentEpoch === epoch,
+        isHere: keys?.has(epoch) === true,
+        devices: [...holders].map(textOf),
+        unusable
+      })
+    )
+  }
+
   /** Changes of the list of owners that some owners have voted for, and not enough. */
   ballots(): readonly BallotInfo[] {
     const { pendingBallots, owners } = this.#members.membership
@@ -344,6 +379,14 @@ export class SpaceMembers {
     }
   }
 
+  #hasKey(device: Key): boolean {
+    const { membership, keys, device: own } = this.#members
+    const current = keys?.currentEpoch ?? null
+    if (keys === null) return true
+    if (current === null || device === own) return current !== null
+    return membership.epochs.all.get(current)?.holders.has(device) === true
+  }
+
   #deviceInfo({ device: key, role, cores }: MemberDevice): MemberDeviceInfo {
     const { membership, device: own } = this.#members
     const { lastSeen, now, union } = this.#parts
@@ -358,7 +401,8 @@ export class SpaceMembers {
       writers,
       isConnected: key === own || lastSeen.isConnected(device),
       lastSeen: key === own ? now() : lastSeen.of(device, writers),
-      behind: isBehind ? 'NO_EPOCH_KEY' : null
+      behind: isBehind ? 'NO_EPOCH_KEY' : null,
+      hasKey: this.#hasKey(key)
     }
   }
 }

@@ -13,6 +13,7 @@ import type { PurgeReport } from '../purge.ts'
 import type {
   AskingDevice,
   BallotInfo,
+  KeyInfo,
   ExcludedWork,
   FirstRole,
   GreaterRole,
@@ -172,6 +173,9 @@ export const requests = {
 
   'members/list': async (context: PortContext, where: Where): Promise<readonly MemberInfo[]> =>
     (await spaceOf(context, where)).members.list(),
+
+  'members/keys': async (context: PortContext, where: Where): Promise<readonly KeyInfo[]> =>
+    (await spaceOf(context, where)).members.keys(),
 
   'members/ballots': async (context: PortContext, where: Where): Promise<readonly BallotInfo[]> =>
     (await spaceOf(context, where)).members.ballots(),

@@ -30,7 +30,8 @@ const SPACE_SECRETS = {
   address: b4a.alloc(32, 1),
   membershipKey: b4a.alloc(32, 4),
   salt: b4a.alloc(32, 5),
-  later: [b4a.alloc(32, 6)]
+  later: [b4a.alloc(32, 6)],
+  epochs: [b4a.alloc(32, 7)]
 }
 
 /** @param make a place where no store is yet */

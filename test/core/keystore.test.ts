@@ -22,7 +22,8 @@ function makeStore(path: string, options: StoreOptions): Promise<ReadonlyMap<str
         address: randomBytes(32),
         membershipKey: randomBytes(32),
         salt: randomBytes(32),
-        later: []
+        later: [],
+        epochs: []
       }
       await store.saveSecrets({ ...store.secrets, spaces: [space] })
       const { address } = space

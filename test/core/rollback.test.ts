@@ -20,7 +20,7 @@ async function withSpace(path: string): Promise<void> {
   await withStore(path, (store) =>
     store.saveSecrets({
       ...store.secrets,
-      spaces: [{ address: SPACE, membershipKey: SPACE, salt: SALT, later: [] }]
+      spaces: [{ address: SPACE, membershipKey: SPACE, salt: SALT, later: [], epochs: [] }]
     })
   )
 }

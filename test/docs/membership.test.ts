@@ -8,6 +8,7 @@ const FILES = [
   'acl/rules',
   'core/fork',
   'core/hostile-tree',
+  'multiwriter/epochs',
   'multiwriter/forks',
   'multiwriter/forks-hostile',
   'multiwriter/members',

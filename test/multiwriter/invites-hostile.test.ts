@@ -164,8 +164,9 @@ test('hostile: who only has the link can let nobody in, and its refusals do not 
     await liar.start()
     const joining = ben.join(link)
     await until(() => liar.heard.length > 0)
-    const mine = { membershipKey: b4a.alloc(32, 5), open: true, encrypted: true }
-    liar.say(encodeAdmission(b4a.from(liar.peer.stream.remotePublicKey), mine))
+    const mine = { membershipKey: b4a.alloc(32, 5), epoch: null, open: true, encrypted: true }
+    const admission = encodeAdmission(b4a.from(liar.peer.stream.remotePublicKey), mine)
+    liar.say(admission ?? b4a.alloc(0))
     liar.say(b4a.alloc(0))
     liar.say(encodeDenial('revoked'))
     const cut = connect(ann, ben)

@@ -33,7 +33,7 @@ test('createSpace: a space has an address, a name, a ticket and one writer', () 
     assert.is(space.name, 'Family')
     assert.is(space.isOpen, false)
     assert.match(space.address, /^[a-z0-9]{52}$/)
-    assert.match(space.ticket, /^mh1[a-z0-9]{111}$/)
+    assert.match(space.ticket, /^mh1[a-z0-9]{162}$/)
     assert.equal(space.writers(), [{ writer: space.writer, isOwn: true, length: 0 }])
     assert.equal(space.peers(), [])
     assert.equal(space.refusals(), [])
@@ -174,7 +174,7 @@ test('ticket: each mistyped, missing, doubled or swapped character is refused, a
 test('ticket: of a newer version says so', () => {
   const bytes = () => new Uint8Array(32)
   const keys = { address: bytes(), membershipKey: bytes() }
-  const text = encodeTicket({ ...keys, open: true, encrypted: true })
+  const text = encodeTicket({ ...keys, epoch: bytes(), open: true, encrypted: true })
   assert.is(decodeTicket(text).open, true)
   assert.throws(() => decodeTicket(text.toUpperCase()), /mh1/)
 })

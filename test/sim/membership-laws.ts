@@ -139,7 +139,8 @@ export function laws(
   title: string,
   law: (seed: number) => void,
   from: number,
-  count: number
+  count: number,
+  file = 'membership'
 ): void {
   const only = process.env['SIM_SEED']
   test(title, () => {
@@ -148,7 +149,7 @@ export function laws(
         law(seed)
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)
-        const again = `SIM_SEED=${seed} node --import ./scripts/typescript.mjs test/sim/membership.test.ts`
+        const again = `SIM_SEED=${seed} node --import ./scripts/typescript.mjs test/sim/${file}.test.ts`
         throw new Error(`seed ${seed}: ${reason}\n\nRun it again: ${again}\n`, { cause: error })
       }
     }

@@ -86,6 +86,10 @@ function act(record: AclRecord): string {
       return `invites ${record.uses} as ${record.role}`
     case 'withdraw':
       return `withdraws ${record.invite.core}@${record.invite.length}`
+    case 'epoch':
+      return `mints ${record.epoch}`
+    case 'share':
+      return `shares ${record.epoch}`
     default:
       return record satisfies never
   }

@@ -32,6 +32,8 @@ export interface BackupOptions extends Work {
 /** What is restored of a space. The salt is not: the new device has logs of its own. */
 export interface SavedSpace extends SpaceRecord {
   readonly membershipKey: Uint8Array
+  /** Without them nobody could read what is restored before it is let in. */
+  readonly epochs: readonly Uint8Array[]
 }
 
 export interface Member {

@@ -209,9 +209,10 @@ class Restoring {
   async #takeKeys(name: string, bytes: Uint8Array): Promise<void> {
     if (name !== KEYS) throw invalidBackup(KEYS, 'it is missing')
     const spaces = await unwrapped(JSON.parse(b4a.toString(bytes)), this.#passphrase)
-    const secrets = spaces.map(({ address, membershipKey }) => ({
+    const secrets = spaces.map(({ address, membershipKey, epochs }) => ({
       address,
       membershipKey,
+      epochs,
       salt: randomBytes(32), // this device's own logs are new ones
       later: []
     }))
@@ -322,6 +323,7 @@ function spaceOf(plain: unknown): SavedSpace {
   return {
     address: keyOf(space.address),
     membershipKey: keyOf(space.membershipKey),
+    epochs: Array.isArray(space.epochs) ? space.epochs.map(keyOf) : [],
     name: space.name,
     open: space.open === true,
     sparse: space.sparse === true,

@@ -77,15 +77,17 @@ function savedSpaces(store: DeviceStore): SavedSpace[] {
     const own = (use: string) => saltsOf(secret).map((salt) => ownLogKey(seed, use, salt))
     const writers = [...own('data'), ...record.writers]
     const acl = [...own('acl'), ...record.acl]
-    return [{ ...record, writers, acl, membershipKey: secret.membershipKey }]
+    const { membershipKey, epochs } = secret
+    return [{ ...record, writers, acl, membershipKey, epochs }]
   })
 }
 
 async function wrapped(spaces: readonly SavedSpace[], passphrase: string | null): Promise<object> {
   const plain = spaces.map(
-    ({ address, membershipKey, name, open, sparse, encrypted, writers, acl }) => ({
+    ({ address, membershipKey, epochs, name, open, sparse, encrypted, writers, acl }) => ({
       address: b4a.toString(address, 'hex'),
       membershipKey: b4a.toString(membershipKey, 'hex'),
+      epochs: epochs.map((key) => b4a.toString(key, 'hex')),
       name,
       open,
       sparse,
