@@ -29,6 +29,7 @@ const NEXT_STEPS = {
   STORE_FAILED: 'Close the device and open it again.',
   PASSPHRASE_REQUIRED: 'Pass the passphrase that the store was made with.',
   PASSPHRASE_WRONG: 'Check the passphrase and try again; nothing was changed.',
+  PHRASE_INVALID: 'Compare the words with what you wrote down; nothing was changed.',
   SPACE_UNKNOWN: 'This device has no such space; open it with its ticket first.',
   NOT_ALLOWED: 'Ask an owner or admin of the space, who ranks above whom it concerns.',
   TICKET_INVALID: 'Copy the whole ticket again; nothing was joined.',

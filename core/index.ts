@@ -11,6 +11,15 @@ export {
   sign
 } from './crypto.ts'
 
+export {
+  attestFirst,
+  attestNext,
+  isAttested,
+  MAX_ATTESTED,
+  readAttestation
+} from './identity/attestation.ts'
+export { entropyOf, identityKeyPair, phraseOf } from './identity/phrase.ts'
+
 export type { Progress, Work } from './progress.ts'
 
 export type { default as Hypercore } from 'hypercore'
@@ -20,6 +29,7 @@ export type {
   AppendGuard,
   DeviceStore,
   Durability,
+  IdentitySecrets,
   Secrets,
   SpaceRecord,
   SpaceSecrets

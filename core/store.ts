@@ -23,7 +23,16 @@ export type Durability =
 export interface Secrets {
   /** 32 bytes from which every key pair of this device is derived. */
   readonly seed: Uint8Array
+  readonly identity: IdentitySecrets
   readonly spaces: readonly SpaceSecrets[]
+}
+
+/** Whose device this is. */
+export interface IdentitySecrets {
+  /** The identity's word for this device (identity/attestation.ts). */
+  readonly attestation: Uint8Array
+  /** What its 24 words say; null where they were never on this device, or were forgotten. */
+  readonly entropy: Uint8Array | null
 }
 
 export interface SpaceSecrets {
@@ -219,6 +228,11 @@ export class OwnLog {
       throw await this.#guard.explain(error)
     }
   }
+}
+
+/** What a device is known by, and connects with. */
+export function deviceKeyPair(seed: Uint8Array): KeyPair {
+  return deriveKeyPair(seed, 'manyhands/device')
 }
 
 /** What this device's logs of a space are derived with, the first ones first. */

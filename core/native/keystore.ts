@@ -12,7 +12,9 @@ import {
   sealBox,
   type PassphraseHash
 } from '../crypto.ts'
-import type { Secrets } from '../store.ts'
+import { attestFirst } from '../identity/attestation.ts'
+import { identityKeyPair, newEntropy } from '../identity/phrase.ts'
+import { deviceKeyPair, type IdentitySecrets, type Secrets } from '../store.ts'
 import { readFileIfAny, writeFileAtomic } from './files.ts'
 
 const FORMAT = 'manyhands-keystore'
@@ -46,7 +48,12 @@ export class Keystore {
 
   static async create(path: string, passphrase: string | null): Promise<Keystore> {
     const lock = passphrase === null ? null : await newLock(passphrase)
-    const keystore = new Keystore(path, lock, { seed: randomBytes(SEED_BYTES), spaces: [] })
+    const seed = randomBytes(SEED_BYTES)
+    const keystore = new Keystore(path, lock, {
+      seed,
+      identity: await newIdentity(seed),
+      spaces: []
+    })
     await keystore.save(keystore.#secrets)
     return keystore
   }
@@ -94,6 +101,15 @@ export class Keystore {
   }
 }
 
+/** Every device begins as an identity of its own. */
+async function newIdentity(seed: Uint8Array): Promise<IdentitySecrets> {
+  const entropy = newEntropy()
+  const identity = await identityKeyPair(entropy)
+  const attestation = attestFirst(identity, deviceKeyPair(seed).publicKey)
+  identity.secretKey.fill(0)
+  return { attestation, entropy }
+}
+
 async function newLock(passphrase: string): Promise<Lock> {
   const kdf = newPassphraseHash()
   return { kdf, key: await passphraseToKey(passphrase, kdf) }
@@ -128,9 +144,13 @@ function parseJson(text: string): unknown {
   }
 }
 
-function encodeSecrets({ seed, spaces }: Secrets): object {
+function encodeSecrets({ seed, identity: { attestation, entropy }, spaces }: Secrets): object {
   return {
     seed: b4a.toString(seed, 'hex'),
+    identity: {
+      attestation: b4a.toString(attestation, 'hex'),
+      ...(entropy === null ? {} : { entropy: b4a.toString(entropy, 'hex') })
+    },
     spaces: spaces.map(({ address, membershipKey, salt, later }) => ({
       address: b4a.toString(address, 'hex'),
       membershipKey: b4a.toString(membershipKey, 'hex'),
@@ -151,7 +171,16 @@ function decodeSecrets(plain: unknown): Secrets {
       later: decodeKeys(space.later ?? [])
     }
   })
-  return { seed: decodeKey(plain.seed), spaces }
+  return { seed: decodeKey(plain.seed), identity: decodeIdentity(plain.identity), spaces }
+}
+
+function decodeIdentity(identity: unknown): IdentitySecrets {
+  if (!isRecord(identity)) throw damaged()
+  const { attestation, entropy } = identity
+  return {
+    attestation: decodeHex(attestation),
+    entropy: entropy === undefined ? null : decodeKey(entropy)
+  }
 }
 
 function decodeKdf(kdf: unknown): PassphraseHash {

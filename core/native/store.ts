@@ -22,9 +22,10 @@ import type Hypercore from 'hypercore'
 import type { KeyPair } from 'hypercore'
 import { isManyhandsError, ManyhandsError } from '../../errors.ts'
 import { openArchiveCore, type Pin } from '../archive.ts'
-import { deriveKeyPair, randomBytes } from '../crypto.ts'
+import { randomBytes } from '../crypto.ts'
 import type { OrderedStore } from '../ordered-store.ts'
 import {
+  deviceKeyPair,
   openOwnCore,
   openRemoteCore,
   OwnLog,
@@ -174,7 +175,7 @@ class FolderStore implements DeviceStore {
     this.#name = parts.name
     this.#rolledBack = parts.rolledBack
     this.#disk = new DiskSync(parts.logs.storage, join(parts.folder, 'logs', 'db'))
-    this.keyPair = deriveKeyPair(parts.keystore.secrets.seed, 'manyhands/device')
+    this.keyPair = deviceKeyPair(parts.keystore.secrets.seed)
     this.#guard = {
       before: () => this.#checkAppend(),
       after: (core, isForDisk) => this.#afterAppend(core, isForDisk),
