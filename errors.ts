@@ -30,6 +30,11 @@ const NEXT_STEPS = {
   PASSPHRASE_REQUIRED: 'Pass the passphrase that the store was made with.',
   PASSPHRASE_WRONG: 'Check the passphrase and try again; nothing was changed.',
   PHRASE_INVALID: 'Compare the words with what you wrote down; nothing was changed.',
+  PHRASE_UNKNOWN:
+    'Use the device on which the identity was made, or the words that were written down (`identity.recover`).',
+  REQUEST_INVALID: 'Copy the whole text again; nothing was changed.',
+  IDENTITY_IN_USE:
+    'Leave the spaces that it was let into as somebody else, or take a new store for this device.',
   SPACE_UNKNOWN: 'This device has no such space; open it with its ticket first.',
   NOT_ALLOWED: 'Ask an owner or admin of the space, who ranks above whom it concerns.',
   TICKET_INVALID: 'Copy the whole ticket again; nothing was joined.',

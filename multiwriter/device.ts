@@ -6,6 +6,7 @@ import {
   randomBytes,
   topicOf,
   type DeviceStore,
+  type IdentitySecrets,
   type SpaceRecord,
   type SpaceSecrets,
   type Transport,
@@ -18,7 +19,9 @@ import { Connections } from './connections.ts'
 import { documentCacheOf } from './documents/cache.ts'
 import type { DocumentSupport } from './documents/parts.ts'
 import { checkMode, type ReadMode } from './indexed-reads.ts'
+import { DeviceIdentity } from './identity/identity.ts'
 import { decodeLink } from './link.ts'
+import { identityIn } from './members/credentials.ts'
 import { checkWork, WORK_OPTIONS } from './options.ts'
 import { foreign, type LinkPlace, type OpenLinkOptions } from './open-link.ts'
 import { checkReplicate, Space, type RawStream, type ReplicateOptions } from './space.ts'
@@ -84,6 +87,8 @@ export class Device extends EventEmitter<DeviceEvents> {
   /** The device's public key in text form. */
   readonly id: string
   readonly name: string
+  /** Whose device this is. */
+  readonly identity: DeviceIdentity
   readonly #parts: DeviceParts
   readonly #store: DeviceStore
   readonly #transports = new Set<Transport>()
@@ -110,6 +115,12 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#connections = new Connections(parts.store.keyPair, (error) =>
       this.emit('connection-error', error)
     )
+    this.identity = new DeviceIdentity({
+      store: parts.store,
+      name: parts.name,
+      checkOpen: () => this.#checkOpen(),
+      adopt: (identity) => this.#adopt(identity)
+    })
     if (parts.transport !== null) this.connect(parts.transport)
   }
 
@@ -252,6 +263,22 @@ export class Device extends EventEmitter<DeviceEvents> {
     await this.#save(() => this.#store.succeed(z32.decode(space.address), null))
     await space.close()
     return this.openSpace(space.address, { mode })
+  }
+
+  /** Spaces show who this device is from their opening on. */
+  async #adopt(identity: IdentitySecrets): Promise<void> {
+    const { secrets } = this.#store
+    const isSame = b4a.equals(identityIn(secrets), identityIn({ identity }))
+    const spaces = isSame
+      ? []
+      : await Promise.all(this.#store.spaces.map((each) => this.#open(each)))
+    const used = spaces.find((space) => space.isLetIn)
+    if (used !== undefined) {
+      const message = `This device was let into ${used.name} as somebody else's`
+      throw new ManyhandsError('IDENTITY_IN_USE', message)
+    }
+    for (const space of spaces) await space.close()
+    await this.#save(() => this.#store.saveSecrets({ ...this.#store.secrets, identity }))
   }
 
   /** @throws SPACE_UNKNOWN */

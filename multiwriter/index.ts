@@ -9,6 +9,8 @@ export type {
   OpenSpaceOptions
 } from './device.ts'
 
+export type { Certified, DeviceIdentity } from './identity/identity.ts'
+
 export { Space } from './space.ts'
 export type { LogState, PeerState, SyncState } from './sync-state.ts'
 export type { Sealed, SpaceEvents, WriterInfo } from './space.ts'

@@ -619,6 +619,11 @@ export class Space extends EventEmitter<SpaceEvents> {
     if (excluded !== null) throw excluded
   }
 
+  /** For the device: whether this device is or was a member, as far as it knows. */
+  get isLetIn(): boolean {
+    return this.#members.isLetIn
+  }
+
   /** @see Device.leaveSpace */
   leave(): Promise<void> {
     this.#checkOpen()

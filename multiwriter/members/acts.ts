@@ -7,6 +7,7 @@ import {
   type Act,
   type BallotChange,
   type CoreStanding,
+  type DeviceClaim,
   type Head,
   type Key,
   type PendingBallot,
@@ -30,11 +31,13 @@ export class Acts {
   readonly #logs: AclLogs
   readonly #union: Union
   readonly #identity: Key
+  readonly #device: Key
 
-  constructor(logs: AclLogs, union: Union, identity: Key) {
+  constructor(logs: AclLogs, union: Union, own: Pick<DeviceClaim, 'identity' | 'device'>) {
     this.#logs = logs
     this.#union = union
-    this.#identity = identity
+    this.#identity = own.identity
+    this.#device = own.device
   }
 
   /**
@@ -47,7 +50,9 @@ export class Acts {
     const isOwn = identity === this.#identity && device !== null
     const isOwner = owners.includes(identity) && !isOwn
     if (isOwner && owners.length === 1) throw notAllowed('the only owner stays (rule 11)')
-    this.#checkMay(isOwner ? { kind: 'vote' } : { kind: 'revoke', identity, device })
+    this.#checkMay(
+      isOwner ? { kind: 'vote' } : { kind: 'revoke', identity, device, by: this.#device }
+    )
     if (isOwner) this.#checkFree('remove', identity)
     await this.acknowledge()
     const cuts = await this.#headsOf(this.#coresOf({ identity, device }))

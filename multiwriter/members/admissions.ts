@@ -3,13 +3,14 @@
  * credentials to its peers, which pass them on until somebody who may has granted them. Whoever was removed is not let in again
  * by itself.
  */
-import { mayAct, type Key, type Role } from '../../acl/index.ts'
+import { mayAct, type DeviceClaim, type Key, type Role } from '../../acl/index.ts'
 import { ManyhandsError } from '../../errors.ts'
 import type { Prefixes } from '../prefixes.ts'
 import type { AclLogs } from './acl-logs.ts'
 import {
   areSound,
   decodeCredentials,
+  devicesIn,
   encodeCredentials,
   keyOf,
   type Credentials
@@ -106,11 +107,21 @@ export class Admissions {
     for (const [device, credentials] of this.#asking) {
       if (this.#isKnown(credentials)) this.#asking.delete(device)
       else if (this.#isDevice(credentials)) this.#follow(credentials)
-      else if (this.#isChosen(credentials) && this.#mayGrant(credentials)) {
+      else {
+        const role = this.#roleFor(credentials)
         // What the disk refuses now is tried again at the next occasion.
-        await this.#grant(credentials, 'writer').catch(() => {})
+        if (role !== null && this.#mayGrant(credentials, role))
+          await this.#grant(credentials, role).catch(() => {})
       }
     }
+  }
+
+  /** What a device is let in as by itself: one's own as what one is. */
+  #roleFor(credentials: Credentials): Role | null {
+    const { logs, identity } = this.#parts
+    if (credentials.member.identity !== identity)
+      return this.#isChosen(credentials) ? 'writer' : null
+    return logs.membership.members.get(identity)?.role ?? null
   }
 
   #isChosen({ cores }: Credentials): boolean {
@@ -121,12 +132,19 @@ export class Admissions {
     return this.#parts.logs.write({ kind: 'grant', member, role, prefixes, cores })
   }
 
-  #mayGrant({ member: { identity, device } }: Credentials): boolean {
+  #mayGrant({ member }: Credentials, role: Role): boolean {
     const { logs, identity: own } = this.#parts
+    const { identity } = member
     const known = logs.membership.members.get(identity)
-    const before = known?.devices.find((each) => each.device === device)
-    if (known?.role === null || before?.role === null || !logs.isOwnCounted) return false
-    return mayAct(logs.membership, own, { kind: 'grant', identity, role: 'writer' }).ok
+    if (known?.role === null || this.#isOfRemoved(member) || !logs.isOwnCounted) return false
+    return mayAct(logs.membership, own, { kind: 'grant', identity, role }).ok
+  }
+
+  /** Whether it, or a device by whose word it is its identity's, was removed: a thief could certify more. */
+  #isOfRemoved({ identity, attestation }: DeviceClaim): boolean {
+    const known = this.#parts.logs.membership.members.get(identity)?.devices ?? []
+    const removed = known.filter(({ role }) => role === null).map(({ device }) => device)
+    return devicesIn(attestation).some((device) => removed.includes(device))
   }
 
   /**

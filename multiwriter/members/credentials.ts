@@ -76,10 +76,15 @@ export function ownCredentials(
 }
 
 /** The identity that this device is of. */
-function identityIn({ identity: { attestation } }: Secrets): Uint8Array {
+export function identityIn({ identity: { attestation } }: Pick<Secrets, 'identity'>): Uint8Array {
   const claimed = readAttestation(attestation)
   if (claimed !== null) return claimed.identity
   throw new ManyhandsError('STORE_IDENTITY_LOST', 'The keystore does not say whose device this is')
+}
+
+/** By whose word a device is an identity's, that device last. */
+export function devicesIn(attestation: Uint8Array): readonly Key[] {
+  return readAttestation(attestation)?.devices.map(keyOf) ?? []
 }
 
 /** With this device's signature, as the first record of its log `core`. */

@@ -176,6 +176,11 @@ export class Members {
     return own !== null || (this.#isMember(key) && this.#isForked(key))
   }
 
+  /** Whether this device is or was a member. */
+  get isLetIn(): boolean {
+    return this.#roleOf(this.device) !== undefined
+  }
+
   /** Undefined for a device that nobody let in. */
   #roleOf(device: Key): Role | null | undefined {
     const known = [...this.membership.members.values()].flatMap(({ devices }) => devices)
@@ -231,7 +236,7 @@ export class Members {
 
   /** To act on others. */
   acts(union: Union): Acts {
-    return new Acts(this.#logs, union, this.identity)
+    return new Acts(this.#logs, union, this)
   }
 
   get membership(): Membership {

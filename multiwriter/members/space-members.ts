@@ -171,7 +171,8 @@ export class SpaceMembers {
     const prefixes = prefixesIn('setRole', role, options)
     const target = this.#find(who)
     const member = this.#members.membership.members.get(target.identity)
-    const now = member?.role ?? null
+    const named = member?.devices.find(({ device }) => device === target.device)
+    const now = (named ?? member)?.role ?? null
     const isWider = role === now && role === 'writer' && member?.prefixes !== null
     if (now !== null && compareRoles(role, now) <= 0 && !isWider)
       invalid('role', `more than ${now} (to give less, revoke, and let it in again)`, role)
