@@ -22,7 +22,7 @@ export { entropyOf, identityKeyPair, phraseOf } from './identity/phrase.ts'
 
 export type { Progress, Work } from './progress.ts'
 
-export type { default as Hypercore } from 'hypercore'
+export type { default as Hypercore, KeyPair } from 'hypercore'
 
 export { logKeyOf, ownLogKey, OwnLog, saltsOf, treeHashOf } from './store.ts'
 export type {

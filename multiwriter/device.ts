@@ -3,6 +3,7 @@ import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import z32 from 'z32'
 import {
+  identityKeyPair,
   randomBytes,
   topicOf,
   type DeviceStore,
@@ -70,6 +71,11 @@ export interface OpenSpaceOptions {
   readonly mode?: ReadMode
 }
 
+export interface RecoverOptions {
+  /** Ids of other devices of this person that are not lost. */
+  readonly keep?: readonly string[]
+}
+
 /** What a link leads to. */
 export interface LinkTarget<K, V> extends LinkPlace<K, V> {
   readonly space: Space
@@ -101,6 +107,8 @@ export class Device extends EventEmitter<DeviceEvents> {
   readonly #topics = new Map<string, Uint8Array>()
   /** Creations and openings under way: `close` waits for them. */
   readonly #opening = new Set<Promise<Space>>()
+  /** Spaces that are opened to be recovered. */
+  readonly #recovering = new Set<string>()
   readonly #connections: Connections
   #saving: Promise<void> = Promise.resolve()
   #closing: Promise<void> | null = null
@@ -265,6 +273,49 @@ export class Device extends EventEmitter<DeviceEvents> {
     return this.openSpace(space.address, { mode })
   }
 
+  /**
+   * Comes back to a space whose devices are lost: this device, which has the phrase (`identity.recover`), takes their place. The
+   * others of this person lose their rights, whatever they were: what is here of their logs counts on, and nothing that comes later. The
+   * office stays, and an owner's vote. It has to know the space, by its ticket, and have met a device that is in.
+   * @returns the space; where it was open, opened again
+   * @throws SPACE_UNKNOWN, PHRASE_UNKNOWN, NOT_ALLOWED where this person is no member, INVALID_ARGUMENT, STORE_ codes;
+   * BLOCK_UNAVAILABLE where what is known of the lost devices' logs is not here, and does not come
+   * @example
+   * await device.identity.recover(phrase)
+   * const space = await device.recover(address)
+   */
+  async recover(address: string, options: RecoverOptions = {}): Promise<Space> {
+    this.#checkOpen()
+    checkOptions('recover', options, ['keep'])
+    const { keep = [] } = options
+    const identity = await identityKeyPair(this.identity.entropy())
+    try {
+      const space = await this.#known(address)
+      const lost = space.lostWithout(keep)
+      const fresh = space.isUnbegun ? space : await this.#openAnew(space)
+      await fresh.recover(identity, lost).catch(async (error: unknown) => {
+        if (fresh !== space) await fresh.close() // opened the next time, it goes on from its logs
+        throw error
+      })
+      return fresh
+    } finally {
+      identity.secretKey.fill(0)
+    }
+  }
+
+  /** Under logs that begin with what the recovery key says. */
+  async #openAnew(space: Space): Promise<Space> {
+    const { mode } = space
+    await this.#save(() => this.#store.succeed(z32.decode(space.address), null))
+    await space.close()
+    this.#recovering.add(space.address)
+    try {
+      return await this.openSpace(space.address, { mode })
+    } finally {
+      this.#recovering.delete(space.address)
+    }
+  }
+
   /** Spaces show who this device is from their opening on. */
   async #adopt(identity: IdentitySecrets): Promise<void> {
     const { secrets } = this.#store
@@ -410,6 +461,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       mode,
       documents,
       ...(maxDrift === undefined ? {} : { maxDrift }),
+      isRecovering: this.#recovering.has(z32.encode(record.address)),
       save: (changed) => this.#saveRecord(changed),
       succeed: (why) => this.#save(() => this.#store.succeed(record.address, why)),
       replicate: (link, stream, initiator) => this.#connections.replicate(link, stream, initiator),

@@ -6,7 +6,8 @@ export type {
   DeviceEvents,
   DeviceParts,
   LinkTarget,
-  OpenSpaceOptions
+  OpenSpaceOptions,
+  RecoverOptions
 } from './device.ts'
 
 export type { Certified, DeviceIdentity } from './identity/identity.ts'

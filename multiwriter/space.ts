@@ -12,6 +12,7 @@ import {
   type ClearingHooks,
   type secureStream,
   type DeviceStore,
+  type KeyPair,
   type OwnLog,
   type ReadOptions,
   type SpaceLink,
@@ -38,6 +39,7 @@ import { Documents } from './documents/documents.ts'
 import { documentCacheOf } from './documents/cache.ts'
 import type { DocumentSupport } from './documents/parts.ts'
 import type { Engine } from './engine.ts'
+import type { Acts } from './members/acts.ts'
 import { Acknowledging } from './members/acknowledging.ts'
 import { forkedHere } from './members/acl-logs.ts'
 import { documentsUpTo, shownUpTo, type ExcludedEntry } from './members/excluded.ts'
@@ -143,6 +145,8 @@ export interface SpaceParts {
   save(record: SpaceRecord): Promise<void>
   /** @see DeviceStore.succeed */
   succeed(why: string): Promise<void>
+  /** @see MembersParts.isRecovering */
+  readonly isRecovering: boolean
   /** Puts the space on a connection. @returns the stream to pipe */
   replicate(link: SpaceLink, stream: unknown, initiator: boolean | undefined): unknown
   /** Forgets the space. */
@@ -185,6 +189,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #engine: Engine
   readonly #writers: WriterList
   readonly #members: Members
+  readonly #acts: Acts
   readonly #acknowledging: Acknowledging
   readonly #forks: ForkWatch
   readonly #lastSeen: LastSeen
@@ -220,8 +225,11 @@ export class Space extends EventEmitter<SpaceEvents> {
       const clock = await openClock(own, parts.now, parts.maxDrift, await stampBefore(parts))
       const before = earlier.map(({ data }) => data)
       const writers = new WriterList([own.core.key, ...before, ...record.writers])
-      const { timers } = parts
-      const members = await Members.open({ store, record, own: logs, timers }, writers)
+      const { timers, isRecovering } = parts
+      const members = await Members.open(
+        { store, record, own: logs, timers, isRecovering },
+        writers
+      )
       opened.push(members)
       if (members.isVoid) {
         for (const each of opened) await each.close()
@@ -303,6 +311,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     })
     this.#union.events.on('change', tellCleared)
     const acts = members.acts(this.#union)
+    this.#acts = acts
     this.#lastSeen = new LastSeen({ union: this.#union, peers: this.#peers, now: parts.now })
     this.members = new SpaceMembers({
       members,
@@ -617,6 +626,26 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#checkOpen()
     const excluded = this.#members.hasEnded ? this.#members.exclusion([]) : null
     if (excluded !== null) throw excluded
+  }
+
+  /** For the device: other devices of the same person that have rights, but for those that are kept. */
+  lostWithout(kept: readonly string[]): readonly string[] {
+    const others = this.#members.others().map((key) => z32.encode(b4a.from(key, 'hex')))
+    const strange = kept.find((each) => !others.includes(each))
+    if (strange !== undefined) invalid('keep', "ids of one's other devices in the space", strange)
+    return others.filter((each) => !kept.includes(each))
+  }
+
+  /** For the device: whether nothing stands in its membership log. */
+  get isUnbegun(): boolean {
+    return this.#members.isUnbegun
+  }
+
+  /** For the device. @see Members.recover */
+  recover(identity: KeyPair, lost: readonly string[]): Promise<void> {
+    this.#checkOpen()
+    const keys = lost.map((device) => b4a.toString(z32.decode(device), 'hex'))
+    return this.#members.recover(this.#acts, identity, keys)
   }
 
   /** For the device: whether this device is or was a member, as far as it knows. */

@@ -15,10 +15,12 @@ import {
 } from '../../acl/index.ts'
 import { ManyhandsError } from '../../errors.ts'
 import type { Prefixes } from '../prefixes.ts'
+import type { Timers } from '../timers.ts'
 import type { Union } from '../union.ts'
 import type { AclLogs } from './acl-logs.ts'
 import { bytesOf, keyOf, NO_HASH, type Credentials } from './credentials.ts'
 import { heldUpTo } from './excluded.ts'
+import { fetchLost } from './lost-logs.ts'
 
 /** An identity, or one device of it. */
 export interface Target {
@@ -70,6 +72,14 @@ export class Acts {
     const heads = await this.#headsOf(sealed, false)
     const cuts = heads.filter(({ length }, i) => length > (sealed[i]?.length ?? 0))
     if (cuts.length > 0) await this.#logs.write({ kind: 'seal', cuts })
+  }
+
+  /** Where the logs of devices of one's own end that are lost. @throws BLOCK_UNAVAILABLE */
+  async headsOfLost(devices: readonly Key[], timers: Timers): Promise<readonly Head[]> {
+    const cores = () =>
+      devices.flatMap((device) => this.#coresOf({ identity: this.#identity, device }))
+    await fetchLost({ logs: this.#logs, union: this.#union, timers }, cores)
+    return this.#headsOf(cores())
   }
 
   /** Ends this device's own rights; what it has written goes on counting. To be called while nothing is written. @throws NOT_ALLOWED */

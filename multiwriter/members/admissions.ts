@@ -47,7 +47,7 @@ export class Admissions {
   told(): readonly Uint8Array[] {
     return [this.#parts.own(), ...this.#asking.values()]
       .filter((each) => !this.#isKnown(each))
-      .concat(this.#parts.logs.successors())
+      .concat(this.#parts.logs.begunByThemselves())
       .slice(0, MAX_ASKING)
       .map(encodeCredentials)
   }
@@ -60,7 +60,7 @@ export class Admissions {
     const before = this.#asking.get(device)
     if (this.#isKnown(credentials) || isWithin(credentials, before)) return false
     if (!areSound(credentials, keyOf(this.#parts.space))) return null
-    if (this.#isDevice(credentials)) this.#follow(credentials)
+    this.#follow(credentials)
     if (before === undefined && this.#asking.size >= MAX_ASKING) return false
     this.#asking.set(device, credentials)
     return true
@@ -106,8 +106,8 @@ export class Admissions {
   async #grantAll(): Promise<void> {
     for (const [device, credentials] of this.#asking) {
       if (this.#isKnown(credentials)) this.#asking.delete(device)
-      else if (this.#isDevice(credentials)) this.#follow(credentials)
-      else {
+      else this.#follow(credentials)
+      if (!this.#isKnown(credentials) && !this.#isDevice(credentials)) {
         const role = this.#roleFor(credentials)
         // What the disk refuses now is tried again at the next occasion.
         if (role !== null && this.#mayGrant(credentials, role))
@@ -155,8 +155,10 @@ export class Admissions {
     return this.#parts.logs.isDevice(member)
   }
 
+  /** Of those who are in, more devices may say themselves by what right: the recovery key's. */
   #follow(credentials: Credentials): void {
-    this.#parts.logs.follow(this.#aclOf(credentials))
+    const { logs } = this.#parts
+    if (logs.isMember(credentials.member.identity)) logs.follow(this.#aclOf(credentials))
   }
 
   #aclOf({ cores }: Credentials): readonly Key[] {

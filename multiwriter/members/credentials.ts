@@ -15,6 +15,7 @@ import {
   type GrantRecord,
   type Hash,
   type Key,
+  type RecoveryRecord,
   type SuccessorRecord,
   type Verifier
 } from '../../acl/index.ts'
@@ -26,6 +27,7 @@ import {
   readAttestation,
   sign,
   type DeviceStore,
+  type KeyPair,
   type Secrets
 } from '../../core/index.ts'
 import { ManyhandsError } from '../../errors.ts'
@@ -94,6 +96,16 @@ export function signSuccessor(
   core: Key,
   record: SuccessorRecord
 ): SuccessorRecord {
+  return { ...record, signature: sign(secretKey, STATEMENT, statementBytes(space, core, record)) }
+}
+
+/** With the identity's signature, as the first record of the log `core`. */
+export function signRecovery(
+  { secretKey }: KeyPair,
+  space: Key,
+  core: Key,
+  record: RecoveryRecord
+): RecoveryRecord {
   return { ...record, signature: sign(secretKey, STATEMENT, statementBytes(space, core, record)) }
 }
 
