@@ -32,6 +32,10 @@ const NEXT_STEPS = {
   PHRASE_INVALID: 'Compare the words with what you wrote down; nothing was changed.',
   PHRASE_UNKNOWN:
     'Use the device on which the identity was made, or the words that were written down (`identity.recover`).',
+  SHARE_INVALID: 'Compare the share that the message names with its paper; nothing was changed.',
+  SHARES_MIXED: 'Take shares of one set: those whose papers name the same set.',
+  SHARES_TOO_FEW: 'Ask more of those who keep a share.',
+  SHARES_FORGED: 'Take other shares of the set: one of these is not what its keeper was given.',
   REQUEST_INVALID: 'Copy the whole text again; nothing was changed.',
   IDENTITY_IN_USE:
     'Leave the spaces that it was let into as somebody else, or take a new store for this device.',

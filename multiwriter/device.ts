@@ -126,6 +126,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.identity = new DeviceIdentity({
       store: parts.store,
       name: parts.name,
+      now: parts.now,
       checkOpen: () => this.#checkOpen(),
       adopt: (identity) => this.#adopt(identity)
     })

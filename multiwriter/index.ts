@@ -10,6 +10,8 @@ export type {
   RecoverOptions
 } from './device.ts'
 
+export { readShare } from './identity/shares.ts'
+export type { ShareLabel, SplitOptions } from './identity/shares.ts'
 export type { Certified, DeviceIdentity } from './identity/identity.ts'
 
 export { Space } from './space.ts'

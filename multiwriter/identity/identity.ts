@@ -12,7 +12,9 @@ import {
   type DeviceStore,
   type IdentitySecrets
 } from '../../core/index.ts'
-import { invalid, ManyhandsError } from '../../errors.ts'
+import { checkOptions, invalid, ManyhandsError } from '../../errors.ts'
+import { kitOf } from './kit.ts'
+import { combineShares, splitEntropy, type SplitOptions } from './shares.ts'
 import { identityIn } from '../members/credentials.ts'
 import {
   badAnswer,
@@ -26,6 +28,7 @@ export interface IdentityParts {
   readonly store: DeviceStore
   /** What people call this device. */
   readonly name: string
+  readonly now: () => number
   /** Throws when the device is closed. */
   checkOpen(): void
   /** Makes it durable; closes the spaces, which are open under the old one. @throws IDENTITY_IN_USE */
@@ -78,11 +81,32 @@ export class DeviceIdentity {
   }
 
   /**
-   * Whether a phrase is this person's: before it is forgotten here, or years later.
-   * @throws PHRASE_INVALID naming the words that are mistyped
+   * The phrase in shares, for as many people: any `needed` of them give it back, fewer say nothing of it.
+   * @throws PHRASE_UNKNOWN, INVALID_ARGUMENT
+   * @example const shares = await device.identity.split({ shares: 5, needed: 3 })
    */
-  async verify(phrase: string): Promise<boolean> {
-    const keyPair = await identityKeyPair(this.#read(phrase))
+  async split(options: SplitOptions): Promise<readonly string[]> {
+    checkOptions('split', options, ['shares', 'needed'])
+    return splitEntropy(this.entropy(), options, this.#parts.now())
+  }
+
+  /**
+   * A page to print and put away: one HTML file with words and pictures (QR), and what is to be done with it.
+   * @param secret the shares that `split` gave; default the phrase
+   * @throws PHRASE_UNKNOWN, SHARE_INVALID
+   */
+  kit(name: string, secret: readonly string[] | string = this.phrase()): string {
+    this.#parts.checkOpen()
+    if (typeof name !== 'string') invalid('name', 'a string', name)
+    return kitOf({ name, identity: this.id, secret, now: this.#parts.now() })
+  }
+
+  /**
+   * Whether a phrase, or enough of its shares, is this person's: before it is forgotten here, or years later.
+   * @throws PHRASE_INVALID naming the words that are mistyped, SHARE_INVALID, SHARES_ codes
+   */
+  async verify(secret: string | readonly string[]): Promise<boolean> {
+    const keyPair = await identityKeyPair(await this.#read(secret))
     keyPair.secretKey.fill(0)
     return b4a.equals(keyPair.publicKey, this.#key)
   }
@@ -134,23 +158,24 @@ export class DeviceIdentity {
   }
 
   /**
-   * Makes this device the one of the person whose phrase it is, and keeps the phrase. Its spaces are closed. In each space
+   * Makes this device one of the person whose phrase it is, or whose shares, and keeps the phrase. Its spaces are closed. In each space
    * `device.recover` then takes the rights of the lost devices.
-   * @throws PHRASE_INVALID, IDENTITY_IN_USE
+   * @throws PHRASE_INVALID, SHARE_INVALID, SHARES_ codes, IDENTITY_IN_USE
    */
-  async recover(phrase: string): Promise<void> {
-    this.#parts.checkOpen()
-    const entropy = this.#read(phrase)
+  async recover(secret: string | readonly string[]): Promise<void> {
+    const entropy = await this.#read(secret)
     const identity = await identityKeyPair(entropy)
     const attestation = attestFirst(identity, this.#parts.store.keyPair.publicKey)
     identity.secretKey.fill(0)
     await this.#parts.adopt({ attestation, entropy })
   }
 
-  #read(phrase: string): Uint8Array {
+  async #read(secret: string | readonly string[]): Promise<Uint8Array> {
     this.#parts.checkOpen()
-    if (typeof phrase !== 'string') invalid('phrase', '24 words', typeof phrase)
-    return entropyOf(phrase)
+    if (typeof secret === 'string') return entropyOf(secret)
+    // What was given instead is not shown: it may be nearly right.
+    if (Array.isArray(secret)) return combineShares(secret)
+    return invalid('secret', '24 words, or a list of shares', typeof secret)
   }
 
   get #secrets(): IdentitySecrets {
