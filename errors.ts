@@ -29,6 +29,7 @@ const NEXT_STEPS = {
   STORE_FAILED: 'Close the device and open it again.',
   PASSPHRASE_REQUIRED: 'Pass the passphrase that the store was made with.',
   PASSPHRASE_WRONG: 'Check the passphrase and try again; nothing was changed.',
+  PASSPHRASE_UNSET: 'Set a passphrase first (`device.setPassphrase`).',
   PHRASE_INVALID: 'Compare the words with what you wrote down; nothing was changed.',
   PHRASE_UNKNOWN:
     'Use the device on which the identity was made, or the words that were written down (`identity.recover`).',
@@ -58,6 +59,7 @@ const NEXT_STEPS = {
     'Install the package that the message names (npm install yjs), and open the document again.',
   DOCUMENT_ENGINE: 'Open the document with the engine that it was made with, or choose another id.',
   DOCUMENT_CLOSED: 'Open the document again.',
+  DEVICE_LOCKED: 'Unlock the device with its passphrase (`device.unlock`).',
   DEVICE_CLOSED: 'Open the device again.',
   SPACE_CLOSED: 'Open the space again.',
   BEE_CLOSED: 'Open the database again.',

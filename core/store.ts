@@ -71,6 +71,14 @@ export interface DeviceStore extends AsyncDisposable {
   readonly name: string | null
   /** Why this device went on under new logs since the store was opened, or null. */
   readonly rolledBack: string | null
+  /** Whether a passphrase protects its keys. */
+  readonly hasPassphrase: boolean
+  /** Wraps the keys anew. @param to null: they lie open from now on @throws PASSPHRASE_REQUIRED, PASSPHRASE_WRONG */
+  changePassphrase(from: string | null, to: string | null): Promise<void>
+  /** Forgets all keys, until `unlock`; until then what needs one rejects with DEVICE_LOCKED. All logs are to be closed. @throws PASSPHRASE_UNSET */
+  lock(): Promise<void>
+  /** @throws PASSPHRASE_WRONG */
+  unlock(passphrase: string): Promise<void>
   saveSecrets(secrets: Secrets): Promise<void>
   saveSpaces(spaces: readonly SpaceRecord[]): Promise<void>
   saveName(name: string): Promise<void>
@@ -204,6 +212,11 @@ export class OwnLog {
     const appending = this.#append(write, isForDisk)
     this.#appending = appending.catch(() => {}) // shown to the caller of this one
     return appending
+  }
+
+  /** Zeroes the secret key, of a log that is closed. */
+  forgetKey(): void {
+    this.core.keyPair?.secretKey.fill(0)
   }
 
   /** Waits for the append under way. */

@@ -86,6 +86,11 @@ export interface DeviceUser {
   close(): Promise<void>
 }
 
+interface Network {
+  readonly factory: TransportFactory
+  transport: Transport | null
+}
+
 /** Closing takes no longer for it than a person would notice. */
 const GOODBYE_MS = 200
 
@@ -97,7 +102,8 @@ export class Device extends EventEmitter<DeviceEvents> {
   readonly identity: DeviceIdentity
   readonly #parts: DeviceParts
   readonly #store: DeviceStore
-  readonly #transports = new Set<Transport>()
+  /** How it is found: what makes each transport, and that, but while the device is locked. */
+  readonly #transports = new Set<Network>()
   /** What uses this device, and is closed before it. */
   readonly #users = new Set<DeviceUser>()
   readonly #spaces = new Map<string, Promise<Space>>()
@@ -107,6 +113,8 @@ export class Device extends EventEmitter<DeviceEvents> {
   readonly #topics = new Map<string, Uint8Array>()
   /** Creations and openings under way: `close` waits for them. */
   readonly #opening = new Set<Promise<Space>>()
+  /** While it is locked: what was open. */
+  #resuming: readonly { readonly address: string; readonly mode: ReadMode }[] | null = null
   /** Spaces that are opened to be recovered. */
   readonly #recovering = new Set<string>()
   readonly #connections: Connections
@@ -120,7 +128,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#store = parts.store
     this.id = z32.encode(parts.store.keyPair.publicKey)
     this.name = parts.name
-    this.#connections = new Connections(parts.store.keyPair, (error) =>
+    this.#connections = new Connections(parts.store, (error) =>
       this.emit('connection-error', error)
     )
     this.identity = new DeviceIdentity({
@@ -153,14 +161,73 @@ export class Device extends EventEmitter<DeviceEvents> {
    */
   connect(factory: TransportFactory): () => Promise<void> {
     this.#checkOpen()
+    const network: Network = { factory, transport: this.#begin(factory) }
+    this.#transports.add(network)
+    return async () => {
+      this.#transports.delete(network)
+      await network.transport?.close()
+    }
+  }
+
+  #begin(factory: TransportFactory): Transport {
     const transport = factory(this.#store.keyPair)
-    this.#transports.add(transport)
     transport.events.on('connection', (stream) => void this.replicate(stream))
     for (const topic of this.#topics.values()) transport.join(topic)
-    return async () => {
-      this.#transports.delete(transport)
-      await transport.close()
-    }
+    return transport
+  }
+
+  /** Whether the keys are forgotten, until `unlock`. */
+  get isLocked(): boolean {
+    return this.#resuming !== null
+  }
+
+  /**
+   * Sets the passphrase that protects the keys on the disk, or changes or removes it.
+   * @param from the one until now; null where there is none
+   * @param to null: whoever has the folder has the keys
+   * @throws PASSPHRASE_REQUIRED, PASSPHRASE_WRONG
+   * @example await device.setPassphrase(null, 'correct horse')
+   */
+  async setPassphrase(from: string | null, to: string | null): Promise<void> {
+    this.#checkOpen()
+    for (const each of [from, to]) if (each !== null) checkPassphrase(each)
+    await this.#store.changePassphrase(from, to)
+  }
+
+  /**
+   * Forgets all keys without ending the process: closes spaces and connections, and rejects with DEVICE_LOCKED until `unlock`.
+   * Keys are zeroed in memory where they were kept; what passed through the language's strings is not.
+   * @throws PASSPHRASE_UNSET
+   */
+  async lock(): Promise<void> {
+    if (this.isLocked) return
+    this.#checkOpen()
+    if (!this.#store.hasPassphrase)
+      throw new ManyhandsError('PASSPHRASE_UNSET', 'This device has no passphrase to lock it with')
+    const opening = Promise.allSettled(this.#opening)
+    this.#resuming = []
+    await this.#sayGoodbye()
+    await Promise.all([...this.#transports].map((network) => endTransport(network)))
+    this.#connections.close()
+    await opening
+    const spaces = await Promise.allSettled(this.#spaces.values())
+    const open = spaces.flatMap((space) => (space.status === 'fulfilled' ? space.value : []))
+    this.#resuming = open.map(({ address, mode }) => ({ address, mode }))
+    for (const space of open) await space.close()
+    await this.#saving
+    await this.#store.lock()
+  }
+
+  /** Goes on where `lock` ended: spaces that were open are open again, as other objects. @throws PASSPHRASE_WRONG */
+  async unlock(passphrase: string): Promise<void> {
+    if (this.#closing !== null) this.#checkOpen()
+    checkPassphrase(passphrase)
+    const spaces = this.#resuming ?? []
+    if (!this.isLocked) return
+    await this.#store.unlock(passphrase)
+    this.#resuming = null
+    for (const network of this.#transports) network.transport ??= this.#begin(network.factory)
+    for (const { address, mode } of spaces) await this.openSpace(address, { mode })
   }
 
   /** Has something closed before this device closes, as it works on it. */
@@ -386,7 +453,7 @@ export class Device extends EventEmitter<DeviceEvents> {
   async #close(): Promise<void> {
     await this.#sayGoodbye()
     const left = await Promise.allSettled([...this.#users].map((user) => user.close()))
-    await Promise.all([...this.#transports].map((transport) => transport.close()))
+    await Promise.all([...this.#transports].map((network) => endTransport(network)))
     this.#connections.close()
     await Promise.allSettled(this.#opening)
     const spaces = await Promise.allSettled(this.#spaces.values())
@@ -485,7 +552,7 @@ export class Device extends EventEmitter<DeviceEvents> {
 
   #announce(address: Uint8Array, topic: Uint8Array): void {
     this.#topics.set(b4a.toString(address, 'hex'), topic)
-    for (const transport of this.#transports) transport.join(topic)
+    for (const { transport } of this.#transports) transport?.join(topic)
   }
 
   #forget({ wire }: Space, address: Uint8Array): void {
@@ -496,7 +563,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#connections.remove(wire)
     if (topic === undefined) return
     // Leaving is a courtesy to the network; it fails when the transport is gone.
-    for (const transport of this.#transports) transport.leave(topic).catch(() => {})
+    for (const { transport } of this.#transports) transport?.leave(topic).catch(() => {})
   }
 
   /** Until a space is closed. */
@@ -525,6 +592,7 @@ export class Device extends EventEmitter<DeviceEvents> {
 
   #checkOpen(): void {
     if (this.#closing !== null) throw new ManyhandsError('DEVICE_CLOSED', 'The device is closed')
+    if (this.isLocked) throw new ManyhandsError('DEVICE_LOCKED', 'The device is locked')
   }
 }
 
@@ -532,6 +600,18 @@ function checkName(name: unknown): void {
   if (typeof name !== 'string' || name.length === 0 || name.length > 255) {
     invalid('name', 'a string of 1 to 255 characters', name)
   }
+}
+
+/** What was given is never shown. */
+function checkPassphrase(passphrase: unknown): void {
+  if (typeof passphrase !== 'string' || passphrase === '')
+    invalid('passphrase', 'a non-empty string', typeof passphrase)
+}
+
+async function endTransport(network: Network): Promise<void> {
+  const { transport } = network
+  network.transport = null
+  await transport?.close()
 }
 
 function checkFlag(option: string, value: unknown): void {

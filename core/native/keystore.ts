@@ -33,8 +33,9 @@ interface Lock {
 
 export class Keystore {
   readonly #path: string
-  readonly #lock: Lock | null
-  #secrets: Secrets
+  #lock: Lock | null
+  /** Null while it is locked. */
+  #secrets: Secrets | null
 
   private constructor(path: string, lock: Lock | null, secrets: Secrets) {
     this.#path = path
@@ -42,8 +43,53 @@ export class Keystore {
     this.#secrets = secrets
   }
 
+  /** @throws DEVICE_LOCKED */
   get secrets(): Secrets {
+    if (this.#secrets === null) throw locked()
     return this.#secrets
+  }
+
+  get isLocked(): boolean {
+    return this.#secrets === null
+  }
+
+  /** Whether a passphrase protects it. */
+  get hasPassphrase(): boolean {
+    return this.#lock !== null || this.isLocked
+  }
+
+  /** @param to null: it lies open from now on @throws PASSPHRASE_REQUIRED, PASSPHRASE_WRONG, DEVICE_LOCKED */
+  async changePassphrase(from: string | null, to: string | null): Promise<void> {
+    const { secrets } = this
+    await checkPassphrase(this.#lock, from)
+    const before = this.#lock
+    const next = to === null ? null : await newLock(to)
+    await this.#write(secrets, next)
+    this.#lock = next
+    before?.key.fill(0)
+  }
+
+  /** Zeroes what it keeps. To be called when nothing uses it any more. @throws PASSPHRASE_UNSET */
+  lock(): void {
+    if (this.#secrets === null) return
+    if (this.#lock === null) {
+      throw new ManyhandsError('PASSPHRASE_UNSET', 'This store has no passphrase to lock it with')
+    }
+    const { seed, identity, spaces } = this.#secrets
+    const keys = spaces.map(({ membershipKey }) => membershipKey)
+    for (const key of [seed, ...keys, this.#lock.key]) key.fill(0)
+    identity.entropy?.fill(0)
+    this.#secrets = null
+    this.#lock = null
+  }
+
+  /** @throws PASSPHRASE_WRONG */
+  async unlock(passphrase: string): Promise<void> {
+    if (!this.isLocked) return
+    const again = await Keystore.open(this.#path, passphrase)
+    if (again === null) throw damaged()
+    this.#lock = again.#lock
+    this.#secrets = again.#secrets
   }
 
   static async create(path: string, passphrase: string | null): Promise<Keystore> {
@@ -54,7 +100,7 @@ export class Keystore {
       identity: await newIdentity(seed),
       spaces: []
     })
-    await keystore.save(keystore.#secrets)
+    await keystore.save(keystore.secrets)
     return keystore
   }
 
@@ -78,27 +124,50 @@ export class Keystore {
     const box = decodeHex(file.box)
     const key = await keyOf(passphrase, kdf)
     const plain = openBox(box, key)
-    if (plain === null) throw new ManyhandsError('PASSPHRASE_WRONG', 'The passphrase is wrong')
-    return new Keystore(path, { kdf, key }, decodeSecrets(parseJson(b4a.toString(plain))))
+    if (plain === null) throw wrong()
+    const secrets = decodeSecrets(parseSecret(b4a.toString(plain)))
+    plain.fill(0)
+    return new Keystore(path, { kdf, key }, secrets)
   }
 
   async save(secrets: Secrets): Promise<void> {
-    await writeFileAtomic(this.#path, `${JSON.stringify(this.#encode(secrets), null, 2)}\n`)
+    if (this.isLocked) throw locked()
+    await this.#write(secrets, this.#lock)
     this.#secrets = secrets
   }
 
-  #encode(secrets: Secrets): object {
-    const plain = encodeSecrets(secrets)
-    if (this.#lock === null) return { format: FORMAT, version: VERSION, secrets: plain }
-    const { kdf, key } = this.#lock
-    const box = sealBox(b4a.from(JSON.stringify(plain)), key)
-    return {
-      format: FORMAT,
-      version: VERSION,
-      kdf: { ...kdf, salt: b4a.toString(kdf.salt, 'hex') },
-      box: b4a.toString(box, 'hex')
-    }
+  async #write(secrets: Secrets, lock: Lock | null): Promise<void> {
+    await writeFileAtomic(this.#path, `${JSON.stringify(encodeFile(secrets, lock), null, 2)}\n`)
   }
+}
+
+function encodeFile(secrets: Secrets, lock: Lock | null): object {
+  const plain = encodeSecrets(secrets)
+  if (lock === null) return { format: FORMAT, version: VERSION, secrets: plain }
+  const { kdf, key } = lock
+  const text = b4a.from(JSON.stringify(plain))
+  const box = sealBox(text, key)
+  text.fill(0)
+  return {
+    format: FORMAT,
+    version: VERSION,
+    kdf: { ...kdf, salt: b4a.toString(kdf.salt, 'hex') },
+    box: b4a.toString(box, 'hex')
+  }
+}
+
+async function checkPassphrase(lock: Lock | null, passphrase: string | null): Promise<void> {
+  if (lock === null) {
+    if (passphrase !== null) throw wrong()
+    return
+  }
+  if (passphrase === null) {
+    throw new ManyhandsError('PASSPHRASE_REQUIRED', 'This store is protected by a passphrase')
+  }
+  const key = await keyOf(passphrase, lock.kdf)
+  const isRight = b4a.equals(key, lock.key)
+  key.fill(0)
+  if (!isRight) throw wrong()
 }
 
 /** Every device begins as an identity of its own. */
@@ -125,7 +194,7 @@ async function keyOf(passphrase: string, kdf: PassphraseHash): Promise<Uint8Arra
 }
 
 function parse(text: string): Record<string, unknown> {
-  const file = parseJson(text)
+  const file = parseSecret(text)
   if (!isRecord(file) || file.format !== FORMAT) throw damaged()
   if (file.version !== VERSION) {
     throw new ManyhandsError(
@@ -136,11 +205,12 @@ function parse(text: string): Record<string, unknown> {
   return file
 }
 
-function parseJson(text: string): unknown {
+/** What JSON says of a mistake quotes the text. */
+function parseSecret(text: string): unknown {
   try {
     return JSON.parse(text)
-  } catch (error) {
-    throw damaged(error)
+  } catch {
+    throw damaged()
   }
 }
 
@@ -217,6 +287,14 @@ function decodeHex(hex: unknown, bytes?: number): Uint8Array {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
+}
+
+function wrong(): ManyhandsError {
+  return new ManyhandsError('PASSPHRASE_WRONG', 'The passphrase is wrong')
+}
+
+function locked(): ManyhandsError {
+  return new ManyhandsError('DEVICE_LOCKED', 'The device is locked')
 }
 
 function damaged(cause?: unknown): ManyhandsError {

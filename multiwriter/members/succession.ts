@@ -81,7 +81,11 @@ export class Succession {
     const old = [acl, data]
     await logs.begin((heads) =>
       signSuccessor(store.keyPair, keyOf(space), keyOf(own.acl.core.key), {
-        ...{ kind: 'successor', heads, member, old, cores },
+        kind: 'successor',
+        heads,
+        member,
+        old,
+        cores,
         signature: UNSIGNED
       })
     )
@@ -97,7 +101,13 @@ export class Succession {
     const movesVote = logs.membership.owners.includes(member.identity)
     await logs.begin((heads) =>
       signRecovery(identity, keyOf(space), keyOf(own.acl.core.key), {
-        ...{ kind: 'recovery', heads, member, cores, revoked, cuts, movesVote },
+        kind: 'recovery',
+        heads,
+        member,
+        cores,
+        revoked,
+        cuts,
+        movesVote,
         signature: UNSIGNED
       })
     )
