@@ -118,6 +118,7 @@ const TIMERS: Timers = {
     timer.unref()
     return () => clearTimeout(timer)
   },
+  wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   soon: (task) => void setImmediate(task)
 }
 

@@ -25,6 +25,8 @@ export interface Secrets {
   readonly seed: Uint8Array
   readonly identity: IdentitySecrets
   readonly spaces: readonly SpaceSecrets[]
+  /** What people are called on this device, by identity in hex. Whom somebody knows is nobody's business. */
+  readonly petnames: ReadonlyMap<string, string>
 }
 
 /** Whose device this is. */

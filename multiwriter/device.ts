@@ -176,6 +176,26 @@ export class Device extends EventEmitter<DeviceEvents> {
     return transport
   }
 
+  /**
+   * What this device calls somebody: shown with its members, told to nobody.
+   * @param identity theirs, as `space.members.list()` has it
+   * @param name 1 to 255 characters; null forgets it
+   * @example await device.setPetname(space.members.list()[1].identity, 'Ben')
+   */
+  async setPetname(identity: string, name: string | null): Promise<void> {
+    this.#checkOpen()
+    const key = typeof identity === 'string' ? decodeIdentity(identity) : null
+    // What was given may be what was meant for elsewhere: a phrase.
+    if (key === null) return invalid('identity', 'the `identity` of a person', typeof identity)
+    if (name !== null) checkName(name)
+    await this.#save(() => {
+      const { secrets } = this.#store
+      const others = [...secrets.petnames].filter(([each]) => each !== key)
+      const petnames = new Map(name === null ? others : [...others, [key, name]])
+      return this.#store.saveSecrets({ ...secrets, petnames })
+    })
+  }
+
   /** Whether the keys are forgotten, until `unlock`. */
   get isLocked(): boolean {
     return this.#resuming !== null
@@ -599,6 +619,16 @@ export class Device extends EventEmitter<DeviceEvents> {
 function checkName(name: unknown): void {
   if (typeof name !== 'string' || name.length === 0 || name.length > 255) {
     invalid('name', 'a string of 1 to 255 characters', name)
+  }
+}
+
+/** In hex; null when it is not the one text form of any key. */
+function decodeIdentity(text: string): string | null {
+  try {
+    const key = z32.decode(text)
+    return key.byteLength === 32 && z32.encode(key) === text ? b4a.toString(key, 'hex') : null
+  } catch {
+    return null
   }
 }
 

@@ -319,6 +319,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       acts,
       lastSeen: this.#lastSeen,
       now: parts.now,
+      petnames: () => parts.store.secrets.petnames,
       checkOpen: () => this.#checkOpen(),
       lengthsIn: (version) => versionIn(this.#engine, version).data,
       alone: (task) => this.#queue.alone(task)

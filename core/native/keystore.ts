@@ -98,7 +98,8 @@ export class Keystore {
     const keystore = new Keystore(path, lock, {
       seed,
       identity: await newIdentity(seed),
-      spaces: []
+      spaces: [],
+      petnames: new Map()
     })
     await keystore.save(keystore.secrets)
     return keystore
@@ -214,7 +215,8 @@ function parseSecret(text: string): unknown {
   }
 }
 
-function encodeSecrets({ seed, identity: { attestation, entropy }, spaces }: Secrets): object {
+function encodeSecrets({ seed, identity, spaces, petnames }: Secrets): object {
+  const { attestation, entropy } = identity
   return {
     seed: b4a.toString(seed, 'hex'),
     identity: {
@@ -226,7 +228,8 @@ function encodeSecrets({ seed, identity: { attestation, entropy }, spaces }: Sec
       membershipKey: b4a.toString(membershipKey, 'hex'),
       salt: b4a.toString(salt, 'hex'),
       ...(later.length === 0 ? {} : { later: later.map((each) => b4a.toString(each, 'hex')) })
-    }))
+    })),
+    ...(petnames.size === 0 ? {} : { petnames: Object.fromEntries(petnames) })
   }
 }
 
@@ -241,7 +244,23 @@ function decodeSecrets(plain: unknown): Secrets {
       later: decodeKeys(space.later ?? [])
     }
   })
-  return { seed: decodeKey(plain.seed), identity: decodeIdentity(plain.identity), spaces }
+  return {
+    seed: decodeKey(plain.seed),
+    identity: decodeIdentity(plain.identity),
+    spaces,
+    petnames: decodeNames(plain.petnames ?? {})
+  }
+}
+
+function decodeNames(names: unknown): ReadonlyMap<string, string> {
+  if (!isRecord(names)) throw damaged()
+  return new Map(
+    Object.entries(names).map(([identity, name]) => {
+      if (typeof name !== 'string') throw damaged()
+      decodeKey(identity)
+      return [identity, name]
+    })
+  )
 }
 
 function decodeIdentity(identity: unknown): IdentitySecrets {

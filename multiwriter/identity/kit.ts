@@ -68,7 +68,7 @@ function shareSheet(about: string, share: string): string {
     content: `<pre>${escaped(lines)}</pre>`,
     code: share,
     how: `Any ${needed} of the ${of} shares of this set bring this person back; fewer say nothing. Keep them apart, with people who will not lose them.
-If all devices are lost, on a new one: <b>manyhands identity recover --shares</b>, then type ${needed} of them, each on a line. Spaces do not matter.`
+If all devices are lost, on a new one: <b>manyhands identity recover</b>, then type ${needed} of them, each on a line. Spaces do not matter.`
   })
 }
 

@@ -32,7 +32,6 @@ export async function fetchLost(
 ): Promise<void> {
   const { timers } = parts
   const start = timers.elapsed()
-  // Timers keep no process alive; connections do, and without any there is nothing to wait for.
   let before = ''
   for (let calmSince = start; timers.elapsed() - calmSince < CALM_MS;) {
     const state = await stateOf(parts, cores())
@@ -41,7 +40,7 @@ export async function fetchLost(
     const isAlone = parts.logs.cores().every(({ peers }) => peers.length === 0)
     if (isAlone && state !== null) return
     if (isAlone || timers.elapsed() - start > PATIENCE_MS) throw missing()
-    await new Promise<void>((resolve) => timers.after(LOOK_MS, resolve))
+    await timers.wait(LOOK_MS)
   }
 }
 

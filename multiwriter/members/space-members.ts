@@ -22,6 +22,8 @@ import { countedLength } from './seals.ts'
 export interface MemberInfo {
   /** Names the person; what several devices have in common. */
   readonly identity: string
+  /** What this device calls them (`device.setPetname`). */
+  readonly petname: string | null
   /** Null for who was a member, and is none any more. */
   readonly role: Role | null
   /** This device's own. */
@@ -112,6 +114,8 @@ export interface SpaceMembersParts {
   readonly acts: Acts
   readonly lastSeen: Pick<LastSeen, 'of' | 'isConnected'>
   readonly now: () => number
+  /** @see Secrets.petnames */
+  petnames(): ReadonlyMap<string, string>
   /** Throws when the space is closed. */
   checkOpen(): void
   /** The data logs of a version. @throws VERSION_ codes */
@@ -335,6 +339,7 @@ export class SpaceMembers {
   #info({ identity, role, prefixes, devices }: Member): MemberInfo {
     return {
       identity: textOf(identity),
+      petname: this.#parts.petnames().get(identity) ?? null,
       role,
       isOwn: identity === this.#members.identity,
       prefixes: prefixes?.map(prefixToText) ?? null,

@@ -9,9 +9,6 @@ import { rejectsWith } from '../support/rejects.ts'
 
 const folder = await tempFolder()
 let count = 0
-// Connections inside a process keep it alive as little as the devices' own timers.
-const alive = setInterval(() => {}, 1000)
-test.after(() => clearInterval(alive))
 test.after(() => folder.remove())
 
 const storage = (name: string) => join(folder.path, `${name}-${count++}`)
