@@ -17,7 +17,7 @@ export {
   isAttested,
   MAX_ATTESTED,
   readAttestation
-} from './identity/attestation.ts'
+} from './identity/proof.ts'
 export { entropyOf, identityKeyPair, phraseOf } from './identity/phrase.ts'
 
 export type { Progress, Work } from './progress.ts'

@@ -31,7 +31,7 @@ export interface Secrets {
 
 /** Whose device this is. */
 export interface IdentitySecrets {
-  /** The identity's word for this device (identity/attestation.ts). */
+  /** The identity's word for this device (identity/proof.ts). */
   readonly attestation: Uint8Array
   /** What its 24 words say; null where they were never on this device, or were forgotten. */
   readonly entropy: Uint8Array | null

@@ -101,8 +101,9 @@ function defineKeeping(define: Define, execute: Execute): void {
     'manyhands identity verify'
   ]).action((_: object, command) =>
     execute(command, async (run) => {
-      const port = await run.open()
-      const isRight = await port.call('identity/verify', { secret: await readSecret(run) })
+      // First: a program that writes it here may need the store until then.
+      const secret = await readSecret(run)
+      const isRight = await (await run.open()).call('identity/verify', { secret })
       await run.output.result({ verified: isRight }, () => [
         isRight ? 'It is this identity’s.' : 'It is a sound one, of another identity.'
       ])
@@ -186,9 +187,9 @@ function defineRecovery(define: Define, execute: Execute): void {
 }
 
 async function recover(run: Run, { keep = [], yes = false }: RecoverOptions): Promise<number> {
+  const secret = await readSecret(run)
   const port = await run.open()
   const spaces = await port.call('spaces/list', {})
-  const secret = await readSecret(run)
   if (spaces.length > 0)
     await run.confirm(
       yes,

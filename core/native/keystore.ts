@@ -12,7 +12,7 @@ import {
   sealBox,
   type PassphraseHash
 } from '../crypto.ts'
-import { attestFirst } from '../identity/attestation.ts'
+import { attestFirst } from '../identity/proof.ts'
 import { identityKeyPair, newEntropy } from '../identity/phrase.ts'
 import { deviceKeyPair, type IdentitySecrets, type Secrets } from '../store.ts'
 import { readFileIfAny, writeFileAtomic } from './files.ts'

@@ -2,7 +2,7 @@
  * What a device shows of itself, and how others check it: that it is an identity's, and that cores are its own. Keys are hex here, as
  * everywhere in `acl/`.
  *
- *     attestation = identity says device, or a device of it says the next (core/identity/attestation.ts)
+ *     attestation = identity says device, or a device of it says the next (core/identity/proof.ts)
  *     core claim  = sign(device, "manyhands/core", space, core, use, identity)
  */
 import b4a from 'b4a'
