@@ -119,6 +119,7 @@ const TIMERS: Timers = {
     timer.unref()
     return () => clearTimeout(timer)
   },
+  wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   soon: (task) => void setImmediate(task)
 }
 
@@ -164,5 +165,5 @@ export type { ErrorCode } from './errors.ts'
 export type { Stamp } from './clock/index.ts'
 export { stampToText } from './clock/index.ts'
 export type { Value } from './crdt/index.ts'
-export { explanationToText, MAX_KEY_BYTES, openMultiBee } from './multiwriter/index.ts'
+export { explanationToText, MAX_KEY_BYTES, openMultiBee, readShare } from './multiwriter/index.ts'
 export type * from './multiwriter/index.ts'

@@ -7,8 +7,16 @@ import { NO_OFFICE } from './registry.ts'
 export type Act =
   | { readonly kind: 'grant'; readonly identity: Key; readonly role: Role }
   /** Of an identity, or of one device of it. */
-  | { readonly kind: 'revoke'; readonly identity: Key; readonly device?: Key | null }
+  | {
+      readonly kind: 'revoke'
+      readonly identity: Key
+      readonly device?: Key | null
+      /** Which device says so, as is asked about one's own; default the first. */
+      readonly by?: Key
+    }
   | { readonly kind: 'vote' | 'leave' }
+
+type Revocation = Extract<Act, { readonly kind: 'revoke' }>
 
 export type Permission =
   { readonly ok: true } | { readonly ok: false; readonly rule: Rule; readonly why: string }
@@ -30,7 +38,7 @@ export function mayAct(membership: Membership, by: Key, act: Act): Permission {
         return no(act.identity === by ? 8 : 3, 'more than its own role')
       return act.identity === by ? YES : mayGrant(act.role, member.rank)
     case 'revoke':
-      if (act.identity === by) return mayRevokeOwn(member, act.device ?? null)
+      if (act.identity === by) return mayRevokeOwn(member, act)
       return mayRevoke(membership, act.identity, member.rank)
   }
 }
@@ -41,9 +49,10 @@ function mayGrant(role: Role, rank: number | null): Permission {
 }
 
 /** Among the devices of an identity the earlier has the higher rank. */
-function mayRevokeOwn({ devices }: Member, device: Key | null): Permission {
+function mayRevokeOwn({ devices }: Member, { device = null, by }: Revocation): Permission {
   if (device === null) return no(3, 'nobody changes their own role')
-  const isLater = devices.findIndex((each) => each.device === device) > 0
+  const placeOf = (key: Key) => devices.findIndex((each) => each.device === key)
+  const isLater = placeOf(device) > (by === undefined ? 0 : placeOf(by))
   return isLater ? YES : no(8, 'the device is no later one')
 }
 

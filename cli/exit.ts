@@ -67,7 +67,9 @@ export function failureOf(error: unknown): Failure {
 function exitOf(code: ErrorCode): number {
   if (code === 'BLOCK_UNAVAILABLE' || code === 'VERSION_UNAVAILABLE') return EXIT.unavailable
   if (code === 'DEVICE_CLOSED' || code === 'PORT_VERSION') return EXIT.owner
-  if (code === 'BACKUP_INVALID') return EXIT.input
+  if (code === 'BACKUP_INVALID' || /^(PHRASE_I|SHARES?_|REQUEST_)/.test(code)) return EXIT.input
+  if (code === 'DEVICE_LOCKED') return EXIT.store
+  if (code === 'PHRASE_UNKNOWN' || code === 'IDENTITY_IN_USE') return EXIT.no
   if (/^(STORE|PASSPHRASE|ENTRY)_/.test(code)) return EXIT.store
   if (code === 'INVITE_UNANSWERED') return EXIT.unavailable
   if (code === 'INVITE_REMOVED') return EXIT.no

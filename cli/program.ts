@@ -5,6 +5,7 @@ import { backupCommands } from './commands/backup.ts'
 import { dataCommands } from './commands/data.ts'
 import { deviceCommands } from './commands/device.ts'
 import { historyCommands } from './commands/history.ts'
+import { identityCommands } from './commands/identity.ts'
 import { inviteCommands } from './commands/invites.ts'
 import { membersCommands } from './commands/members.ts'
 import { spaceCommands } from './commands/space.ts'
@@ -56,6 +57,7 @@ export function makeProgram(execute: Execute, { stdout, stderr }: Host): Command
     .option('--passphrase-file <file>', "the store's passphrase (default: $MANYHANDS_PASSPHRASE)")
   const define = definer(program)
   deviceCommands(program, execute)
+  identityCommands(program, execute)
   spaceCommands(program, execute)
   inviteCommands(program, execute)
   membersCommands(program, execute)

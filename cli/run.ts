@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import type { Work } from '../core/index.ts'
 import { isManyhandsError } from '../errors.ts'
 import type { DevicePort, Where } from '../multiwriter/index.ts'
@@ -90,9 +92,7 @@ export class Run {
   async passphrase(): Promise<string | undefined> {
     const { passphraseFile } = this.options
     if (passphraseFile === undefined) return this.host.env.MANYHANDS_PASSPHRASE || undefined
-    const text = (await readFile(passphraseFile, 'utf8')).replace(/\r?\n$/, '')
-    if (text === '') throw usage(`The file ${passphraseFile} is empty.`)
-    return text
+    return passphraseIn(passphraseFile)
   }
 
   /** The space that is meant. */
@@ -153,6 +153,38 @@ export class Run {
     if (!/^y(es)?$/i.test(answer.trim())) throw usage('Nothing was done.', next)
   }
 
+  /** A line that a person types without showing it, or that another program gives. */
+  async hidden(question: string): Promise<string> {
+    const { stdin, stderr } = this.host
+    if (stderr.isTTY !== true) return (await text(stdin)).replace(/\r?\n$/, '')
+    stderr.write(question)
+    const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
+    const lines = createInterface({ input: stdin, output: nowhere, terminal: true })
+    const typed = new Promise<string>((resolve) => {
+      lines.once('close', () => resolve(''))
+      lines.once('line', resolve)
+    }).finally(() => lines.close())
+    const answer = await this.unlessInterrupted(typed)
+    stderr.write('\n')
+    return answer
+  }
+
+  /** All lines that another program gives, or a person up to an empty one. */
+  async lines(question: string): Promise<readonly string[]> {
+    const { stdin, stderr } = this.host
+    if (stderr.isTTY !== true) return linesIn(await text(stdin))
+    stderr.write(question)
+    const typed: string[] = []
+    const lines = createInterface({ input: stdin, output: stderr })
+    const end = new Promise<void>((resolve) => lines.once('close', resolve))
+    lines.on('line', (line) => {
+      if (line.trim() === '') lines.close()
+      else typed.push(line)
+    })
+    await this.unlessInterrupted(end).finally(() => lines.close())
+    return typed
+  }
+
   /** What ends without an answer says nothing. */
   #ask(question: string): Promise<string> {
     const { stdin, stderr } = this.host
@@ -183,4 +215,15 @@ export class Run {
     // What fails because of it is shown by nobody: the command ends anyway.
     this.#session?.close().catch(() => {})
   }
+}
+
+/** What a file says without the end of its line. */
+export async function passphraseIn(file: string): Promise<string> {
+  const passphrase = (await readFile(file, 'utf8')).replace(/\r?\n$/, '')
+  if (passphrase === '') throw usage(`The file ${file} is empty.`)
+  return passphrase
+}
+
+function linesIn(typed: string): readonly string[] {
+  return typed.split(/\r?\n/).filter((line) => line.trim() !== '')
 }

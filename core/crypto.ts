@@ -92,14 +92,17 @@ export async function passphraseToKey(
   params: PassphraseHash
 ): Promise<Uint8Array> {
   const key = b4a.alloc(sodium.crypto_secretbox_KEYBYTES)
-  await sodium.crypto_pwhash_async(
-    key,
-    b4a.from(passphrase.normalize('NFKC')),
-    b4a.from(params.salt),
-    params.opslimit,
-    params.memlimit,
-    sodium.crypto_pwhash_ALG_ARGON2ID13
-  )
+  const typed = b4a.from(passphrase.normalize('NFKC'))
+  await sodium
+    .crypto_pwhash_async(
+      key,
+      typed,
+      b4a.from(params.salt),
+      params.opslimit,
+      params.memlimit,
+      sodium.crypto_pwhash_ALG_ARGON2ID13
+    )
+    .finally(() => typed.fill(0))
   return key
 }
 

@@ -11,9 +11,18 @@ export {
   sign
 } from './crypto.ts'
 
+export {
+  attestFirst,
+  attestNext,
+  isAttested,
+  MAX_ATTESTED,
+  readAttestation
+} from './identity/proof.ts'
+export { entropyOf, identityKeyPair, phraseOf } from './identity/phrase.ts'
+
 export type { Progress, Work } from './progress.ts'
 
-export type { default as Hypercore } from 'hypercore'
+export type { default as Hypercore, KeyPair } from 'hypercore'
 
 export { blockKey, constantKeys, EPOCH_ID_BYTES, epochHash } from './block-keys.ts'
 export type { BlockKey, BlockKeys, LogEncryption } from './block-keys.ts'
@@ -24,6 +33,7 @@ export type {
   AppendGuard,
   DeviceStore,
   Durability,
+  IdentitySecrets,
   Secrets,
   SpaceRecord,
   SpaceSecrets

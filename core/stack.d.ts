@@ -684,3 +684,55 @@ declare module 'hyperswarm' {
     destroy(): Promise<void>
   }
 }
+
+declare module 'keet-identity-key' {
+  import type { KeyPair } from 'hypercore'
+  import type { IdentityProof } from 'keet-identity-key/lib/encoding.js'
+
+  export default class IdentityKey {
+    readonly identityKeyPair: KeyPair
+    static deriveSeed(mnemonic: string): Promise<Uint8Array>
+    static from(secret: { readonly seed: Uint8Array }): Promise<IdentityKey>
+    /** @param proof changed by it; bytes are not */
+    static attestDevice(
+      device: Uint8Array,
+      parent: KeyPair,
+      proof: Uint8Array | IdentityProof
+    ): Uint8Array
+    static verify(
+      proof: Uint8Array,
+      data: null,
+      options: { readonly expectedIdentity: Uint8Array; readonly expectedDevice: Uint8Array }
+    ): object | null
+    /** Zeroes what it keeps. */
+    clear(): void
+  }
+}
+
+declare module 'keet-identity-key/lib/encoding.js' {
+  import type { Encoder } from 'compact-encoding'
+
+  export interface IdentityProof {
+    version: number
+    epoch: number
+    /** Null in a version that is not supported. */
+    identity: Uint8Array | null
+    chain: { publicKey: Uint8Array; signature: Uint8Array }[]
+    data?: { signature: Uint8Array } | null
+  }
+  const encodings: { readonly ProofEncoding: Encoder<IdentityProof> }
+  export default encodings
+}
+
+declare module 'bip39-mnemonic' {
+  const bip39: {
+    entropyToMnemonic(entropy: Uint8Array): string
+    mnemonicToEntropy(mnemonic: string): Uint8Array
+  }
+  export default bip39
+}
+
+declare module 'bip39-mnemonic/wordlist/index.js' {
+  const wordlist: { loadWordlist(language: 'english'): readonly string[] }
+  export default wordlist
+}

@@ -26,7 +26,18 @@ export type Durability =
 export interface Secrets {
   /** 32 bytes from which every key pair of this device is derived. */
   readonly seed: Uint8Array
+  readonly identity: IdentitySecrets
   readonly spaces: readonly SpaceSecrets[]
+  /** What people are called on this device, by identity in hex. Whom somebody knows is nobody's business. */
+  readonly petnames: ReadonlyMap<string, string>
+}
+
+/** Whose device this is. */
+export interface IdentitySecrets {
+  /** The identity's word for this device (identity/proof.ts). */
+  readonly attestation: Uint8Array
+  /** What its 24 words say; null where they were never on this device, or were forgotten. */
+  readonly entropy: Uint8Array | null
 }
 
 export interface SpaceSecrets {
@@ -69,6 +80,14 @@ export interface DeviceStore extends AsyncDisposable {
   readonly name: string | null
   /** Why this device went on under new logs since the store was opened, or null. */
   readonly rolledBack: string | null
+  /** Whether a passphrase protects its keys. */
+  readonly hasPassphrase: boolean
+  /** Wraps the keys anew. @param to null: they lie open from now on @throws PASSPHRASE_REQUIRED, PASSPHRASE_WRONG */
+  changePassphrase(from: string | null, to: string | null): Promise<void>
+  /** Forgets all keys, until `unlock`; until then what needs one rejects with DEVICE_LOCKED. All logs are to be closed. @throws PASSPHRASE_UNSET */
+  lock(): Promise<void>
+  /** @throws PASSPHRASE_WRONG */
+  unlock(passphrase: string): Promise<void>
   saveSecrets(secrets: Secrets): Promise<void>
   saveSpaces(spaces: readonly SpaceRecord[]): Promise<void>
   saveName(name: string): Promise<void>
@@ -217,6 +236,11 @@ export class OwnLog {
     return appending
   }
 
+  /** Zeroes the secret key, of a log that is closed. */
+  forgetKey(): void {
+    this.core.keyPair?.secretKey.fill(0)
+  }
+
   /** Waits for the append under way. */
   async settle(): Promise<void> {
     await this.#appending
@@ -244,6 +268,11 @@ export class OwnLog {
       throw await this.#guard.explain(error)
     }
   }
+}
+
+/** What a device is known by, and connects with. */
+export function deviceKeyPair(seed: Uint8Array): KeyPair {
+  return deriveKeyPair(seed, 'manyhands/device')
 }
 
 /** What this device's logs of a space are derived with, the first ones first. */

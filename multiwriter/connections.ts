@@ -9,7 +9,7 @@ import {
 import { invalid } from '../errors.ts'
 
 export class Connections {
-  readonly #keyPair: DeviceStore['keyPair']
+  readonly #store: Pick<DeviceStore, 'keyPair'>
   readonly #onerror: (error: Error) => void
   readonly #all = new Set<Connection>()
   /** Those that carry every space, present and future. */
@@ -20,8 +20,8 @@ export class Connections {
   readonly #questions = new Set<Question>()
 
   /** @param onerror called for each connection that ends with an error */
-  constructor(keyPair: DeviceStore['keyPair'], onerror: (error: Error) => void) {
-    this.#keyPair = keyPair
+  constructor(store: Pick<DeviceStore, 'keyPair'>, onerror: (error: Error) => void) {
+    this.#store = store
     this.#onerror = onerror
   }
 
@@ -81,7 +81,7 @@ export class Connections {
     const known =
       typeof stream === 'object' && stream !== null ? this.#byStream.get(stream) : undefined
     if (known !== undefined) return { connection: known, outer: stream }
-    const secure = secureStream(stream, initiator, this.#keyPair)
+    const secure = secureStream(stream, initiator, this.#store.keyPair)
     if (secure === null) {
       invalid('stream', 'true, false, a Noise stream, or a duplex with { initiator }', stream)
     }

@@ -3,10 +3,12 @@ import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import z32 from 'z32'
 import {
+  identityKeyPair,
   ownLogKey,
   randomBytes,
   topicOf,
   type DeviceStore,
+  type IdentitySecrets,
   type SpaceRecord,
   type SpaceSecrets,
   type Transport,
@@ -19,9 +21,11 @@ import { Connections } from './connections.ts'
 import { documentCacheOf } from './documents/cache.ts'
 import type { DocumentSupport } from './documents/parts.ts'
 import { checkMode, type ReadMode } from './indexed-reads.ts'
+import { DeviceIdentity } from './identity/identity.ts'
 import { decodeInviteLink, meetingOf, meetingTopic, type InviteLink } from './invite-link.ts'
 import { askToJoin } from './joining.ts'
 import { decodeLink } from './link.ts'
+import { identityIn } from './members/credentials.ts'
 import { checkWork, WORK_OPTIONS } from './options.ts'
 import { foreign, type LinkPlace, type OpenLinkOptions } from './open-link.ts'
 import { checkReplicate, Space, type RawStream, type ReplicateOptions } from './space.ts'
@@ -81,6 +85,11 @@ export interface JoinOptions extends OpenSpaceOptions {
   readonly signal?: AbortSignal
 }
 
+export interface RecoverOptions {
+  /** Ids of other devices of this person that are not lost. */
+  readonly keep?: readonly string[]
+}
+
 /** What a link leads to. */
 export interface LinkTarget<K, V> extends LinkPlace<K, V> {
   readonly space: Space
@@ -96,6 +105,10 @@ const JOIN_MS = 60_000
 
 /** Who was let in and cannot reach the others any more is in all the same. */
 const SEEN_MS = 5000
+interface Network {
+  readonly factory: TransportFactory
+  transport: Transport | null
+}
 
 /** Closing takes no longer for it than a person would notice. */
 const GOODBYE_MS = 200
@@ -104,9 +117,12 @@ export class Device extends EventEmitter<DeviceEvents> {
   /** The device's public key in text form. */
   readonly id: string
   readonly name: string
+  /** Whose device this is. */
+  readonly identity: DeviceIdentity
   readonly #parts: DeviceParts
   readonly #store: DeviceStore
-  readonly #transports = new Set<Transport>()
+  /** How it is found: what makes each transport, and that, but while the device is locked. */
+  readonly #transports = new Set<Network>()
   /** What uses this device, and is closed before it. */
   readonly #users = new Set<DeviceUser>()
   readonly #spaces = new Map<string, Promise<Space>>()
@@ -116,6 +132,10 @@ export class Device extends EventEmitter<DeviceEvents> {
   readonly #topics = new Map<string, Uint8Array>()
   /** Creations and openings under way: `close` waits for them. */
   readonly #opening = new Set<Promise<Space>>()
+  /** While it is locked: what was open. */
+  #resuming: readonly { readonly address: string; readonly mode: ReadMode }[] | null = null
+  /** Spaces that are opened to be recovered. */
+  readonly #recovering = new Set<string>()
   readonly #connections: Connections
   /** Joinings under way, by address. */
   readonly #joining = new Map<string, Promise<Space>>()
@@ -130,9 +150,16 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#store = parts.store
     this.id = z32.encode(parts.store.keyPair.publicKey)
     this.name = parts.name
-    this.#connections = new Connections(parts.store.keyPair, (error) =>
+    this.#connections = new Connections(parts.store, (error) =>
       this.emit('connection-error', error)
     )
+    this.identity = new DeviceIdentity({
+      store: parts.store,
+      name: parts.name,
+      now: parts.now,
+      checkOpen: () => this.#checkOpen(),
+      adopt: (identity) => this.#adopt(identity)
+    })
     if (parts.transport !== null) this.connect(parts.transport)
   }
 
@@ -156,14 +183,93 @@ export class Device extends EventEmitter<DeviceEvents> {
    */
   connect(factory: TransportFactory): () => Promise<void> {
     this.#checkOpen()
+    const network: Network = { factory, transport: this.#begin(factory) }
+    this.#transports.add(network)
+    return async () => {
+      this.#transports.delete(network)
+      await network.transport?.close()
+    }
+  }
+
+  #begin(factory: TransportFactory): Transport {
     const transport = factory(this.#store.keyPair)
-    this.#transports.add(transport)
     transport.events.on('connection', (stream) => void this.replicate(stream))
     for (const topic of this.#topics.values()) transport.join(topic)
-    return async () => {
-      this.#transports.delete(transport)
-      await transport.close()
-    }
+    return transport
+  }
+
+  /**
+   * What this device calls somebody: shown with its members, told to nobody.
+   * @param identity theirs, as `space.members.list()` has it
+   * @param name 1 to 255 characters; null forgets it
+   * @example await device.setPetname(space.members.list()[1].identity, 'Ben')
+   */
+  async setPetname(identity: string, name: string | null): Promise<void> {
+    this.#checkOpen()
+    const key = typeof identity === 'string' ? decodeIdentity(identity) : null
+    // What was given may be what was meant for elsewhere: a phrase.
+    if (key === null) return invalid('identity', 'the `identity` of a person', typeof identity)
+    if (name !== null) checkName(name)
+    await this.#save(() => {
+      const { secrets } = this.#store
+      const others = [...secrets.petnames].filter(([each]) => each !== key)
+      const petnames = new Map(name === null ? others : [...others, [key, name]])
+      return this.#store.saveSecrets({ ...secrets, petnames })
+    })
+  }
+
+  /** Whether the keys are forgotten, until `unlock`. */
+  get isLocked(): boolean {
+    return this.#resuming !== null
+  }
+
+  /**
+   * Sets the passphrase that protects the keys on the disk, or changes or removes it.
+   * @param from the one until now; null where there is none
+   * @param to null: whoever has the folder has the keys
+   * @throws PASSPHRASE_REQUIRED, PASSPHRASE_WRONG
+   * @example await device.setPassphrase(null, 'correct horse')
+   */
+  async setPassphrase(from: string | null, to: string | null): Promise<void> {
+    this.#checkOpen()
+    for (const each of [from, to]) if (each !== null) checkPassphrase(each)
+    await this.#store.changePassphrase(from, to)
+  }
+
+  /**
+   * Forgets all keys without ending the process: closes spaces and connections, and rejects with DEVICE_LOCKED until `unlock`.
+   * Keys are zeroed in memory where they were kept; what passed through the language's strings is not.
+   * @throws PASSPHRASE_UNSET
+   */
+  async lock(): Promise<void> {
+    if (this.isLocked) return
+    this.#checkOpen()
+    if (!this.#store.hasPassphrase)
+      throw new ManyhandsError('PASSPHRASE_UNSET', 'This device has no passphrase to lock it with')
+    const opening = Promise.allSettled(this.#opening)
+    this.#resuming = []
+    await this.#sayGoodbye()
+    await Promise.all([...this.#transports].map((network) => endTransport(network)))
+    this.#connections.close()
+    await opening
+    const spaces = await Promise.allSettled(this.#spaces.values())
+    const open = spaces.flatMap((space) => (space.status === 'fulfilled' ? space.value : []))
+    this.#resuming = open.map(({ address, mode }) => ({ address, mode }))
+    for (const space of open) await space.close()
+    await this.#saving
+    await this.#store.lock()
+  }
+
+  /** Goes on where `lock` ended: spaces that were open are open again, as other objects. @throws PASSPHRASE_WRONG */
+  async unlock(passphrase: string): Promise<void> {
+    if (this.#closing !== null) this.#checkOpen()
+    checkPassphrase(passphrase)
+    const spaces = this.#resuming ?? []
+    if (!this.isLocked) return
+    await this.#store.unlock(passphrase)
+    this.#resuming = null
+    for (const network of this.#transports) network.transport ??= this.#begin(network.factory)
+    for (const { address, mode } of spaces) await this.openSpace(address, { mode })
   }
 
   /** Has something closed before this device closes, as it works on it. */
@@ -364,6 +470,65 @@ export class Device extends EventEmitter<DeviceEvents> {
     return opened
   }
 
+  /**
+   * Comes back to a space whose devices are lost: this device, which has the phrase (`identity.recover`), takes their place. The
+   * others of this person lose their rights, whatever they were: what is here of their logs counts on, and nothing that comes later. The
+   * office stays, and an owner's vote. It has to know the space, by its ticket, and have met a device that is in.
+   * @returns the space; where it was open, opened again
+   * @throws SPACE_UNKNOWN, PHRASE_UNKNOWN, NOT_ALLOWED where this person is no member, INVALID_ARGUMENT, STORE_ codes;
+   * BLOCK_UNAVAILABLE where what is known of the lost devices' logs is not here, and does not come
+   * @example
+   * await device.identity.recover(phrase)
+   * const space = await device.recover(address)
+   */
+  async recover(address: string, options: RecoverOptions = {}): Promise<Space> {
+    this.#checkOpen()
+    checkOptions('recover', options, ['keep'])
+    const { keep = [] } = options
+    const identity = await identityKeyPair(this.identity.entropy())
+    try {
+      const space = await this.#known(address)
+      const lost = space.lostWithout(keep)
+      const fresh = space.isUnbegun ? space : await this.#openAnew(space)
+      await fresh.recover(identity, lost).catch(async (error: unknown) => {
+        if (fresh !== space) await fresh.close() // opened the next time, it goes on from its logs
+        throw error
+      })
+      return fresh
+    } finally {
+      identity.secretKey.fill(0)
+    }
+  }
+
+  /** Under logs that begin with what the recovery key says. */
+  async #openAnew(space: Space): Promise<Space> {
+    const { mode } = space
+    await this.#save(() => this.#store.succeed(z32.decode(space.address), null))
+    await space.close()
+    this.#recovering.add(space.address)
+    try {
+      return await this.openSpace(space.address, { mode })
+    } finally {
+      this.#recovering.delete(space.address)
+    }
+  }
+
+  /** Spaces show who this device is from their opening on. */
+  async #adopt(identity: IdentitySecrets): Promise<void> {
+    const { secrets } = this.#store
+    const isSame = b4a.equals(identityIn(secrets), identityIn({ identity }))
+    const spaces = isSame
+      ? []
+      : await Promise.all(this.#store.spaces.map((each) => this.#open(each)))
+    const used = spaces.find((space) => space.isLetIn)
+    if (used !== undefined) {
+      const message = `This device was let into ${used.name} as somebody else's`
+      throw new ManyhandsError('IDENTITY_IN_USE', message)
+    }
+    for (const space of spaces) await space.close()
+    await this.#save(() => this.#store.saveSecrets({ ...this.#store.secrets, identity }))
+  }
+
   /** @throws SPACE_UNKNOWN */
   async #known(address: string): Promise<Space> {
     this.#checkOpen()
@@ -419,7 +584,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#closed.abort(new ManyhandsError('DEVICE_CLOSED', 'The device is closed'))
     await this.#sayGoodbye()
     const left = await Promise.allSettled([...this.#users].map((user) => user.close()))
-    await Promise.all([...this.#transports].map((transport) => transport.close()))
+    await Promise.all([...this.#transports].map((network) => endTransport(network)))
     this.#connections.close()
     await Promise.allSettled(this.#opening)
     const spaces = await Promise.allSettled(this.#spaces.values())
@@ -495,6 +660,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       mode,
       documents,
       ...(maxDrift === undefined ? {} : { maxDrift }),
+      isRecovering: this.#recovering.has(z32.encode(record.address)),
       save: (changed) => this.#saveRecord(changed),
       saveEpochs: (epochs) => this.#saveEpochs(record, epochs),
       succeed: (why) => this.#save(() => this.#store.succeed(record.address, why)),
@@ -520,7 +686,7 @@ export class Device extends EventEmitter<DeviceEvents> {
 
   #announce(id: string, topic: Uint8Array): void {
     this.#topics.set(id, topic)
-    for (const transport of this.#transports) transport.join(topic)
+    for (const { transport } of this.#transports) transport?.join(topic)
   }
 
   #unannounce(id: string): void {
@@ -528,7 +694,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#topics.delete(id)
     if (topic === undefined) return
     // Leaving is a courtesy to the network; it fails when the transport is gone.
-    for (const transport of this.#transports) transport.leave(topic).catch(() => {})
+    for (const { transport } of this.#transports) transport?.leave(topic).catch(() => {})
   }
 
   /** Is to be found by those who come with an invite, while some may. */
@@ -583,6 +749,7 @@ export class Device extends EventEmitter<DeviceEvents> {
 
   #checkOpen(): void {
     if (this.#closing !== null) throw new ManyhandsError('DEVICE_CLOSED', 'The device is closed')
+    if (this.isLocked) throw new ManyhandsError('DEVICE_LOCKED', 'The device is locked')
   }
 }
 
@@ -595,6 +762,28 @@ function checkName(name: unknown): void {
   if (typeof name !== 'string' || name.length === 0 || name.length > 255) {
     invalid('name', 'a string of 1 to 255 characters', name)
   }
+}
+
+/** In hex; null when it is not the one text form of any key. */
+function decodeIdentity(text: string): string | null {
+  try {
+    const key = z32.decode(text)
+    return key.byteLength === 32 && z32.encode(key) === text ? b4a.toString(key, 'hex') : null
+  } catch {
+    return null
+  }
+}
+
+/** What was given is never shown. */
+function checkPassphrase(passphrase: unknown): void {
+  if (typeof passphrase !== 'string' || passphrase === '')
+    invalid('passphrase', 'a non-empty string', typeof passphrase)
+}
+
+async function endTransport(network: Network): Promise<void> {
+  const { transport } = network
+  network.transport = null
+  await transport?.close()
 }
 
 function checkFlag(option: string, value: unknown): void {

@@ -7,8 +7,13 @@ export type {
   DeviceParts,
   JoinOptions,
   LinkTarget,
-  OpenSpaceOptions
+  OpenSpaceOptions,
+  RecoverOptions
 } from './device.ts'
+
+export { readShare } from './identity/shares.ts'
+export type { ShareLabel, SplitOptions } from './identity/shares.ts'
+export type { Certified, DeviceIdentity } from './identity/identity.ts'
 
 export { Space } from './space.ts'
 export type { Behind, LogState, PeerState, SyncState } from './sync-state.ts'

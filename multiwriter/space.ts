@@ -12,6 +12,7 @@ import {
   type ClearingHooks,
   type secureStream,
   type DeviceStore,
+  type KeyPair,
   type OwnLog,
   type ReadOptions,
   type SpaceLink,
@@ -39,6 +40,7 @@ import { Documents } from './documents/documents.ts'
 import { documentCacheOf } from './documents/cache.ts'
 import type { DocumentSupport } from './documents/parts.ts'
 import type { Engine } from './engine.ts'
+import type { Acts } from './members/acts.ts'
 import { Acknowledging } from './members/acknowledging.ts'
 import { ContentKeys } from './members/content-keys.ts'
 import { forkedHere } from './members/acl-logs.ts'
@@ -157,6 +159,8 @@ export interface SpaceParts {
   saveEpochs(epochs: readonly Uint8Array[]): Promise<void>
   /** @see DeviceStore.succeed */
   succeed(why: string): Promise<void>
+  /** @see MembersParts.isRecovering */
+  readonly isRecovering: boolean
   /** Puts the space on a connection. @returns the stream to pipe */
   replicate(link: SpaceLink, stream: unknown, initiator: boolean | undefined): unknown
   /** Whether somebody may come with an invite, whom this device could let in. Called whenever it may have changed. */
@@ -212,6 +216,7 @@ export class Space extends EventEmitter<SpaceEvents> {
   readonly #writers: WriterList
   readonly #members: Members
   readonly #invites: Invites
+  readonly #acts: Acts
   readonly #acknowledging: Acknowledging
   readonly #forks: ForkWatch
   readonly #lastSeen: LastSeen
@@ -258,9 +263,9 @@ export class Space extends EventEmitter<SpaceEvents> {
       const clock = await openClock(own, parts.now, parts.maxDrift, await stampBefore(parts))
       const before = earlier.map(({ data }) => data)
       const writers = new WriterList([own.core.key, ...before, ...record.writers])
-      const { timers } = parts
+      const { timers, isRecovering } = parts
       const members = await Members.open(
-        { store, spaceLogs, record, own: logs, keys, timers },
+        { store, spaceLogs, record, own: logs, keys, timers, isRecovering },
         writers
       )
       opened.push(members)
@@ -358,6 +363,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     })
     this.#union.events.on('change', tellCleared)
     const acts = members.acts(this.#union)
+    this.#acts = acts
     this.#lastSeen = new LastSeen({ union: this.#union, peers: this.#peers, now: parts.now })
     this.members = new SpaceMembers({
       members,
@@ -365,6 +371,7 @@ export class Space extends EventEmitter<SpaceEvents> {
       acts,
       lastSeen: this.#lastSeen,
       now: parts.now,
+      petnames: () => parts.store.secrets.petnames,
       checkOpen: () => this.#checkOpen(),
       lengthsIn: (version) => versionIn(this.#engine, version).data,
       alone: (task) => this.#queue.alone(task)
@@ -758,6 +765,31 @@ export class Space extends EventEmitter<SpaceEvents> {
     this.#checkOpen()
     const excluded = this.#members.hasEnded ? this.#members.exclusion([]) : null
     if (excluded !== null) throw excluded
+  }
+
+  /** For the device: other devices of the same person that have rights, but for those that are kept. */
+  lostWithout(kept: readonly string[]): readonly string[] {
+    const others = this.#members.others().map((key) => z32.encode(b4a.from(key, 'hex')))
+    const strange = kept.find((each) => !others.includes(each))
+    if (strange !== undefined) invalid('keep', "ids of one's other devices in the space", strange)
+    return others.filter((each) => !kept.includes(each))
+  }
+
+  /** For the device: whether nothing stands in its membership log. */
+  get isUnbegun(): boolean {
+    return this.#members.isUnbegun
+  }
+
+  /** For the device. @see Members.recover */
+  recover(identity: KeyPair, lost: readonly string[]): Promise<void> {
+    this.#checkOpen()
+    const keys = lost.map((device) => b4a.toString(z32.decode(device), 'hex'))
+    return this.#members.recover(this.#acts, identity, keys)
+  }
+
+  /** For the device: whether this device is or was a member, as far as it knows. */
+  get isLetIn(): boolean {
+    return this.#members.isLetIn
   }
 
   /** @see Device.leaveSpace */

@@ -21,6 +21,7 @@ test('manyhands: exports these names, so that a change of the surface is a choic
     'openDevice',
     'openIndexStore',
     'openMultiBee',
+    'readShare',
     'stampToText',
     'swarm'
   ])
@@ -40,6 +41,7 @@ test('manyhands/multiwriter: exports these names', () => {
     'localPort',
     'mergeSorted',
     'openMultiBee',
+    'readShare',
     'remotePort'
   ])
 })

@@ -23,6 +23,7 @@ export function membersCommands(program: Command, execute: Execute): void {
   const define = definer(members)
   defineLists(define, execute)
   defineActs(define, execute)
+  definePetnames(define, execute)
   defineLeaving(define, execute)
 }
 
@@ -33,13 +34,14 @@ function defineLists(define: Define, execute: Execute): void {
         const port = await run.open()
         const space = await run.space(port)
         const members = await port.call('members/list', { space })
+        const { id } = await port.call('device/info', {})
         const named = await Promise.all(
           members.map(async (each) => ({ ...each, name: await nameOf(port, space, each) }))
         )
         await run.output.result(named, () =>
           named.length === 0
             ? ["Nobody is known yet: the founder's membership log has not come."]
-            : table(rowsOf(named))
+            : table(rowsOf(named, id))
         )
       })
   )
@@ -185,6 +187,22 @@ function defineActs(define: Define, execute: Execute): void {
   )
 }
 
+function definePetnames(define: Define, execute: Execute): void {
+  define(
+    'name <identity> [name]',
+    'call somebody something, on this device only; no name forgets it',
+    ['manyhands members name 8pbsw… Ben   # an identity of `members list`']
+  ).action((identity: string, name: string | undefined, _: object, command) =>
+    execute(command, async (run) => {
+      const port = await run.open()
+      await port.call('device/petname', { identity, name: name ?? null })
+      await run.output.result({ identity, name: name ?? null }, () => [
+        name === undefined ? 'Forgotten.' : `Shown as ${shown(name)} here.`
+      ])
+    })
+  )
+}
+
 function defineLeaving(define: Define, execute: Execute): void {
   define('leave', "give up this device's own rights, for good", ['manyhands members leave --yes'])
     .option('--yes', 'yes: this device writes nothing more that counts')
@@ -212,8 +230,9 @@ interface Named {
 async function nameOf(
   port: DevicePort,
   space: string,
-  { devices }: MemberInfo
+  { petname, devices }: MemberInfo
 ): Promise<string | null> {
+  if (petname !== null) return petname
   for (const writer of devices.flatMap(({ writers }) => writers)) {
     const entry = await port.call('db/get', { space, sub: ['people'], key: writer })
     const { value = null } = entry ?? {}
@@ -223,15 +242,15 @@ async function nameOf(
   return null
 }
 
-function rowsOf(members: readonly (MemberInfo & Named)[]): readonly string[][] {
+function rowsOf(members: readonly (MemberInfo & Named)[], own: string): readonly string[][] {
   const isNamed = members.some(({ name }) => name !== null)
-  return members.flatMap(({ identity, role, isOwn, prefixes, devices, name }) =>
+  return members.flatMap(({ identity, prefixes, devices, name }) =>
     devices.map((each) => [
-      role ?? 'removed',
+      each.role ?? 'removed',
       ...(isNamed ? [shown(name ?? '-')] : []),
       `device ${each.device}`,
       `identity ${identity}`,
-      isOwn ? 'this device' : seenText(each),
+      each.device === own ? 'this device' : seenText(each),
       each.behind === null ? '' : 'waits for a key',
       reads(each) && !each.hasKey ? 'was not given the key' : '',
       prefixes === null ? '' : `below ${prefixes.map(shown).join(' ')}`

@@ -12,7 +12,9 @@ import {
   sealBox,
   type PassphraseHash
 } from '../crypto.ts'
-import type { Secrets } from '../store.ts'
+import { attestFirst } from '../identity/proof.ts'
+import { identityKeyPair, newEntropy } from '../identity/phrase.ts'
+import { deviceKeyPair, type IdentitySecrets, type Secrets } from '../store.ts'
 import { readFileIfAny, writeFileAtomic } from './files.ts'
 
 const FORMAT = 'manyhands-keystore'
@@ -31,8 +33,9 @@ interface Lock {
 
 export class Keystore {
   readonly #path: string
-  readonly #lock: Lock | null
-  #secrets: Secrets
+  #lock: Lock | null
+  /** Null while it is locked. */
+  #secrets: Secrets | null
 
   private constructor(path: string, lock: Lock | null, secrets: Secrets) {
     this.#path = path
@@ -40,14 +43,65 @@ export class Keystore {
     this.#secrets = secrets
   }
 
+  /** @throws DEVICE_LOCKED */
   get secrets(): Secrets {
+    if (this.#secrets === null) throw locked()
     return this.#secrets
+  }
+
+  get isLocked(): boolean {
+    return this.#secrets === null
+  }
+
+  /** Whether a passphrase protects it. */
+  get hasPassphrase(): boolean {
+    return this.#lock !== null || this.isLocked
+  }
+
+  /** @param to null: it lies open from now on @throws PASSPHRASE_REQUIRED, PASSPHRASE_WRONG, DEVICE_LOCKED */
+  async changePassphrase(from: string | null, to: string | null): Promise<void> {
+    const { secrets } = this
+    await checkPassphrase(this.#lock, from)
+    const before = this.#lock
+    const next = to === null ? null : await newLock(to)
+    await this.#write(secrets, next)
+    this.#lock = next
+    before?.key.fill(0)
+  }
+
+  /** Zeroes what it keeps. To be called when nothing uses it any more. @throws PASSPHRASE_UNSET */
+  lock(): void {
+    if (this.#secrets === null) return
+    if (this.#lock === null) {
+      throw new ManyhandsError('PASSPHRASE_UNSET', 'This store has no passphrase to lock it with')
+    }
+    const { seed, identity, spaces } = this.#secrets
+    const keys = spaces.flatMap(({ membershipKey, epochs }) => [membershipKey, ...epochs])
+    for (const key of [seed, ...keys, this.#lock.key]) key.fill(0)
+    identity.entropy?.fill(0)
+    this.#secrets = null
+    this.#lock = null
+  }
+
+  /** @throws PASSPHRASE_WRONG */
+  async unlock(passphrase: string): Promise<void> {
+    if (!this.isLocked) return
+    const again = await Keystore.open(this.#path, passphrase)
+    if (again === null) throw damaged()
+    this.#lock = again.#lock
+    this.#secrets = again.#secrets
   }
 
   static async create(path: string, passphrase: string | null): Promise<Keystore> {
     const lock = passphrase === null ? null : await newLock(passphrase)
-    const keystore = new Keystore(path, lock, { seed: randomBytes(SEED_BYTES), spaces: [] })
-    await keystore.save(keystore.#secrets)
+    const seed = randomBytes(SEED_BYTES)
+    const keystore = new Keystore(path, lock, {
+      seed,
+      identity: await newIdentity(seed),
+      spaces: [],
+      petnames: new Map()
+    })
+    await keystore.save(keystore.secrets)
     return keystore
   }
 
@@ -71,27 +125,59 @@ export class Keystore {
     const box = decodeHex(file.box)
     const key = await keyOf(passphrase, kdf)
     const plain = openBox(box, key)
-    if (plain === null) throw new ManyhandsError('PASSPHRASE_WRONG', 'The passphrase is wrong')
-    return new Keystore(path, { kdf, key }, decodeSecrets(parseJson(b4a.toString(plain))))
+    if (plain === null) throw wrong()
+    const secrets = decodeSecrets(parseSecret(b4a.toString(plain)))
+    plain.fill(0)
+    return new Keystore(path, { kdf, key }, secrets)
   }
 
   async save(secrets: Secrets): Promise<void> {
-    await writeFileAtomic(this.#path, `${JSON.stringify(this.#encode(secrets), null, 2)}\n`)
+    if (this.isLocked) throw locked()
+    await this.#write(secrets, this.#lock)
     this.#secrets = secrets
   }
 
-  #encode(secrets: Secrets): object {
-    const plain = encodeSecrets(secrets)
-    if (this.#lock === null) return { format: FORMAT, version: VERSION, secrets: plain }
-    const { kdf, key } = this.#lock
-    const box = sealBox(b4a.from(JSON.stringify(plain)), key)
-    return {
-      format: FORMAT,
-      version: VERSION,
-      kdf: { ...kdf, salt: b4a.toString(kdf.salt, 'hex') },
-      box: b4a.toString(box, 'hex')
-    }
+  async #write(secrets: Secrets, lock: Lock | null): Promise<void> {
+    await writeFileAtomic(this.#path, `${JSON.stringify(encodeFile(secrets, lock), null, 2)}\n`)
   }
+}
+
+function encodeFile(secrets: Secrets, lock: Lock | null): object {
+  const plain = encodeSecrets(secrets)
+  if (lock === null) return { format: FORMAT, version: VERSION, secrets: plain }
+  const { kdf, key } = lock
+  const text = b4a.from(JSON.stringify(plain))
+  const box = sealBox(text, key)
+  text.fill(0)
+  return {
+    format: FORMAT,
+    version: VERSION,
+    kdf: { ...kdf, salt: b4a.toString(kdf.salt, 'hex') },
+    box: b4a.toString(box, 'hex')
+  }
+}
+
+async function checkPassphrase(lock: Lock | null, passphrase: string | null): Promise<void> {
+  if (lock === null) {
+    if (passphrase !== null) throw wrong()
+    return
+  }
+  if (passphrase === null) {
+    throw new ManyhandsError('PASSPHRASE_REQUIRED', 'This store is protected by a passphrase')
+  }
+  const key = await keyOf(passphrase, lock.kdf)
+  const isRight = b4a.equals(key, lock.key)
+  key.fill(0)
+  if (!isRight) throw wrong()
+}
+
+/** Every device begins as an identity of its own. */
+async function newIdentity(seed: Uint8Array): Promise<IdentitySecrets> {
+  const entropy = newEntropy()
+  const identity = await identityKeyPair(entropy)
+  const attestation = attestFirst(identity, deviceKeyPair(seed).publicKey)
+  identity.secretKey.fill(0)
+  return { attestation, entropy }
 }
 
 async function newLock(passphrase: string): Promise<Lock> {
@@ -109,7 +195,7 @@ async function keyOf(passphrase: string, kdf: PassphraseHash): Promise<Uint8Arra
 }
 
 function parse(text: string): Record<string, unknown> {
-  const file = parseJson(text)
+  const file = parseSecret(text)
   if (!isRecord(file) || file.format !== FORMAT) throw damaged()
   if (file.version !== VERSION) {
     throw new ManyhandsError(
@@ -120,24 +206,31 @@ function parse(text: string): Record<string, unknown> {
   return file
 }
 
-function parseJson(text: string): unknown {
+/** What JSON says of a mistake quotes the text. */
+function parseSecret(text: string): unknown {
   try {
     return JSON.parse(text)
-  } catch (error) {
-    throw damaged(error)
+  } catch {
+    throw damaged()
   }
 }
 
-function encodeSecrets({ seed, spaces }: Secrets): object {
+function encodeSecrets({ seed, identity, spaces, petnames }: Secrets): object {
+  const { attestation, entropy } = identity
   return {
     seed: b4a.toString(seed, 'hex'),
+    identity: {
+      attestation: b4a.toString(attestation, 'hex'),
+      ...(entropy === null ? {} : { entropy: b4a.toString(entropy, 'hex') })
+    },
     spaces: spaces.map(({ address, membershipKey, salt, later, epochs }) => ({
       address: b4a.toString(address, 'hex'),
       membershipKey: b4a.toString(membershipKey, 'hex'),
       salt: b4a.toString(salt, 'hex'),
       ...(later.length === 0 ? {} : { later: encodeKeys(later) }),
       ...(epochs.length === 0 ? {} : { epochs: encodeKeys(epochs) })
-    }))
+    })),
+    ...(petnames.size === 0 ? {} : { petnames: Object.fromEntries(petnames) })
   }
 }
 
@@ -157,7 +250,32 @@ function decodeSecrets(plain: unknown): Secrets {
       epochs: decodeKeys(space.epochs ?? [])
     }
   })
-  return { seed: decodeKey(plain.seed), spaces }
+  return {
+    seed: decodeKey(plain.seed),
+    identity: decodeIdentity(plain.identity),
+    spaces,
+    petnames: decodeNames(plain.petnames ?? {})
+  }
+}
+
+function decodeNames(names: unknown): ReadonlyMap<string, string> {
+  if (!isRecord(names)) throw damaged()
+  return new Map(
+    Object.entries(names).map(([identity, name]) => {
+      if (typeof name !== 'string') throw damaged()
+      decodeKey(identity)
+      return [identity, name]
+    })
+  )
+}
+
+function decodeIdentity(identity: unknown): IdentitySecrets {
+  if (!isRecord(identity)) throw damaged()
+  const { attestation, entropy } = identity
+  return {
+    attestation: decodeHex(attestation),
+    entropy: entropy === undefined ? null : decodeKey(entropy)
+  }
 }
 
 function decodeKdf(kdf: unknown): PassphraseHash {
@@ -194,6 +312,14 @@ function decodeHex(hex: unknown, bytes?: number): Uint8Array {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
+}
+
+function wrong(): ManyhandsError {
+  return new ManyhandsError('PASSPHRASE_WRONG', 'The passphrase is wrong')
+}
+
+function locked(): ManyhandsError {
+  return new ManyhandsError('DEVICE_LOCKED', 'The device is locked')
 }
 
 function damaged(cause?: unknown): ManyhandsError {

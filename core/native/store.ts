@@ -23,9 +23,10 @@ import type { KeyPair } from 'hypercore'
 import { isManyhandsError, ManyhandsError } from '../../errors.ts'
 import { openArchiveCore, type Pin } from '../archive.ts'
 import type { LogEncryption } from '../block-keys.ts'
-import { deriveKeyPair, randomBytes } from '../crypto.ts'
+import { randomBytes } from '../crypto.ts'
 import type { OrderedStore } from '../ordered-store.ts'
 import {
+  deviceKeyPair,
   openOwnCore,
   openRemoteCore,
   OwnLog,
@@ -115,7 +116,6 @@ function checkLabel(folder: string, text: string): void {
 
 class FolderStore implements DeviceStore {
   readonly durability: Durability
-  readonly keyPair: KeyPair
   readonly #folder: string
   readonly #lock: StoreLock
   readonly #keystore: Keystore
@@ -124,6 +124,8 @@ class FolderStore implements DeviceStore {
   readonly #disk: DiskSync
   readonly #own = new Set<OwnLog>()
   readonly #guard: AppendGuard
+  /** Null while it is locked. */
+  #keyPair: KeyPair | null
   #spaces: readonly SpaceRecord[]
   #name: string | null
   #rolledBack: string | null
@@ -175,13 +177,48 @@ class FolderStore implements DeviceStore {
     this.#name = parts.name
     this.#rolledBack = parts.rolledBack
     this.#disk = new DiskSync(parts.logs.storage, join(parts.folder, 'logs', 'db'))
-    this.keyPair = deriveKeyPair(parts.keystore.secrets.seed, 'manyhands/device')
+    this.#keyPair = deviceKeyPair(parts.keystore.secrets.seed)
     this.#guard = {
       before: () => this.#checkAppend(),
       after: (core, isForDisk) => this.#afterAppend(core, isForDisk),
       beforeClear: (core, ranges) => this.#highWater.noteCleared(core, ranges),
       explain: (error) => this.#explainAppend(error)
     }
+  }
+
+  get keyPair(): KeyPair {
+    if (this.#keyPair === null) throw new ManyhandsError('DEVICE_LOCKED', 'The device is locked')
+    return this.#keyPair
+  }
+
+  get hasPassphrase(): boolean {
+    return this.#keystore.hasPassphrase
+  }
+
+  changePassphrase(from: string | null, to: string | null): Promise<void> {
+    return this.#whileOpen(() => this.#inTurn(() => this.#keystore.changePassphrase(from, to)))
+  }
+
+  lock(): Promise<void> {
+    return this.#whileOpen(() =>
+      this.#inTurn(async () => {
+        await Promise.all([...this.#own].map((log) => log.settle()))
+        this.#keystore.lock()
+        for (const log of this.#own) log.forgetKey()
+        this.#own.clear()
+        this.#keyPair?.secretKey.fill(0)
+        this.#keyPair = null
+      })
+    )
+  }
+
+  unlock(passphrase: string): Promise<void> {
+    return this.#whileOpen(() =>
+      this.#inTurn(async () => {
+        await this.#keystore.unlock(passphrase)
+        this.#keyPair ??= deviceKeyPair(this.#keystore.secrets.seed)
+      })
+    )
   }
 
   get secrets(): Secrets {

@@ -46,7 +46,7 @@ export interface SpaceLink {
   announce(): readonly Uint8Array[] | null
   /** A proven peer told of logs. */
   onlogs(cores: readonly Uint8Array[]): void
-  /** What to tell a proven peer about devices that ask to be let in. */
+  /** What to tell a proven peer, who may have no data, about devices that ask to be let in or have come back. */
   askers(): readonly Uint8Array[]
   /** A proven peer tells of devices that ask to be let in; unchecked bytes. */
   onaskers(peer: SpacePeer, askers: readonly Uint8Array[]): void
@@ -290,10 +290,11 @@ export class SpacePeer {
     if (!this.#isProven) return
     this.#judge()
     for (const core of this.#link.memberLogs()) this.#attach(core)
+    // Some of these logs are named by nobody but their devices, and one may say that the peer is removed.
+    this.#tellAskers()
     if (this.#isAdmitted !== true) return
     const cores = this.#link.announce()
     if (cores !== null) this.#logs?.send([...cores])
-    this.#tellAskers()
     for (const core of this.#link.cores()) this.#attach(core)
     this.tellCleared()
     this.#meet()

@@ -15,6 +15,7 @@ import {
   type Key,
   type LoggedRecord,
   type Membership,
+  type RecoveryRecord,
   type SuccessorRecord
 } from '../../acl/index.ts'
 import { BlockLog, checkForkProof, type Hypercore, type OwnLog } from '../../core/index.ts'
@@ -27,8 +28,6 @@ export type Draft = AclRecord extends infer R
     ? Omit<R, 'heads'>
     : never
   : never
-
-type BeginDraft = Omit<SuccessorRecord, 'heads' | 'signature'>
 
 /** Anybody with a device in the space can make up logs without end. */
 const MAX_FOLLOWED = 16_384
@@ -144,17 +143,14 @@ export class AclLogs {
     return this.headOf(core) !== null
   }
 
-  /** The newest logs of all devices that went on under new ones, as each shows them itself. */
-  successors(): readonly Credentials[] {
-    const { cores } = this.#membership
-    const ends = new Map(
-      [...cores.values()].flatMap(({ core, use, continues }): [Key, Key][] =>
-        use === 'acl' && continues !== null ? [[continues.core, core]] : []
-      )
-    )
-    return [...ends.values()].flatMap((core) => {
-      const first = ends.has(core) ? null : this.#logs.get(core)?.first
-      return first?.kind === 'successor' ? { member: first.member, cores: first.cores } : []
+  /** The newest logs of all devices that went on under new ones, or came back by the recovery key, as each shows them itself. */
+  begunByThemselves(): readonly Credentials[] {
+    const acl = [...this.#membership.cores.values()].filter(({ use }) => use === 'acl')
+    const old = new Set(acl.map(({ continues }) => continues?.core))
+    return acl.flatMap(({ core }) => {
+      const first = old.has(core) ? null : this.#logs.get(core)?.first
+      if (first?.kind !== 'successor' && first?.kind !== 'recovery') return []
+      return { member: first.member, cores: first.cores }
     })
   }
 
@@ -183,11 +179,8 @@ export class AclLogs {
   }
 
   /** Begins this device's log, if it is not begun yet. @throws STORE_ codes */
-  begin(draft: BeginDraft, sign: (record: SuccessorRecord) => SuccessorRecord): Promise<void> {
-    return this.#inTurn(() => {
-      if (this.#parts.own.core.length > 0) return null
-      return sign({ ...draft, heads: this.#othersHeads(), signature: new Uint8Array(0) })
-    })
+  begin(make: (heads: readonly Head[]) => SuccessorRecord | RecoveryRecord): Promise<void> {
+    return this.#inTurn(() => (this.#parts.own.core.length > 0 ? null : make(this.#othersHeads())))
   }
 
   /** Reads these logs from now on, and offers them. */
@@ -297,6 +290,11 @@ export class AclLogs {
     return verifier.successor(keyOf(this.#parts.space), core, first) ? old : []
   }
 
+  /** Whether somebody is or was a member. */
+  isMember(identity: Key): boolean {
+    return this.#membership.members.has(identity)
+  }
+
   /** Whether it is a device of somebody who is or was a member. */
   isDevice({ identity, device }: DeviceClaim): boolean {
     const devices = this.#membership.members.get(identity)?.devices ?? []
@@ -359,6 +357,7 @@ function credentialsIn(record: AclRecord): Credentials | null {
   switch (record.kind) {
     case 'found':
     case 'grant':
+    case 'recovery':
       return record
     case 'vote':
       return record.change.kind === 'add' ? record.change : null

@@ -7,6 +7,7 @@ import {
   type Act,
   type BallotChange,
   type CoreStanding,
+  type DeviceClaim,
   type Head,
   type Key,
   type PendingBallot,
@@ -14,11 +15,13 @@ import {
 } from '../../acl/index.ts'
 import { ManyhandsError } from '../../errors.ts'
 import type { Prefixes } from '../prefixes.ts'
+import type { Timers } from '../timers.ts'
 import type { Union } from '../union.ts'
 import type { AclLogs } from './acl-logs.ts'
 import type { ContentKeys } from './content-keys.ts'
 import { bytesOf, keyOf, NO_HASH, type Credentials } from './credentials.ts'
 import { heldUpTo } from './excluded.ts'
+import { fetchLost } from './lost-logs.ts'
 
 /** An identity, or one device of it. */
 export interface Target {
@@ -30,8 +33,7 @@ export interface Target {
 export interface ActsParts {
   readonly logs: AclLogs
   readonly union: Union
-  /** This device's. */
-  readonly identity: Key
+  readonly own: Pick<DeviceClaim, 'identity' | 'device'>
   /** Of the space's content; null where that is not encrypted. */
   readonly keys: Pick<ContentKeys, 'renew' | 'prepare' | 'heal'> | null
 }
@@ -40,12 +42,14 @@ export class Acts {
   readonly #logs: AclLogs
   readonly #union: Union
   readonly #identity: Key
+  readonly #device: Key
   readonly #keys: ActsParts['keys']
 
-  constructor({ logs, union, identity, keys }: ActsParts) {
+  constructor({ logs, union, own, keys }: ActsParts) {
     this.#logs = logs
     this.#union = union
-    this.#identity = identity
+    this.#identity = own.identity
+    this.#device = own.device
     this.#keys = keys
   }
 
@@ -60,7 +64,9 @@ export class Acts {
     const isOwn = identity === this.#identity && device !== null
     const isOwner = owners.includes(identity) && !isOwn
     if (isOwner && owners.length === 1) throw notAllowed('the only owner stays (rule 11)')
-    this.#checkMay(isOwner ? { kind: 'vote' } : { kind: 'revoke', identity, device })
+    this.#checkMay(
+      isOwner ? { kind: 'vote' } : { kind: 'revoke', identity, device, by: this.#device }
+    )
     if (isOwner) this.#checkFree('remove', identity)
     await this.acknowledge()
     const cuts = await this.#headsOf(this.#coresOf({ identity, device }))
@@ -81,6 +87,14 @@ export class Acts {
     const heads = await this.#headsOf(sealed, false)
     const cuts = heads.filter(({ length }, i) => length > (sealed[i]?.length ?? 0))
     if (cuts.length > 0) await this.#logs.write({ kind: 'seal', cuts })
+  }
+
+  /** Where the logs of devices of one's own end that are lost. @throws BLOCK_UNAVAILABLE */
+  async headsOfLost(devices: readonly Key[], timers: Timers): Promise<readonly Head[]> {
+    const cores = () =>
+      devices.flatMap((device) => this.#coresOf({ identity: this.#identity, device }))
+    await fetchLost({ logs: this.#logs, union: this.#union, timers }, cores)
+    return this.#headsOf(cores())
   }
 
   /** Ends this device's own rights; what it has written goes on counting. To be called while nothing is written. @throws NOT_ALLOWED */

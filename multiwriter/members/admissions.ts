@@ -3,13 +3,14 @@
  * credentials to its peers, which pass them on until somebody who may has granted them. Whoever was removed is not let in again
  * by itself.
  */
-import { mayAct, type Key, type Role } from '../../acl/index.ts'
+import { mayAct, type DeviceClaim, type Key, type Role } from '../../acl/index.ts'
 import { ManyhandsError } from '../../errors.ts'
 import type { Prefixes } from '../prefixes.ts'
 import type { AclLogs } from './acl-logs.ts'
 import {
   areSound,
   decodeCredentials,
+  devicesIn,
   encodeCredentials,
   keyOf,
   type Credentials
@@ -48,7 +49,7 @@ export class Admissions {
   told(): readonly Uint8Array[] {
     return [this.#parts.own(), ...this.#asking.values()]
       .filter((each) => !this.#isKnown(each))
-      .concat(this.#parts.logs.successors())
+      .concat(this.#parts.logs.begunByThemselves())
       .slice(0, MAX_ASKING)
       .map(encodeCredentials)
   }
@@ -61,7 +62,7 @@ export class Admissions {
     const before = this.#asking.get(device)
     if (this.#isKnown(credentials) || isWithin(credentials, before)) return false
     if (!areSound(credentials, keyOf(this.#parts.space))) return null
-    if (this.#isDevice(credentials)) this.#follow(credentials)
+    this.#follow(credentials)
     if (before === undefined && this.#asking.size >= MAX_ASKING) return false
     this.#asking.set(device, credentials)
     return true
@@ -107,12 +108,22 @@ export class Admissions {
   async #grantAll(): Promise<void> {
     for (const [device, credentials] of this.#asking) {
       if (this.#isKnown(credentials)) this.#asking.delete(device)
-      else if (this.#isDevice(credentials)) this.#follow(credentials)
-      else if (this.#isChosen(credentials) && this.#mayGrant(credentials)) {
+      else this.#follow(credentials)
+      if (!this.#isKnown(credentials) && !this.#isDevice(credentials)) {
+        const role = this.#roleFor(credentials)
         // What the disk refuses now is tried again at the next occasion.
-        await this.#grant(credentials, 'writer').catch(() => {})
+        if (role !== null && this.#mayGrant(credentials, role))
+          await this.#grant(credentials, role).catch(() => {})
       }
     }
+  }
+
+  /** What a device is let in as by itself: one's own as what one is. */
+  #roleFor(credentials: Credentials): Role | null {
+    const { logs, identity } = this.#parts
+    if (credentials.member.identity !== identity)
+      return this.#isChosen(credentials) ? 'writer' : null
+    return logs.membership.members.get(identity)?.role ?? null
   }
 
   #isChosen({ cores }: Credentials): boolean {
@@ -124,12 +135,19 @@ export class Admissions {
     await this.#parts.ongrant()
   }
 
-  #mayGrant({ member: { identity, device } }: Credentials): boolean {
+  #mayGrant({ member }: Credentials, role: Role): boolean {
     const { logs, identity: own } = this.#parts
+    const { identity } = member
     const known = logs.membership.members.get(identity)
-    const before = known?.devices.find((each) => each.device === device)
-    if (known?.role === null || before?.role === null || !logs.isOwnCounted) return false
-    return mayAct(logs.membership, own, { kind: 'grant', identity, role: 'writer' }).ok
+    if (known?.role === null || this.#isOfRemoved(member) || !logs.isOwnCounted) return false
+    return mayAct(logs.membership, own, { kind: 'grant', identity, role }).ok
+  }
+
+  /** Whether it, or a device by whose word it is its identity's, was removed: a thief could certify more. */
+  #isOfRemoved({ identity, attestation }: DeviceClaim): boolean {
+    const known = this.#parts.logs.membership.members.get(identity)?.devices ?? []
+    const removed = known.filter(({ role }) => role === null).map(({ device }) => device)
+    return devicesIn(attestation).some((device) => removed.includes(device))
   }
 
   /**
@@ -140,8 +158,10 @@ export class Admissions {
     return this.#parts.logs.isDevice(member)
   }
 
+  /** Of those who are in, more devices may say themselves by what right: the recovery key's. */
   #follow(credentials: Credentials): void {
-    this.#parts.logs.follow(this.#aclOf(credentials))
+    const { logs } = this.#parts
+    if (logs.isMember(credentials.member.identity)) logs.follow(this.#aclOf(credentials))
   }
 
   #aclOf({ cores }: Credentials): readonly Key[] {

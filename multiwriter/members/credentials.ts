@@ -1,8 +1,8 @@
 /**
- * What a device shows of itself, and how others check it: that it is an identity's, and that cores are its own. Each device has an
- * identity of its own, which attests it by an ordinary signature. Keys are hex here, as everywhere in `acl/`.
+ * What a device shows of itself, and how others check it: that it is an identity's, and that cores are its own. Keys are hex here, as
+ * everywhere in `acl/`.
  *
- *     attestation = sign(identity, "manyhands/attestation", device)
+ *     attestation = identity says device, or a device of it says the next (core/identity/proof.ts)
  *     core claim  = sign(device, "manyhands/core", space, core, use, identity)
  */
 import b4a from 'b4a'
@@ -15,17 +15,22 @@ import {
   type GrantRecord,
   type Hash,
   type Key,
+  type RecoveryRecord,
   type SuccessorRecord,
   type Verifier
 } from '../../acl/index.ts'
 import {
   checkForkProof,
-  deriveKeyPair,
   hash,
+  isAttested,
   isSigned,
+  readAttestation,
   sign,
-  type DeviceStore
+  type DeviceStore,
+  type KeyPair,
+  type Secrets
 } from '../../core/index.ts'
+import { ManyhandsError } from '../../errors.ts'
 import type { LogPair } from '../own-logs.ts'
 
 /** A device, and the cores that it asks to be let in with. */
@@ -34,7 +39,6 @@ export interface Credentials {
   readonly cores: readonly CoreClaim[]
 }
 
-const ATTESTATION = 'manyhands/attestation'
 const CORE = 'manyhands/core'
 const STATEMENT = 'manyhands/statement'
 
@@ -55,21 +59,34 @@ export function ownCredentials(
   space: Uint8Array,
   pairs: readonly LogPair[]
 ): Credentials {
-  const identity = deriveKeyPair(secrets.seed, 'manyhands/identity')
+  const { attestation } = secrets.identity
+  const identity = identityIn(secrets)
   const { publicKey: device, secretKey } = keyPair
   const claim = (use: CoreClaim['use'], core: Uint8Array): CoreClaim => ({
     core: keyOf(core),
     use,
-    signature: sign(secretKey, CORE, space, core, b4a.from(use), identity.publicKey)
+    signature: sign(secretKey, CORE, space, core, b4a.from(use), identity)
   })
   return {
     member: {
-      identity: keyOf(identity.publicKey),
+      identity: keyOf(identity),
       device: keyOf(device),
-      attestation: sign(identity.secretKey, ATTESTATION, device)
+      attestation
     },
     cores: pairs.flatMap(({ acl, data }) => [claim('acl', acl), claim('data', data)])
   }
+}
+
+/** The identity that this device is of. */
+export function identityIn({ identity: { attestation } }: Pick<Secrets, 'identity'>): Uint8Array {
+  const claimed = readAttestation(attestation)
+  if (claimed !== null) return claimed.identity
+  throw new ManyhandsError('STORE_IDENTITY_LOST', 'The keystore does not say whose device this is')
+}
+
+/** By whose word a device is an identity's, that device last. */
+export function devicesIn(attestation: Uint8Array): readonly Key[] {
+  return readAttestation(attestation)?.devices.map(keyOf) ?? []
 }
 
 /** With this device's signature, as the first record of its log `core`. */
@@ -82,10 +99,32 @@ export function signSuccessor(
   return { ...record, signature: sign(secretKey, STATEMENT, statementBytes(space, core, record)) }
 }
 
+/** With the identity's signature, as the first record of the log `core`. */
+export function signRecovery(
+  { secretKey }: KeyPair,
+  space: Key,
+  core: Key,
+  record: RecoveryRecord
+): RecoveryRecord {
+  return { ...record, signature: sign(secretKey, STATEMENT, statementBytes(space, core, record)) }
+}
+
+/** The same few are asked about for each record that names them, and each takes a signature or more to check. */
+const MAX_CHECKED = 4096
+const checked = new Map<string, boolean>()
+
+function isDevice({ identity, device, attestation }: DeviceClaim): boolean {
+  const name = `${identity}/${device}/${keyOf(attestation)}`
+  const known = checked.get(name)
+  if (known !== undefined) return known
+  const answer = isAttested(bytesOf(identity), bytesOf(device), attestation)
+  if (checked.size >= MAX_CHECKED) checked.clear()
+  checked.set(name, answer)
+  return answer
+}
+
 export const verifier: Verifier = {
-  device: ({ identity, device, attestation }) =>
-    isSignature(attestation) &&
-    isSigned(attestation, bytesOf(identity), ATTESTATION, bytesOf(device)),
+  device: isDevice,
   core: (space, { identity, device }, { core, use, signature }) => {
     const said = [bytesOf(space), bytesOf(core), b4a.from(use), bytesOf(identity)]
     return isSignature(signature) && isSigned(signature, bytesOf(device), CORE, ...said)

@@ -6,7 +6,7 @@ import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import type { CoreStanding, Key, Membership, Role } from '../../acl/index.ts'
 import type { CoreLength } from '../../clock/index.ts'
-import type { Hypercore, DeviceStore, SpaceRecord } from '../../core/index.ts'
+import type { Hypercore, DeviceStore, KeyPair, SpaceRecord } from '../../core/index.ts'
 import type { OwnLogs } from '../own-logs.ts'
 import type { SpaceLogs } from '../space-logs.ts'
 import { isWithin, prefixToText, type Prefixes } from '../prefixes.ts'
@@ -33,6 +33,8 @@ export interface MembersParts {
   /** Of its content; null where that is not encrypted. */
   readonly keys: ContentKeys | null
   readonly timers: Timers
+  /** What this device's newest logs begin with is to be the recovery key's word, which `recover` says. */
+  readonly isRecovering: boolean
 }
 
 export class Members {
@@ -59,6 +61,8 @@ export class Members {
   readonly #succession: Succession
   readonly #admissions: Admissions
   readonly #writers: WriterList
+  readonly #timers: Timers
+  #isRecovering: boolean
   /** Worked out when it is asked for first. */
   #continued: { readonly cores: Membership['cores'] | null; readonly old: ReadonlySet<Key> } = {
     cores: null,
@@ -88,7 +92,7 @@ export class Members {
       if (isFounder && own.acl.core.length === 1) await keys?.renew()
       const archives = new Archives({ spaceLogs, logs, timers })
       await settleAll(archives, logs)
-      await succession.begin()
+      if (!parts.isRecovering) await succession.begin()
       return new Members({ ...parts, logs, archives, succession, writers })
     } catch (error) {
       await keys?.close()
@@ -97,9 +101,11 @@ export class Members {
     }
   }
 
-  private constructor({ logs, archives, own, keys, succession, record, writers }: Opened) {
+  private constructor({ logs, archives, own, keys, succession, record, writers, ...rest }: Opened) {
     this.#logs = logs
     this.#keys = keys
+    this.#isRecovering = rest.isRecovering
+    this.#timers = rest.timers
     this.archives = archives
     this.#own = own
     this.#succession = succession
@@ -192,6 +198,11 @@ export class Members {
     return own !== null || (this.#isMember(key) && this.#isForked(key))
   }
 
+  /** Whether this device is or was a member. */
+  get isLetIn(): boolean {
+    return this.#roleOf(this.device) !== undefined
+  }
+
   /** Undefined for a device that nobody let in. */
   #roleOf(device: Key): Role | null | undefined {
     const known = [...this.membership.members.values()].flatMap(({ devices }) => devices)
@@ -223,6 +234,30 @@ export class Members {
     await acts.acknowledge().catch(() => {}) // what is not here now must not keep the proof back
     await this.#logs.write({ kind: 'fork', core, common, proof })
     return true
+  }
+
+  /** Whether nothing stands in this device's membership log. */
+  get isUnbegun(): boolean {
+    return this.#own.acl.core.length === 0
+  }
+
+  /** Devices of this one's identity that have rights, but for itself. @throws NOT_ALLOWED where it is no member */
+  others(): readonly Key[] {
+    const member = this.membership.members.get(this.identity)
+    if (member === undefined || member.role === null) throw noMember()
+    return member.devices.flatMap(({ device, role }) =>
+      device === this.device || role === null ? [] : device
+    )
+  }
+
+  /**
+   * Comes back by the recovery key: this device takes the place of those that are lost, vote included.
+   * @throws NOT_ALLOWED where that gives nothing, BLOCK_UNAVAILABLE, STORE_ codes
+   */
+  async recover(acts: Acts, identity: KeyPair, lost: readonly Key[]): Promise<void> {
+    await this.#succession.recover(identity, lost, await acts.headsOfLost(lost, this.#timers))
+    this.#isRecovering = false
+    if (!this.#logs.isOwnCounted) throw noMember()
   }
 
   /** Where the histories of a log part, as was proved. */
@@ -258,7 +293,7 @@ export class Members {
 
   /** To act on others. */
   acts(union: Union): Acts {
-    return new Acts({ logs: this.#logs, union, identity: this.identity, keys: this.#keys })
+    return new Acts({ logs: this.#logs, union, own: this, keys: this.#keys })
   }
 
   /** @see ContentKeys.renew */
@@ -342,7 +377,7 @@ export class Members {
 
   #changed(): void {
     // What this device goes on from may have come back. What the disk refuses now is tried again with the next change.
-    this.#succession.begin().catch(() => {})
+    if (!this.#isRecovering) this.#succession.begin().catch(() => {})
     const { membership } = this.#logs
     const { missing, lowered } = sealWriters(this.#writers, membership, this.lengthOf)
     if (missing.length > 0) this.events.emit('writers', missing)
@@ -383,6 +418,11 @@ type Ending = 'void' | 'fork' | 'reads' | 'ended'
 const ENDINGS = {
   void: 'another copy of it went on from its logs, so these do not count',
   ended: 'its rights have ended'
+}
+
+function noMember(): ManyhandsError {
+  const why = 'its person is no member, as far as is known here'
+  return new ManyhandsError('NOT_ALLOWED', `This device may not come back: ${why}`)
 }
 
 function excluded(why: string): ManyhandsError {

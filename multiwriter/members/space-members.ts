@@ -25,6 +25,8 @@ import { countedLength } from './seals.ts'
 export interface MemberInfo {
   /** Names the person; what several devices have in common. */
   readonly identity: string
+  /** What this device calls them (`device.setPetname`). */
+  readonly petname: string | null
   /** Null for who was a member, and is none any more. */
   readonly role: Role | null
   /** This device's own. */
@@ -135,6 +137,8 @@ export interface SpaceMembersParts {
   readonly acts: Acts
   readonly lastSeen: Pick<LastSeen, 'of' | 'isConnected'>
   readonly now: () => number
+  /** @see Secrets.petnames */
+  petnames(): ReadonlyMap<string, string>
   /** Throws when the space is closed. */
   checkOpen(): void
   /** The data logs of a version. @throws VERSION_ codes */
@@ -194,7 +198,8 @@ export class SpaceMembers {
     const prefixes = prefixesIn('setRole', role, options)
     const target = this.#find(who)
     const member = this.#members.membership.members.get(target.identity)
-    const now = member?.role ?? null
+    const named = member?.devices.find(({ device }) => device === target.device)
+    const now = (named ?? member)?.role ?? null
     const isWider = role === now && role === 'writer' && member?.prefixes !== null
     if (now !== null && compareRoles(role, now) <= 0 && !isWider)
       invalid('role', `more than ${now} (to give less, revoke, and let it in again)`, role)
@@ -372,6 +377,7 @@ export class SpaceMembers {
   #info({ identity, role, prefixes, devices }: Member): MemberInfo {
     return {
       identity: textOf(identity),
+      petname: this.#parts.petnames().get(identity) ?? null,
       role,
       isOwn: identity === this.#members.identity,
       prefixes: prefixes?.map(prefixToText) ?? null,

@@ -8,12 +8,18 @@
  * two copies of one device went on from the same logs, nothing that follows it would: then this device asks to be let in under fresh ones.
  */
 import b4a from 'b4a'
-import type { CoreStanding, Head } from '../../acl/index.ts'
-import { treeHashOf, type DeviceStore, type Hypercore } from '../../core/index.ts'
+import type { CoreStanding, Head, Key } from '../../acl/index.ts'
+import { treeHashOf, type DeviceStore, type Hypercore, type KeyPair } from '../../core/index.ts'
 import type { LogPair, OwnLogs } from '../own-logs.ts'
 import type { SpaceLogs } from '../space-logs.ts'
 import type { AclLogs } from './acl-logs.ts'
-import { keyOf, ownCredentials, signSuccessor, type Credentials } from './credentials.ts'
+import {
+  keyOf,
+  ownCredentials,
+  signRecovery,
+  signSuccessor,
+  type Credentials
+} from './credentials.ts'
 
 export interface SuccessionParts {
   readonly store: DeviceStore
@@ -74,8 +80,38 @@ export class Succession {
     const { member, cores: claims } = ownCredentials(store, space, [...this.#pairs.slice(-1), last])
     // Which of the old ones is a membership log, those learn from it who have not heard of that one.
     const cores = claims.filter(({ core }) => core !== data.core)
-    await logs.begin({ kind: 'successor', member, old: [acl, data], cores }, (record) =>
-      signSuccessor(store.keyPair, keyOf(space), keyOf(own.acl.core.key), record)
+    const old = [acl, data]
+    await logs.begin((heads) =>
+      signSuccessor(store.keyPair, keyOf(space), keyOf(own.acl.core.key), {
+        kind: 'successor',
+        heads,
+        member,
+        old,
+        cores,
+        signature: UNSIGNED
+      })
+    )
+  }
+
+  /**
+   * Begins the newest logs by the word of the identity's recovery key instead. To be called while nothing stands in them.
+   * @param revoked devices of the same identity, which end
+   */
+  async recover(identity: KeyPair, revoked: readonly Key[], cuts: readonly Head[]): Promise<void> {
+    const { own, store, space, logs } = this.#parts
+    const { member, cores } = ownCredentials(store, space, this.#pairs.slice(-1))
+    const movesVote = logs.membership.owners.includes(member.identity)
+    await logs.begin((heads) =>
+      signRecovery(identity, keyOf(space), keyOf(own.acl.core.key), {
+        kind: 'recovery',
+        heads,
+        member,
+        cores,
+        revoked,
+        cuts,
+        movesVote,
+        signature: UNSIGNED
+      })
     )
   }
 
@@ -155,6 +191,8 @@ export class Succession {
     }
   }
 }
+
+const UNSIGNED = new Uint8Array(0)
 
 /** The head of what has no blocks, but for its core. */
 const NOTHING = { length: 0, treeHash: '0'.repeat(64) }

@@ -8,6 +8,8 @@ import { encodeValue, isFields, type Patch, type Value } from '../../crdt/index.
 import { invalid } from '../../errors.ts'
 import type { Finding } from '../check.ts'
 import type { Device } from '../device.ts'
+import type { Certified } from '../identity/identity.ts'
+import type { SplitOptions } from '../identity/shares.ts'
 import type { Explanation } from '../explain.ts'
 import type { PurgeReport } from '../purge.ts'
 import type {
@@ -95,6 +97,14 @@ export interface SpaceInfo {
   readonly refusals: readonly { writer: string; reason: string; seq: number; count: number }[]
 }
 
+export interface IdentityInfo {
+  readonly id: string
+  readonly hasPhrase: boolean
+}
+
+/** A phrase, or shares of one. */
+type Secret = string | readonly string[]
+
 /** A role, and of a writer where it may write. */
 interface Roled<R> {
   readonly role: R
@@ -110,6 +120,69 @@ export const requests = {
 
   'device/rotate': async ({ device }: PortContext, { space }: Where): Promise<SpaceInfo> =>
     spaceInfo(await device.rotate(space)),
+
+  /** Comes back to a space, as one whose other devices are lost. */
+  'device/recover': async (
+    { device }: PortContext,
+    { space, keep = [] }: Where & { readonly keep?: readonly string[] }
+  ): Promise<SpaceInfo> => spaceInfo(await device.recover(space, { keep })),
+
+  'device/lock': ({ device }: PortContext, _: object): Promise<void> => device.lock(),
+
+  'device/unlock': (
+    { device }: PortContext,
+    { passphrase }: { readonly passphrase: string }
+  ): Promise<void> => device.unlock(passphrase),
+
+  'device/passphrase': (
+    { device }: PortContext,
+    { from, to }: { readonly from: string | null; readonly to: string | null }
+  ): Promise<void> => device.setPassphrase(from, to),
+
+  'device/petname': (
+    { device }: PortContext,
+    { identity, name }: { readonly identity: string; readonly name: string | null }
+  ): Promise<void> => device.setPetname(identity, name),
+
+  'identity/info': ({ device: { identity } }: PortContext, _: object): Promise<IdentityInfo> =>
+    Promise.resolve({ id: identity.id, hasPhrase: identity.hasPhrase }),
+
+  'identity/phrase': async ({ device }: PortContext, _: object): Promise<string> =>
+    Promise.resolve(device.identity.phrase()),
+
+  'identity/forget': ({ device }: PortContext, _: object): Promise<void> =>
+    device.identity.forgetPhrase(),
+
+  'identity/split': ({ device }: PortContext, options: SplitOptions): Promise<readonly string[]> =>
+    device.identity.split(options),
+
+  'identity/kit': async (
+    { device }: PortContext,
+    { name, secret }: { readonly name: string; readonly secret: Secret }
+  ): Promise<string> => Promise.resolve(device.identity.kit(name, secret)),
+
+  'identity/verify': (
+    { device }: PortContext,
+    { secret }: { readonly secret: Secret }
+  ): Promise<boolean> => device.identity.verify(secret),
+
+  'identity/recover': (
+    { device }: PortContext,
+    { secret }: { readonly secret: Secret }
+  ): Promise<void> => device.identity.recover(secret),
+
+  'identity/request': async ({ device }: PortContext, _: object): Promise<string> =>
+    Promise.resolve(device.identity.request()),
+
+  'identity/certify': async (
+    { device }: PortContext,
+    { request }: { readonly request: string }
+  ): Promise<Certified> => Promise.resolve(device.identity.certify(request)),
+
+  'identity/accept': (
+    { device }: PortContext,
+    { answer }: { readonly answer: string }
+  ): Promise<void> => device.identity.accept(answer),
 
   'spaces/list': ({ device }: PortContext, _: object) => Promise.resolve([...device.spaces()]),
 

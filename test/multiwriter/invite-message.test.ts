@@ -1,6 +1,7 @@
 /** The bytes of invites: the link, the request, the answer; golden, and hostile. */
 import b4a from 'b4a'
 import { readFileSync } from 'node:fs'
+import { secretsOf } from '../support/secrets.ts'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { deriveKeyPair, ownLogKey, sealTo } from '../../core/index.ts'
@@ -57,7 +58,9 @@ function deviceOf(seed: Uint8Array) {
   const pair = { salt, acl: ownLogKey(seed, 'acl', salt), data: ownLogKey(seed, 'data', salt) }
   return {
     keyPair,
-    credentials: ownCredentials({ keyPair, secrets: { seed, spaces: [] } }, address, [pair])
+    credentials: ownCredentials({ keyPair, secrets: secretsOf(seed, keyPair.publicKey) }, address, [
+      pair
+    ])
   }
 }
 

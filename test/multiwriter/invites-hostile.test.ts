@@ -2,6 +2,7 @@
 import b4a from 'b4a'
 import c from 'compact-encoding'
 import { join } from 'node:path'
+import { secretsOf } from '../support/secrets.ts'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Message } from 'protomux'
@@ -84,7 +85,8 @@ function requestWith(link: string, seed: Uint8Array, secret = decodeInviteLink(l
     acl: ownLogKey(seed, 'acl', seed),
     data: ownLogKey(seed, 'data', seed)
   }
-  const credentials = ownCredentials({ keyPair, secrets: { seed, spaces: [] } }, address, [pair])
+  const secrets = secretsOf(seed, keyPair.publicKey)
+  const credentials = ownCredentials({ keyPair, secrets }, address, [pair])
   return { keyPair, request: encodeInviteRequest(inviteKeyPair(secret), address, credentials) }
 }
 

@@ -24,6 +24,7 @@ export async function openKeyedDevice(storage: string, keys: BlockKeys): Promise
         timer.unref()
         return () => clearTimeout(timer)
       },
+      wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       soon: (task) => void setImmediate(task)
     },
     transport: null,

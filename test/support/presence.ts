@@ -30,6 +30,10 @@ export class SimTimers implements Timers {
     return () => this.#tasks.delete(entry)
   }
 
+  wait(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.after(ms, resolve))
+  }
+
   soon(task: () => void): void {
     this.after(0, task)
   }

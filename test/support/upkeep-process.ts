@@ -30,6 +30,7 @@ function say(line: string): void {
 
 const timers = {
   elapsed: () => performance.now(),
+  wait: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
   soon: (task: () => void) => void setImmediate(task),
   after(ms: number, task: () => void) {
     const timer = setTimeout(task, ms)

@@ -216,8 +216,7 @@ class Restoring {
       salt: randomBytes(32), // this device's own logs are new ones
       later: []
     }))
-    const { seed } = this.#store.secrets
-    await this.#store.saveSecrets({ seed, spaces: secrets })
+    await this.#store.saveSecrets({ ...this.#store.secrets, spaces: secrets })
     await this.#store.saveSpaces(spaces)
     this.#spaces = spaces
   }

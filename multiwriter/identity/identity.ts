@@ -1,0 +1,188 @@
+/** Whose device this is: a person, who may have several, and comes back with 24 words where all are lost. */
+import b4a from 'b4a'
+import z32 from 'z32'
+import {
+  attestFirst,
+  attestNext,
+  entropyOf,
+  identityKeyPair,
+  isAttested,
+  phraseOf,
+  readAttestation,
+  type DeviceStore,
+  type IdentitySecrets
+} from '../../core/index.ts'
+import { checkOptions, invalid, ManyhandsError } from '../../errors.ts'
+import { kitOf } from './kit.ts'
+import { combineShares, splitEntropy, type SplitOptions } from './shares.ts'
+import { identityIn } from '../members/credentials.ts'
+import {
+  badAnswer,
+  decodeAnswer,
+  decodeRequest,
+  encodeAnswer,
+  encodeRequest
+} from './certifying.ts'
+
+export interface IdentityParts {
+  readonly store: DeviceStore
+  /** What people call this device. */
+  readonly name: string
+  readonly now: () => number
+  /** Throws when the device is closed. */
+  checkOpen(): void
+  /** Makes it durable; closes the spaces, which are open under the old one. @throws IDENTITY_IN_USE */
+  adopt(identity: IdentitySecrets): Promise<void>
+}
+
+/** A device that was certified, for a person to compare with what that device shows. */
+export interface Certified {
+  /** Its `device.id`. */
+  readonly device: string
+  /** What it calls itself. */
+  readonly name: string
+  /** What it is to `accept`. No secret. */
+  readonly answer: string
+}
+
+export class DeviceIdentity {
+  readonly #parts: IdentityParts
+
+  /** @see Device.identity */
+  constructor(parts: IdentityParts) {
+    this.#parts = parts
+  }
+
+  /** Names the person; what all their devices have in common. */
+  get id(): string {
+    return z32.encode(this.#key)
+  }
+
+  /** Whether the phrase is on this device: where the identity was made or came back to, until it is forgotten. */
+  get hasPhrase(): boolean {
+    return this.#secrets.entropy !== null
+  }
+
+  /**
+   * The 24 words by which this person comes back when all devices are lost. Whoever has them, is this person: write them down, and
+   * let this device forget them.
+   * @throws PHRASE_UNKNOWN
+   */
+  phrase(): string {
+    return phraseOf(this.entropy())
+  }
+
+  /** For the device. @throws PHRASE_UNKNOWN */
+  entropy(): Uint8Array {
+    this.#parts.checkOpen()
+    const { entropy } = this.#secrets
+    if (entropy !== null) return entropy
+    throw new ManyhandsError('PHRASE_UNKNOWN', 'The phrase is not on this device')
+  }
+
+  /**
+   * The phrase in shares, for as many people: any `needed` of them give it back, fewer say nothing of it.
+   * @throws PHRASE_UNKNOWN, INVALID_ARGUMENT
+   * @example const shares = await device.identity.split({ shares: 5, needed: 3 })
+   */
+  async split(options: SplitOptions): Promise<readonly string[]> {
+    checkOptions('split', options, ['shares', 'needed'])
+    return splitEntropy(this.entropy(), options, this.#parts.now())
+  }
+
+  /**
+   * A page to print and put away: one HTML file with words and pictures (QR), and what is to be done with it.
+   * @param secret the shares that `split` gave; default the phrase
+   * @throws PHRASE_UNKNOWN, SHARE_INVALID
+   */
+  kit(name: string, secret: readonly string[] | string = this.phrase()): string {
+    this.#parts.checkOpen()
+    if (typeof name !== 'string') invalid('name', 'a string', name)
+    return kitOf({ name, identity: this.id, secret, now: this.#parts.now() })
+  }
+
+  /**
+   * Whether a phrase, or enough of its shares, is this person's: before it is forgotten here, or years later.
+   * @throws PHRASE_INVALID naming the words that are mistyped, SHARE_INVALID, SHARES_ codes
+   */
+  async verify(secret: string | readonly string[]): Promise<boolean> {
+    const keyPair = await identityKeyPair(await this.#read(secret))
+    keyPair.secretKey.fill(0)
+    return b4a.equals(keyPair.publicKey, this.#key)
+  }
+
+  /** From now on whoever has this device has it only. What it can do stays; the phrase is with whoever wrote it down. */
+  async forgetPhrase(): Promise<void> {
+    this.#parts.checkOpen()
+    const { attestation, entropy } = this.#secrets
+    await this.#parts.adopt({ attestation, entropy: null })
+    entropy?.fill(0)
+  }
+
+  /** What another device of this person is to `certify`. No secret. */
+  request(): string {
+    this.#parts.checkOpen()
+    return encodeRequest(this.#parts.store.keyPair, this.#parts.name)
+  }
+
+  /**
+   * Says that another device is this person's, too. It does so once it has accepted the answer; compare its `id` first with what it
+   * shows itself. In a space it has then to be let in, which this person's devices do by themselves.
+   * @throws REQUEST_INVALID
+   * @example await phone.identity.accept(laptop.identity.certify(phone.identity.request()).answer)
+   */
+  certify(request: string): Certified {
+    this.#parts.checkOpen()
+    if (typeof request !== 'string') invalid('request', 'what `identity.request()` gave', request)
+    const { device, name } = decodeRequest(request)
+    const { keyPair } = this.#parts.store
+    if (b4a.equals(device, keyPair.publicKey)) invalid('request', "another device's", "one's own")
+    const attestation = attestNext(keyPair, this.#secrets.attestation, device)
+    return { device: z32.encode(device), name, answer: encodeAnswer(attestation) }
+  }
+
+  /**
+   * Becomes a device of the person whose device gave the answer. Its spaces are closed.
+   * @throws REQUEST_INVALID, IDENTITY_IN_USE where this device was let into a space as somebody else's
+   */
+  async accept(answer: string): Promise<void> {
+    this.#parts.checkOpen()
+    if (typeof answer !== 'string') invalid('answer', 'what `identity.certify()` gave', answer)
+    const attestation = decodeAnswer(answer)
+    const claimed = readAttestation(attestation)
+    const { publicKey } = this.#parts.store.keyPair
+    if (claimed === null || !isAttested(claimed.identity, publicKey, attestation))
+      throw badAnswer('is for another device, or forged')
+    const isSame = b4a.equals(claimed.identity, this.#key)
+    await this.#parts.adopt({ attestation, entropy: isSame ? this.#secrets.entropy : null })
+  }
+
+  /**
+   * Makes this device one of the person whose phrase it is, or whose shares, and keeps the phrase. Its spaces are closed. In each space
+   * `device.recover` then takes the rights of the lost devices.
+   * @throws PHRASE_INVALID, SHARE_INVALID, SHARES_ codes, IDENTITY_IN_USE
+   */
+  async recover(secret: string | readonly string[]): Promise<void> {
+    const entropy = await this.#read(secret)
+    const identity = await identityKeyPair(entropy)
+    const attestation = attestFirst(identity, this.#parts.store.keyPair.publicKey)
+    identity.secretKey.fill(0)
+    await this.#parts.adopt({ attestation, entropy })
+  }
+
+  async #read(secret: string | readonly string[]): Promise<Uint8Array> {
+    this.#parts.checkOpen()
+    if (typeof secret === 'string') return entropyOf(secret)
+    // What was given instead is not shown: it may be nearly right.
+    if (Array.isArray(secret)) return combineShares(secret)
+    return invalid('secret', '24 words, or a list of shares', typeof secret)
+  }
+
+  get #secrets(): IdentitySecrets {
+    return this.#parts.store.secrets.identity
+  }
+
+  get #key(): Uint8Array {
+    return identityIn(this.#parts.store.secrets)
+  }
+}
