@@ -69,14 +69,23 @@ export class PartCursor implements Cursor<TreeEntry> {
   readonly #index: number
   readonly #range: TreeRange
   readonly #options: ReadOptions
+  readonly #oncut: () => void
   #cursor: TreeCursor | null
   #last: Uint8Array | null = null
 
-  constructor(parts: Part[], index: number, range: TreeRange, options: ReadOptions) {
+  /** @param oncut called when the core is read on elsewhere */
+  constructor(
+    parts: Part[],
+    index: number,
+    range: TreeRange,
+    options: ReadOptions,
+    oncut: () => void = () => {}
+  ) {
     this.#parts = parts
     this.#index = index
     this.#range = range
     this.#options = options
+    this.#oncut = oncut
     this.#cursor = parts[index]?.tree.cursor(range, options) ?? null
   }
 
@@ -109,6 +118,7 @@ export class PartCursor implements Cursor<TreeEntry> {
       } catch (error) {
         if (this.#cursor === null) return []
         await cutPart(this.#parts, this.#index, error)
+        this.#oncut()
         this.#reopen()
         batch = Promise.resolve(this.#tryBatch(size))
       }

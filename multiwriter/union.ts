@@ -15,6 +15,7 @@ import type { Refusals } from './refusals.ts'
 import type { Part } from './part.ts'
 import type { Prefixes } from './prefixes.ts'
 import { Reliances, settle, type Standing } from './reliance.ts'
+import { KnownSpeakers } from './speakers.ts'
 import { View, type Said, type ViewHooks } from './view.ts'
 import type { Writer, Writers } from './writers.ts'
 
@@ -25,6 +26,8 @@ export interface UnionOptions {
   readonly refusals: Refusals
   /** The core that this device writes. */
   readonly own?: Uint8Array
+  /** Which logs say something where. Default: learnt as far as it is worth it. */
+  readonly speakers?: KnownSpeakers
   /** Called with each entry of another device that was read: moves the clock. */
   observe?(said: Said): void
 }
@@ -35,7 +38,11 @@ export class Union {
   readonly policies = new MergePolicies()
   readonly #options: UnionOptions
   readonly #hooks: ViewHooks
+  readonly #hooksThen: ViewHooks
+  readonly #speakers: KnownSpeakers
   readonly #sources = new Map<string, Source>()
+  /** The sources by core key; null when one was added or replaced. */
+  #inOrder: readonly Source[] | null = null
   readonly #unsubscribe: () => void
   /** Logs in whose place others are read now: views that are open still read them. */
   readonly #retired: LogReader[] = []
@@ -49,12 +56,16 @@ export class Union {
 
   constructor(options: UnionOptions) {
     this.#options = options
+    this.#speakers = options.speakers ?? new KnownSpeakers()
     this.#hooks = {
       refusals: options.refusals,
       observe: (said) => options.observe?.(said),
       foldOptions: (key) => this.policies.of(key),
-      rowsFor: (parts) => this.#index?.rowsFor(parts) ?? null
+      rowsFor: (parts) => this.#index?.rowsFor(parts) ?? null,
+      speakersFor: (parts) => this.#speakers.among(parts)
     }
+    // At another time the logs stand elsewhere: for these few reads all are asked.
+    this.#hooksThen = { ...this.#hooks, speakersFor: () => null }
     this.#unsubscribe = options.writers.subscribe(() => this.#follow())
     this.#opening = this.#open()
     this.#opening.catch(() => {}) // shown to whoever awaits ready() or view()
@@ -82,10 +93,14 @@ export class Union {
     this.#checkOpen()
     if (this.#view !== null) return this.#view
     const round = this.#round
-    const sources = [...this.#sources.values()]
-    const standings = await Promise.all(sources.map((source) => source.standing(options)))
+    const sources = this.#sorted()
+    const pending = sources.map((source) => source.standingNow ?? source.standing(options))
+    // Most logs stand where they stood: a turn for each would take longer than all the rest of a put.
+    const standings = pending.every(isStanding)
+      ? pending
+      : await Promise.all(pending.map((each) => Promise.resolve(each)))
     const { parts, isComplete } = await settle(standings, options)
-    const view = this.#viewOf(parts)
+    const view = this.#viewOf(parts, this.#hooks)
     // Something may have arrived while the trees were read, a log included: then the next view must look again.
     const isUnchanged = round === this.#round && !sources.some((source) => source.isStale)
     const isLatest = isUnchanged && isComplete
@@ -107,7 +122,7 @@ export class Union {
         return source?.standingAt(length, options) ?? unavailable(core)
       })
     )
-    return this.#viewOf((await settle(standings, options)).parts)
+    return this.#viewOf((await settle(standings, options)).parts, this.#hooksThen)
   }
 
   /**
@@ -127,9 +142,16 @@ export class Union {
     return Promise.all(parts)
   }
 
-  #viewOf(parts: readonly Part[]): View {
+  /** In the order in which views have them. */
+  #sorted(): readonly Source[] {
+    return (this.#inOrder ??= [...this.#sources.values()].sort((a, b) =>
+      b4a.compare(a.log.key, b.log.key)
+    ))
+  }
+
+  #viewOf(parts: readonly Part[], hooks: ViewHooks): View {
     const sorted = [...parts].sort((a, b) => b4a.compare(a.core, b.core))
-    return new View(sorted, this.#hooks)
+    return new View(sorted, hooks)
   }
 
   /** The tree of a log at its greatest readable length up to `limit`, whatever its seal; null where it is no log of this union. */
@@ -163,6 +185,7 @@ export class Union {
         this.#retired.push(known.log)
         this.#index?.changeBranch(source.log)
         this.#sources.set(id, source)
+        this.#inOrder = null
         this.#changed()
       })
     this.#opening = replaced
@@ -173,11 +196,13 @@ export class Union {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#unsubscribe()
+    this.#speakers.close()
     this.events.emit('close')
     await this.#opening.catch(() => {}) // what opened is closed below
     const logs = [...this.logs(), ...this.#retired]
     await Promise.all(logs.map((log) => log.close()))
     this.#sources.clear()
+    this.#inOrder = null
     this.events.removeAllListeners()
   }
 
@@ -206,6 +231,7 @@ export class Union {
       return
     }
     this.#sources.set(id, await this.#newSource(writer))
+    this.#inOrder = null
     this.#outdate()
   }
 
@@ -246,6 +272,8 @@ class Source {
   #seal: number
   #prefixes: Prefixes
   #tree: TreeSnapshot | null = null
+  /** As it was given last. */
+  #standing: Standing | null = null
   /** Counts what may have changed how far the log can be read. */
   #changes = 1
   /** As of which change `#tree` was read. */
@@ -283,6 +311,19 @@ class Source {
     this.markStale()
   }
 
+  /** The log as far as it can be read now, if that is as it was given last. */
+  get standingNow(): Standing | null {
+    const standing = this.#standing
+    if (standing === null || this.isStale) return null
+    const { part, isShort } = standing
+    const isSame =
+      part.tree === this.#tree &&
+      part.seal === this.#seal &&
+      part.prefixes === this.#prefixes &&
+      part.tree.length < this.log.signedLength === isShort
+    return isSame ? standing : null
+  }
+
   /** The log as far as it can be read now. */
   async standing(options: ReadOptions): Promise<Standing> {
     const tree = this.isStale || this.#tree === null ? await this.#latest(options) : this.#tree
@@ -300,13 +341,16 @@ class Source {
       renew: () => this.#latest(options)
     }
     const { isSparse, signedLength } = this.log
-    return {
+    const standing: Standing = {
       part,
       reliances: this.#reliances,
       isSparse,
       isShort: tree.length < signedLength,
       below: (length) => this.log.snapshot(length, options)
     }
+    // What is given again must not depend on how it was read.
+    if (!isSparse) this.#standing = standing
+    return standing
   }
 
   /** The log at a length that it once had. @throws VERSION_UNAVAILABLE, NO_EPOCH_KEY */
@@ -398,6 +442,10 @@ class Source {
     await this.log.refuse(refusal)
     this.markStale()
   }
+}
+
+function isStanding(each: Standing | Promise<Standing>): each is Standing {
+  return !(each instanceof Promise)
 }
 
 function unavailable(core: Uint8Array): never {

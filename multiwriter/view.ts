@@ -1,6 +1,7 @@
 /**
  * The union of all logs at one moment: each core at one length, merged by key, folded per key. Streaming: straight from the
- * trees, so it needs no local copy, and costs one lookup per core. Immutable, but for one case: where a tree proves to be bad,
+ * trees, so it needs no local copy, and costs one lookup per core, or, once it is known which cores say something (speakers.ts), per
+ * core that does. Immutable, but for one case: where a tree proves to be bad,
  * that core is read on at the batch before.
  *
  * The slow twin is test/oracle/view.ts: every entry of every core, folded from scratch.
@@ -22,6 +23,8 @@ import { mergeSorted, type Group } from './merge.ts'
 import { cutPart, PartCursor, restOf, type Part } from './part.ts'
 import { isWithin } from './prefixes.ts'
 import { foldRefusal, type RefusalReason, type Refusals } from './refusals.ts'
+import { SpeakerCursor } from './speaker-cursor.ts'
+import type { Among, KnownKeys } from './speakers.ts'
 import type { IndexDefinition, IndexRow } from './stored-indexes.ts'
 import { FallbackCursor, mergeGroups, type RowGroup, type Rows } from './view-rows.ts'
 
@@ -72,6 +75,8 @@ export interface ViewHooks {
   foldOptions(key: Uint8Array): FoldOptions
   /** What the local index can answer for these parts now; null when there is none. */
   rowsFor(parts: readonly Part[]): Rows | null
+  /** Who is to be asked of these parts now; null where all are. */
+  speakersFor(parts: readonly Part[]): Among | null
 }
 
 export class View {
@@ -81,6 +86,10 @@ export class View {
   readonly #every: readonly number[]
   #byCore: ReadonlyMap<string, number> | null = null
   #rows: Rows | null = null
+  /** Undefined when it is to be asked for again. */
+  #among: Among | null | undefined
+  /** How often a part had to be read elsewhere. */
+  #cuts = 0
 
   /** @param parts sorted by core key, so that every device merges in one order */
   constructor(parts: readonly Part[], hooks: ViewHooks) {
@@ -129,7 +138,7 @@ export class View {
   /** Everything in a range, folded, in key order; keys whose winner is a tombstone included. */
   cursor(range: TreeRange, options: ReadOptions = {}): Cursor<FoldedKey> {
     const rows = this.#rowsNow()
-    if (rows === null) return this.#treeCursor(range, options)
+    if (rows === null) return this.#streamed(range, options)
     const stale = rows.stale.map((i) => this.#groupsOf(i, range, options))
     const groups = mergeGroups([rows.cursor(range), ...stale], range)
     const folded = mapCursor(groups, (group) => this.#foldGroup(group.key, group))
@@ -153,14 +162,39 @@ export class View {
     return this.#rowsNow()?.indexed(definition, range) ?? null
   }
 
-  #treeCursor(range: TreeRange, options: ReadOptions): Cursor<FoldedKey> {
-    return mapCursor(this.#merged(range, options), (group) =>
-      this.#foldGroup(group.items[0]?.key ?? NO_KEY, group)
+  /** From the trees: of logs whose keys are known only those that have some. */
+  #streamed(range: TreeRange, options: ReadOptions): Cursor<FoldedKey> {
+    const among = this.#speakers()
+    const keys = among?.keysIn(range) ?? null
+    if (among === null || keys === null) return this.#treeCursor(range, options)
+    const stale = among.stale.map((i) => this.#groupsOf(i, range, options))
+    const groups = mergeGroups([this.#knownGroups(keys, range, options), ...stale], range)
+    const folded = mapCursor(groups, (group) => this.#foldGroup(group.key, group))
+    return new FallbackCursor(folded, (last) =>
+      this.#treeCursor(last === null ? range : restOf(range, last), options)
     )
   }
 
+  #knownGroups(keys: KnownKeys, range: TreeRange, options: ReadOptions): Cursor<RowGroup> {
+    const cuts = this.#cuts
+    return new SpeakerCursor({
+      keys,
+      range,
+      open: (part) => this.#cursorOf(part, range, options),
+      isCurrent: () => this.#cuts === cuts
+    })
+  }
+
+  #treeCursor(range: TreeRange, options: ReadOptions): Cursor<FoldedKey> {
+    const among = this.#speakers()
+    return mapCursor(this.#merged(range, options), (group) => {
+      among?.merged(1)
+      return this.#foldGroup(group.items[0]?.key ?? NO_KEY, group)
+    })
+  }
+
   #merged(range: TreeRange, options: ReadOptions): Cursor<Group<TreeEntry>> {
-    const cursors = this.#parts.map((_, i) => new PartCursor(this.#parts, i, range, options))
+    const cursors = this.#parts.map((_, i) => this.#cursorOf(i, range, options))
     const direction = range.reverse === true ? -1 : 1
     return mergeSorted<TreeEntry>(cursors, {
       compare: (a, b) => direction * b4a.compare(a.key, b.key)
@@ -170,8 +204,24 @@ export class View {
   /** One core's entries, as groups of one. */
   #groupsOf(source: number, range: TreeRange, options: ReadOptions): Cursor<RowGroup> {
     const sources = [source]
-    const cursor = new PartCursor(this.#parts, source, range, options)
+    const cursor = this.#cursorOf(source, range, options)
     return mapCursor(cursor, (entry) => ({ key: entry.key, items: [entry], sources }))
+  }
+
+  #cursorOf(part: number, range: TreeRange, options: ReadOptions): PartCursor {
+    return new PartCursor(this.#parts, part, range, options, () => this.#oncut())
+  }
+
+  /** A part is read elsewhere now: what is known of it does not hold there. */
+  #oncut(): void {
+    this.#cuts++
+    this.#among = undefined
+  }
+
+  #speakers(): Among | null {
+    if (this.#among === undefined || this.#among?.isOutdated() === true)
+      this.#among = this.#hooks.speakersFor(this.#parts)
+    return this.#among
   }
 
   #rowsNow(): Rows | null {
@@ -183,7 +233,10 @@ export class View {
   /** By the index where it stands for the cores, from the trees of the others. @param cold how to read a tree that must be waited for */
   #look(key: Uint8Array, options: ReadOptions, cold: ReadCold): SaidByAll | Promise<SaidByAll> {
     const rows = this.#rowsNow()
-    if (rows === null) return this.#lookInTrees(key, null, this.#every, options, cold)
+    if (rows === null) {
+      const asked = this.#speakers()?.at(key) ?? this.#every
+      return this.#lookInTrees(key, null, asked, options, cold)
+    }
     const { stale } = rows
     const group = rows.get(key)
     return group instanceof Promise
@@ -211,28 +264,40 @@ export class View {
     options: ReadOptions,
     cold: ReadCold
   ): SaidByAll | Promise<SaidByAll> {
-    const found: (TreeEntry | null)[] = this.#every.map(() => null)
-    known?.items.forEach((item, i) => (found[known.sources[i] ?? 0] = item))
+    const found: (TreeEntry | null)[] = []
     for (const i of parts) {
       const entry = this.#parts[i]?.tree.get(key, options) ?? null
       if (entry instanceof Promise) {
         entry.catch(() => {}) // the same lookup follows, and shows its failure
-        return this.#lookInColdTrees(key, found, parts, cold)
+        return this.#lookInColdTrees(key, known, parts, cold)
       }
-      found[i] = entry
+      found.push(entry)
     }
-    return this.#place(key, found)
+    return this.#placeAll(key, known, found, parts)
   }
 
   async #lookInColdTrees(
     key: Uint8Array,
-    found: (TreeEntry | null)[],
+    known: Group<TreeEntry> | null,
     parts: readonly number[],
     cold: ReadCold
   ): Promise<SaidByAll> {
-    const entries = await Promise.all(parts.map((i) => cold(i)))
-    parts.forEach((i, at) => (found[i] = entries[at] ?? null))
-    return this.#place(key, found)
+    const found = await Promise.all(parts.map((i) => cold(i)))
+    return this.#placeAll(key, known, found, parts)
+  }
+
+  /** In the order of the parts. */
+  #placeAll(
+    key: Uint8Array,
+    known: Group<TreeEntry> | null,
+    found: readonly (TreeEntry | null)[],
+    parts: readonly number[]
+  ): SaidByAll {
+    if (known === null) return this.#place(key, found, parts)
+    const all: (TreeEntry | null)[] = this.#every.map(() => null)
+    known.items.forEach((item, i) => (all[known.sources[i] ?? 0] = item))
+    parts.forEach((i, at) => (all[i] = found[at] ?? null))
+    return this.#place(key, all)
   }
 
   async #getFrom(index: number, key: Uint8Array, options: ReadOptions): Promise<TreeEntry | null> {
@@ -241,6 +306,7 @@ export class View {
         return (await this.#parts[index]?.tree.get(key, options)) ?? null
       } catch (error) {
         await cutPart(this.#parts, index, error)
+        this.#oncut()
       }
     }
   }

@@ -54,6 +54,8 @@ export class AclLogs {
   /** Heads that this device's log names, in its records up to here. */
   readonly #named = new Set<string>()
   #namedUpTo = 0
+  /** Logs that have grown while the first ones open: for each alone, all of them would be gone through. Null from then on. */
+  #gathered: Set<FollowedLog> | null = new Set()
   #membership: Membership
   #opening: Promise<void> = Promise.resolve()
   #writing: Promise<unknown> = Promise.resolve()
@@ -63,6 +65,7 @@ export class AclLogs {
     const logs = new AclLogs(parts)
     try {
       await logs.#follow([parts.own.core.key, parts.space, ...known].map(keyOf))
+      logs.#resolveGathered()
       await logs.#opening // what those named
       return logs
     } catch (error) {
@@ -268,16 +271,32 @@ export class AclLogs {
   }
 
   #resolve(grown: FollowedLog): void {
+    if (this.#gathered === null) this.#resolveAll([grown])
+    else this.#gathered.add(grown)
+  }
+
+  #resolveGathered(): void {
+    const gathered = [...(this.#gathered ?? [])]
+    this.#gathered = null
+    if (gathered.length > 0) this.#resolveAll(gathered)
+  }
+
+  #resolveAll(grown: readonly FollowedLog[]): void {
     if (this.#isClosed) return
-    const { length } = grown.records
-    const log = grown.take()
-    this.#noteProofs(log, length)
-    this.#membership = this.#resolver.add([log])
+    const logs = grown.map((each) => this.#take(each))
+    this.#membership = this.#resolver.add(logs)
     const acl = [...this.#membership.cores.values()].filter(({ use }) => use === 'acl')
     // A log that cannot be opened now (the disk failed) is opened with the space the next time.
     this.#follow(acl.map(({ core }) => core)).catch(() => {})
     this.follow([...this.#logs.values()].flatMap((each) => this.#continuedBy(each)))
     this.events.emit('change')
+  }
+
+  #take(grown: FollowedLog): AclLog {
+    const { length } = grown.records
+    const log = grown.take()
+    this.#noteProofs(log, length)
+    return log
   }
 
   /** The log that one goes on from, by its device's own word: a chain is told of by its last one. */

@@ -154,6 +154,7 @@ async function slowLines({ union }: Scene, view: View): Promise<string[]> {
     refusals: new Refusals(),
     observe() {},
     rowsFor: () => null,
+    speakersFor: () => null,
     foldOptions: () => ({})
   }
   return linesOf(new View(parts, hooks))

@@ -7,13 +7,19 @@ import { join } from 'node:path'
 import b4a from 'b4a'
 import * as assert from 'uvu/assert'
 import { openDevice } from '../../index.ts'
-import type { Device, Space } from '../../multiwriter/index.ts'
+import type { Device, ReadMode, Space } from '../../multiwriter/index.ts'
 import { connect, tempFolder, until } from '../support/devices.ts'
 import { seededRandom, type SeededRandom } from '../support/random.ts'
 
 const DEVICES = 3
 const STEPS = 30
 const MS_PER_STEP = 1000
+
+/** Of four logs enough to pay for learning all keys there are. */
+const LOOKUPS = 100
+
+/** How each device reads. */
+const MODES: readonly [ReadMode, ...ReadMode[]] = ['stream', 'auto', 'stream']
 
 /** How often devices went on. */
 export interface Course {
@@ -28,21 +34,26 @@ interface Clock {
 class Peer {
   readonly #path: string
   readonly #clock: Clock
+  readonly #mode: ReadMode
   device: Device
   space: Space
 
-  private constructor(path: string, clock: Clock, device: Device, space: Space) {
+  private constructor(path: string, clock: Clock, mode: ReadMode, device: Device, space: Space) {
     this.#path = path
     this.#clock = clock
+    this.#mode = mode
     this.device = device
     this.space = space
   }
 
   /** @param ticket of the space; none for the one that makes it */
-  static async make(path: string, clock: Clock, ticket?: string): Promise<Peer> {
+  static async make(path: string, clock: Clock, mode: ReadMode, ticket?: string): Promise<Peer> {
     const device = await openDevice({ storage: path, now: () => clock.now })
-    const space = ticket === undefined ? await device.createSpace() : await device.openSpace(ticket)
-    return new Peer(path, clock, device, space)
+    const space =
+      ticket === undefined
+        ? await device.createSpace({ mode })
+        : await device.openSpace(ticket, { mode })
+    return new Peer(path, clock, mode, device, space)
   }
 
   get #logs(): string {
@@ -84,7 +95,7 @@ class Peer {
   async #open(): Promise<void> {
     this.device = await openDevice({ storage: this.#path, now: () => this.#clock.now })
     const { address } = this.space
-    this.space = await this.device.openSpace(address)
+    this.space = await this.device.openSpace(address, { mode: this.#mode })
   }
 }
 
@@ -114,13 +125,27 @@ async function sync({ space: a }: Peer, { space: b }: Peer): Promise<void> {
  */
 async function shownIn({ db }: Space): Promise<string> {
   const lines: string[] = []
-  for await (const { key, value, conflicts } of db.createReadStream()) {
-    const others = conflicts.flatMap(({ path, value: other, deleted }) =>
-      deleted ? [] : JSON.stringify([path, other])
-    )
-    lines.push(JSON.stringify([key, value, others.toSorted()]))
+  for await (const entry of db.createReadStream()) {
+    lines.push(lineOf(entry))
+    assert.is(lineOf(await db.get(entry.key)), lines.at(-1), 'a lookup and a stream show the same')
   }
   return lines.join('\n')
+}
+
+function lineOf(entry: Shown | null): string {
+  if (entry === null) return 'nothing'
+  const { key, value, conflicts } = entry
+  const others = conflicts.flatMap(({ path, value: other, deleted }) =>
+    deleted ? [] : JSON.stringify([path, other])
+  )
+  return JSON.stringify([key, value, others.toSorted()])
+}
+
+type Shown = NonNullable<Awaited<ReturnType<Space['db']['get']>>>
+
+/** Often enough that a space that streams knows which logs say something where: what is written next they have said since. */
+async function lookUp({ space }: Peer): Promise<void> {
+  for (let i = 0; i < LOOKUPS; i++) await space.db.get(`k${i % 4}`)
 }
 
 const FIELDS = ['a', 'b', 'c']
@@ -163,6 +188,7 @@ export async function simulateSuccession(seed: number): Promise<Course> {
     for (let step = 0; step < STEPS; step++) {
       clock.now += MS_PER_STEP
       await stepOf(step, random, peers, inBoth)
+      for (const peer of peers) await lookUp(peer)
     }
     await inBoth(meetAll)
     const expected = await shownIn(at(twins, 0).space)
@@ -213,10 +239,11 @@ async function stepOf(
 }
 
 async function makePeers(path: string, clock: Clock): Promise<readonly Peer[]> {
-  const founder = await Peer.make(`${path}-0`, clock)
+  const founder = await Peer.make(`${path}-0`, clock, MODES[0])
   const peers = [founder]
   for (let i = 1; i < DEVICES; i++) {
-    const peer = await Peer.make(`${path}-${i}`, clock, founder.space.ticket)
+    const mode = MODES[i] ?? 'auto'
+    const peer = await Peer.make(`${path}-${i}`, clock, mode, founder.space.ticket)
     peers.push(peer)
     await founder.space.addWriter(peer.space.writer)
     const cut = connect(founder.space, peer.space)
