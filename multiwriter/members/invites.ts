@@ -241,10 +241,9 @@ export class Invites {
   }
 
   async #grant({ head, record }: Invite, { member, cores }: Credentials): Promise<void> {
-    const { logs, ongrant } = this.#parts
     const { role, prefixes } = record
-    await logs.write({ kind: 'grant', member, role, prefixes, cores, invite: head })
-    await ongrant()
+    await this.#parts.logs.write({ kind: 'grant', member, role, prefixes, cores, invite: head })
+    await this.#parts.ongrant()
   }
 
   #admission({ member }: Credentials): Uint8Array | null {
