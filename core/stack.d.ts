@@ -518,16 +518,6 @@ declare module 'sodium-universal' {
       memlimit: number,
       algorithm: number
     ): Promise<void>
-    readonly crypto_box_SEALBYTES: number
-    crypto_sign_ed25519_pk_to_curve25519(out: Uint8Array, publicKey: Uint8Array): void
-    crypto_sign_ed25519_sk_to_curve25519(out: Uint8Array, secretKey: Uint8Array): void
-    crypto_box_seal(box: Uint8Array, plain: Uint8Array, publicKey: Uint8Array): void
-    crypto_box_seal_open(
-      plain: Uint8Array,
-      box: Uint8Array,
-      publicKey: Uint8Array,
-      secretKey: Uint8Array
-    ): boolean
     crypto_secretbox_easy(
       box: Uint8Array,
       plain: Uint8Array,

@@ -36,6 +36,7 @@ test('manyhands/multiwriter: exports these names', () => {
     'SharedNetwork',
     'Space',
     'WriterList',
+    'epochCrypto',
     'explanationToText',
     'iterate',
     'localPort',
