@@ -1,7 +1,7 @@
 /**
  * The test runner: uvu, with its traps closed.
  *
- * Every test file is a process of its own, two at a time, and ends by calling `test.run()` itself.
+ * Every test file is a process of its own, some at a time, and ends by calling `test.run()` itself.
  * A file has passed only when all of this holds: uvu printed exactly one summary, at least one
  * test is in it, every test in it passed, and the process then ended by itself with exit code 0.
  * So a hang, a leaked timer, a throw after the last test, an early exit, a forgotten `test.run()`
@@ -13,6 +13,7 @@
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -25,7 +26,7 @@ const USAGE = `Usage: node --import ./scripts/typescript.mjs test/run.ts [option
   --slow         run **/*.slow.ts instead of **/*.test.ts
   --timeout <s>  for one file (120, with --slow 1200)
   --linger <s>   a file may take to end after its last test (10)
-  --jobs <n>     files at a time (2)
+  --jobs <n>     files at a time (one more than there are processors: many wait)
   --dir <path>   where to look (test)
   --help`
 
@@ -103,7 +104,7 @@ function parseOptions(args: readonly string[]): Options {
       slow: { type: 'boolean', default: false },
       timeout: { type: 'string' },
       linger: { type: 'string', default: '10' },
-      jobs: { type: 'string', default: '2' },
+      jobs: { type: 'string', default: String(availableParallelism() + 1) },
       dir: { type: 'string', default: path.join(ROOT, 'test') },
       help: { type: 'boolean', default: false }
     }
