@@ -95,10 +95,12 @@ class Someone {
   /** All that it knows of who is in, in one text. */
   get members(): string {
     return JSON.stringify(
-      this.space.members.list().map(({ isOwn: _, devices, ...member }) => ({
-        ...member,
-        // When others were there, each knows for itself.
-        devices: devices.map(({ isConnected: __, lastSeen: ___, ...device }) => device)
+      this.space.members.list().map(({ identity, role, prefixes, devices }) => ({
+        identity,
+        role,
+        prefixes,
+        // When others were there, and with which key each device writes itself, each knows for itself.
+        devices: devices.map(({ device, role: own, writers }) => ({ device, own, writers }))
       })),
       null,
       1
