@@ -118,8 +118,7 @@ export class Keyring {
    * A new epoch for these devices, with the keys of all before. What its minter may have kept from somebody that this device takes for a
    * reader is left out.
    */
-  mint(epochs: Epochs, readers: Iterable<Key>): Minted {
-    const key = this.#crypto.newKey()
+  mint(epochs: Epochs, readers: Iterable<Key>, key = this.#crypto.newKey()): Minted {
     const parents = this.#tops(epochs).map(({ epoch, key: parent }) => ({
       epoch,
       box: this.#crypto.wrap(parent, key)

@@ -6,7 +6,8 @@
  * knows to lack one, as a box of theirs does not open or no record that counts tells of it, ask.
  *
  * A device that nobody has let in yet writes under the key of its ticket, or where that may not be used, under one of its own:
- * its record of it counts once the device is in.
+ * its record of it counts once the device is in. So does one whose new logs wait to name what they go on from, and which has no key that may
+ * be used: that key is told of as soon as anything can be.
  */
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
@@ -14,6 +15,7 @@ import { epochId, Keyring, type BadKey, type Epochs, type Key } from '../../acl/
 import {
   blockKey,
   epochHash,
+  keyedHash,
   type BlockKey,
   type BlockKeys,
   type DeviceStore
@@ -199,6 +201,7 @@ export class ContentKeys implements BlockKeys {
     const { length } = this.#ring.bad
     this.#ring.learn(logs.membership.epochs)
     await this.#save()
+    await this.#tell()
     if (this.#ring.bad.length > length) this.events.emit('bad')
     this.#healLater(logs)
   }
@@ -224,16 +227,33 @@ export class ContentKeys implements BlockKeys {
 
   async #mint(): Promise<void> {
     if (this.#attached === null) return
-    const { logs, own } = this.#attached
-    // New logs begin with what they go on from.
-    if (own.earlier.length > 0 && own.acl.core.length === 0) return
-    const { epochs } = logs.membership
-    const { key, draft } = this.#ring.mint(epochs, logs.membership.epochs.readers)
-    this.#ring.add(key)
+    const key = isWaiting(this.#attached.own) ? this.#untold(this.#attached.own) : undefined
+    const { epochs } = this.#attached.logs.membership
+    const minted = this.#ring.mint(epochs, epochs.readers, key)
+    this.#ring.add(minted.key)
     await this.#save()
-    await logs.write(draft)
-    this.#minted = draft.epoch
     this.#chosen = undefined
+    if (key !== undefined) return
+    await this.#attached.logs.write(minted.draft)
+    this.#minted = minted.draft.epoch
+    this.#chosen = undefined
+  }
+
+  /** What was written under while nothing could be said in these logs. */
+  async #tell(): Promise<void> {
+    const { logs, own } = this.#attached ?? {}
+    if (logs === undefined || own === undefined || own.earlier.length === 0) return
+    const key = this.#untold(own)
+    const epoch = keyOf(epochHash(key))
+    if (isWaiting(own) || !this.has(epoch) || isToldOf(epoch, logs)) return
+    const { epochs } = logs.membership
+    await logs.write(this.#ring.mint(epochs, epochs.readers, key).draft)
+  }
+
+  /** Only this device can derive it, for these logs, whenever it starts again. */
+  #untold({ acl }: OwnLogs): Uint8Array {
+    const { secretKey } = this.#parts.keyPair
+    return keyedHash(secretKey.subarray(0, 32), 'manyhands/untold-epoch', acl.core.key)
   }
 
   #choose(): BlockKey | null {
@@ -301,4 +321,16 @@ export class ContentKeys implements BlockKeys {
     this.#working = done.catch(() => {}) // shown to the caller of this one
     return done
   }
+}
+
+/** New logs begin with what they go on from. */
+function isWaiting({ acl, earlier }: OwnLogs): boolean {
+  return earlier.length > 0 && acl.core.length === 0
+}
+
+function isToldOf(epoch: Key, logs: AclLogs): boolean {
+  const own = logs.recordsOf(keyOf(logs.ownCore)) ?? []
+  return own.some(
+    ({ record }) => typeof record !== 'string' && record.kind === 'epoch' && record.epoch === epoch
+  )
 }

@@ -1,4 +1,5 @@
 /** Keys that change with the members, with whole devices. */
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -225,6 +226,52 @@ test('who goes on under new logs makes a new key, which gives the old one', asyn
   assert.is(current(alice.space), current(space))
   cut()
   await closeAll(alice, bob)
+})
+
+/** As if a device's logs had been longer: others may hold what it lost. */
+async function loseTails(storage: string): Promise<void> {
+  const file = join(storage, 'high-water.json')
+  const marks = JSON.parse(await readFile(file, 'utf8')) as Record<string, { length: number }>
+  const longer = Object.entries(marks).map(([key, { length }]) => [
+    key,
+    { length: length + 1, treeHash: '0'.repeat(64) }
+  ])
+  await writeFile(file, JSON.stringify(Object.fromEntries(longer)))
+}
+
+test('who waits to name what its new logs go on from, and has no key that may be used, writes on, and tells of its key later', async () => {
+  const [alice, bob, carol] = await party(3)
+  await carol.space.members.leave()
+  let cut = meet(bob, carol)
+  await until(() => rolesOf(bob.space).includes(null))
+  await cut()
+  await bob.space.members.acknowledge()
+  await closeAll(bob)
+  await loseTails(bob.storage)
+  for (const [key, value] of [
+    ['one', 1],
+    ['two', 2]
+  ] as const) {
+    const device = await openDevice({ storage: bob.storage })
+    const space = await device.openSpace(alice.space.address)
+    await space.db.put(key, value)
+    assert.is(await valueIn(space, 'one'), 1)
+    assert.equal(
+      space.members.keys().map(({ unusable }) => unusable),
+      ['held-outside'],
+      'nothing is told of it yet'
+    )
+    await device.close()
+  }
+  const device = await openDevice({ storage: bob.storage })
+  const again = { ...bob, device, space: await device.openSpace(alice.space.address) }
+  cut = meet(alice, again)
+  await reads(alice.space, 'one', 1)
+  await reads(alice.space, 'two', 2)
+  await until(() => current(alice.space) === current(again.space))
+  assert.is(alice.space.members.keys().length, 2)
+  await cut()
+  await closeAll(alice, again, carol)
 })
 
 test('who joins late, without a key, is given one and reads everything from the beginning', async () => {
