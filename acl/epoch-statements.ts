@@ -1,6 +1,6 @@
 /** What counting records say of epochs, and what whoever said it had seen: what epochs.ts goes by. */
 import type { Cut } from './cuts.ts'
-import type { EpochStatement } from './epochs.ts'
+import type { EpochStatement, VoidStatement } from './epochs.ts'
 import type { Entry, History } from './history.ts'
 import type { Member } from './membership.ts'
 import type { Pass } from './pass.ts'
@@ -77,9 +77,12 @@ export class EpochStatements {
   }
 
   /** Those of members that do not: something that counts may have been written under them all the same. */
-  void(): readonly (EpochRecord | ShareRecord)[] {
+  void(): readonly VoidStatement[] {
+    const { history } = this.#parts
     return this.#said().flatMap(({ entry, core, record }) =>
-      this.#counts(entry, core) ? [] : record
+      this.#counts(entry, core)
+        ? []
+        : { record, device: core.device.device, isWhole: history.isWhole(entry) }
     )
   }
 

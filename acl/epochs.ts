@@ -7,9 +7,10 @@
  * everybody who has a later one that it is wrapped under: links that lead nowhere are taken for true here, those that run in a circle
  * as well. Whom the records do not show to have it may still have it, from somebody who had not heard of a removal: so an epoch serves
  * only while its minter had seen every removal that is known, and only who holds all that its minter had seen may use it. What is held of the
- * keys is keyring.ts. The slow twin is test/oracle/epochs.ts.
+ * keys is keyring.ts, who says to lack one epoch-asking.ts. The slow twin is test/oracle/epochs.ts.
  */
 import { push } from './claims.ts'
+import { isAsking, whoAsks, type Asking } from './epoch-asking.ts'
 import type { Refusal } from './pass.ts'
 import {
   compareRoles,
@@ -64,17 +65,24 @@ export interface Epoch {
   readonly holders: ReadonlySet<Key>
   /** All that a minter of it had seen is here: it can be passed on without giving it to somebody that the minter kept it from. */
   readonly isWhole: boolean
+  readonly asking: Asking
   /** Null where it may be written under. */
   readonly unusable: Unusable | null
 }
+
+/** What records that do not count say of an epoch: members may have written under it who had not heard that they do not. */
+export type VoidEpoch = Pick<Epoch, 'epoch' | 'wrapped' | 'shares' | 'isWhole' | 'asking'>
+
+/** One that does not count. */
+export type VoidStatement = Pick<EpochStatement, 'record' | 'device' | 'isWhole'>
 
 export interface Epochs {
   /** By the hash of its key. The best for writing first, usable ones before all others. */
   readonly all: ReadonlyMap<Key, Epoch>
   /** In the order in which writers prefer them: each takes the first that it has. */
   readonly usable: readonly Epoch[]
-  /** What members have said that does not count: to read with, not to write under, nor to pass on. */
-  readonly void: readonly (EpochRecord | ShareRecord)[]
+  /** What members have said that does not count: to read with, not to write under, and passed on to nobody but who asks. */
+  readonly void: ReadonlyMap<Key, VoidEpoch>
   readonly refused: ReadonlyMap<EpochRecord | ShareRecord, Refusal>
   /** Devices that are to have the newest, by the rank of their identities. */
   readonly readers: readonly Key[]
@@ -82,17 +90,22 @@ export interface Epochs {
 
 /** What is said of one hash. */
 interface Said {
-  readonly minted: EpochStatement[]
-  readonly shared: EpochStatement[]
+  readonly minted: readonly EpochStatement[]
+  readonly shared: readonly EpochStatement[]
 }
 
 export function resolveEpochs(
   statements: Iterable<EpochStatement>,
   readers: ReadonlySet<Key>,
-  notCounting: Epochs['void'] = []
+  notCounting: readonly VoidStatement[] = []
 ): Epochs {
   const refused = new Map<EpochRecord | ShareRecord, Refusal>()
-  const said = gather(statements, refused)
+  const { minted, shared } = gather(statements, refused)
+  const said = new Map<Key, Said>(
+    [...minted].map(([epoch, by]) => [epoch, { minted: by, shared: shared.get(epoch) ?? [] }])
+  )
+  const others = describeVoid(notCounting, said, shared)
+  refuseUnknown(shared, (epoch) => said.has(epoch) || others.has(epoch), refused)
   const parents = withoutCircles(claimedParents(said))
   const generations = generationsOf(parents)
   const outside = heldOutside(said, (device) => readers.has(device))
@@ -107,7 +120,7 @@ export function resolveEpochs(
   return {
     all: new Map(epochs.map((each) => [each.epoch, each])),
     usable: epochs.filter(({ unusable }) => unusable === null),
-    void: notCounting,
+    void: others,
     readers: [...readers],
     refused
   }
@@ -115,46 +128,74 @@ export function resolveEpochs(
 
 const NONE: ReadonlySet<Key> = new Set()
 
+type ByEpoch = ReadonlyMap<Key, readonly EpochStatement[]>
+
 /** RULE 13: Any writer may mint, any reader who has a key pass it on. */
 function gather(
   statements: Iterable<EpochStatement>,
   refused: Map<EpochRecord | ShareRecord, Refusal>
-): ReadonlyMap<Key, Said> {
-  const said = new Map<Key, Said>()
+): { readonly minted: ByEpoch; readonly shared: ByEpoch } {
+  const minted = new Map<Key, EpochStatement[]>()
   const shared = new Map<Key, EpochStatement[]>()
   for (const statement of statements) {
     const { record, role } = statement
     const needed = record.kind === 'epoch' ? 'writer' : 'reader'
     if (compareRoles(role, needed) < 0) refused.set(record, { rule: 12, why: `a ${role} said it` })
-    else if (record.kind === 'share') push(shared, record.epoch, statement)
-    else {
-      const known = said.get(record.epoch) ?? { minted: [], shared: [] }
-      known.minted.push(statement)
-      said.set(record.epoch, known)
-    }
+    else push(record.kind === 'epoch' ? minted : shared, record.epoch, statement)
   }
+  return { minted, shared }
+}
+
+function refuseUnknown(
+  shared: ByEpoch,
+  isKnown: (epoch: Key) => boolean,
+  refused: Map<EpochRecord | ShareRecord, Refusal>
+): void {
   for (const [epoch, all] of shared) {
-    said.get(epoch)?.shared.push(...all)
-    if (!said.has(epoch))
-      for (const { record } of all) refused.set(record, { rule: 12, why: 'there is no such epoch' })
+    if (isKnown(epoch)) continue
+    for (const { record } of all) refused.set(record, { rule: 12, why: 'there is no such epoch' })
   }
-  return said
+}
+
+/** Those that nobody minted by a record that counts are asked for, and passed on, by records that do. */
+function describeVoid(
+  statements: readonly VoidStatement[],
+  said: ReadonlyMap<Key, Said>,
+  shared: ByEpoch
+): ReadonlyMap<Key, VoidEpoch> {
+  const byEpoch = new Map<Key, VoidStatement[]>()
+  for (const statement of statements) push(byEpoch, statement.record.epoch, statement)
+  const epochs = [...byEpoch].flatMap(([epoch, all]): readonly [Key, VoidEpoch][] => {
+    const minted = all.filter(({ record }) => record.kind === 'epoch')
+    const counting = said.has(epoch) || minted.length === 0 ? [] : (shared.get(epoch) ?? [])
+    if (minted.length === 0 && !said.has(epoch)) return []
+    const wrapped = minted.flatMap(wrappedIn)
+    const shares = [...all, ...counting].flatMap(sharesIn)
+    const isWhole = minted.some((each) => each.isWhole)
+    return [[epoch, { epoch, wrapped, shares, isWhole, asking: whoAsks(counting) }]]
+  })
+  return new Map(epochs)
 }
 
 function describe({ minted, shared }: Said) {
   const all = [...minted, ...shared]
-  const shares = all.flatMap(({ record }) => record.shares)
+  const shares = all.flatMap(sharesIn)
   return {
     rank: Math.min(...minted.map(({ rank }) => rank)),
     wrapped: minted.flatMap(wrappedIn),
     shares,
     holders: new Set([...all, ...shares].map(({ device }) => device)),
-    isWhole: minted.some(({ isWhole }) => isWhole)
+    isWhole: minted.some(({ isWhole }) => isWhole),
+    asking: whoAsks(all)
   }
 }
 
-function wrappedIn({ record }: EpochStatement): readonly WrappedKey[] {
+function wrappedIn({ record }: Pick<EpochStatement, 'record'>): readonly WrappedKey[] {
   return record.kind === 'epoch' ? record.parents : []
+}
+
+function sharesIn(said: VoidStatement): readonly KeyShare[] {
+  return isAsking(said) ? [] : said.record.shares
 }
 
 function unusableOf(

@@ -3,6 +3,7 @@ export { resolveMembership, MembershipResolver, type MembershipOptions } from '.
 export type { Member, MemberDevice, CoreStanding, Membership } from './membership.ts'
 export type { RaisedSeal, RefusedRecord } from './membership.ts'
 export { mayAct, type Act, type Permission } from './may.ts'
+export { askFor } from './epoch-asking.ts'
 export { epochId, EPOCH_ID_DIGITS, type Epoch, type Epochs, type Unusable } from './epochs.ts'
 export { Keyring, type BadKey, type EpochCrypto, type Minted, type ShareDraft } from './keyring.ts'
 export type { Verifier } from './claims.ts'

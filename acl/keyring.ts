@@ -3,7 +3,8 @@
  * (with a ticket). A key counts for the epoch whose hash it has and for no other, so a hostile minter can withhold a key and
  * cannot make two devices take different ones for the same. Cryptography comes in as an argument.
  */
-import type { Epoch, Epochs } from './epochs.ts'
+import { askFor } from './epoch-asking.ts'
+import { epochId, type Epoch, type Epochs, type VoidEpoch } from './epochs.ts'
 import type { EpochRecord, Key, KeyShare, ShareRecord, WrappedKey } from './records.ts'
 
 export interface EpochCrypto {
@@ -33,11 +34,10 @@ export interface Minted {
   readonly draft: EpochDraft
 }
 
-type Giving = Pick<Epoch, 'epoch' | 'shares' | 'wrapped'>
-
-function givenBy(record: EpochRecord | ShareRecord): Giving {
-  const { epoch, shares } = record
-  return { epoch, shares, wrapped: record.kind === 'epoch' ? record.parents : [] }
+interface Need {
+  readonly epoch: Key
+  readonly key: Uint8Array
+  readonly devices: readonly Key[]
 }
 
 /** More than 8,192 devices get their shares by further records: one has room for 1 MiB. */
@@ -75,7 +75,7 @@ export class Keyring {
   /** Takes what these give to this device. @returns whether that was anything new */
   learn({ all, void: others }: Epochs): boolean {
     const before = this.#keys.size
-    const giving = [...all.values(), ...others.map(givenBy)]
+    const giving = [...all.values(), ...others.values()]
     for (const each of giving) this.#openShares(each)
     for (let found = -1; found < this.#keys.size;) {
       found = this.#keys.size
@@ -84,7 +84,7 @@ export class Keyring {
     return this.#keys.size > before
   }
 
-  #openShares({ epoch, shares }: Giving): void {
+  #openShares({ epoch, shares }: VoidEpoch): void {
     for (const share of shares) {
       if (share.device !== this.#device || this.#keys.has(epoch) || this.#tried.has(share)) continue
       this.#tried.add(share)
@@ -92,7 +92,7 @@ export class Keyring {
     }
   }
 
-  #unwrap({ epoch, wrapped }: Giving): void {
+  #unwrap({ epoch, wrapped }: VoidEpoch): void {
     const key = this.#keys.get(epoch)
     if (key === undefined) return
     for (const link of wrapped) {
@@ -118,8 +118,7 @@ export class Keyring {
    * A new epoch for these devices, with the keys of all before. What its minter may have kept from somebody that this device takes for a
    * reader is left out.
    */
-  mint(epochs: Epochs, readers: Iterable<Key>): Minted {
-    const key = this.#crypto.newKey()
+  mint(epochs: Epochs, readers: Iterable<Key>, key = this.#crypto.newKey()): Minted {
     const parents = this.#tops(epochs).map(({ epoch, key: parent }) => ({
       epoch,
       box: this.#crypto.wrap(parent, key)
@@ -128,19 +127,66 @@ export class Keyring {
     return { key, draft: { kind: 'epoch', epoch: this.#crypto.hashOf(key), parents, shares } }
   }
 
-  /** Whether anybody who may read lacks something that this device may pass on. */
+  /** Whether this device has something to say by `heal`. */
   isLacking(epochs: Epochs, readers: readonly Key[]): boolean {
-    return this.#tops(epochs).some(({ holders }) => readers.some((device) => !holders.has(device)))
+    const isNeeded = this.#needs(epochs, readers).some(({ devices }) => devices.length > 0)
+    return isNeeded || this.#thanks(epochs).length > 0
   }
 
-  /** What those who may read lack, as far as this device has it and may pass it on. */
+  /**
+   * What those who may read lack, as far as this device has it and may pass it on; where they ask for it, also what records do not count for;
+   * and that this device has got what it had asked for.
+   */
   heal(epochs: Epochs, readers: readonly Key[]): readonly ShareDraft[] {
-    return this.#tops(epochs).flatMap(({ epoch, key, holders }) => {
-      const shares = this.#sharesOf(
-        key,
-        readers.filter((device) => !holders.has(device))
-      )
+    const shared = this.#needs(epochs, readers).flatMap(({ epoch, key, devices }) => {
+      const shares = this.#sharesOf(key, devices)
       return shares.length === 0 ? [] : { kind: 'share' as const, epoch, shares }
+    })
+    return [...shared, ...this.#thanks(epochs)]
+  }
+
+  /**
+   * What others are to be asked for: keys of epochs that others write under, which a box was to give this device and did not; and those
+   * of content that was met, where nobody gives them unasked.
+   * @param met the ids of epochs that stand in front of blocks which this device is to read
+   */
+  asks(epochs: Epochs, met: ReadonlySet<string>): readonly ShareDraft[] {
+    const { all, usable, void: others } = epochs
+    const isLacked = ({ epoch, asking }: VoidEpoch) =>
+      !this.#keys.has(epoch) && !asking.has(this.#device)
+    const before = usable.findIndex(({ epoch }) => this.#keys.has(epoch))
+    const preferred = new Set(before < 0 ? usable : usable.slice(0, before))
+    const withheld = [...all.values()].filter(
+      (each) =>
+        (preferred.has(each) || met.has(epochId(each.epoch))) &&
+        each.shares.some(({ device }) => device === this.#device)
+    )
+    const notGiven = [...others.values()].filter(
+      ({ epoch }) => met.has(epochId(epoch)) && !all.has(epoch)
+    )
+    return [...withheld, ...notGiven]
+      .filter(isLacked)
+      .map(({ epoch }) => askFor(epoch, this.#device))
+  }
+
+  /** Epochs that this device has asked for, and has. */
+  #thanks({ all, void: others }: Epochs): readonly ShareDraft[] {
+    const asked = [...all.values(), ...others.values()].filter(
+      ({ epoch, asking }) => asking.has(this.#device) && this.#keys.has(epoch)
+    )
+    return asked.map(({ epoch }) => ({ kind: 'share', epoch, shares: [] }))
+  }
+
+  #needs(epochs: Epochs, readers: readonly Key[]): readonly Need[] {
+    const tops = new Map(this.#tops(epochs).map(({ epoch, holders }) => [epoch, holders]))
+    return [...epochs.all.values(), ...epochs.void.values()].flatMap((each) => {
+      const key = each.isWhole ? this.#keys.get(each.epoch) : undefined
+      const holders = epochs.all.get(each.epoch) === each ? tops.get(each.epoch) : undefined
+      if (key === undefined || (holders === undefined && each.asking.size === 0)) return []
+      const isAsked = (device: Key) =>
+        device !== this.#device && each.asking.get(device)?.has(this.#device) === false
+      const devices = readers.filter((device) => holders?.has(device) === false || isAsked(device))
+      return { epoch: each.epoch, key, devices }
     })
   }
 

@@ -177,7 +177,7 @@ export interface EpochRecord extends Statement {
   readonly shares: readonly KeyShare[]
 }
 
-/** Gives more devices the key of an epoch. */
+/** Gives more devices the key of an epoch. Of 80 zeros with oneself: says that one has no key of it (epoch-asking.ts). */
 export interface ShareRecord extends Statement {
   readonly kind: 'share'
   readonly epoch: Key

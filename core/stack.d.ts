@@ -46,6 +46,8 @@ declare module 'hypercore' {
   export interface GetOptions {
     wait?: boolean
     timeout?: number
+    /** As it is stored. */
+    raw?: boolean
     activeRequests?: unknown[]
   }
 

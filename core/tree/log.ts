@@ -274,7 +274,7 @@ export class LogReader {
     const cipher = this.#cipher
     if (cipher === null || seq >= this.#behindFrom) return
     const round = this.#keysRound
-    const first = await firstWaiting(this.#core, cipher, seq)
+    const first = await firstWaiting({ core: this.#core, cipher, isSparse: this.#sparse }, seq)
     // The key has come meanwhile: then the log is read again.
     if (round !== this.#keysRound || first >= this.#behindFrom) return
     this.#behindFrom = first

@@ -2,10 +2,12 @@
  * The keys that a space's content is encrypted under, as this device has them (docs/MEMBERSHIP.md, rule 13; which keys there are, and which
  * one serves, is decided in `acl/`). They come out of the membership logs, stand in the keystore before anything is done with them, and are
  * made anew: by whoever removes somebody, at once; by whoever is to write and has none that may be used; and when somebody goes on
- * under new logs. Members without one get it from whoever let them in, and else, after a while, from anybody who has it.
+ * under new logs. Members without one get it from whoever let them in, and else, after a while, from anybody who has it; those whom nobody
+ * knows to lack one, as a box of theirs does not open or no record that counts tells of it, ask.
  *
  * A device that nobody has let in yet writes under the key of its ticket, or where that may not be used, under one of its own:
- * its record of it counts once the device is in.
+ * its record of it counts once the device is in. So does one whose new logs wait to name what they go on from, and which has no key that may
+ * be used: that key is told of as soon as anything can be.
  */
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
@@ -13,6 +15,7 @@ import { epochId, Keyring, type BadKey, type Epochs, type Key } from '../../acl/
 import {
   blockKey,
   epochHash,
+  keyedHash,
   type BlockKey,
   type BlockKeys,
   type DeviceStore
@@ -21,11 +24,14 @@ import { ManyhandsError } from '../../errors.ts'
 import type { OwnLogs } from '../own-logs.ts'
 import type { Timers } from '../timers.ts'
 import type { AclLogs } from './acl-logs.ts'
-import { bytesOf, keyOf } from './credentials.ts'
+import { keyOf } from './credentials.ts'
 import { epochCrypto } from './epoch-crypto.ts'
 
 /** 3 s: whoever let somebody in has given it the key by then; the others hold back longer, each in its turn. */
 const HEAL_AFTER_MS = 3000
+
+/** Ids of epochs that were met and are not here; only a hostile writer has more of them. */
+const MAX_MET = 1000
 
 /** The tenth who could help waits half a minute. Nobody waits longer. */
 const MAX_TURNS = 10
@@ -58,6 +64,8 @@ export class ContentKeys implements BlockKeys {
   /** By what stands in front of blocks. Of two keys under one id the first counts here. */
   readonly #known = new Map<string, Uint8Array>()
   readonly #listeners = new Set<() => void>()
+  /** Stood in front of blocks that were to be read, when their keys were not here. */
+  readonly #met = new Set<string>()
   #saved: number
   #attached: Attached | null = null
   /** Undefined until it is worked out again. */
@@ -103,7 +111,15 @@ export class ContentKeys implements BlockKeys {
   }
 
   find(id: Uint8Array): Uint8Array | null {
-    return this.#known.get(b4a.toString(id, 'hex')) ?? null
+    const text = b4a.toString(id, 'hex')
+    return this.#known.get(text) ?? this.#meet(text)
+  }
+
+  #meet(id: string): null {
+    if (this.#met.has(id) || this.#met.size >= MAX_MET) return null
+    this.#met.add(id)
+    if (this.#attached !== null) this.#onchange()
+    return null
   }
 
   onchange(listener: () => void): () => void {
@@ -155,15 +171,18 @@ export class ContentKeys implements BlockKeys {
     })
   }
 
-  /** Gives those who may read what they lack, as far as it is here. @throws STORE_ codes */
+  /** Gives those who may read what they lack, as far as it is here, and asks for what this device lacks. @throws STORE_ codes */
   heal(): Promise<void> {
     return this.#inTurn(async () => {
       await this.#learn()
       const { logs } = this.#attached ?? {}
       if (logs === undefined || !this.#mayHeal(logs)) return
       const { epochs } = logs.membership
-      for (const draft of this.#ring.heal(epochs, logs.membership.epochs.readers))
-        await logs.write(draft)
+      const drafts = [
+        ...this.#ring.heal(epochs, epochs.readers),
+        ...this.#ring.asks(epochs, this.#met)
+      ]
+      for (const draft of drafts) await logs.write(draft)
     })
   }
 
@@ -182,6 +201,7 @@ export class ContentKeys implements BlockKeys {
     const { length } = this.#ring.bad
     this.#ring.learn(logs.membership.epochs)
     await this.#save()
+    await this.#tell()
     if (this.#ring.bad.length > length) this.events.emit('bad')
     this.#healLater(logs)
   }
@@ -207,16 +227,33 @@ export class ContentKeys implements BlockKeys {
 
   async #mint(): Promise<void> {
     if (this.#attached === null) return
-    const { logs, own } = this.#attached
-    // New logs begin with what they go on from.
-    if (own.earlier.length > 0 && own.acl.core.length === 0) return
-    const { epochs } = logs.membership
-    const { key, draft } = this.#ring.mint(epochs, logs.membership.epochs.readers)
-    this.#ring.add(key)
+    const key = isWaiting(this.#attached.own) ? this.#untold(this.#attached.own) : undefined
+    const { epochs } = this.#attached.logs.membership
+    const minted = this.#ring.mint(epochs, epochs.readers, key)
+    this.#ring.add(minted.key)
     await this.#save()
-    await logs.write(draft)
-    this.#minted = draft.epoch
     this.#chosen = undefined
+    if (key !== undefined) return
+    await this.#attached.logs.write(minted.draft)
+    this.#minted = minted.draft.epoch
+    this.#chosen = undefined
+  }
+
+  /** What was written under while nothing could be said in these logs. */
+  async #tell(): Promise<void> {
+    const { logs, own } = this.#attached ?? {}
+    if (logs === undefined || own === undefined || own.earlier.length === 0) return
+    const key = this.#untold(own)
+    const epoch = keyOf(epochHash(key))
+    if (isWaiting(own) || !this.has(epoch) || isToldOf(epoch, logs)) return
+    const { epochs } = logs.membership
+    await logs.write(this.#ring.mint(epochs, epochs.readers, key).draft)
+  }
+
+  /** Only this device can derive it, for these logs, whenever it starts again. */
+  #untold({ acl }: OwnLogs): Uint8Array {
+    const { secretKey } = this.#parts.keyPair
+    return keyedHash(secretKey.subarray(0, 32), 'manyhands/untold-epoch', acl.core.key)
   }
 
   #choose(): BlockKey | null {
@@ -231,8 +268,8 @@ export class ContentKeys implements BlockKeys {
     const epochs = this.#attached?.logs.membership.epochs
     const current = epochs === undefined ? null : this.#ring.current(epochs)
     // One that was learned a moment ago is on its way to the disk.
-    const key = current === null ? null : this.find(bytesOf(epochId(current.epoch)))
-    if (key !== null) return key
+    const key = current === null ? undefined : this.#known.get(epochId(current.epoch))
+    if (key !== undefined) return key
     const unheard = [...this.#ring.keys()].findLast(
       ([epoch]) => this.#known.has(epochId(epoch)) && this.#isUnheard(epoch, epochs)
     )
@@ -244,7 +281,7 @@ export class ContentKeys implements BlockKeys {
     if (epochs === undefined) return true
     const known = epochs.all.get(epoch)
     if (known !== undefined) return epoch === this.#minted && known.unusable === 'not-all-here'
-    return !epochs.void.some((record) => record.kind === 'epoch' && record.epoch === epoch)
+    return !epochs.void.has(epoch)
   }
 
   #mayHeal(logs: AclLogs): boolean {
@@ -252,12 +289,14 @@ export class ContentKeys implements BlockKeys {
   }
 
   #healLater(logs: AclLogs): void {
-    const readers = logs.membership.epochs.readers
-    const isNeeded = this.#mayHeal(logs) && this.#ring.isLacking(logs.membership.epochs, readers)
+    const { epochs } = logs.membership
+    const { readers } = epochs
+    const isAsking = this.#ring.asks(epochs, this.#met).length > 0
+    const isNeeded = this.#mayHeal(logs) && (isAsking || this.#ring.isLacking(epochs, readers))
     if (!isNeeded) this.#callOff?.()
     if (!isNeeded) this.#callOff = null
     if (!isNeeded || this.#callOff !== null) return
-    const turn = Math.min(readers.indexOf(this.#device) + 1, MAX_TURNS)
+    const turn = isAsking ? 1 : Math.min(readers.indexOf(this.#device) + 1, MAX_TURNS)
     this.#callOff = this.#parts.timers.after(turn * HEAL_AFTER_MS, () => {
       this.#callOff = null
       this.heal().catch(() => {}) // tried again with the next change
@@ -282,4 +321,16 @@ export class ContentKeys implements BlockKeys {
     this.#working = done.catch(() => {}) // shown to the caller of this one
     return done
   }
+}
+
+/** New logs begin with what they go on from. */
+function isWaiting({ acl, earlier }: OwnLogs): boolean {
+  return earlier.length > 0 && acl.core.length === 0
+}
+
+function isToldOf(epoch: Key, logs: AclLogs): boolean {
+  const own = logs.recordsOf(keyOf(logs.ownCore)) ?? []
+  return own.some(
+    ({ record }) => typeof record !== 'string' && record.kind === 'epoch' && record.epoch === epoch
+  )
 }

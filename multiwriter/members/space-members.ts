@@ -390,7 +390,8 @@ export class SpaceMembers {
     const current = keys?.currentEpoch ?? null
     if (keys === null) return true
     if (current === null || device === own) return current !== null
-    return membership.epochs.all.get(current)?.holders.has(device) === true
+    const { holders, asking } = membership.epochs.all.get(current) ?? {}
+    return holders?.has(device) === true && asking?.has(device) === false
   }
 
   #deviceInfo({ device: key, role, cores }: MemberDevice): MemberDeviceInfo {

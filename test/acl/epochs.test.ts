@@ -2,6 +2,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
+  askFor,
+  epochId,
   Keyring,
   resolveMembership,
   type Epoch,
@@ -276,6 +278,108 @@ test('one share gives all keys of before', () => {
   assert.ok(ring.learn(viewOf(...all).epochs))
   assert.equal([...ring.keys().keys()].sort(), ['one', 'two', 'three'].map(hashOf).sort())
   assert.not(ring.learn(viewOf(...all).epochs))
+})
+
+const NOTHING = new Set<string>()
+
+test('who was given a box that does not open asks for the key, and says so when it has it', () => {
+  const { alice, bob, carol, rita, all } = space()
+  const epoch = hashOf('one')
+  const boxes = [alice, bob, carol].map(({ device }) => ({
+    device,
+    box: bytes(`one to ${device}`)
+  }))
+  const shares = [...boxes, { device: rita.device, box: bytes('nothing') }]
+  carol.write({ kind: 'epoch', epoch, parents: [], shares })
+  const victim = ringOf(rita)
+  victim.learn(viewOf(...all).epochs)
+  for (const draft of victim.asks(viewOf(...all).epochs, NOTHING)) rita.write(draft)
+  assert.equal(victim.asks(viewOf(...all).epochs, NOTHING), [], 'it asks once')
+  assert.equal(
+    [
+      ...(viewOf(...all)
+        .epochs.all.get(epoch)
+        ?.asking.keys() ?? [])
+    ],
+    [rita.device]
+  )
+
+  const healer = ringOf(bob)
+  healer.learn(viewOf(...all).epochs)
+  const [answer, ...more] = healer.heal(viewOf(...all).epochs, viewOf(...all).epochs.readers)
+  assert.ok(answer)
+  assert.equal(more, [])
+  bob.write(answer)
+  assert.not(healer.isLacking(viewOf(...all).epochs, viewOf(...all).epochs.readers), 'once')
+
+  assert.ok(victim.learn(viewOf(...all).epochs))
+  for (const draft of victim.heal(viewOf(...all).epochs, [])) rita.write(draft)
+  const { epochs } = viewOf(...all)
+  assert.is(epochs.all.get(epoch)?.asking.size, 0)
+  const another = ringOf(alice)
+  another.learn(epochs)
+  assert.equal(another.heal(epochs, epochs.readers), [], 'nobody else need answer')
+})
+
+test('whoever asks on, though it has the key, costs each holder one share', () => {
+  const { alice, bob, rita, all } = space()
+  const epoch = mints(alice, 'one', { to: [bob, rita] })
+  for (let i = 0; i < 3; i++) rita.write(askFor(epoch, rita.device))
+  const ring = ringOf(bob)
+  ring.learn(viewOf(...all).epochs)
+  const { length } = bob
+  for (let i = 0; i < 3; i++)
+    for (const draft of ring.heal(viewOf(...all).epochs, [bob.device, rita.device]))
+      bob.write(draft)
+  assert.is(bob.length, length + 1)
+  const minter = ringOf(alice)
+  minter.learn(viewOf(...all).epochs)
+  assert.equal(minter.heal(viewOf(...all).epochs, [rita.device]), [], 'she has given it already')
+})
+
+test('a key whose record does not count is written under by nobody, and passed on to members who ask', () => {
+  const { alice, bob, carol, rita, all } = space()
+  mints(alice, 'one', { to: [bob, carol, rita] })
+  alice.revokes('carol', [carol])
+  const late = mints(carol, 'late', { to: [bob] })
+  const { epochs } = viewOf(...all)
+  assert.not(epochs.all.has(late))
+  const [healer, reader] = [ringOf(bob), ringOf(rita)]
+  for (const ring of [healer, reader]) ring.learn(epochs)
+  assert.is.not(healer.get(late), null)
+  assert.is.not(healer.current(epochs)?.epoch, late)
+  assert.is(reader.get(late), null)
+  assert.equal(healer.heal(epochs, [bob.device, rita.device]), [], 'nobody has asked')
+  assert.equal(reader.asks(epochs, NOTHING), [], 'nothing that was written needs it')
+  for (const draft of reader.asks(epochs, new Set([epochId(late)]))) rita.write(draft)
+  const asked = viewOf(...all)
+  const answer = healer.heal(asked.epochs, asked.epochs.readers)
+  assert.equal(
+    answer
+      .filter((each) => each.epoch === late)
+      .map(({ shares }) => shares.map(({ device }) => device)),
+    [[rita.device]]
+  )
+  for (const draft of answer) bob.write(draft)
+  reader.learn(viewOf(...all).epochs)
+  assert.is.not(reader.get(late), null)
+})
+
+test('a stranger and a removed member are given nothing, whatever they ask for', () => {
+  const { alice, bob, carol, all } = space()
+  const mallory = author('mallory')
+  const epoch = mints(alice, 'one', { to: [bob] })
+  alice.revokes('carol', [carol])
+  for (const one of [carol, mallory]) one.write(askFor(epoch, one.device))
+  const { epochs } = viewOf(...all, mallory)
+  assert.is(epochs.all.get(epoch)?.asking.size, 0)
+  const ring = ringOf(bob)
+  ring.learn(epochs)
+  const given = ring.heal(epochs, epochs.readers).flatMap(({ shares }) => shares)
+  assert.equal(
+    given.map(({ device }) => device),
+    ['rita/1']
+  )
 })
 
 test.run()

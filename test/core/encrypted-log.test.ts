@@ -158,7 +158,7 @@ test('where a log begins to wait is some block that waits, behind one that does 
     const met = waits.lastIndexOf(true)
     if (met < 0) continue
     const cipher = new BlockCipher(encryption(new TestKeys([FIRST])), core.key)
-    const found = await firstWaiting(core, cipher, met)
+    const found = await firstWaiting({ core, cipher, isSparse: false }, met)
     assert.ok(waits[found], `seed ${seed}`)
     assert.not.ok(waits[found - 1], `seed ${seed}`)
     if (seed % 2 === 0) assert.is(found, waits.indexOf(true), `seed ${seed}: all behind it wait`)

@@ -156,6 +156,9 @@ function isHere(writer: Space, reader: Space): boolean {
   return own !== undefined && copy?.here === own.here && own.here > 0
 }
 
+const logOf = (reader: Space, writer: Space) =>
+  reader.syncState().logs.find((log) => log.writer === writer.writer)
+
 const behindOf = ({ reader, writer }: Late) =>
   reader.syncState().logs.find((log) => log.writer === writer.writer)?.behind
 
@@ -226,6 +229,34 @@ test('a key that comes late: it is said that a log waits, and for what', async (
   assert.is((await reader.checkout(version).db.get('second'))?.value, 1)
   assert.equal(await reader.check(), [])
   await late.close()
+})
+
+test('a key that comes late: a sparse reader finds in a few blocks how far it can read', async () => {
+  const folder = await tempFolder()
+  const writerKeys = new TestKeys([FIRST])
+  const keys = new TestKeys([FIRST])
+  const a = await openKeyedDevice(join(folder.path, 'a'), writerKeys)
+  const b = await openKeyedDevice(join(folder.path, 'b'), keys)
+  const writer = await a.createSpace({ open: true })
+  for (let i = 0; i < 200; i++) await writer.db.put(`first ${i}`, i)
+  writerKeys.use(SECOND)
+  for (let i = 0; i < 500; i++) await writer.db.put(`second ${i}`, i)
+  const reader = await b.openSpace(writer.ticket, { sparse: true })
+  connect(writer, reader)
+  await until(() => logOf(reader, writer)?.known === 700)
+  const core = reader.wire.cores().find(({ key }) => z32.encode(key) === writer.writer)
+  assert.ok(core)
+  let fetched = 0
+  core.on('download', () => fetched++)
+  assert.is((await reader.db.get('first 7'))?.value, 7)
+  assert.is(await reader.db.get('second 7'), null)
+  assert.is(logOf(reader, writer)?.behind, 'NO_EPOCH_KEY')
+  assert.ok(fetched < 60, `${fetched} blocks`)
+  keys.learn(SECOND)
+  assert.is((await reader.db.get('second 7'))?.value, 7)
+  await a.close()
+  await b.close()
+  await folder.remove()
 })
 
 test('a key that comes late: history has what was written under it', async () => {

@@ -1,13 +1,15 @@
 /** Keys that change with the members, with whole devices. */
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import z32 from 'z32'
 import { openDevice } from '../../index.ts'
-import { encodeRecord } from '../../acl/index.ts'
-import { sealTo } from '../../core/index.ts'
+import { encodeRecord, type AclRecord } from '../../acl/index.ts'
+import { epochHash, sealBox, sealTo } from '../../core/index.ts'
 import { openStore } from '../../core/native/index.ts'
 import type { Device, Space } from '../../multiwriter/index.ts'
+import { decodeTicket } from '../../multiwriter/ticket.ts'
 import { connect, tempFolder, until } from '../support/devices.ts'
 import { encryptionOf } from '../support/encryption.ts'
 import { rejectsWith } from '../support/rejects.ts'
@@ -226,6 +228,52 @@ test('who goes on under new logs makes a new key, which gives the old one', asyn
   await closeAll(alice, bob)
 })
 
+/** As if a device's logs had been longer: others may hold what it lost. */
+async function loseTails(storage: string): Promise<void> {
+  const file = join(storage, 'high-water.json')
+  const marks = JSON.parse(await readFile(file, 'utf8')) as Record<string, { length: number }>
+  const longer = Object.entries(marks).map(([key, { length }]) => [
+    key,
+    { length: length + 1, treeHash: '0'.repeat(64) }
+  ])
+  await writeFile(file, JSON.stringify(Object.fromEntries(longer)))
+}
+
+test('who waits to name what its new logs go on from, and has no key that may be used, writes on, and tells of its key later', async () => {
+  const [alice, bob, carol] = await party(3)
+  await carol.space.members.leave()
+  let cut = meet(bob, carol)
+  await until(() => rolesOf(bob.space).includes(null))
+  await cut()
+  await bob.space.members.acknowledge()
+  await closeAll(bob)
+  await loseTails(bob.storage)
+  for (const [key, value] of [
+    ['one', 1],
+    ['two', 2]
+  ] as const) {
+    const device = await openDevice({ storage: bob.storage })
+    const space = await device.openSpace(alice.space.address)
+    await space.db.put(key, value)
+    assert.is(await valueIn(space, 'one'), 1)
+    assert.equal(
+      space.members.keys().map(({ unusable }) => unusable),
+      ['held-outside'],
+      'nothing is told of it yet'
+    )
+    await device.close()
+  }
+  const device = await openDevice({ storage: bob.storage })
+  const again = { ...bob, device, space: await device.openSpace(alice.space.address) }
+  cut = meet(alice, again)
+  await reads(alice.space, 'one', 1)
+  await reads(alice.space, 'two', 2)
+  await until(() => current(alice.space) === current(again.space))
+  assert.is(alice.space.members.keys().length, 2)
+  await cut()
+  await closeAll(alice, again, carol)
+})
+
 test('who joins late, without a key, is given one and reads everything from the beginning', async () => {
   const [alice, bob, carol] = await party(3)
   await bob.space.db.put('one', 1)
@@ -309,40 +357,106 @@ test('whom the granter could not give a key gets it from anybody who has it', as
   await closeAll(alice, bob, carol, dave)
 })
 
+/** Says something in the membership log of a device, which it would not say by itself. */
+async function forge(party: Party, record: AclRecord): Promise<Party> {
+  const encryption = encryptionOf(party.space)
+  await closeAll(party)
+  const store = await openStore(party.storage)
+  const [{ salt } = { salt: new Uint8Array(32) }] = store.secrets.spaces
+  const acl = await store.ownLog('acl', salt, encryption.acl)
+  await acl.appendBlock(encodeRecord(record))
+  await acl.close()
+  await store.close()
+  const device = await openDevice({ storage: party.storage })
+  return { ...party, device, space: await device.openSpace(party.space.address) }
+}
+
+const keyOf = (party: Party) => Buffer.from(z32.decode(party.device.id)).toString('hex')
+
+function boxFor(party: Party, key: Uint8Array) {
+  const box = sealTo(key, z32.decode(party.device.id))
+  assert.ok(box)
+  return { device: keyOf(party), box }
+}
+
+const hashOf = (key: Uint8Array) => Buffer.from(epochHash(key)).toString('hex')
+
+const byDevice = (a: { readonly device: string }, b: { readonly device: string }) =>
+  a.device < b.device ? -1 : 1
+
+const mismatches = ({ space }: Party) =>
+  space.refusals().filter(({ reason }) => reason === 'epoch-key-mismatch')
+
 test('a hostile minter gives a key that is not the one it names: nobody takes it, it is counted, and others write on', async () => {
   const [alice, bob, carol] = await party(3)
   const old = current(alice.space)
-  const device = Buffer.from(z32.decode(alice.device.id)).toString('hex')
-  const encryption = encryptionOf(carol.space)
-  await closeAll(carol)
-  const store = await openStore(carol.storage)
-  const [{ salt } = { salt: new Uint8Array(32) }] = store.secrets.spaces
-  const acl = await store.ownLog('acl', salt, encryption.acl)
-  const box = sealTo(new Uint8Array(32).fill(1), z32.decode(alice.device.id))
-  assert.ok(box)
-  await acl.appendBlock(
-    encodeRecord({
-      kind: 'epoch',
-      heads: [],
-      epoch: 'ab'.repeat(32),
-      parents: [],
-      shares: [{ device, box }]
-    })
-  )
-  await acl.close()
-  await store.close()
-  const again = await openDevice({ storage: carol.storage })
-  const hostile = { ...carol, device: again, space: await again.openSpace(carol.space.address) }
+  const shares = [boxFor(alice, new Uint8Array(32).fill(1))]
+  const epoch = 'ab'.repeat(32)
+  const hostile = await forge(carol, { kind: 'epoch', heads: [], epoch, parents: [], shares })
   const cut = meet(alice, bob, hostile)
-  const mismatches = () =>
-    alice.space.refusals().filter(({ reason }) => reason === 'epoch-key-mismatch')
-  await until(() => mismatches().length === 1)
-  assert.is(mismatches()[0]?.count, 1)
+  await until(() => mismatches(alice).length === 1)
+  assert.is(mismatches(alice)[0]?.count, 1)
   assert.is(current(alice.space), old)
   await alice.space.db.put('k', 1)
   await reads(bob.space, 'k', 1)
   await cut()
   await closeAll(alice, bob, hostile)
+})
+
+test('a hostile minter gives one member a box that does not open: it is counted, the member asks, and others give it the key', async () => {
+  const [alice, bob, carol] = await party(3)
+  const key = new Uint8Array(32).fill(7)
+  const before = decodeTicket(carol.space.ticket).epoch
+  assert.ok(before)
+  const old = current(alice.space)
+  const shares = [boxFor(alice, key), boxFor(bob, key.with(0, 0)), boxFor(carol, key)]
+  const hostile = await forge(carol, {
+    kind: 'epoch',
+    heads: [],
+    epoch: hashOf(key),
+    parents: [{ epoch: hashOf(before), box: sealBox(before, key) }],
+    shares: shares.sort(byDevice)
+  })
+  const cut = meet(alice, bob, hostile)
+  await until(() => mismatches(bob).length === 1)
+  await until(() => current(alice.space) !== old)
+  await alice.space.db.put('k', 1)
+  await reads(bob.space, 'k', 1)
+  assert.is(current(bob.space), current(alice.space))
+  await until(() => bob.space.members.list().every(({ devices }) => devices[0]?.hasKey))
+  await cut()
+  await closeAll(alice, bob, hostile)
+})
+
+test('what was written under a key whose record turns out not to count is read by all members, who ask for it', async () => {
+  const [alice, bob, carol] = await party(3)
+  const dave = await enter(alice.space.ticket)
+  await alice.space.addWriter(dave.space.writer)
+  await alice.space.members.setRole(bob.device.id, 'admin')
+  let cut = meet(alice, bob, carol, dave)
+  for (const { space } of [alice, bob, carol, dave])
+    await until(() => rolesOf(space).join() === 'owner,admin,writer,writer' && allHave(space))
+  await cut()
+  // Bob removes Dave, and Carol writes under the key of that; but Alice has removed Bob before she heard of it.
+  await bob.space.members.revoke(dave.device.id)
+  const late = current(bob.space)
+  cut = meet(bob, carol)
+  await until(() => current(carol.space) === late)
+  await carol.space.db.put('k', 1)
+  await cut()
+  await alice.space.members.revoke(bob.device.id)
+  cut = meet(alice, carol, dave)
+  await reads(alice.space, 'k', 1)
+  await reads(dave.space, 'k', 1)
+  assert.is(
+    dave.space.members.keys().find(({ id }) => id === late),
+    undefined
+  )
+  await carol.space.db.put('l', 2)
+  await reads(dave.space, 'l', 2)
+  assert.is.not(current(carol.space), late)
+  await cut()
+  await closeAll(alice, bob, carol, dave)
 })
 
 test('no key stands in an error, nor in what is told of keys', async () => {

@@ -53,6 +53,12 @@ const roleOf = (space: Space, device: Device) =>
 const isIn = (space: Space, device: Device, role: string) =>
   until(() => roleOf(space, device) === role)
 
+/** What a space writes under. */
+const current = (space: Space) => space.members.keys().find(({ isCurrent }) => isCurrent)?.id
+
+const keyWith = (space: Space, key: string | undefined) =>
+  space.members.keys().find(({ id }) => id === key)
+
 /** Comes in and has met everybody there is. */
 async function comesIn(device: Device, by: Space, role: 'admin' | 'writer' = 'writer') {
   const space = await device.join(await by.invite({ role }))
@@ -302,6 +308,37 @@ law('two admins who let in the same device at once come to one use', async (worl
   await dora.join(invite)
   assert.equal(new Set(usesOf(space)), new Set([cem.id, dora.id]))
 })
+
+law(
+  'of two devices let in by one use the one that falls has been given the key, which nobody writes under once that is known',
+  async (world) => {
+    const [ann, ben, cem, dora] = await devices(world, 4)
+    const space = await ann.createSpace()
+    const same = await comesIn(ben, space, 'admin')
+    const invite = await space.invite()
+    await until(() => same.invites().some(({ id }) => id === invite.id))
+    await until(() => current(same) === current(space))
+    world.network.cut()
+    const cut = [connect(ann, cem), connect(ben, dora)]
+    const [, doras] = [await cem.join(invite), await dora.join(invite)]
+    await until(() => current(doras) === current(space))
+    const given = current(space)
+    for (const each of cut) each()
+    const met = connect(ann, ben)
+    await until(() => roleOf(same, cem) === 'writer' && roleOf(same, dora) !== 'writer')
+    for (const each of [space, same])
+      await until(() => keyWith(each, given)?.unusable === 'held-outside')
+    await same.db.put('after', 1)
+    await until(async () => (await space.db.get('after'))?.value === 1)
+    const next = current(space)
+    assert.is.not(next, given)
+    met()
+    world.network.heal()
+    await until(() => roleOf(doras, dora) !== 'writer' && keyWith(doras, next) !== undefined)
+    assert.is(keyWith(doras, next)?.isHere, false)
+    assert.is(await doras.db.get('after'), null)
+  }
+)
 
 law('an admin who has not heard of an invite yet lets in by it once it has', async (world) => {
   const [ann, ben, cem] = await devices(world, 3)
