@@ -33,7 +33,8 @@ const MAX_LOGS = 4096
 
 /** What a connection needs of a space. */
 export interface SpaceLink {
-  readonly membershipKey: Uint8Array
+  /** A function, so that whoever prints a space does not print it. */
+  membershipKey(): Uint8Array
   /** Where it answers those who have an invite. */
   readonly meeting: Meeting
   /** Whether a device may have more than the membership logs. Asked again at each `SpacePeer.update`. */
@@ -260,7 +261,7 @@ export class SpacePeer {
     this.#stream = stream
     this.#mux = mux
     this.#link = link
-    this.#topic = topicOf(link.membershipKey)
+    this.#topic = topicOf(link.membershipKey())
   }
 
   /** The device key of the peer. */
@@ -481,7 +482,12 @@ export class SpacePeer {
   /** Bound to the connection and to the side, so that it can be neither replayed nor reflected. */
   #proof(isInitiator: boolean): Uint8Array {
     const side = b4a.from([isInitiator ? 1 : 0])
-    return keyedHash(this.#link.membershipKey, 'manyhands/proof', this.#stream.handshakeHash, side)
+    return keyedHash(
+      this.#link.membershipKey(),
+      'manyhands/proof',
+      this.#stream.handshakeHash,
+      side
+    )
   }
 }
 
