@@ -258,6 +258,8 @@ export class Members {
     await this.#succession.recover(identity, lost, await acts.headsOfLost(lost, this.#timers))
     this.#isRecovering = false
     if (!this.#logs.isOwnCounted) throw noMember()
+    // As with any removal: whoever has the lost devices reads nothing that is written from now on.
+    await this.#keys?.renew()
   }
 
   /** Where the histories of a log part, as was proved. */
