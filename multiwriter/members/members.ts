@@ -326,6 +326,11 @@ export class Members {
     return this.#keys.currentEpoch !== null
   }
 
+  /** Whether the person whose this device is, is in. */
+  get isOfMember(): boolean {
+    return (this.membership.members.get(this.identity)?.role ?? null) !== null
+  }
+
   get membership(): Membership {
     return this.#logs.membership
   }
