@@ -156,6 +156,8 @@ export type {
   PortContext,
   ReadParams,
   Requests,
+  InvitingStep,
+  PlainOutcome,
   SpaceInfo,
   Streams,
   Where
