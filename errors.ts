@@ -38,6 +38,12 @@ const NEXT_STEPS = {
   SHARES_TOO_FEW: 'Ask more of those who keep a share.',
   SHARES_FORGED: 'Take other shares of the set: one of these is not what its keeper was given.',
   REQUEST_INVALID: 'Copy the whole text again; nothing was changed.',
+  DEVICE_LINK_INVALID: 'Copy the whole link again; nothing was changed.',
+  DEVICE_LINK_EXPIRED: 'Make a new link on the other device; nothing was changed.',
+  DEVICE_LINK_USED: 'Another device came by it: see which (`members.list`), and make a new link.',
+  DEVICE_LINK_UNANSWERED:
+    'Have the device that made the link open and online, and try again; nothing was changed.',
+  SPACE_LIST_INVALID: 'Copy the whole list again, or do without it; nothing was changed.',
   IDENTITY_IN_USE:
     'Leave the spaces that it was let into as somebody else, or take a new store for this device.',
   SPACE_UNKNOWN: 'This device has no such space; join it by an invite first.',

@@ -67,13 +67,14 @@ export function failureOf(error: unknown): Failure {
 function exitOf(code: ErrorCode): number {
   if (code === 'BLOCK_UNAVAILABLE' || code === 'VERSION_UNAVAILABLE') return EXIT.unavailable
   if (code === 'DEVICE_CLOSED' || code === 'PORT_VERSION') return EXIT.owner
-  if (code === 'BACKUP_INVALID' || /^(PHRASE_I|SHARES?_|REQUEST_)/.test(code)) return EXIT.input
+  if (code === 'BACKUP_INVALID' || /^(PHRASE_I|SHARES?_|REQUEST_|SPACE_LIST_)/.test(code))
+    return EXIT.input
   if (code === 'DEVICE_LOCKED') return EXIT.store
   if (code === 'PHRASE_UNKNOWN' || code === 'IDENTITY_IN_USE') return EXIT.no
   if (/^(STORE|PASSPHRASE|ENTRY)_/.test(code)) return EXIT.store
-  if (code === 'INVITE_UNANSWERED') return EXIT.unavailable
+  if (code === 'INVITE_UNANSWERED' || code === 'DEVICE_LINK_UNANSWERED') return EXIT.unavailable
   if (code === 'INVITE_REMOVED') return EXIT.no
-  if (/^(SPACE|TICKET|INVITE|VERSION|LINK)_/.test(code)) return EXIT.unknown
+  if (/^(SPACE|TICKET|INVITE|DEVICE_LINK|VERSION|LINK)_/.test(code)) return EXIT.unknown
   if (code === 'READ_ONLY') return EXIT.usage
   if (code === 'NOT_ALLOWED') return EXIT.no
   return /^(INVALID|KEY|VALUE)_/.test(code) ? EXIT.usage : EXIT.internal

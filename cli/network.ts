@@ -1,6 +1,6 @@
 /** How a command finds other devices: what those that do have in common. */
 import type { Command } from 'commander'
-import type { NetworkOptions } from '../multiwriter/index.ts'
+import type { DevicePort, NetworkOptions } from '../multiwriter/index.ts'
 import { usage } from './exit.ts'
 import { collect } from './numbers.ts'
 
@@ -23,6 +23,21 @@ export function networkOf({ bootstrap, host }: NetworkFlags): NetworkOptions {
   return {
     ...(bootstrap === undefined ? {} : { bootstrap: bootstrap.map(nodeOf) }),
     ...(host === undefined ? {} : { host, firewalled: !isLoopback(host) })
+  }
+}
+
+/** Has the device on the network, with all its spaces open, while the task runs. */
+export async function onNetwork<T>(
+  port: DevicePort,
+  flags: NetworkFlags,
+  task: () => Promise<T>
+): Promise<T> {
+  const hold = port.stream('network', networkOf(flags))
+  await hold.next()
+  try {
+    return await task()
+  } finally {
+    await hold.return?.()
   }
 }
 

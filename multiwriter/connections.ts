@@ -3,6 +3,7 @@ import {
   Connection,
   secureStream,
   type DeviceStore,
+  type Meeting,
   type Question,
   type SpaceLink
 } from '../core/index.ts'
@@ -18,6 +19,7 @@ export class Connections {
   readonly #byStream = new WeakMap<object, Connection>()
   readonly #links = new Set<SpaceLink>()
   readonly #questions = new Set<Question>()
+  readonly #meetings = new Set<Meeting>()
 
   /** @param onerror called for each connection that ends with an error */
   constructor(store: Pick<DeviceStore, 'keyPair'>, onerror: (error: Error) => void) {
@@ -49,6 +51,17 @@ export class Connections {
     for (const connection of this.#all) connection.stopAsking(question)
   }
 
+  /** Answers all peers on connections that carry every space, now and as they come. */
+  host(meeting: Meeting): void {
+    this.#meetings.add(meeting)
+    for (const connection of this.#shared) void connection.host(meeting)
+  }
+
+  unhost(meeting: Meeting): void {
+    this.#meetings.delete(meeting)
+    for (const connection of this.#all) connection.unhost(meeting)
+  }
+
   /** Puts one space on a stream. @returns the stream to pipe */
   replicate(link: SpaceLink, stream: unknown, initiator: boolean | undefined): unknown {
     const { connection, outer } = this.#connect(stream, initiator)
@@ -62,6 +75,7 @@ export class Connections {
     this.#shared.add(connection)
     for (const link of this.#links) void connection.add(link)
     for (const question of this.#questions) void connection.ask(question)
+    for (const meeting of this.#meetings) void connection.host(meeting)
     return outer
   }
 

@@ -22,6 +22,8 @@ import { documentCacheOf } from './documents/cache.ts'
 import type { DocumentSupport } from './documents/parts.ts'
 import { checkMode, type ReadMode } from './indexed-reads.ts'
 import { DeviceIdentity } from './identity/identity.ts'
+import { OwnDevices, type RecoverAllOptions, type Recovery } from './identity/own-devices.ts'
+import type { KnownSpace } from './identity/space-list.ts'
 import { decodeInviteLink, meetingOf, meetingTopic, type InviteLink } from './invite-link.ts'
 import { askToJoin } from './joining.ts'
 import { decodeLink } from './link.ts'
@@ -137,6 +139,7 @@ export class Device extends EventEmitter<DeviceEvents> {
   /** Spaces that are opened to be recovered. */
   readonly #recovering = new Set<string>()
   readonly #connections: Connections
+  readonly #ownDevices: OwnDevices
   /** Joinings under way, by address. */
   readonly #joining = new Map<string, Promise<Space>>()
   readonly #closed = new AbortController()
@@ -153,13 +156,28 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#connections = new Connections(parts.store, (error) =>
       this.emit('connection-error', error)
     )
-    this.identity = new DeviceIdentity({
+    const shared = {
       store: parts.store,
       name: parts.name,
       now: parts.now,
       checkOpen: () => this.#checkOpen(),
-      adopt: (identity) => this.#adopt(identity)
+      adopt: (identity: IdentitySecrets) => this.#adopt(identity)
+    }
+    this.#ownDevices = new OwnDevices({
+      ...shared,
+      timers: parts.timers,
+      waiting: parts.waiting,
+      connections: this.#connections,
+      closed: this.#closed.signal,
+      announce: (id, topic) => this.#announce(id, topic),
+      unannounce: (id) => this.#unannounce(id),
+      spaces: () => this.spaces(),
+      open: (address) => this.openSpace(address),
+      enter: (known) => this.#track(this.#enterKnown(known)),
+      checkFree: async () => void (await this.#unused()),
+      recover: (address, keep) => this.recover(address, { keep })
     })
+    this.identity = new DeviceIdentity({ ...shared, devices: this.#ownDevices })
     if (parts.transport !== null) this.connect(parts.transport)
   }
 
@@ -248,6 +266,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       throw new ManyhandsError('PASSPHRASE_UNSET', 'This device has no passphrase to lock it with')
     const opening = Promise.allSettled(this.#opening)
     this.#resuming = []
+    this.#ownDevices.endInvites()
     await this.#sayGoodbye()
     await Promise.all([...this.#transports].map((network) => endTransport(network)))
     this.#connections.close()
@@ -342,6 +361,14 @@ export class Device extends EventEmitter<DeviceEvents> {
     }
     const record = { address, name, open, sparse, encrypted, writers: [], acl: [] }
     return this.#add(secrets, record, mode)
+  }
+
+  /** As another device of this person, or paper, tells of it. */
+  async #enterKnown({ address, entrance, name }: KnownSpace): Promise<Space> {
+    const known = this.#find(z32.encode(address))
+    if (known !== null) return this.#open(known)
+    const fresh = randomBytes(32)
+    return this.#enter({ address, ...entrance }, fresh, { name, sparse: false }, undefined)
   }
 
   /**
@@ -500,6 +527,19 @@ export class Device extends EventEmitter<DeviceEvents> {
     }
   }
 
+  /**
+   * The same in all spaces of this device: in each, as soon as it has met a device that is in. Needs a way to others.
+   * @returns what came of it in each
+   * @throws PHRASE_UNKNOWN, INVALID_ARGUMENT
+   * @example
+   * await device.identity.recover(phrase, { spaces: lists })
+   * for (const { name, outcome } of await device.recoverSpaces()) console.log(name, outcome)
+   */
+  async recoverSpaces(options: RecoverAllOptions = {}): Promise<readonly Recovery[]> {
+    this.identity.entropy()
+    return this.#ownDevices.recoverAll(options)
+  }
+
   /** Under logs that begin with what the recovery key says. */
   async #openAnew(space: Space): Promise<Space> {
     const { mode } = space
@@ -517,16 +557,18 @@ export class Device extends EventEmitter<DeviceEvents> {
   async #adopt(identity: IdentitySecrets): Promise<void> {
     const { secrets } = this.#store
     const isSame = b4a.equals(identityIn(secrets), identityIn({ identity }))
-    const spaces = isSame
-      ? []
-      : await Promise.all(this.#store.spaces.map((each) => this.#open(each)))
-    const used = spaces.find((space) => space.isLetIn)
-    if (used !== undefined) {
-      const message = `This device was let into ${used.name} as somebody else's`
-      throw new ManyhandsError('IDENTITY_IN_USE', message)
-    }
+    const spaces = isSame ? [] : await this.#unused()
     for (const space of spaces) await space.close()
     await this.#save(() => this.#store.saveSecrets({ ...this.#store.secrets, identity }))
+  }
+
+  /** All spaces. @throws IDENTITY_IN_USE where this device was let into one */
+  async #unused(): Promise<readonly Space[]> {
+    const spaces = await Promise.all(this.#store.spaces.map((each) => this.#open(each)))
+    const used = spaces.find((space) => space.isLetIn)
+    if (used === undefined) return spaces
+    const message = `This device was let into ${used.name} as somebody else's`
+    throw new ManyhandsError('IDENTITY_IN_USE', message)
   }
 
   /** @throws SPACE_UNKNOWN */
@@ -582,6 +624,7 @@ export class Device extends EventEmitter<DeviceEvents> {
 
   async #close(): Promise<void> {
     this.#closed.abort(new ManyhandsError('DEVICE_CLOSED', 'The device is closed'))
+    this.#ownDevices.endInvites()
     await this.#sayGoodbye()
     const left = await Promise.allSettled([...this.#users].map((user) => user.close()))
     await Promise.all([...this.#transports].map((network) => endTransport(network)))

@@ -13,7 +13,17 @@ export type {
 
 export { readShare } from './identity/shares.ts'
 export type { ShareLabel, SplitOptions } from './identity/shares.ts'
-export type { Certified, DeviceIdentity } from './identity/identity.ts'
+export type { Certified, DeviceIdentity, RecoverIdentityOptions } from './identity/identity.ts'
+export type { DeviceInvite, JoinedDevice } from './identity/device-invite.ts'
+export type {
+  DeviceInviteOptions,
+  EnteredSpace,
+  JoinIdentityOptions,
+  RecoverAllOptions,
+  Recovery,
+  Revocation,
+  SpaceOutcome
+} from './identity/own-devices.ts'
 
 export { Space } from './space.ts'
 export type { Behind, LogState, PeerState, SyncState } from './sync-state.ts'
@@ -146,6 +156,8 @@ export type {
   PortContext,
   ReadParams,
   Requests,
+  InvitingStep,
+  PlainOutcome,
   SpaceInfo,
   Streams,
   Where

@@ -100,7 +100,7 @@ export function linkOf(parts: LinkParts): SpaceLink {
     forks
   } = parts
   return {
-    membershipKey,
+    membershipKey: () => membershipKey,
     meeting,
     admits: (device) => members.admits(device),
     cores: () => {

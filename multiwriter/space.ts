@@ -487,7 +487,16 @@ export class Space extends EventEmitter<SpaceEvents> {
   }
 
   /** For the device: resolves once this one is known to be in, with the key of the content, or the signal is given. */
-  async whenReady(signal: AbortSignal): Promise<void> {
+  whenReady(signal: AbortSignal): Promise<void> {
+    return this.#when(() => this.#members.isReady, signal)
+  }
+
+  /** For the device: the same, once its person is known to be in. */
+  whenMet(signal: AbortSignal): Promise<void> {
+    return this.#when(() => this.#members.isOfMember, signal)
+  }
+
+  async #when(isSo: () => boolean, signal: AbortSignal): Promise<void> {
     const { events } = this.#members
     await new Promise<void>((resolve) => {
       const done = () => {
@@ -495,7 +504,7 @@ export class Space extends EventEmitter<SpaceEvents> {
         events.off('change', look)
         resolve()
       }
-      const look = () => void (this.#members.isReady && done())
+      const look = () => void (isSo() && done())
       events.on('record', look)
       events.on('change', look)
       signal.addEventListener('abort', done)
@@ -773,6 +782,12 @@ export class Space extends EventEmitter<SpaceEvents> {
     const strange = kept.find((each) => !others.includes(each))
     if (strange !== undefined) invalid('keep', "ids of one's other devices in the space", strange)
     return others.filter((each) => !kept.includes(each))
+  }
+
+  /** For the device: another text whenever more is known of the membership. */
+  get membershipState(): string {
+    const lengths = this.#members.lengths()
+    return lengths.map(({ core, length }) => `${z32.encode(core)} ${length}`).join()
   }
 
   /** For the device: whether nothing stands in its membership log. */

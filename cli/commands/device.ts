@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { DevicePort, MemberDeviceInfo } from '../../multiwriter/index.ts'
 import { definer, type Define, type Execute } from '../define.ts'
-import { usage } from '../exit.ts'
+import { EXIT, usage } from '../exit.ts'
 import { shown, table } from '../output.ts'
+import type { Run } from '../run.ts'
 import { seenText } from './members.ts'
+import { exitOf, outcomeLines } from './own-devices.ts'
 
 export function deviceCommands(program: Command, execute: Execute): void {
   const define = definer(program)
@@ -71,12 +73,15 @@ function defineDevices(define: Define, execute: Execute): void {
   )
 
   define('revoke <device>', 'take the rights of one of your own devices away', [
-    'manyhands device revoke 8pbsw… --yes'
+    'manyhands device revoke 8pbsw… --yes',
+    'manyhands device revoke 8pbsw… --all --yes   # it is lost: in all spaces'
   ])
+    .option('--all', 'in all spaces of this device')
     .option('--yes', 'yes: it writes nothing more that counts')
-    .action((id: string, { yes = false }: { readonly yes?: boolean }, command) =>
+    .action((id: string, { all = false, yes = false }: RevokeOptions, command) =>
       execute(command, async (run) => {
         const port = await run.open()
+        if (all) return revokeEverywhere(run, port, id, yes)
         const space = await run.space(port)
         const devices = await ownDevices(port, space)
         if (!devices.some(({ device }) => device === id))
@@ -88,8 +93,30 @@ function defineDevices(define: Define, execute: Execute): void {
         )
         await port.call('members/revoke', { space, who: id })
         await run.output.result({ revoked: id }, () => ['Revoked. Next: manyhands sync'])
+        return EXIT.ok
       })
     )
+}
+
+interface RevokeOptions {
+  readonly all?: boolean
+  readonly yes?: boolean
+}
+
+async function revokeEverywhere(
+  run: Run,
+  port: DevicePort,
+  id: string,
+  isYes: boolean
+): Promise<number> {
+  const what = `This takes away the rights of ${shown(id)} in all spaces: what it writes from now on counts nowhere.`
+  await run.confirm(isYes, what, 'manyhands device revoke DEVICE --all --yes')
+  const done = await port.call('identity/revoke', { lost: id })
+  await run.output.result({ revoked: id, spaces: done }, () => [
+    ...outcomeLines(done, { revoked: 'revoked', absent: 'it has no rights there' }),
+    'Next: manyhands sync'
+  ])
+  return exitOf(done)
 }
 
 async function ownDevices(port: DevicePort, space: string): Promise<readonly MemberDeviceInfo[]> {

@@ -1,13 +1,15 @@
 /** `identity`: the person whose devices these are; `lock`, `unlock`, `passphrase`: who can use the keys of this one. */
 import { writeFile } from 'node:fs/promises'
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { isManyhandsError } from '../../errors.ts'
-import type { DevicePort } from '../../multiwriter/index.ts'
+import type { DevicePort, PlainOutcome } from '../../multiwriter/index.ts'
 import { definer, type Define, type Execute } from '../define.ts'
-import { EXIT, failureOf, usage } from '../exit.ts'
-import { count } from '../numbers.ts'
+import { EXIT, usage } from '../exit.ts'
+import { onNetwork, withNetwork, type NetworkFlags } from '../network.ts'
+import { count, seconds } from '../numbers.ts'
 import { shown, table } from '../output.ts'
 import { passphraseIn, type Run } from '../run.ts'
+import { defineLinking, exitOf, outcomeLines } from './own-devices.ts'
 
 export function identityCommands(program: Command, execute: Execute): void {
   const identity = program
@@ -16,6 +18,7 @@ export function identityCommands(program: Command, execute: Execute): void {
   const define = definer(identity)
   defineShowing(define, execute)
   defineKeeping(define, execute)
+  defineLinking(define, execute)
   defineDevices(define, execute)
   defineRecovery(define, execute)
   defineLocks(definer(program), execute)
@@ -171,64 +174,95 @@ function defineDevices(define: Define, execute: Execute): void {
   )
 }
 
-interface RecoverOptions {
+interface RecoverOptions extends NetworkFlags {
   readonly keep?: readonly string[]
   readonly yes?: boolean
+  readonly timeout: number
 }
 
 function defineRecovery(define: Define, execute: Execute): void {
-  define('recover', 'come back by the phrase or shares, typed or from stdin; lost devices end', [
-    'manyhands identity recover                       # on a new device, before it joins',
-    'manyhands identity recover --yes < phrase.txt    # and again, once it has met a member'
-  ])
+  define('spaces', 'what it takes to come back to the spaces, beside the phrase; the kit has it', [
+    'manyhands identity spaces > spaces.txt   # only the phrase opens it'
+  ]).action((_: object, command) =>
+    execute(command, async (run) => {
+      const lists = await (await run.open()).call('identity/spaceLists', {})
+      await run.output.result(lists, () => lists)
+    })
+  )
+
+  const recover = define(
+    'recover',
+    'come back by the phrase or shares, typed or from stdin; lost devices end in all spaces',
+    [
+      'manyhands identity recover                                 # on a new device',
+      'cat phrase.txt spaces.txt | manyhands identity recover --yes   # and back to all spaces'
+    ]
+  )
     .option('--keep <devices...>', 'other devices of yours that are not lost')
     .option('--yes', 'yes: your other devices lose their rights')
-    .action((options: RecoverOptions, command) => execute(command, (run) => recover(run, options)))
+    .addOption(
+      new Option('--timeout <seconds>', 'how long to look for a member of each space')
+        .default(60)
+        .argParser(seconds)
+    )
+  withNetwork(recover).action((options: RecoverOptions, command) =>
+    execute(command, (run) => comeBack(run, options))
+  )
 }
 
-async function recover(run: Run, { keep = [], yes = false }: RecoverOptions): Promise<number> {
-  const secret = await readSecret(run)
+async function comeBack(run: Run, options: RecoverOptions): Promise<number> {
+  const { secret, spaces } = await readRecovery(run)
   const port = await run.open()
-  const spaces = await port.call('spaces/list', {})
-  if (spaces.length > 0)
+  const isAnywhere = spaces.length > 0 || (await port.call('spaces/list', {})).length > 0
+  if (isAnywhere)
     await run.confirm(
-      yes,
+      options.yes ?? false,
       'This takes away the rights of your other devices, but for those to keep.',
       'manyhands identity recover --yes'
     )
-  await port.call('identity/recover', { secret })
+  await port.call('identity/recover', { secret, spaces })
   const { id } = await port.call('identity/info', {})
-  const done: { address: string; name: string; problem: string | null }[] = []
-  for (const { address, name } of spaces) {
-    const problem = await recoverSpace(port, address, keep)
-    done.push({ address, name, problem })
-  }
+  const done = isAnywhere ? await recoverSpaces(run, port, options) : []
   await run.output.result({ identity: id, spaces: done }, () => [
     `This is ${id} now.`,
-    ...done.map(({ name, problem }) => `${shown(name)}: ${problem ?? 'lost devices have ended'}`),
-    ...(done.length > 0 ? [] : ['Next: join a space with its ticket, sync, and recover once more.'])
+    ...outcomeLines(done, {
+      recovered: 'lost devices have ended',
+      unchanged: 'there was nothing to end'
+    }),
+    ...(isAnywhere ? [] : ['Next: join a space with its ticket, and recover once more.'])
   ])
-  return done.some(({ problem }) => problem !== null) ? EXIT.no : EXIT.ok
+  return exitOf(done)
 }
 
-/** What is in the way in one space is in the way of that alone. */
-async function recoverSpace(
+function recoverSpaces(
+  run: Run,
   port: DevicePort,
-  space: string,
-  keep: readonly string[]
-): Promise<string | null> {
-  try {
-    await port.call('device/recover', { space, keep })
-    return null
-  } catch (error) {
-    if (!isManyhandsError(error)) throw error
-    return failureOf(error).message
-  }
+  { keep = [], timeout, ...flags }: RecoverOptions
+): Promise<readonly PlainOutcome[]> {
+  if (run.output.isTerminal) run.output.note('Looking for members of the spaces; Ctrl-C ends.')
+  const params = { keep, timeout: Math.max(1, timeout * 1000) }
+  return onNetwork(port, flags, () =>
+    run.unlessInterrupted(port.call('device/recoverSpaces', params))
+  )
+}
+
+/** Lists of spaces have a prefix of their own. */
+async function readRecovery(run: Run) {
+  const lines = await readLines(run)
+  const isList = (line: string) => /^\s*mhl1/i.test(line)
+  return { secret: secretOf(lines.filter((line) => !isList(line))), spaces: lines.filter(isList) }
+}
+
+async function readSecret(run: Run): Promise<string | readonly string[]> {
+  return secretOf(await readLines(run))
+}
+
+function readLines(run: Run): Promise<readonly string[]> {
+  return run.lines('The words, or each share on a line; then an empty line:\n')
 }
 
 /** Shares begin with their prefix; everything else is meant to be a phrase. */
-async function readSecret(run: Run): Promise<string | readonly string[]> {
-  const lines = await run.lines('The words, or each share on a line; then an empty line:\n')
+function secretOf(lines: readonly string[]): string | readonly string[] {
   if (lines.length === 0) throw usage('No phrase and no share was given.')
   const isShares = lines.every((line) => /^\s*mhs/i.test(line))
   return isShares ? lines : lines.join(' ')

@@ -5,7 +5,7 @@ import { ManyhandsError } from '../../errors.ts'
 import type { FirstRole, InviteInfo, NewInvite, SpaceInfo } from '../../multiwriter/index.ts'
 import { definer, type Define, type Execute } from '../define.ts'
 import { EXIT } from '../exit.ts'
-import { networkOf, withNetwork, type NetworkFlags } from '../network.ts'
+import { onNetwork, withNetwork, type NetworkFlags } from '../network.ts'
 import { count, counted, minuteText, seconds } from '../numbers.ts'
 import { shown, table } from '../output.ts'
 import type { Run } from '../run.ts'
@@ -151,15 +151,11 @@ async function joinByInvite(run: Run, link: string, options: JoinOptions): Promi
     throw new ManyhandsError('INVITE_INVALID', 'An invite begins with manyhands://join/')
   const { name, sparse, timeout } = options
   const port = await run.open()
-  const hold = port.stream('network', networkOf(options))
-  await hold.next()
-  try {
+  return onNetwork(port, options, () => {
     if (run.output.isTerminal) run.output.note('Looking for somebody who lets in; Ctrl-C ends.')
     const params = { link, timeout: Math.max(1, timeout * 1000), ...asked(name, sparse) }
-    return await run.unlessInterrupted(port.call('spaces/join', params))
-  } finally {
-    await hold.return?.()
-  }
+    return run.unlessInterrupted(port.call('spaces/join', params))
+  })
 }
 
 const asked = (name: string | undefined, sparse: boolean | undefined) => ({

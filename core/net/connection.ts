@@ -33,7 +33,8 @@ const MAX_LOGS = 4096
 
 /** What a connection needs of a space. */
 export interface SpaceLink {
-  readonly membershipKey: Uint8Array
+  /** A function, so that whoever prints a space does not print it. */
+  membershipKey(): Uint8Array
   /** Where it answers those who have an invite. */
   readonly meeting: Meeting
   /** Whether a device may have more than the membership logs. Asked again at each `SpacePeer.update`. */
@@ -133,7 +134,7 @@ export class Connection {
   readonly #stream: NoiseSecretStream
   readonly #mux: Protomux
   readonly #peers = new Map<SpaceLink, SpacePeer>()
-  readonly #hosts = new Map<SpaceLink, MeetingHost>()
+  readonly #hosts = new Map<Meeting, MeetingHost | null>()
   readonly #guests = new Map<Question, MeetingGuest>()
   readonly #onclose: (error: Error | null) => void
   #error: Error | null = null
@@ -167,7 +168,21 @@ export class Connection {
     // The space may have closed meanwhile.
     if (!isOpen || this.#peers.get(link) !== peer) return
     peer.open()
-    this.#hosts.set(link, new MeetingHost(this.#mux, link.meeting, this.remoteKey))
+    await this.host(link.meeting)
+  }
+
+  /** Answers the peer, if it asks there. */
+  async host(meeting: Meeting): Promise<void> {
+    if (this.#hosts.has(meeting)) return
+    this.#hosts.set(meeting, null)
+    const isOpen = await this.#stream.opened
+    if (!isOpen || this.#hosts.get(meeting) !== null) return
+    this.#hosts.set(meeting, new MeetingHost(this.#mux, meeting, this.remoteKey))
+  }
+
+  unhost(meeting: Meeting): void {
+    this.#hosts.get(meeting)?.close()
+    this.#hosts.delete(meeting)
   }
 
   /** Asks the peer, again if it was asked before. */
@@ -186,8 +201,7 @@ export class Connection {
   remove(link: SpaceLink): void {
     this.#peers.get(link)?.close()
     this.#peers.delete(link)
-    this.#hosts.get(link)?.close()
-    this.#hosts.delete(link)
+    this.unhost(link.meeting)
   }
 
   /** Resolves when what was sent has left, or cannot leave any more. */
@@ -260,7 +274,7 @@ export class SpacePeer {
     this.#stream = stream
     this.#mux = mux
     this.#link = link
-    this.#topic = topicOf(link.membershipKey)
+    this.#topic = topicOf(link.membershipKey())
   }
 
   /** The device key of the peer. */
@@ -481,7 +495,12 @@ export class SpacePeer {
   /** Bound to the connection and to the side, so that it can be neither replayed nor reflected. */
   #proof(isInitiator: boolean): Uint8Array {
     const side = b4a.from([isInitiator ? 1 : 0])
-    return keyedHash(this.#link.membershipKey, 'manyhands/proof', this.#stream.handshakeHash, side)
+    return keyedHash(
+      this.#link.membershipKey(),
+      'manyhands/proof',
+      this.#stream.handshakeHash,
+      side
+    )
   }
 }
 

@@ -24,20 +24,31 @@ export interface DeviceRequest {
   readonly name: string
 }
 
-export function encodeRequest({ publicKey, secretKey }: DeviceStore['keyPair'], name: string) {
+/** The bytes of a request. */
+export function signedRequest({ publicKey, secretKey }: DeviceStore['keyPair'], name: string) {
   const said = b4a.from(name)
-  return encodeText(REQUEST, b4a.concat([publicKey, sign(secretKey, SIGNED, said), said]))
+  return b4a.concat([publicKey, sign(secretKey, SIGNED, said), said])
 }
 
-/** @throws REQUEST_INVALID */
-export function decodeRequest(text: string): DeviceRequest {
-  const body = decodeText(REQUEST, text, badRequest)
+/** Null for what is not signed by its device. */
+export function openRequest(body: Uint8Array): DeviceRequest | null {
   const device = body.subarray(0, KEY_BYTES)
   const signature = body.subarray(KEY_BYTES, KEY_BYTES + SIGNATURE_BYTES)
   const name = body.subarray(KEY_BYTES + SIGNATURE_BYTES)
   if (signature.byteLength < SIGNATURE_BYTES || !isSigned(signature, device, SIGNED, name))
-    throw badRequest('is not signed by its device')
+    return null
   return { device, name: b4a.toString(name) }
+}
+
+export function encodeRequest(keyPair: DeviceStore['keyPair'], name: string) {
+  return encodeText(REQUEST, signedRequest(keyPair, name))
+}
+
+/** @throws REQUEST_INVALID */
+export function decodeRequest(text: string): DeviceRequest {
+  const request = openRequest(decodeText(REQUEST, text, badRequest))
+  if (request === null) throw badRequest('is not signed by its device')
+  return request
 }
 
 export function encodeAnswer(attestation: Uint8Array): string {

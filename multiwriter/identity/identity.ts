@@ -23,12 +23,21 @@ import {
   encodeAnswer,
   encodeRequest
 } from './certifying.ts'
+import type { DeviceInvite } from './device-invite.ts'
+import type {
+  DeviceInviteOptions,
+  EnteredSpace,
+  JoinIdentityOptions,
+  OwnDevices,
+  Revocation
+} from './own-devices.ts'
 
 export interface IdentityParts {
   readonly store: DeviceStore
   /** What people call this device. */
   readonly name: string
   readonly now: () => number
+  readonly devices: OwnDevices
   /** Throws when the device is closed. */
   checkOpen(): void
   /** Makes it durable; closes the spaces, which are open under the old one. @throws IDENTITY_IN_USE */
@@ -43,6 +52,11 @@ export interface Certified {
   readonly name: string
   /** What it is to `accept`. No secret. */
   readonly answer: string
+}
+
+export interface RecoverIdentityOptions {
+  /** What `spaceLists` gave, as it stands in the kit: the spaces to come back to. */
+  readonly spaces?: readonly string[]
 }
 
 export class DeviceIdentity {
@@ -98,7 +112,8 @@ export class DeviceIdentity {
   kit(name: string, secret: readonly string[] | string = this.phrase()): string {
     this.#parts.checkOpen()
     if (typeof name !== 'string') invalid('name', 'a string', name)
-    return kitOf({ name, identity: this.id, secret, now: this.#parts.now() })
+    const spaces = this.spaceLists()
+    return kitOf({ name, identity: this.id, secret, spaces, now: this.#parts.now() })
   }
 
   /**
@@ -117,6 +132,49 @@ export class DeviceIdentity {
     const { attestation, entropy } = this.#secrets
     await this.#parts.adopt({ attestation, entropy: null })
     entropy?.fill(0)
+  }
+
+  /**
+   * Makes a link by which another device becomes this person's, and comes into all spaces that this one has. It lets in one device, the
+   * first that has it, and is kept in memory alone: have this device open until it has come, and in reach of it.
+   * @throws INVALID_ARGUMENT
+   * @example
+   * const invite = laptop.identity.invite()
+   * showQrCode(invite.link)
+   * console.log(await invite.joined) // { device, name }, or null once it has expired
+   */
+  invite(options: DeviceInviteOptions = {}): DeviceInvite {
+    return this.#parts.devices.invite(options)
+  }
+
+  /**
+   * Becomes a device of the person whose link it is, and comes into the spaces that the other device has. Needs a way to it, by a
+   * transport or by `replicate`; nothing is written before it has answered.
+   * @returns the spaces, which are open now
+   * @throws DEVICE_LINK_ codes; IDENTITY_IN_USE where this device was let into a space as somebody else's
+   * @example for (const { name, isLetIn } of await phone.identity.join(link)) console.log(name, isLetIn)
+   */
+  join(link: string, options: JoinIdentityOptions = {}): Promise<readonly EnteredSpace[]> {
+    return this.#parts.devices.join(link, options)
+  }
+
+  /**
+   * Ends the rights of another device of this person, which was lost, in all spaces of this device; as `space.members.revoke` does in one.
+   * @param device its id
+   * @returns what came of it in each
+   * @throws INVALID_ARGUMENT
+   * @example for (const { name, outcome, error } of await laptop.identity.revoke(phone.id)) console.log(name, outcome ?? error)
+   */
+  revoke(device: string): Promise<readonly Revocation[]> {
+    return this.#parts.devices.revoke(device)
+  }
+
+  /**
+   * What it takes to come back to the spaces of this device, beside the phrase, which alone opens it: texts to print, which the kit has,
+   * too. Make them anew when there are more spaces. The phrase need not be here.
+   */
+  spaceLists(): readonly string[] {
+    return this.#parts.devices.lists()
   }
 
   /** What another device of this person is to `certify`. No secret. */
@@ -158,16 +216,28 @@ export class DeviceIdentity {
   }
 
   /**
-   * Makes this device one of the person whose phrase it is, or whose shares, and keeps the phrase. Its spaces are closed. In each space
-   * `device.recover` then takes the rights of the lost devices.
-   * @throws PHRASE_INVALID, SHARE_INVALID, SHARES_ codes, IDENTITY_IN_USE
+   * Makes this device one of the person whose phrase it is, or whose shares, and keeps the phrase. Its spaces are closed; those
+   * of the lists are opened. In them `device.recoverSpaces` then takes the rights of the lost devices.
+   * @throws PHRASE_INVALID, SHARE_INVALID, SHARES_ codes, SPACE_LIST_INVALID, IDENTITY_IN_USE
    */
-  async recover(secret: string | readonly string[]): Promise<void> {
+  async recover(
+    secret: string | readonly string[],
+    options: RecoverIdentityOptions = {}
+  ): Promise<void> {
+    checkOptions('recover', options, ['spaces'])
+    const { spaces: lists = [] } = options
+    if (!Array.isArray(lists)) invalid('spaces', 'what `spaceLists` gave', lists)
+    const { devices, store } = this.#parts
     const entropy = await this.#read(secret)
     const identity = await identityKeyPair(entropy)
-    const attestation = attestFirst(identity, this.#parts.store.keyPair.publicKey)
-    identity.secretKey.fill(0)
-    await this.#parts.adopt({ attestation, entropy })
+    try {
+      const spaces = devices.read(identity, lists)
+      const attestation = attestFirst(identity, store.keyPair.publicKey)
+      await this.#parts.adopt({ attestation, entropy })
+      await devices.enterKnown(spaces)
+    } finally {
+      identity.secretKey.fill(0)
+    }
   }
 
   async #read(secret: string | readonly string[]): Promise<Uint8Array> {

@@ -9,6 +9,8 @@ export interface KitOptions {
   readonly identity: string
   /** The words, or the shares. */
   readonly secret: string | readonly string[]
+  /** What it takes to come back to the spaces (space-list.ts). */
+  readonly spaces: readonly string[]
   /** Ms since 1970. */
   readonly now: number
 }
@@ -23,17 +25,19 @@ const STYLE = `
   .sheet { display: flex; gap: 2em; align-items: flex-start }
   ol { columns: 3; margin: 0; padding: 0 0 0 2em; flex: 1; font: 17px/1.9 Menlo, Consolas, monospace }
   pre { flex: 1; margin: 0; font: 17px/1.8 Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere }
+  pre.small { font-size: 10px; line-height: 1.4 }
   svg { width: 190px; height: 190px; flex: none }
   .how { border-top: 1px solid #999; margin-top: 1.5em; padding-top: .8em }
 `
 
 /** One HTML file. It says all that whoever has it needs: keep it as you would keep cash. */
-export function kitOf({ name, identity, secret, now }: KitOptions): string {
+export function kitOf({ name, identity, secret, spaces, now }: KitOptions): string {
   const about = `${escaped(name)} · ${day(now)}<br>identity ${escaped(identity)}`
-  const sheets =
+  const secrets =
     typeof secret === 'string'
       ? [phraseSheet(about, secret)]
       : secret.map((share) => shareSheet(about, share))
+  const sheets = [...secrets, ...spaces.map((list, i) => listSheet(about, list, i, spaces.length))]
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -69,6 +73,18 @@ function shareSheet(about: string, share: string): string {
     code: share,
     how: `Any ${needed} of the ${of} shares of this set bring this person back; fewer say nothing. Keep them apart, with people who will not lose them.
 If all devices are lost, on a new one: <b>manyhands identity recover</b>, then type ${needed} of them, each on a line. Spaces do not matter.`
+  })
+}
+
+function listSheet(about: string, list: string, i: number, of: number): string {
+  return sheet({
+    title: of === 1 ? 'Spaces' : `Spaces, sheet ${i + 1} of ${of}`,
+    about,
+    content: `<pre class="small">${escaped(list)}</pre>`,
+    // Capital letters make a smaller picture.
+    code: list.toUpperCase(),
+    how: `Which spaces there were on that day, for whoever has the phrase or enough shares: nobody else can read it. Print it again when there are more.
+If all devices are lost, give it to <b>manyhands identity recover</b> as well: scan the picture, and add its text as one more line.`
   })
 }
 

@@ -20,7 +20,7 @@ import type { Union } from '../union.ts'
 import type { AclLogs } from './acl-logs.ts'
 import type { ContentKeys } from './content-keys.ts'
 import { bytesOf, keyOf, NO_HASH, type Credentials } from './credentials.ts'
-import { heldUpTo } from './excluded.ts'
+import { heldUpTo, signedUpTo } from './excluded.ts'
 import { fetchLost } from './lost-logs.ts'
 
 /** An identity, or one device of it. */
@@ -84,7 +84,7 @@ export class Acts {
     const sealed = this.#coresOf(target).filter(
       ({ use, length }) => use === 'data' && length !== Infinity
     )
-    const heads = await this.#headsOf(sealed, false)
+    const heads = await this.#headsOf(sealed, (union, core) => heldUpTo(union, core, Infinity))
     const cuts = heads.filter(({ length }, i) => length > (sealed[i]?.length ?? 0))
     if (cuts.length > 0) await this.#logs.write({ kind: 'seal', cuts })
   }
@@ -94,7 +94,7 @@ export class Acts {
     const cores = () =>
       devices.flatMap((device) => this.#coresOf({ identity: this.#identity, device }))
     await fetchLost({ logs: this.#logs, union: this.#union, timers }, cores)
-    return this.#headsOf(cores())
+    return this.#headsOf(cores(), signedUpTo)
   }
 
   /** Ends this device's own rights; what it has written goes on counting. To be called while nothing is written. @throws NOT_ALLOWED */
@@ -191,12 +191,15 @@ export class Acts {
   }
 
   /** Logs as far as they are held and, unless told otherwise, count. */
-  async #headsOf(cores: readonly CoreStanding[], isSealed = true): Promise<readonly Head[]> {
+  async #headsOf(
+    cores: readonly CoreStanding[],
+    endOf: typeof heldUpTo = heldUpTo
+  ): Promise<readonly Head[]> {
     const heads = cores.map(async ({ core, use, length, treeHash, endedBy }): Promise<Head> => {
       // What is held may be another of its histories.
       if (endedBy === 'fork') return { core, length, treeHash: treeHash ?? NO_HASH }
       if (use === 'acl') return this.#logs.headOf(core) ?? { core, length: 0, treeHash: NO_HASH }
-      const end = await heldUpTo(this.#union, bytesOf(core), isSealed ? length : Infinity)
+      const end = await endOf(this.#union, bytesOf(core), length)
       return { core, length: end, treeHash: await this.#hashAt(core, end) }
     })
     return Promise.all(heads)

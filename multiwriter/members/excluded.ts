@@ -76,6 +76,17 @@ export async function heldUpTo(union: Union, core: Uint8Array, limit: number): P
   return tree?.length ?? 0
 }
 
+/**
+ * The same of a log that is to end for good: where its newest blocks wait for a key, nobody here can tell its batches, but what its writer
+ * has signed ends with one.
+ */
+export async function signedUpTo(union: Union, core: Uint8Array, limit: number): Promise<number> {
+  const held = await heldUpTo(union, core, limit)
+  const log = union.log(core)
+  if (log === null || log.behind === null || log.lengthHere < log.signedLength) return held
+  return Math.max(held, Math.min(log.signedLength, limit))
+}
+
 async function viewUpTo(union: Union, now: View, limits: Limits): Promise<View> {
   const lengths = lengthsOf(now).map(async ({ core, length }) => {
     const limit = limits.get(keyOf(core))

@@ -3,7 +3,6 @@
  * them can answer. What decides is what this device knows, and its own clock; of grants that came to more than there were uses, what
  * the membership says (docs/MEMBERSHIP.md, rule 12).
  */
-import b4a from 'b4a'
 import {
   compareRoles,
   mayAct,
@@ -22,7 +21,7 @@ import {
   SECRET_BYTES
 } from '../invite-link.ts'
 import type { Prefixes } from '../prefixes.ts'
-import { TokenBucket } from '../presence/token-bucket.ts'
+import { TokenBuckets } from '../presence/token-bucket.ts'
 import type { AclLogs } from './acl-logs.ts'
 import { bytesOf, keyOf, type Credentials } from './credentials.ts'
 import {
@@ -37,9 +36,6 @@ import type { Entrance } from '../ticket.ts'
 
 /** Who asks again every two seconds is heard; who floods costs no signatures. */
 const REQUESTS = { burst: 10, perSecond: 1 }
-
-/** Devices whose requests are counted. */
-const MAX_BUCKETS = 1024
 
 /** So long, in ms, are those told why who come with an invite that has ended: then nobody waits for them any more. */
 const TELL_MS = 30 * 24 * 60 * 60 * 1000
@@ -75,7 +71,7 @@ export interface InvitesParts {
 export class Invites {
   readonly meeting: Meeting
   readonly #parts: InvitesParts
-  readonly #buckets = new Map<string, TokenBucket>()
+  readonly #buckets = new TokenBuckets(REQUESTS)
   /** Requests are answered one after the other: each counts those before it. */
   #answering: Promise<unknown> = Promise.resolve()
 
@@ -167,7 +163,7 @@ export class Invites {
 
   #read(bytes: Uint8Array, from: Uint8Array): InviteRequest | null {
     const parts = this.#parts
-    if (!this.#bucketOf(from).take(parts.elapsed())) {
+    if (!this.#buckets.take(from, parts.elapsed())) {
       parts.onrefused('invite-flood', from)
       return null
     }
@@ -175,18 +171,6 @@ export class Invites {
     if (request !== null && isProven(request, parts.space)) return request
     parts.onrefused(request === null ? 'invite-malformed' : 'invite-forged', from)
     return null
-  }
-
-  #bucketOf(from: Uint8Array): TokenBucket {
-    const id = b4a.toString(from, 'hex')
-    const known = this.#buckets.get(id)
-    if (known !== undefined) return known
-    // The oldest is forgotten: it gets a full bucket again.
-    const [oldest] = this.#buckets.keys()
-    if (oldest !== undefined && this.#buckets.size >= MAX_BUCKETS) this.#buckets.delete(oldest)
-    const bucket = new TokenBucket(REQUESTS, this.#parts.elapsed())
-    this.#buckets.set(id, bucket)
-    return bucket
   }
 
   /** Null where somebody else is to say it. */

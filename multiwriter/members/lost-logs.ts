@@ -10,7 +10,7 @@ import type { Timers } from '../timers.ts'
 import type { Union } from '../union.ts'
 import type { AclLogs } from './acl-logs.ts'
 import { bytesOf } from './credentials.ts'
-import { heldUpTo } from './excluded.ts'
+import { signedUpTo } from './excluded.ts'
 
 /** In ms: a peer that has more answers within some round trips. */
 const CALM_MS = 500
@@ -62,7 +62,7 @@ async function stateOf(
 }
 
 function dataLength(union: Union, log: LogReader | null): Promise<number> | number {
-  return log === null ? 0 : heldUpTo(union, log.key, Infinity)
+  return log === null ? 0 : signedUpTo(union, log.key, Infinity)
 }
 
 /** The most that anybody who is in has said to hold. */

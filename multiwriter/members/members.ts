@@ -258,6 +258,8 @@ export class Members {
     await this.#succession.recover(identity, lost, await acts.headsOfLost(lost, this.#timers))
     this.#isRecovering = false
     if (!this.#logs.isOwnCounted) throw noMember()
+    // As with any removal: whoever has the lost devices reads nothing that is written from now on.
+    await this.#keys?.renew()
   }
 
   /** Where the histories of a log part, as was proved. */
@@ -322,6 +324,11 @@ export class Members {
     const role = this.#roleOf(this.device) ?? null
     if (role === null || role === 'mirror' || this.#keys === null) return role !== null
     return this.#keys.currentEpoch !== null
+  }
+
+  /** Whether the person whose this device is, is in. */
+  get isOfMember(): boolean {
+    return (this.membership.members.get(this.identity)?.role ?? null) !== null
   }
 
   get membership(): Membership {

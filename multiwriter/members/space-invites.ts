@@ -99,7 +99,7 @@ function checked(options: InviteOptions): {
     invalid('prefixes', 'those of a writer', options.prefixes)
   if (!Number.isSafeInteger(uses) || uses < 1 || uses > MAX_USES)
     invalid('uses', `a number from 1 to ${MAX_USES}`, uses)
-  const ms = typeof expiresIn === 'string' ? msIn(expiresIn) : expiresIn
+  const ms = msOf(expiresIn)
   if (!Number.isSafeInteger(ms) || ms < 1 || ms > MAX_MS)
     invalid(
       'expiresIn',
@@ -109,8 +109,10 @@ function checked(options: InviteOptions): {
   return { role, prefixes: prefixesOf(options.prefixes), uses, ms }
 }
 
-function msIn(text: string): number {
-  const [, count = '', unit = ''] = /^(\d{1,6})([mhdw])$/.exec(text) ?? []
+/** NaN for what is no span of time. @param span ms, or as '30m', '12h', '1d', '2w' */
+export function msOf(span: number | string): number {
+  if (typeof span === 'number') return span
+  const [, count = '', unit = ''] = /^(\d{1,6})([mhdw])$/.exec(span) ?? []
   return unit === 'm' || unit === 'h' || unit === 'd' || unit === 'w'
     ? Number(count) * UNITS[unit]
     : Number.NaN

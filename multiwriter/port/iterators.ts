@@ -45,3 +45,21 @@ export function held<T>(item: T, release: () => Promise<void>): AsyncIterator<T>
     }
   }
 }
+
+/** What these come to, one after the other, up to the first that is null; leaving calls `release`, and does not wait for one. */
+export function inTurn<T>(
+  items: readonly Promise<T | null>[],
+  release: () => void
+): AsyncIterator<T> {
+  const rest = [...items]
+  return {
+    async next() {
+      const item = (await rest.shift()) ?? null
+      return item === null ? DONE : { done: false, value: item }
+    },
+    return() {
+      release()
+      return Promise.resolve(DONE)
+    }
+  }
+}

@@ -8,7 +8,14 @@ import { encodeValue, isFields, type Patch, type Value } from '../../crdt/index.
 import { invalid } from '../../errors.ts'
 import type { Finding } from '../check.ts'
 import type { Device } from '../device.ts'
+import type { JoinedDevice } from '../identity/device-invite.ts'
 import type { Certified } from '../identity/identity.ts'
+import type {
+  DeviceInviteOptions,
+  EnteredSpace,
+  RecoverAllOptions,
+  SpaceOutcome
+} from '../identity/own-devices.ts'
 import type { SplitOptions } from '../identity/shares.ts'
 import type { Explanation } from '../explain.ts'
 import type { PurgeReport } from '../purge.ts'
@@ -37,7 +44,7 @@ import {
 } from './plain.ts'
 import type { RestoreReport, RevertReport } from '../undo.ts'
 import type { SyncState } from '../sync-state.ts'
-import { held, late } from './iterators.ts'
+import { held, inTurn, late } from './iterators.ts'
 import type { NetworkOptions, SharedNetwork } from './network.ts'
 
 /** What the operations work on. */
@@ -102,6 +109,17 @@ export interface IdentityInfo {
   readonly hasPhrase: boolean
 }
 
+/** A link was made; later, a device has come by it. */
+export type InvitingStep = { readonly link: string; readonly expires: number } | JoinedDevice
+
+/** @see SpaceOutcome */
+export interface PlainOutcome {
+  readonly address: string
+  readonly name: string
+  readonly outcome: string | null
+  readonly problem: { readonly code: string; readonly message: string } | null
+}
+
 /** A phrase, or shares of one. */
 type Secret = string | readonly string[]
 
@@ -126,6 +144,12 @@ export const requests = {
     { device }: PortContext,
     { space, keep = [] }: Where & { readonly keep?: readonly string[] }
   ): Promise<SpaceInfo> => spaceInfo(await device.recover(space, { keep })),
+
+  /** The same in all spaces. */
+  'device/recoverSpaces': async (
+    { device }: PortContext,
+    options: Pick<RecoverAllOptions, 'keep' | 'timeout'>
+  ): Promise<readonly PlainOutcome[]> => (await device.recoverSpaces(options)).map(plainOutcome),
 
   'device/lock': ({ device }: PortContext, _: object): Promise<void> => device.lock(),
 
@@ -168,8 +192,21 @@ export const requests = {
 
   'identity/recover': (
     { device }: PortContext,
-    { secret }: { readonly secret: Secret }
-  ): Promise<void> => device.identity.recover(secret),
+    { secret, spaces }: { readonly secret: Secret; readonly spaces: readonly string[] }
+  ): Promise<void> => device.identity.recover(secret, { spaces }),
+
+  'identity/spaceLists': async ({ device }: PortContext, _: object): Promise<readonly string[]> =>
+    Promise.resolve(device.identity.spaceLists()),
+
+  'identity/join': (
+    { device }: PortContext,
+    { link, timeout }: { readonly link: string; readonly timeout: number }
+  ): Promise<readonly EnteredSpace[]> => device.identity.join(link, { timeout }),
+
+  'identity/revoke': async (
+    { device }: PortContext,
+    { lost }: { readonly lost: string }
+  ): Promise<readonly PlainOutcome[]> => (await device.identity.revoke(lost)).map(plainOutcome),
 
   'identity/request': async ({ device }: PortContext, _: object): Promise<string> =>
     Promise.resolve(device.identity.request()),
@@ -462,6 +499,18 @@ export const streams = {
     )
   },
 
+  /** A link for another device of this person; it ends when the stream is left. */
+  'identity/invite': ({ device }: PortContext, options: DeviceInviteOptions) =>
+    late(
+      () => {
+        const invite = device.identity.invite(options)
+        const { link, expires, joined } = invite
+        const steps: Promise<InvitingStep | null>[] = [Promise.resolve({ link, expires }), joined]
+        return Promise.resolve(inTurn(steps, () => invite.end()))
+      },
+      (step) => step
+    ),
+
   /** Keeps the device on the network, with all its spaces open, until the stream is left. */
   network: ({ device, network }: PortContext, options: NetworkOptions) =>
     late(
@@ -474,7 +523,11 @@ export const streams = {
 }
 
 /** Of these streams nobody knows when the next item comes, and they end only when they are left. */
-const LIVE: ReadonlySet<string> = new Set<keyof typeof streams>(['db/watch', 'network'])
+const LIVE: ReadonlySet<string> = new Set<keyof typeof streams>([
+  'db/watch',
+  'network',
+  'identity/invite'
+])
 
 export function isLive(name: string, params: object): boolean {
   return LIVE.has(name) || ('live' in params && params.live === true)
@@ -519,6 +572,10 @@ function split<P extends Where>({ space, sub, version, ...rest }: P) {
     ...(version === undefined ? {} : { version })
   }
   return [where, rest] as const
+}
+
+function plainOutcome({ error, ...rest }: SpaceOutcome<string>): PlainOutcome {
+  return { ...rest, problem: error === null ? null : { code: error.code, message: error.message } }
 }
 
 function spaceInfo(space: Space): SpaceInfo {

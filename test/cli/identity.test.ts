@@ -87,7 +87,8 @@ test('identity: a second device is certified, and a new one comes back by shares
   const ticket = ok(await at('first')('space', 'ticket')).trim()
   ok(await at('third')('join', ticket))
   fails(await at('third', phrase)('identity', 'recover'), 2, '--yes')
-  const { code, stdout } = await at('third', phrase)('identity', 'recover', '--yes')
+  const nobody = ['--timeout', '0.5', '--host', '127.0.0.1', '--bootstrap', '127.0.0.1:9']
+  const { code, stdout } = await at('third', phrase)('identity', 'recover', '--yes', ...nobody)
   assert.is(code, 1)
   assert.match(stdout, 'no member')
 })

@@ -133,6 +133,60 @@ test('who was removed gets the blocks, and cannot read what was written after', 
   await closeAll(carol)
 })
 
+/** Alice's only device is lost; another takes its place, which knows the space by this ticket of Bob's, and has met him. */
+async function comesBack(alice: Party, bob: Party, ticket: string): Promise<Party> {
+  const storage = place()
+  const device = await openDevice({ storage })
+  await device.identity.recover(alice.device.identity.phrase())
+  const space = await device.openSpace(ticket)
+  const found = { storage, device, space }
+  const cut = meet(found, bob)
+  await until(() => rolesOf(space).length === 2)
+  await device.recover(space.address)
+  await until(() => current(bob.space) === current(space))
+  await cut()
+  return found
+}
+
+test('who comes back by the phrase makes a key at once, and the lost device cannot read what is written after', async () => {
+  const [alice, bob] = await party(2)
+  const old = current(bob.space)
+  const found = await comesBack(alice, bob, bob.space.ticket)
+  assert.is.not(current(found.space), old)
+  const [key] = found.space.members.keys()
+  assert.equal(new Set(key?.devices), new Set([found.device.id, bob.device.id]))
+  await found.space.db.put('after', 1)
+  const cut = meet(alice, bob)
+  await until(() => alice.space.members.keys().length === 2)
+  await cut()
+  const { writer } = found.space
+  await closeAll(alice, found)
+  await smuggle(writer, found, alice)
+  const thief = await openDevice({ storage: alice.storage })
+  const space = await thief.openSpace(alice.space.address)
+  assert.is(await valueIn(space, 'after'), undefined)
+  const log = space.syncState().logs.find((each) => each.writer === writer)
+  assert.equal([log?.here, log?.known, log?.behind], [1, 1, 'NO_EPOCH_KEY'])
+  await thief.close()
+  await closeAll(bob)
+})
+
+test('who comes back without any key ends the lost logs where they end, and is given what it takes to read them', async () => {
+  const [alice, bob] = await party(2)
+  await alice.space.db.put('before', 1)
+  const cut = meet(alice, bob)
+  await reads(bob.space, 'before', 1)
+  await cut()
+  const found = await comesBack(alice, bob, bob.space.mirrorTicket)
+  const back = meet(found, bob)
+  await reads(found.space, 'before', 1)
+  await found.space.db.put('after', 2)
+  await reads(bob.space, 'after', 2)
+  assert.is(await valueIn(bob.space, 'before'), 1)
+  await back()
+  await closeAll(alice, bob, found)
+})
+
 test('who has not heard of a removal writes on under the old key, and under the new one once it has', async () => {
   const [alice, bob, carol] = await party(3)
   const old = current(carol.space)

@@ -101,15 +101,17 @@ test('kit: it is one page that loads nothing, with every word and a picture; nam
     name: '<script>alert(1)</script>',
     identity: 'id',
     secret: phrase,
+    spaces: ['mhl1list'],
     now: NOW
   })
   for (const word of phrase.split(' ')) assert.match(page, `<li>${word}</li>`)
   assert.match(page, '<svg')
+  assert.match(page, 'mhl1list')
   assert.match(page, "default-src 'none'")
   assert.not.match(page, '<script')
   assert.not.match(page, /(src|href)=/)
   const shares = await splitEntropy(randomBytes(32), { shares: 3, needed: 2 }, NOW)
-  const sheets = kitOf({ name: 'Ann', identity: 'id', secret: shares, now: NOW })
+  const sheets = kitOf({ name: 'Ann', identity: 'id', secret: shares, spaces: [], now: NOW })
   assert.is(sheets.match(/<section>/g)?.length, 3)
   for (const share of shares) assert.ok(sheets.replaceAll(' ', '').includes(share))
 })

@@ -1,0 +1,150 @@
+/** `identity link`, `identity join`: a second device of the same person; and what came of something in all spaces. */
+import { Option, type Command } from 'commander'
+import { renderUnicodeCompact } from 'uqr'
+import { ManyhandsError } from '../../errors.ts'
+import type {
+  DevicePort,
+  EnteredSpace,
+  JoinedDevice,
+  PlainOutcome
+} from '../../multiwriter/index.ts'
+import type { Define, Execute } from '../define.ts'
+import { EXIT } from '../exit.ts'
+import { onNetwork, withNetwork, type NetworkFlags } from '../network.ts'
+import { minuteText, seconds } from '../numbers.ts'
+import { shown } from '../output.ts'
+import type { Run } from '../run.ts'
+
+/** The other device comes into the spaces while this one is there to let it in. */
+const LET_IN_MS = 30_000
+const LOOK_MS = 200
+
+interface LinkOptions extends NetworkFlags {
+  readonly expires: string
+  readonly qr?: boolean
+}
+
+interface JoinOptions extends NetworkFlags {
+  readonly timeout: number
+}
+
+export function defineLinking(define: Define, execute: Execute): void {
+  const link = define('link', 'make a link by which another device becomes yours; waits for it', [
+    'manyhands identity link                # scan what it shows, or type the link there',
+    'manyhands identity link --expires 1h'
+  ])
+    .option('--expires <time>', 'how long it is good for: 10m, 1h; at most 1d', '10m')
+    .option('--qr', 'show it as a QR code as well; at a terminal that is done anyway')
+  withNetwork(link).action((options: LinkOptions, command) =>
+    execute(command, (run) => makeLink(run, options))
+  )
+
+  const join = define('join <link>', 'become a device of who made the link, in all their spaces', [
+    'manyhands identity join manyhands://device/yge1k…'
+  ]).addOption(
+    new Option('--timeout <seconds>', 'how long to look for the other device (exit code 5)')
+      .default(60)
+      .argParser(seconds)
+  )
+  withNetwork(join).action((text: string, options: JoinOptions, command: Command) =>
+    execute(command, (run) => joinByLink(run, text, options))
+  )
+}
+
+async function makeLink(run: Run, options: LinkOptions): Promise<number> {
+  const port = await run.open({ serve: true })
+  const inviting = port.stream('identity/invite', { expiresIn: options.expires })
+  try {
+    const made = await inviting.next()
+    if (made.done === true || !('link' in made.value)) return EXIT.no
+    const { link, expires } = made.value
+    const isShown = options.qr === true || run.output.isTerminal
+    await run.output.result({ link, expires }, () => linkLines(link, expires, isShown))
+    return await onNetwork(port, options, async () => {
+      const came = await run.unlessInterrupted(inviting.next())
+      if (came.done === true || !('device' in came.value)) return expired(run)
+      await letIn(run, port, came.value)
+      return EXIT.ok
+    })
+  } finally {
+    await inviting.return?.()
+  }
+}
+
+function linkLines(link: string, expires: number, isShown: boolean): string[] {
+  return [
+    // Capital letters make a smaller code.
+    ...(isShown ? [renderUnicodeCompact(link.toUpperCase(), { border: 4 })] : []),
+    link,
+    '',
+    `Whoever has it first, until ${minuteText(expires)}, is you: show it to nobody else.`,
+    'There: manyhands identity join LINK'
+  ]
+}
+
+function expired(run: Run): number {
+  run.output.note('No device has come. Make another link: manyhands identity link')
+  return EXIT.no
+}
+
+/** Until the device is in everywhere and has gone, or long enough. */
+async function letIn(run: Run, port: DevicePort, { device, name }: JoinedDevice): Promise<void> {
+  const spaces = await port.call('spaces/list', {})
+  const end = performance.now() + LET_IN_MS
+  const waiting = async () => {
+    for (const { address } of spaces) if (await isWaiting(port, address, device)) return true
+    return false
+  }
+  while (performance.now() < end && (await run.unlessInterrupted(waiting())))
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+  await run.output.result({ device, name }, () => [
+    `${shown(name)}, ${device}, is yours now. If that is none of your devices: manyhands device revoke --all ${device}`
+  ])
+}
+
+async function isWaiting(port: DevicePort, space: string, device: string): Promise<boolean> {
+  const members = await port.call('members/list', { space })
+  const isIn = members.some(({ devices }) => devices.some((each) => each.device === device))
+  const { peers } = await port.call('space/info', { space })
+  return !isIn || peers.includes(device)
+}
+
+async function joinByLink(run: Run, link: string, options: JoinOptions): Promise<number> {
+  // Where an invite could stand as well: say so before anything is opened.
+  if (!/^\s*manyhands:\/\/device\//i.test(link))
+    throw new ManyhandsError('DEVICE_LINK_INVALID', 'Such a link begins with manyhands://device/')
+  const port = await run.open()
+  const spaces = await onNetwork(port, options, () => {
+    if (run.output.isTerminal) run.output.note('Looking for the other device; Ctrl-C ends.')
+    const timeout = Math.max(1, options.timeout * 1000)
+    return run.unlessInterrupted(port.call('identity/join', { link, timeout }))
+  })
+  const { id } = await port.call('identity/info', {})
+  await run.output.result({ identity: id, spaces }, () => joinedLines(id, spaces))
+  return EXIT.ok
+}
+
+function joinedLines(id: string, spaces: readonly EnteredSpace[]): readonly string[] {
+  return [
+    `A device of ${id} now.`,
+    ...spaces.map(
+      ({ name, isLetIn }) => `${shown(name)}: ${isLetIn ? 'in' : 'waits to be let in'}`
+    ),
+    'Next: manyhands sync'
+  ]
+}
+
+/** A line for each space; and whether it went well everywhere. */
+export function outcomeLines(
+  outcomes: readonly PlainOutcome[],
+  words: Readonly<Record<string, string>>
+): readonly string[] {
+  return outcomes.map(({ name, outcome, problem }) => {
+    const what = problem?.message ?? words[outcome ?? ''] ?? outcome
+    return `${shown(name)}: ${what}`
+  })
+}
+
+export function exitOf(outcomes: readonly PlainOutcome[]): number {
+  return outcomes.some(({ problem }) => problem !== null) ? EXIT.no : EXIT.ok
+}

@@ -1,0 +1,375 @@
+/** What a person's devices do for each other: one brings in another by a link, ends a lost one everywhere, and comes back to all spaces. */
+import b4a from 'b4a'
+import z32 from 'z32'
+import {
+  type DeviceStore,
+  type IdentitySecrets,
+  type KeyPair,
+  type SpaceSecrets
+} from '../../core/index.ts'
+import { checkOptions, invalid, isManyhandsError, ManyhandsError } from '../../errors.ts'
+import type { ErrorCode } from '../../errors.ts'
+import { askUntilLetIn } from '../asking.ts'
+import type { Connections } from '../connections.ts'
+import { identityIn } from '../members/credentials.ts'
+import type { Denial } from '../members/invite-message.ts'
+import { msOf } from '../members/space-invites.ts'
+import { checkSignal } from '../options.ts'
+import type { Space } from '../space.ts'
+import type { Timers } from '../timers.ts'
+import { signedRequest } from './certifying.ts'
+import { DeviceInvite } from './device-invite.ts'
+import {
+  decodeDeviceLink,
+  encodeLinkRequest,
+  newDeviceLink,
+  openWelcome,
+  topicOfLink,
+  type DeviceLink,
+  type Welcome
+} from './device-link.ts'
+import { openList, sealLists, type KnownSpace } from './space-list.ts'
+
+/** Ten minutes: both devices are at hand. */
+const LINK_MS = 600_000
+const MAX_LINK_MS = 24 * 60 * 60 * 1000
+
+/** A minute: somebody stands before a device that says "looking for the others". */
+const JOIN_MS = 60_000
+
+/** Those who let in answer within some round trips; who is not let in by then, is later, by itself. */
+const LET_IN_MS = 15_000
+
+/** A peer that has more to tell does so within some round trips. */
+const CALM_MS = 500
+const LOOK_MS = 50
+
+export interface DeviceInviteOptions {
+  /** How long the link is good for: ms, or as '30m', '12h'. At most a day. Default ten minutes. */
+  readonly expiresIn?: number | string
+}
+
+export interface JoinIdentityOptions {
+  /** How long to wait for the other device, in ms. Default a minute. */
+  readonly timeout?: number
+  /** Calls it off. */
+  readonly signal?: AbortSignal
+}
+
+/** A space that this device came into with others of its person. */
+export interface EnteredSpace {
+  readonly address: string
+  readonly name: string
+  /** Whether it was let in; where not, that comes by itself, once it meets a device of its person. */
+  readonly isLetIn: boolean
+}
+
+/** What came of something in one of several spaces. */
+export interface SpaceOutcome<O extends string> {
+  readonly address: string
+  readonly name: string
+  /** Null where it failed. */
+  readonly outcome: O | null
+  readonly error: ManyhandsError | null
+}
+
+/** 'absent': the device has no rights there. */
+export type Revocation = SpaceOutcome<'revoked' | 'absent'>
+
+/** 'unchanged': there was nothing to end, and this device is in. */
+export type Recovery = SpaceOutcome<'recovered' | 'unchanged'>
+
+export interface RecoverAllOptions {
+  /** Ids of other devices of this person that are not lost. */
+  readonly keep?: readonly string[]
+  /** How long to wait for a member, in each space, in ms. Default a minute. */
+  readonly timeout?: number
+  /** Calls it off. */
+  readonly signal?: AbortSignal
+}
+
+export interface OwnDevicesParts {
+  readonly store: DeviceStore
+  /** What people call this device. */
+  readonly name: string
+  readonly now: () => number
+  readonly timers: Timers
+  /** For what somebody waits for, which keep the process until then. */
+  readonly waiting: Pick<Timers, 'after'>
+  readonly connections: Pick<Connections, 'ask' | 'stopAsking' | 'host' | 'unhost'>
+  /** When the device is closed. */
+  readonly closed: AbortSignal
+  /** Throws when the device is closed. */
+  checkOpen(): void
+  announce(id: string, topic: Uint8Array): void
+  unannounce(id: string): void
+  spaces(): readonly { readonly address: string; readonly name: string }[]
+  open(address: string): Promise<Space>
+  /** Opens a space, also one that is not known here yet. */
+  enter(space: KnownSpace): Promise<Space>
+  /** @throws IDENTITY_IN_USE */
+  checkFree(): Promise<void>
+  adopt(identity: IdentitySecrets): Promise<void>
+  recover(address: string, keep: readonly string[]): Promise<Space>
+}
+
+export class OwnDevices {
+  readonly #parts: OwnDevicesParts
+  readonly #invites = new Set<DeviceInvite>()
+
+  constructor(parts: OwnDevicesParts) {
+    this.#parts = parts
+  }
+
+  // Bringing in another device.
+
+  invite(options: DeviceInviteOptions): DeviceInvite {
+    this.#parts.checkOpen()
+    checkOptions('invite', options, ['expiresIn'])
+    const { expiresIn = LINK_MS } = options
+    const ms = msOf(expiresIn)
+    if (!Number.isSafeInteger(ms) || ms < 1 || ms > MAX_LINK_MS)
+      invalid('expiresIn', "milliseconds, or a text as '30m', '12h'; at most a day", expiresIn)
+    const { store, now, timers, connections } = this.#parts
+    const link = newDeviceLink(identityIn(store.secrets))
+    const id = `device link ${b4a.toString(topicOfLink(link), 'hex')}`
+    const invite: DeviceInvite = new DeviceInvite({
+      store,
+      link,
+      expires: now() + ms,
+      now,
+      elapsed: () => timers.elapsed(),
+      spaces: () => knownSpaces(store, () => null),
+      onjoined: () => void this.#openAll(),
+      onend: () => this.#parts.unannounce(id)
+    })
+    this.#invites.add(invite)
+    connections.host(invite.meeting)
+    this.#parts.announce(id, invite.meeting.topic)
+    timers.after(ms, () => invite.end())
+    return invite
+  }
+
+  /** The device is locked or closed. */
+  endInvites(): void {
+    for (const invite of this.#invites) {
+      invite.end()
+      this.#parts.connections.unhost(invite.meeting)
+    }
+    this.#invites.clear()
+  }
+
+  /** Only a space that is open lets in. One that does not open now does so later. */
+  async #openAll(): Promise<void> {
+    const spaces = this.#parts.spaces()
+    await Promise.allSettled(spaces.map(({ address }) => this.#parts.open(address)))
+  }
+
+  // Coming in.
+
+  async join(text: string, options: JoinIdentityOptions): Promise<readonly EnteredSpace[]> {
+    this.#parts.checkOpen()
+    checkOptions('join', options, ['timeout', 'signal'])
+    const link = decodeDeviceLink(text)
+    const { store } = this.#parts
+    const isSame = b4a.equals(link.identity, identityIn(store.secrets))
+    // What can be wrong here is said before the link is used.
+    if (!isSame) await this.#parts.checkFree()
+    const { attestation, spaces } = await this.#askFor(link, waitOf(options))
+    if (!isSame) await this.#parts.adopt({ attestation, entropy: null })
+    return this.#enterAll(spaces)
+  }
+
+  async #askFor(link: DeviceLink, { timeout, signal }: Wait): Promise<Welcome> {
+    const { store, name, waiting, connections, closed } = this.#parts
+    const topic = topicOfLink(link)
+    const id = `joining ${b4a.toString(topic, 'hex')}`
+    this.#parts.announce(id, topic)
+    try {
+      return await askUntilLetIn(
+        {
+          timers: waiting,
+          timeout,
+          signal: signal === null ? closed : AbortSignal.any([signal, closed]),
+          ask: (question) => connections.ask(question),
+          stopAsking: (question) => connections.stopAsking(question)
+        },
+        {
+          topic,
+          bytes: encodeLinkRequest(link, signedRequest(store.keyPair, name)),
+          open: (sealed) => openWelcome(store.keyPair, link, sealed),
+          errorOf: (denial) => new ManyhandsError(...problemOf(denial))
+        }
+      )
+    } finally {
+      this.#parts.unannounce(id)
+    }
+  }
+
+  async #enterAll(spaces: readonly KnownSpace[]): Promise<readonly EnteredSpace[]> {
+    return this.#within(LET_IN_MS, null, (late) =>
+      Promise.all(
+        spaces.map(async (known) => {
+          const space = await this.#parts.enter(known)
+          await space.whenReady(late)
+          return { address: space.address, name: space.name, isLetIn: space.isLetIn }
+        })
+      )
+    )
+  }
+
+  // Ending a lost one.
+
+  async revoke(device: string): Promise<readonly Revocation[]> {
+    this.#parts.checkOpen()
+    const { store } = this.#parts
+    if (typeof device !== 'string' || !isKey(device))
+      invalid('device', 'the id of a device', device)
+    if (device === z32.encode(store.keyPair.publicKey)) invalid('device', "another device's", 'own')
+    return this.#inEach(async (space) => {
+      if (!devicesIn(space).includes(device)) return 'absent'
+      await space.members.revoke(device)
+      return 'revoked'
+    })
+  }
+
+  // Coming back.
+
+  lists(): readonly string[] {
+    this.#parts.checkOpen()
+    const { store } = this.#parts
+    // The newest key is enough to read what was written before, also where nobody else is left who has it.
+    return sealLists(
+      identityIn(store.secrets),
+      knownSpaces(store, ({ epochs }) => epochs.at(-1) ?? null)
+    )
+  }
+
+  /** Opens what lists name that this identity wrote. @throws SPACE_LIST_INVALID */
+  read(identity: KeyPair, lists: readonly string[]): readonly KnownSpace[] {
+    return lists.flatMap((text) => openList(identity, text))
+  }
+
+  async enterKnown(spaces: readonly KnownSpace[]): Promise<void> {
+    for (const known of spaces) await this.#parts.enter(known)
+  }
+
+  async recoverAll(options: RecoverAllOptions): Promise<readonly Recovery[]> {
+    this.#parts.checkOpen()
+    checkOptions('recoverSpaces', options, ['keep', 'timeout', 'signal'])
+    const { keep = [] } = options
+    if (!Array.isArray(keep)) invalid('keep', 'a list of ids of devices', keep)
+    const { timeout, signal } = waitOf(options)
+    return this.#within(timeout, signal, (late) =>
+      this.#inEach(async (space) => {
+        await space.whenMet(late)
+        await this.#calm(space)
+        signal?.throwIfAborted()
+        return this.#recover(space, keep)
+      }, signal)
+    )
+  }
+
+  async #recover(space: Space, keep: readonly string[]): Promise<'recovered' | 'unchanged'> {
+    const others = devicesIn(space)
+    const kept = keep.filter((device) => others.includes(device))
+    const isIn = others.includes(z32.encode(this.#parts.store.keyPair.publicKey))
+    if (isIn && space.lostWithout(kept).length === 0) return 'unchanged'
+    await this.#parts.recover(space.address, kept)
+    return 'recovered'
+  }
+
+  /** Who takes the place of devices has to know of all that there are. */
+  async #calm(space: Space): Promise<void> {
+    const { timers } = this.#parts
+    let before = ''
+    for (let since = timers.elapsed(); timers.elapsed() - since < CALM_MS;) {
+      if (space.peers().length === 0) return
+      const state = space.membershipState
+      if (state !== before) since = timers.elapsed()
+      before = state
+      await timers.wait(LOOK_MS)
+    }
+  }
+
+  /** What is in the way in one space is in the way of that alone. */
+  async #inEach<O extends string>(
+    task: (space: Space) => Promise<O>,
+    signal: AbortSignal | null = null
+  ): Promise<readonly SpaceOutcome<O>[]> {
+    return Promise.all(
+      this.#parts.spaces().map(async ({ address, name }) => {
+        try {
+          const outcome = await task(await this.#parts.open(address))
+          return { address, name, outcome, error: null }
+        } catch (error) {
+          signal?.throwIfAborted()
+          if (!isManyhandsError(error) || isManyhandsError(error, 'DEVICE_CLOSED')) throw error
+          return { address, name, outcome: null, error }
+        }
+      })
+    )
+  }
+
+  /** With a signal that is given after so long, too. */
+  async #within<T>(
+    ms: number,
+    signal: AbortSignal | null,
+    task: (late: AbortSignal) => Promise<T>
+  ): Promise<T> {
+    const late = new AbortController()
+    const callOff = this.#parts.waiting.after(ms, () => late.abort())
+    const signals = [late.signal, this.#parts.closed, ...(signal === null ? [] : [signal])]
+    try {
+      return await task(AbortSignal.any(signals))
+    } finally {
+      callOff()
+    }
+  }
+}
+
+interface Wait {
+  readonly timeout: number
+  readonly signal: AbortSignal | null
+}
+
+function waitOf({ timeout = JOIN_MS, signal }: JoinIdentityOptions): Wait {
+  if (!Number.isSafeInteger(timeout) || timeout < 1) invalid('timeout', 'milliseconds', timeout)
+  checkSignal('signal', signal)
+  return { timeout, signal: signal ?? null }
+}
+
+/** Spaces of which the keys are here. */
+function knownSpaces(
+  { spaces, secrets }: DeviceStore,
+  epochOf: (secrets: SpaceSecrets) => Uint8Array | null
+): readonly KnownSpace[] {
+  return spaces.flatMap(({ address, name, open, encrypted }) => {
+    const known = secrets.spaces.find((each) => b4a.equals(each.address, address))
+    if (known === undefined) return []
+    const { membershipKey } = known
+    return { address, name, entrance: { membershipKey, epoch: epochOf(known), open, encrypted } }
+  })
+}
+
+/** Of this person, those with rights. */
+function devicesIn(space: Space): readonly string[] {
+  const { devices = [] } = space.members.list().find(({ isOwn }) => isOwn) ?? {}
+  return devices.flatMap(({ device, role }) => (role === null ? [] : device))
+}
+
+function isKey(text: string): boolean {
+  try {
+    const key = z32.decode(text)
+    return key.byteLength === 32 && z32.encode(key) === text
+  } catch {
+    return false
+  }
+}
+
+/** A link is neither taken back for one device, nor does it know of members. */
+function problemOf(denial: Denial | null): readonly [ErrorCode, string] {
+  if (denial === 'used') return ['DEVICE_LINK_USED', 'Another device came by this link']
+  if (denial === 'expired') return ['DEVICE_LINK_EXPIRED', 'This link has expired']
+  return ['DEVICE_LINK_UNANSWERED', 'The device that made this link did not answer in time']
+}
