@@ -334,6 +334,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     members.events.on('logs', () => void this.#keepLogs().catch(() => {})) // as above
     this.#presence = new PresenceHub({
       membershipKey: secrets.membershipKey,
+      keys: parts.keys,
       address: parts.record.address,
       signer: own,
       core: own.core.key,

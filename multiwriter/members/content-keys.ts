@@ -64,6 +64,8 @@ export class ContentKeys implements BlockKeys {
   #chosen: BlockKey | null | undefined = undefined
   /** The epoch that this device made last, since it was opened. */
   #minted: Key | null = null
+  /** Whether there was one to write under when it was last looked. */
+  #isUsable = false
   #isDue = false
   #working: Promise<void> = Promise.resolve()
   #callOff: (() => void) | null = null
@@ -97,9 +99,18 @@ export class ContentKeys implements BlockKeys {
 
   /** @throws NO_EPOCH_KEY */
   current(): BlockKey {
-    const chosen = this.#choose()
+    const chosen = this.usable()
     if (chosen !== null) return chosen
     throw new ManyhandsError('NO_EPOCH_KEY', 'There is no key here that may be written under')
+  }
+
+  /** What is written under now; null where there is none that may be. */
+  usable(): BlockKey | null {
+    if (this.#chosen === undefined) {
+      const key = this.#work()
+      this.#chosen = key === null ? null : blockKey(key)
+    }
+    return this.#chosen
   }
 
   find(id: Uint8Array): Uint8Array | null {
@@ -115,12 +126,12 @@ export class ContentKeys implements BlockKeys {
 
   /** For a ticket: what its bearer can read and write with before it is let in. Null where this device has none itself. */
   get forTicket(): Uint8Array | null {
-    return this.#choose()?.key ?? null
+    return this.usable()?.key ?? null
   }
 
   /** The hash of the key that this device writes under; null where it has none. */
   get currentEpoch(): Key | null {
-    const chosen = this.#choose()
+    const chosen = this.usable()
     return chosen === null ? null : keyOf(epochHash(chosen.key))
   }
 
@@ -140,10 +151,10 @@ export class ContentKeys implements BlockKeys {
    * @returns undefined where there is one already @throws STORE_ codes
    */
   prepare(): Promise<void> | undefined {
-    if (this.#choose() !== null) return undefined
+    if (this.usable() !== null) return undefined
     return this.#inTurn(async () => {
       await this.#learn()
-      if (this.#choose() === null) await this.#mint()
+      if (this.usable() === null) await this.#mint()
     })
   }
 
@@ -183,7 +194,15 @@ export class ContentKeys implements BlockKeys {
     this.#ring.learn(logs.membership.epochs)
     await this.#save()
     if (this.#ring.bad.length > length) this.events.emit('bad')
+    this.#tellUsable()
     this.#healLater(logs)
+  }
+
+  /** One that is here may be written under again. */
+  #tellUsable(): void {
+    const isUsable = this.usable() !== null
+    if (isUsable && !this.#isUsable) for (const listener of this.#listeners) listener()
+    this.#isUsable = isUsable
   }
 
   /** First onto the disk: what was written under a key must be readable whenever this device starts again. */
@@ -217,14 +236,6 @@ export class ContentKeys implements BlockKeys {
     await logs.write(draft)
     this.#minted = draft.epoch
     this.#chosen = undefined
-  }
-
-  #choose(): BlockKey | null {
-    if (this.#chosen === undefined) {
-      const key = this.#work()
-      this.#chosen = key === null ? null : blockKey(key)
-    }
-    return this.#chosen
   }
 
   #work(): Uint8Array | null {

@@ -20,6 +20,7 @@ import {
   parseFrame,
   Sealer,
   type Message,
+  type PresenceKeys,
   type Signer
 } from './message.ts'
 import { Outbox, type PresencePeer, type SlotSource } from './outbox.ts'
@@ -42,6 +43,8 @@ export interface Presence {
 export interface PresenceStats {
   /** Other devices that are there. */
   readonly devices: number
+  /** States of others that are passed on, and cannot be read here for want of a key. */
+  readonly sealed: number
   /** Messages this device made. */
   readonly said: number
   /** Messages sent, own and passed on, over all connections. */
@@ -55,6 +58,8 @@ export interface PresenceStats {
 
 export interface HubParts {
   readonly membershipKey: Uint8Array
+  /** What the content is sealed under; null in a space without encryption. */
+  readonly keys: PresenceKeys | null
   readonly address: Uint8Array
   /** This device's log. */
   readonly signer: Signer
@@ -113,7 +118,7 @@ export class PresenceHub implements Presence {
   readonly #refused = new RefusalCounts()
   readonly #restarts: TokenBucket
   readonly #ownAhead: TokenBucket
-  readonly #unsubscribe: () => void
+  readonly #unsubscribe: readonly (() => void)[]
   #writers: ReadonlySet<string>
   #sent = 0
   #heard = 0
@@ -123,7 +128,7 @@ export class PresenceHub implements Presence {
 
   constructor(parts: HubParts) {
     this.#parts = parts
-    this.#sealer = new Sealer(parts.membershipKey, parts.address)
+    this.#sealer = new Sealer(parts.membershipKey, parts.address, parts.keys)
     this.#voice = new Voice({
       timers: parts.timers,
       now: parts.now(),
@@ -135,7 +140,8 @@ export class PresenceHub implements Presence {
     this.#restarts = new TokenBucket(RESTART_ALLOWANCE, parts.timers.elapsed())
     this.#ownAhead = new TokenBucket(OWN_AHEAD_ALLOWANCE, parts.timers.elapsed())
     this.#writers = this.#listWriters()
-    this.#unsubscribe = parts.writers.subscribe(() => this.#onwriters())
+    const forgetKeys = parts.keys?.onchange(() => this.#onkeys())
+    this.#unsubscribe = [parts.writers.subscribe(() => this.#onwriters()), forgetKeys ?? (() => {})]
   }
 
   topic(name: string): PresenceTopic {
@@ -156,6 +162,7 @@ export class PresenceHub implements Presence {
   stats(): PresenceStats {
     return {
       devices: this.#roster.size,
+      sealed: this.#roster.sealed,
       said: this.#voice.said,
       sent: this.#sent,
       heard: this.#heard,
@@ -222,7 +229,7 @@ export class PresenceHub implements Presence {
 
   /** Whether anything that goes ahead of the logs would be sent now. */
   get takesAhead(): boolean {
-    if (this.#isClosed) return false
+    if (this.#isClosed || !this.#sealer.canSeal) return false
     for (const { outbox } of this.#links.values()) if (!outbox.isFull) return true
     return false
   }
@@ -230,7 +237,9 @@ export class PresenceHub implements Presence {
   /** Sends an update that was signed, ahead of its log. @returns whether anybody was there to take it */
   sendAhead(signed: Uint8Array, except?: object): boolean {
     if (!this.takesAhead || !this.#ownAhead.take(this.#parts.timers.elapsed())) return false
-    const frame = aheadFrame(this.#sealer.box(signed))
+    const sealed = this.#sealer.sealAhead(signed)
+    if (sealed === null) return false
+    const frame = aheadFrame(sealed)
     let isTaken = false
     for (const { peer, outbox } of this.#links.values())
       if (peer !== except && outbox.pass(frame)) isTaken = true
@@ -244,7 +253,7 @@ export class PresenceHub implements Presence {
     this.#isClosed = true
     this.#stopSweep?.()
     this.#stopAsk?.()
-    this.#unsubscribe()
+    for (const unsubscribe of this.#unsubscribe) unsubscribe()
     for (const topic of this.#topics.values()) topic.end()
     this.#links.clear()
     this.#roster.clear()
@@ -278,8 +287,10 @@ export class PresenceHub implements Presence {
   }
 
   #hearAhead(link: Link, box: Uint8Array): void {
-    const signed = this.#sealer.unbox(box)
-    const reason = signed === null ? 'malformed' : this.#parts.ahead.hear(signed, link.peer)
+    const signed = this.#sealer.openAhead(box)
+    // Under a key that is not here: what it says comes by its log, as does the key.
+    if (signed === null) return
+    const reason = signed === 'malformed' ? signed : this.#parts.ahead.hear(signed, link.peer)
     if (reason !== null) this.#refuse(link.name, reason)
   }
 
@@ -326,6 +337,15 @@ export class PresenceHub implements Presence {
       this.#stopAsk = null
       for (const { peer } of this.#links.values()) peer.sendPresence(ASK)
     })
+  }
+
+  #onkeys(): void {
+    const malformed = this.#roster.reopen(
+      (box) => this.#sealer.open(box),
+      this.#parts.timers.elapsed()
+    )
+    for (const writer of malformed) this.#refuse(writer, 'malformed')
+    this.#voice.resume()
   }
 
   /** A sealed log is that of a device that was removed. */

@@ -2,23 +2,40 @@
  * What a device says of its presence, as bytes (docs/FORMAT.md, "Presence"). On a connection, the first byte says which:
  *
  *     0 ask     nothing more: "tell me who is there"
- *     1 said    nonce 24 B, box: what a device said, sealed for the members, passed on as it is
+ *     1 said    nonce 24 B, box: what a device said, passed on as it is
  *     2 lost    core key 32 B: "I do not hear this device any more"
- *     3 ahead   nonce 24 B, box: a document's update, ahead of its log (documents/ahead.ts), sealed alike; not passed on
+ *     3 ahead   sealed: a document's update, ahead of its log (documents/ahead.ts); not passed on
  *
- * In the box, with numbers as in compact-encoding:
+ * In the box, which whoever has the membership key opens, with numbers as in compact-encoding:
  *
- *     version u8 (1) | kind u8 | public key 32 B | session 8 B | seq uint | [topic, payload] | signature 64 B
+ *     version u8 (2) | kind u8 | public key 32 B | session 8 B | seq uint | [slot uint, sealed] | signature 64 B
  *
  * The signature covers all before it, and the space. The public key is that of the writer's log, whose key it gives; so whoever
  * is not the writer cannot speak as the writer, and whoever passes a message on cannot change it.
+ *
+ * That much is for everybody who passes messages on, mirrors too: whose it is, whether it is new, and, by a number that its device
+ * gave to the topic, in place of what. What is said, and of what, is *sealed* under a key made of an epoch's, as the logs' content is:
+ *
+ *     epoch id 8 B | nonce 24 B | box: topic, payload
  */
 import b4a from 'b4a'
 import c, { type State } from 'compact-encoding'
-import { isSigned, keyedHash, logKeyOf, openBox, sealBox } from '../../core/index.ts'
+import {
+  constantKeys,
+  EPOCH_ID_BYTES,
+  isSigned,
+  keyedHash,
+  logKeyOf,
+  openBox,
+  sealBox,
+  type BlockKey,
+  type BlockKeys
+} from '../../core/index.ts'
 
-const VERSION = 1
+const VERSION = 2
 const CONTEXT = 'manyhands/presence'
+const SEALED_CONTEXT = 'manyhands/presence-sealed'
+const AHEAD_CONTEXT = 'manyhands/ahead-sealed'
 const SIGNATURE_BYTES = 64
 
 /** A cursor and a name take 100 bytes; this leaves room for a selection of many ranges, and bounds what a relay keeps. */
@@ -30,14 +47,31 @@ export const MAX_TOPIC_BYTES = 512
 /** Milliseconds and a tie-break: a later start of a device is greater. */
 export const SESSION_BYTES = 8
 
-/** The header, a topic and a payload at their greatest, the signature, and nonce and tag of the box. */
-const MAX_BOX_BYTES =
-  2 + 32 + SESSION_BYTES + 9 + 3 + MAX_TOPIC_BYTES + 5 + MAX_PAYLOAD_BYTES + 64 + 40
+/** Nonce and tag of a box. */
+const BOX_BYTES = 24 + 16
+
+/** What a message takes at most beyond its topic and payload: header, epoch id, lengths, signature, and two boxes. */
+export const MAX_OVERHEAD_BYTES =
+  2 + 32 + SESSION_BYTES + 9 + 9 + 5 + EPOCH_ID_BYTES + 3 + 5 + 64 + 2 * BOX_BYTES
+
+const MAX_BOX_BYTES = MAX_OVERHEAD_BYTES + MAX_TOPIC_BYTES + MAX_PAYLOAD_BYTES
+
+export interface Content {
+  readonly topic: string
+  /** Null: nothing is said there any more. */
+  readonly payload: Uint8Array | null
+}
 
 export type Saying =
-  /** Null: nothing is said there any more. */
-  | { readonly kind: 'state'; readonly topic: string; readonly payload: Uint8Array | null }
+  /** The slot is the topic's number in this session. */
+  | ({ readonly kind: 'state'; readonly slot: number } & Content)
   /** What was said still holds. */
+  | { readonly kind: 'alive' }
+  | { readonly kind: 'leave' }
+
+/** As it is passed on. */
+export type SealedSaying =
+  | { readonly kind: 'state'; readonly slot: number; readonly sealed: Uint8Array }
   | { readonly kind: 'alive' }
   | { readonly kind: 'leave' }
 
@@ -52,9 +86,17 @@ export interface Place {
 export interface Message extends Place {
   /** Key of the writer's log. */
   readonly core: Uint8Array
-  readonly saying: Saying
+  readonly saying: SealedSaying
   /** Checks the signature. Costs as much as everything else together. */
   isTrue(): boolean
+  /** What a state says. Null where its key is not here (yet), and for what is no state. */
+  read(): Content | 'malformed' | null
+}
+
+/** The keys of epochs that are here. A change is also that one of them may be used again. */
+export interface PresenceKeys extends Pick<BlockKeys, 'find' | 'onchange'> {
+  /** What is to be sealed with now. Null where there is none that may be used. */
+  usable(): BlockKey | null
 }
 
 export type Unreadable = 'oversized' | 'malformed' | 'unsupported'
@@ -109,29 +151,31 @@ export interface Signer {
 export class Sealer {
   readonly #key: Uint8Array
   readonly #space: Uint8Array
+  readonly #keys: PresenceKeys
 
-  constructor(membershipKey: Uint8Array, space: Uint8Array) {
+  /** @param keys null in a space without encryption: who has the membership key reads everything there */
+  constructor(membershipKey: Uint8Array, space: Uint8Array, keys: PresenceKeys | null) {
     this.#key = keyedHash(membershipKey, CONTEXT)
     this.#space = space
+    this.#keys = keys ?? alwaysKey(this.#key)
   }
 
-  seal(place: Place, saying: Saying, signer: Signer): Uint8Array {
-    const body = encodeBody(signer.publicKey, place, saying)
-    return this.box(b4a.concat([body, signer.sign(CONTEXT, this.#space, body)]))
+  /** Whether there is a key to say anything under. */
+  get canSeal(): boolean {
+    return this.#keys.usable() !== null
   }
 
-  /** For whoever holds the membership key. */
-  box(plain: Uint8Array): Uint8Array {
-    return sealBox(plain, this.#key)
-  }
-
-  /** Null when somebody else made it, or a byte was changed. */
-  unbox(box: Uint8Array): Uint8Array | null {
-    return openBox(box, this.#key)
+  /** @returns null for a state while there is no key for it */
+  seal(place: Place, saying: Saying, signer: Signer): Uint8Array | null {
+    const sealed = this.#sealSaying(saying, signer.publicKey)
+    if (sealed === null) return null
+    const body = encodeBody(signer.publicKey, place, sealed)
+    const signed = b4a.concat([body, signer.sign(CONTEXT, this.#space, body)])
+    return sealBox(signed, this.#key)
   }
 
   open(box: Uint8Array): Message | Unreadable {
-    const plain = this.unbox(box)
+    const plain = openBox(box, this.#key)
     if (plain === null || plain.byteLength < SIGNATURE_BYTES) return 'malformed'
     if (plain[0] !== VERSION) return 'unsupported'
     const body = plain.subarray(0, -SIGNATURE_BYTES)
@@ -142,22 +186,72 @@ export class Sealer {
     return {
       ...message,
       core: logKeyOf(publicKey),
-      isTrue: () => isSigned(signature, publicKey, CONTEXT, this.#space, body)
+      isTrue: () => isSigned(signature, publicKey, CONTEXT, this.#space, body),
+      read: () => this.#read(message.saying, publicKey)
     }
+  }
+
+  /** What goes ahead of a log, for whoever reads the logs. @returns null while there is no key for it */
+  sealAhead(signed: Uint8Array): Uint8Array | null {
+    return this.#seal(signed, AHEAD_CONTEXT)
+  }
+
+  /** Null where the key is not here. */
+  openAhead(sealed: Uint8Array): Uint8Array | 'malformed' | null {
+    return this.#open(sealed, AHEAD_CONTEXT)
+  }
+
+  #sealSaying(saying: Saying, publicKey: Uint8Array): SealedSaying | null {
+    if (saying.kind !== 'state') return saying
+    const sealed = this.#seal(encodeContent(saying), SEALED_CONTEXT, publicKey)
+    return sealed === null ? null : { kind: 'state', slot: saying.slot, sealed }
+  }
+
+  #read(saying: SealedSaying, publicKey: Uint8Array): Content | 'malformed' | null {
+    if (saying.kind !== 'state') return null
+    const plain = this.#open(saying.sealed, SEALED_CONTEXT, publicKey)
+    if (plain === null || plain === 'malformed') return plain
+    return decodeContent(plain) ?? 'malformed'
+  }
+
+  /** @param whose what else the key is made of: so nobody can say as its own what it cannot read */
+  #seal(plain: Uint8Array, context: string, ...whose: readonly Uint8Array[]): Uint8Array | null {
+    const epoch = this.#keys.usable()
+    if (epoch === null) return null
+    const key = keyedHash(epoch.key, context, this.#space, ...whose)
+    return b4a.concat([epoch.id, sealBox(plain, key)])
+  }
+
+  #open(
+    sealed: Uint8Array,
+    context: string,
+    ...whose: readonly Uint8Array[]
+  ): Uint8Array | 'malformed' | null {
+    if (sealed.byteLength < EPOCH_ID_BYTES + BOX_BYTES) return 'malformed'
+    const epoch = this.#keys.find(sealed.subarray(0, EPOCH_ID_BYTES))
+    if (epoch === null) return null
+    const key = keyedHash(epoch, context, this.#space, ...whose)
+    return openBox(sealed.subarray(EPOCH_ID_BYTES), key) ?? 'malformed'
   }
 }
 
+function alwaysKey(key: Uint8Array): PresenceKeys {
+  const keys = constantKeys(key)
+  return { ...keys, usable: () => keys.current() }
+}
+
 /** What is signed, but for the space. */
-export function encodeBody(publicKey: Uint8Array, place: Place, saying: Saying): Uint8Array {
+export function encodeBody(publicKey: Uint8Array, place: Place, saying: SealedSaying): Uint8Array {
   const head = [b4a.from([VERSION, KINDS.indexOf(saying.kind)]), publicKey, place.session]
   const seq = c.encode(c.uint, place.seq)
   if (saying.kind !== 'state') return b4a.concat([...head, seq])
-  const topic = c.encode(c.uint8array, b4a.from(saying.topic))
-  const payload = c.encode(c.uint8array, saying.payload ?? new Uint8Array())
-  return b4a.concat([...head, seq, topic, payload])
+  const slot = c.encode(c.uint, saying.slot)
+  return b4a.concat([...head, seq, slot, c.encode(c.uint8array, saying.sealed)])
 }
 
-function decodeBody(bytes: Uint8Array): (Place & { publicKey: Uint8Array; saying: Saying }) | null {
+function decodeBody(
+  bytes: Uint8Array
+): (Place & { publicKey: Uint8Array; saying: SealedSaying }) | null {
   const state: State = { start: 1, end: bytes.byteLength, buffer: bytes }
   try {
     const kind = KINDS[c.uint8.decode(state)]
@@ -173,15 +267,33 @@ function decodeBody(bytes: Uint8Array): (Place & { publicKey: Uint8Array; saying
   }
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
-function decodeSaying(kind: Saying['kind'] | undefined, state: State): Saying | null {
+function decodeSaying(kind: Saying['kind'] | undefined, state: State): SealedSaying | null {
   if (kind === undefined) return null
   if (kind !== 'state') return { kind }
-  const topic = c.uint8array.decode(state)
-  const payload = c.uint8array.decode(state)
-  if (topic.byteLength === 0 || topic.byteLength > MAX_TOPIC_BYTES) return null
-  if (payload.byteLength > MAX_PAYLOAD_BYTES) return null
-  const said = payload.byteLength === 0 ? null : b4a.from(payload)
-  return { kind, topic: utf8.decode(topic), payload: said }
+  const slot = c.uint.decode(state)
+  const sealed = c.uint8array.decode(state)
+  return Number.isSafeInteger(slot) ? { kind, slot, sealed } : null
+}
+
+/** What is sealed. */
+export function encodeContent({ topic, payload }: Content): Uint8Array {
+  const name = c.encode(c.uint8array, b4a.from(topic))
+  return b4a.concat([name, c.encode(c.uint8array, payload ?? new Uint8Array())])
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function decodeContent(bytes: Uint8Array): Content | null {
+  const state: State = { start: 0, end: bytes.byteLength, buffer: bytes }
+  try {
+    const topic = c.uint8array.decode(state)
+    const payload = c.uint8array.decode(state)
+    if (state.start !== state.end) return null
+    if (topic.byteLength === 0 || topic.byteLength > MAX_TOPIC_BYTES) return null
+    if (payload.byteLength > MAX_PAYLOAD_BYTES) return null
+    const said = payload.byteLength === 0 ? null : b4a.from(payload)
+    return { topic: utf8.decode(topic), payload: said }
+  } catch {
+    return null // as above
+  }
 }

@@ -8,7 +8,6 @@ import { saidFrame } from './message.ts'
 export interface Slot {
   readonly box: Uint8Array
   readonly seq: number
-  readonly payload: Uint8Array | null
 }
 
 /** Where a slot stands: null once it is gone. */

@@ -6,12 +6,14 @@
  * come after a newer. Per device and topic only a rising `seq` counts. A device is shown while three things hold: it has not
  * said that it leaves, it said something new within the last 30 s, and a connection over which it was heard is there. What is
  * not shown is kept a while all the same: as long as its numbers are known, what was recorded of it cannot be played again.
+ *
+ * What a message says may be sealed under a key that is not here. It is kept and passed on all the same, and shown when the key comes.
  */
 import b4a from 'b4a'
 import z32 from 'z32'
 import { decodeValue } from '../../crdt/index.ts'
 import type { PresenceRefusalReason } from './counts.ts'
-import type { Message } from './message.ts'
+import { MAX_OVERHEAD_BYTES, type Content, type Message, type Unreadable } from './message.ts'
 import type { Outbox, Slot, SlotSource } from './outbox.ts'
 import { TokenBucket, type Allowance } from './token-bucket.ts'
 
@@ -28,7 +30,10 @@ const DOUBT_MS = HEARTBEAT_MS + 2000
 export const MAX_TOPICS = 64
 export const MAX_DEVICE_BYTES = 128 * 1024
 
-/** With what each may say, 32 MiB. */
+/** What it takes to keep that. */
+const MAX_KEPT_BYTES = MAX_DEVICE_BYTES + MAX_TOPICS * MAX_OVERHEAD_BYTES
+
+/** With what each may say, 36 MiB. */
 const MAX_DEVICES = 256
 
 /** Twice what a device says by itself; all its topics at once and some more. */
@@ -46,16 +51,26 @@ export type Heard =
   | { readonly type: 'replayed'; readonly newest: SlotSource }
   | { readonly type: 'refused'; readonly reason: PresenceRefusalReason }
 
-interface Source {
-  current: Slot | null
+/** What was heard last in a slot. */
+interface Kept extends Slot {
+  /** Null where it could not be read here, and for heartbeats. */
+  readonly content: Content | null
 }
+
+interface Source {
+  current: Kept | null
+}
+
+/** What nobody can read says nothing, and needs no key. */
+const NOTHING: Content = { topic: '', payload: null }
 
 /** One other device. */
 interface Device {
   readonly core: Uint8Array
   readonly writer: string
   readonly bucket: TokenBucket
-  readonly topics: Map<string, Source>
+  /** By the numbers that the device gave to its topics. */
+  readonly topics: Map<number, Source>
   /** That it is alive, or leaves. */
   readonly pulse: Source
   /** The connections over which it was heard. */
@@ -84,6 +99,11 @@ export class Roster {
   /** Devices and topics that were dropped to bound memory. */
   get evicted(): number {
     return this.#evicted
+  }
+
+  /** States that are kept and passed on, and cannot be read here. */
+  get sealed(): number {
+    return [...this.#devices.values()].reduce((sum, device) => sum + sealedOf(device).length, 0)
   }
 
   /** Devices shown now. */
@@ -122,10 +142,28 @@ export class Roster {
       }
       return { type: 'known' }
     }
-    const reason = refusalOf(message, device.bucket, elapsed)
-    return reason === null
-      ? this.#take(device, path, message, box, elapsed)
-      : { type: 'refused', reason }
+    const content = believed(message, device.bucket, elapsed)
+    return typeof content === 'string'
+      ? { type: 'refused', reason: content }
+      : this.#take(device, path, message, content, box, elapsed)
+  }
+
+  /**
+   * There are other keys: what was sealed may be read now.
+   * @returns writers of what does not read
+   */
+  reopen(open: (box: Uint8Array) => Message | Unreadable, elapsed: number): readonly string[] {
+    const malformed: string[] = []
+    for (const device of this.#devices.values()) {
+      for (const [source, kept] of sealedOf(device)) {
+        const message = open(kept.box)
+        const content = typeof message === 'string' ? 'malformed' : contentOf(message)
+        if (content === 'malformed') malformed.push(device.writer)
+        source.current = { ...kept, content: content === 'malformed' ? NOTHING : content }
+      }
+      this.#show(device, elapsed)
+    }
+    return malformed
   }
 
   /** A connection is gone. */
@@ -164,8 +202,8 @@ export class Roster {
 
   #hearNew(path: Outbox, message: Message, box: Uint8Array, elapsed: number): Heard {
     const bucket = new TokenBucket(DEVICE_ALLOWANCE, elapsed)
-    const reason = refusalOf(message, bucket, elapsed)
-    if (reason !== null) return { type: 'refused', reason }
+    const content = believed(message, bucket, elapsed)
+    if (typeof content === 'string') return { type: 'refused', reason: content }
     const { core, session } = message
     const writer = z32.encode(core)
     const pulse: Source = { current: null }
@@ -186,15 +224,21 @@ export class Roster {
     }
     this.#makeRoom(elapsed)
     this.#devices.set(writer, device)
-    return this.#take(device, path, message, box, elapsed)
+    return this.#take(device, path, message, content, box, elapsed)
   }
 
   /** The message is new, and true. */
-  #take(device: Device, path: Outbox, message: Message, box: Uint8Array, elapsed: number): Heard {
+  #take(
+    device: Device,
+    path: Outbox,
+    message: Message,
+    content: Content | null,
+    box: Uint8Array,
+    elapsed: number
+  ): Heard {
     if (!b4a.equals(message.session, device.session)) begin(device, message.session)
     const source = sourceOf(device, message) ?? addTopic(device, message)
-    const payload = message.saying.kind === 'state' ? message.saying.payload : null
-    source.current = { box: b4a.from(box), seq: message.seq, payload }
+    source.current = { box: b4a.from(box), seq: message.seq, content }
     if (message.seq > device.seq) {
       device.seq = message.seq
       device.newest = source
@@ -231,14 +275,14 @@ export class Roster {
     }
   }
 
-  /** What is withdrawn goes first, then what was said longest ago. */
+  /** What is known to be withdrawn goes first, then what was said longest ago. */
   #evictTopics(device: Device): void {
     const { topics } = device
-    while (topics.size > MAX_TOPICS || bytesOf(device) > MAX_DEVICE_BYTES) {
-      const [topic, source] = [...topics].reduce((a, b) => (isLesser(b[1], a[1]) ? b : a))
+    while (topics.size > MAX_TOPICS || bytesOf(device) > MAX_KEPT_BYTES) {
+      const [slot, source] = [...topics].reduce((a, b) => (isLesser(b[1], a[1]) ? b : a))
       device.floor = Math.max(device.floor, source.current?.seq ?? -1)
       source.current = null
-      topics.delete(topic)
+      topics.delete(slot)
       this.#evicted += 1
     }
   }
@@ -265,17 +309,21 @@ export class Roster {
 const EMPTY = new Uint8Array()
 const MAX_RANK = Number.MAX_SAFE_INTEGER
 
-/** Why not to believe it, dearest check last; what is not true costs its alleged author nothing of its allowance. */
-function refusalOf(
+/** What it says, or why not to believe it; what is not true costs its alleged author nothing of its allowance. */
+function believed(
   message: Message,
   bucket: TokenBucket,
   elapsed: number
-): PresenceRefusalReason | null {
+): Content | PresenceRefusalReason | null {
   if (!message.isTrue()) return 'forged'
   if (!bucket.take(elapsed)) return 'flood'
-  const { saying } = message
-  if (saying.kind !== 'state' || saying.payload === null) return null
-  return isValue(saying.payload) ? null : 'malformed'
+  return contentOf(message)
+}
+
+function contentOf(message: Message): Content | 'malformed' | null {
+  const content = message.read()
+  if (content === null || content === 'malformed' || content.payload === null) return content
+  return isValue(content.payload) ? content : 'malformed'
 }
 
 function isValue(payload: Uint8Array): boolean {
@@ -296,12 +344,12 @@ function isOld(device: Device, message: Message): boolean {
 }
 
 function sourceOf(device: Device, { saying }: Message): Source | undefined {
-  return saying.kind === 'state' ? device.topics.get(saying.topic) : device.pulse
+  return saying.kind === 'state' ? device.topics.get(saying.slot) : device.pulse
 }
 
 function addTopic(device: Device, { saying }: Message): Source {
   const source: Source = { current: null }
-  if (saying.kind === 'state') device.topics.set(saying.topic, source)
+  if (saying.kind === 'state') device.topics.set(saying.slot, source)
   return source
 }
 
@@ -319,25 +367,36 @@ function forgetTopics(device: Device, floor: number): void {
   device.floor = floor
 }
 
+/** One topic may have had several numbers: what was said last counts. */
 function payloadsOf(device: Device): Map<string, Uint8Array> {
   const payloads = new Map<string, Uint8Array>()
-  for (const [topic, { current }] of device.topics) {
-    const payload = current?.payload ?? null
-    if (payload !== null) payloads.set(topic, payload)
+  const seqs = new Map<string, number>()
+  for (const { current } of device.topics.values()) {
+    if (current === null || current.content === null) continue
+    const { topic, payload } = current.content
+    if (current.seq < (seqs.get(topic) ?? -1)) continue
+    seqs.set(topic, current.seq)
+    if (payload === null) payloads.delete(topic)
+    else payloads.set(topic, payload)
   }
   return payloads
 }
 
+function sealedOf(device: Device): readonly (readonly [Source, Kept])[] {
+  return [...device.topics.values()].flatMap((source) =>
+    source.current?.content === null ? [[source, source.current] as const] : []
+  )
+}
+
 function bytesOf({ topics }: Device): number {
   let bytes = 0
-  for (const [topic, { current }] of topics) {
-    bytes += topic.length + (current?.payload?.byteLength ?? 0)
-  }
+  for (const { current } of topics.values()) bytes += current?.box.byteLength ?? 0
   return bytes
 }
 
 function isLesser(a: Source, b: Source): boolean {
-  const isGone = (source: Source) => (source.current?.payload ?? null) === null
+  const isGone = ({ current }: Source) =>
+    current === null || (current.content !== null && current.content.payload === null)
   if (isGone(a) !== isGone(b)) return isGone(a)
   return (a.current?.seq ?? -1) < (b.current?.seq ?? -1)
 }

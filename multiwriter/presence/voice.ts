@@ -1,7 +1,8 @@
 /**
  * What this device says: the latest per topic, at most 20 messages a second, and a heartbeat while there is nothing new. Says
- * nothing, and sets no timer, while there is nothing to say or nobody to hear it.
+ * nothing, and sets no timer, while there is nothing to say or nobody to hear it; and no state while there is no key for it.
  */
+import b4a from 'b4a'
 import { randomBytes } from '../../core/index.ts'
 import { ManyhandsError } from '../../errors.ts'
 import type { Timers } from '../timers.ts'
@@ -16,6 +17,8 @@ const TIME_BYTES = 6
 const MAX_TIME = 2 ** (8 * TIME_BYTES) - 1
 
 interface Own {
+  /** The topic's number in this session. */
+  readonly slot: number
   payload: Uint8Array | null
   /** As it was last sent. */
   current: Slot | null
@@ -25,7 +28,8 @@ export interface VoiceParts {
   readonly timers: Timers
   /** Milliseconds since 1970. */
   readonly now: number
-  seal(place: { session: Uint8Array; seq: number }, saying: Saying): Uint8Array
+  /** @returns null for a state while there is no key for it */
+  seal(place: { session: Uint8Array; seq: number }, saying: Saying): Uint8Array | null
   /** Whether anybody is connected. */
   isHeard(): boolean
   send(source: SlotSource): void
@@ -38,6 +42,7 @@ export class Voice {
   readonly #pulse: { current: Slot | null } = { current: null }
   #session: Uint8Array
   #seq = 0
+  #slots = 0
   #spokeAt = 0
   #stopPause: (() => void) | null = null
   #stopHeartbeat: (() => void) | null = null
@@ -61,7 +66,7 @@ export class Voice {
     this.#checkSize(topic, payload)
     const own = this.#topics.get(topic)
     if (own === undefined && payload === null) return
-    if (own === undefined) this.#topics.set(topic, { payload, current: null })
+    if (own === undefined) this.#topics.set(topic, { slot: this.#slots++, payload, current: null })
     else own.payload = payload
     this.#dropWithdrawn()
     this.#unsaid.add(topic)
@@ -73,15 +78,16 @@ export class Voice {
     return this.#topics.values()
   }
 
-  /** Says what is to be said, if it is time and anybody hears it: to be called when somebody comes. */
+  /** Says what is to be said, if it is time and anybody hears it: to be called when somebody comes, or a key. */
   resume(): void {
     this.#armHeartbeat()
     if (this.#stopPause !== null || !this.#parts.isHeard()) return
     const [topic] = this.#unsaid
     const own = topic === undefined ? undefined : this.#topics.get(topic)
     if (topic === undefined || own === undefined) return
+    const { slot, payload } = own
+    if (!this.#speak(own, { kind: 'state', slot, topic, payload })) return
     this.#unsaid.delete(topic)
-    this.#speak(own, { kind: 'state', topic, payload: own.payload })
     this.#stopPause = this.#parts.timers.after(PAUSE_MS, () => {
       this.#stopPause = null
       this.resume()
@@ -111,16 +117,16 @@ export class Voice {
     return isMissed
   }
 
-  #speak(source: { current: Slot | null }, saying: Saying): void {
-    const seq = this.#seq++
-    const payload = saying.kind === 'state' ? saying.payload : null
-    source.current = {
-      seq,
-      payload,
-      box: this.#parts.seal({ session: this.#session, seq }, saying)
-    }
+  /** @returns whether there was a key for it */
+  #speak(source: { current: Slot | null }, saying: Saying): boolean {
+    const seq = this.#seq
+    const box = this.#parts.seal({ session: this.#session, seq }, saying)
+    if (box === null) return false
+    this.#seq++
+    source.current = { seq, box }
     this.#spokeAt = this.#parts.timers.elapsed()
     this.#parts.send(source)
+    return true
   }
 
   #armHeartbeat(): void {
@@ -132,12 +138,14 @@ export class Voice {
       if (isDue && this.#parts.isHeard() && this.#hasState()) {
         this.#speak(this.#pulse, { kind: 'alive' })
       }
-      this.#armHeartbeat()
+      this.resume()
     })
   }
 
   #hasState(): boolean {
-    return [...this.#topics.values()].some(({ payload }) => payload !== null)
+    return [...this.#topics.values()].some(
+      ({ payload, current }) => payload !== null && current !== null
+    )
   }
 
   /** What was taken back is still told to those who come back, as long as there is room; to those who are here, always. */
@@ -153,11 +161,11 @@ export class Voice {
 
   #checkSize(topic: string, payload: Uint8Array | null): void {
     const bytes = payload?.byteLength ?? 0
-    let all = bytes + topic.length
+    let all = bytes + b4a.byteLength(topic)
     let count = 1
     for (const [name, own] of this.#topics) {
       if (name === topic || own.payload === null) continue
-      all += name.length + own.payload.byteLength
+      all += b4a.byteLength(name) + own.payload.byteLength
       count += 1
     }
     const fits = bytes <= MAX_PAYLOAD_BYTES && all <= MAX_DEVICE_BYTES && count <= MAX_TOPICS

@@ -5,13 +5,14 @@ import * as assert from 'uvu/assert'
 import { encodeValue, type Value } from '../../crdt/index.ts'
 import { isManyhandsError } from '../../errors.ts'
 import type { PresenceChange } from '../../multiwriter/index.ts'
-import { Sealer } from '../../multiwriter/presence/message.ts'
 import {
-  ADDRESS,
   PresenceNet,
+  repeated,
   said,
+  sealerWith,
   sessionOf,
   signerOf,
+  SimKeys,
   type SimDevice
 } from '../support/presence.ts'
 
@@ -390,10 +391,10 @@ test('messages of an earlier session, and of another space, are refused', () => 
   mallory.tell(said(ann, 0, state('new'), { session: sessionOf(2000) }))
   mallory.tell(said(ann, 99, state('old'), { session: sessionOf(1000) }))
   assert.is(count(b, 'replayed'), 1)
-  const elsewhere = new Sealer(b4a.alloc(32, 7), b4a.alloc(32, 9))
+  const elsewhere = sealerWith({ address: b4a.alloc(32, 9) })
   mallory.tell(said(ann, 99, state('elsewhere'), { session: sessionOf(3000), sealer: elsewhere }))
   assert.is(count(b, 'forged'), 1)
-  const keyless = new Sealer(b4a.alloc(32, 6), ADDRESS)
+  const keyless = sealerWith({ membershipKey: b4a.alloc(32, 6) })
   mallory.tell(said(ann, 99, state('keyless'), { session: sessionOf(3000), sealer: keyless }))
   assert.is(count(b, 'malformed'), 1)
   assert.equal(Object.values(seen(b)), ['new'])
@@ -593,6 +594,124 @@ test('what cannot be said is an error at once, and nothing is said', () => {
   net.pass(5000)
   assert.equal(seen(b), { [a.writer]: 'before' })
   assert.is(topic.value, 'before')
+})
+
+test('who has no key passes on what others say, checks whose it is and whether it is new, and shows nothing of it', () => {
+  const net = new PresenceNet()
+  const [a, mirror, c] = [net.add('a'), net.add('mirror', { keys: new SimKeys() }), net.add('c')]
+  net.connect(a, mirror)
+  net.connect(mirror, c)
+  for (const value of ['first', 'last']) {
+    a.hub.topic('t').set(value)
+    net.pass(HEARTBEAT)
+  }
+  assert.equal(seen(c), { [a.writer]: 'last' })
+  assert.equal(seen(mirror), {})
+  assert.is(mirror.hub.stats().sealed, 1, 'one topic')
+  const mallory = net.stranger(mirror)
+  const forger = { ...signerOf('stranger'), publicKey: signerOf('a').publicKey }
+  mallory.tell(said(forger, 1000, state('forged'), { session: sessionOf(9999) }))
+  mallory.tell(said(signerOf('a'), 0, state('old'), { session: sessionOf(1) }))
+  assert.is(count(mirror, 'forged'), 1)
+  assert.is(count(mirror, 'replayed'), 1)
+  const late = net.add('late')
+  net.connect(late, mirror)
+  net.settle()
+  assert.equal(seen(late), { [a.writer]: 'last' }, 'told of by the mirror, who could not read it')
+  a.hub.topic('t').set(null)
+  net.pass(100)
+  assert.equal([seen(c), seen(late)], [{}, {}])
+  a.hub.close()
+  net.settle()
+  assert.is(mirror.hub.stats().sealed, 0)
+})
+
+test('who has no key keeps no more of others than who reads them', () => {
+  const net = new PresenceNet()
+  const mirror = net.add('mirror', { keys: new SimKeys() })
+  const ann = signerOf('a')
+  mirror.writers.add(ann.core)
+  const mallory = net.stranger(mirror)
+  for (let i = 0; i < 70; i++) mallory.tell(said(ann, i, state(i, `topic ${i}`)))
+  assert.is(mirror.hub.stats().sealed, 64)
+  assert.is(mirror.hub.stats().evicted, 6)
+  net.pass(HEARTBEAT)
+  for (let i = 0; i < 70; i++) {
+    const large = state('x'.repeat(16_000), `topic ${i}`)
+    mallory.tell(said(ann, 100 + i, large))
+  }
+  assert.ok(mirror.hub.stats().sealed <= 10, `${mirror.hub.stats().sealed} of 16 kB are kept`)
+})
+
+test('what was said under a key that is not here shows when the key comes', () => {
+  const net = new PresenceNet()
+  const [a, b] = [net.add('a', { keys: new SimKeys(5, 6) }), net.add('b')]
+  net.connect(a, b)
+  const changes = changesOf(b)
+  a.hub.topic('t').set('sealed')
+  a.hub.topic('other').set('sealed')
+  net.pass(HEARTBEAT)
+  assert.equal([seen(b), changes], [{}, []])
+  b.keys.add(6)
+  assert.equal(seen(b), { [a.writer]: 'sealed' })
+  assert.equal(changes, [{ added: [a.writer], updated: [], removed: [] }])
+  assert.is(b.hub.stats().sealed, 0)
+})
+
+test('what is to be said waits for a key, and costs no timer meanwhile', () => {
+  const net = new PresenceNet()
+  const [a, b] = [net.add('a', { keys: new SimKeys() }), net.add('b')]
+  net.connect(a, b)
+  a.hub.topic('t').set(1)
+  a.hub.topic('t').set(2)
+  assert.is(net.pass(HEARTBEAT), 0)
+  assert.is(a.timers.pending, 0)
+  a.keys.add(5)
+  net.settle()
+  assert.equal(seen(b), { [a.writer]: 2 })
+  a.hub.close()
+  b.hub.close()
+  assert.is(a.timers.pending + b.timers.pending, 0)
+})
+
+test('what is sealed under a key of the epoch and does not read is refused, also when the key comes later', () => {
+  const net = new PresenceNet()
+  const [early, late] = [net.add('early'), net.add('late', { keys: new SimKeys() })]
+  const ann = signerOf('a')
+  for (const device of [early, late]) {
+    device.writers.add(ann.core)
+    const mallory = net.stranger(device)
+    mallory.tell(said(ann, 0, { kind: 'state', topic: 't', payload: b4a.from([0xff]) }))
+  }
+  assert.equal([count(early, 'malformed'), count(late, 'malformed')], [1, 0])
+  late.keys.add(5)
+  late.keys.add(6)
+  assert.is(count(late, 'malformed'), 1, 'once')
+  assert.equal(seen(late), {})
+})
+
+test('nobody says as its own what it cannot read', () => {
+  const { net, a, b, link } = pair()
+  a.hub.topic('t').set('by a')
+  net.pass(100)
+  const [bob, mallory] = [signerOf('bob'), net.stranger(b, 'bob')]
+  b.writers.add(bob.core)
+  const message = sealerWith().open((link.a.sent[0] ?? b4a.alloc(0)).subarray(1))
+  if (typeof message === 'string') return assert.unreachable()
+  mallory.tell(repeated(message.saying, bob))
+  assert.is(count(b, 'malformed'), 1)
+  assert.equal(seen(b), { [a.writer]: 'by a' })
+})
+
+test('of one topic under two numbers, what was said last counts', () => {
+  const { net, b } = pair()
+  const ann = signerOf('a')
+  const mallory = net.stranger(b, 'a')
+  mallory.tell(said(ann, 5, { ...state('last'), slot: 1 }))
+  mallory.tell(said(ann, 4, { ...state('first'), slot: 2 }))
+  assert.equal(Object.values(seen(b)), ['last'])
+  mallory.tell(said(ann, 6, { kind: 'state', topic: 't', payload: null, slot: 3 }))
+  assert.equal(seen(b), {})
 })
 
 test('whoever only carries the bytes reads nothing in them', () => {

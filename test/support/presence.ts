@@ -2,15 +2,75 @@
 import b4a from 'b4a'
 import z32 from 'z32'
 import { deriveKeyPair, sign } from '../../core/crypto.ts'
-import { logKeyOf } from '../../core/index.ts'
+import { blockKey, keyedHash, logKeyOf, sealBox, type BlockKey } from '../../core/index.ts'
 import type { Timers } from '../../multiwriter/index.ts'
 import { WriterList } from '../../multiwriter/index.ts'
 import { PresenceHub } from '../../multiwriter/presence/hub.ts'
-import { saidFrame, Sealer, type Saying, type Signer } from '../../multiwriter/presence/message.ts'
+import {
+  encodeBody,
+  saidFrame,
+  Sealer,
+  type Content,
+  type PresenceKeys,
+  type Saying,
+  type SealedSaying,
+  type Signer
+} from '../../multiwriter/presence/message.ts'
 import type { PresencePeer } from '../../multiwriter/presence/outbox.ts'
 
 const MEMBERSHIP_KEY = b4a.alloc(32, 7)
-export const ADDRESS = b4a.alloc(32, 8)
+const ADDRESS = b4a.alloc(32, 8)
+
+/** Keys of epochs that come as the test says; of those that are here, the last is used. */
+export class SimKeys implements PresenceKeys {
+  readonly #keys: BlockKey[] = []
+  readonly #listeners = new Set<() => void>()
+
+  constructor(...keys: readonly (number | Uint8Array)[]) {
+    for (const key of keys) this.add(key)
+  }
+
+  /** @param key all of it, or what all of its bytes are */
+  add(key: number | Uint8Array): void {
+    this.#keys.push(blockKey(typeof key === 'number' ? b4a.alloc(32, key) : key))
+    for (const listener of this.#listeners) listener()
+  }
+
+  usable(): BlockKey | null {
+    return this.#keys.at(-1) ?? null
+  }
+
+  find(id: Uint8Array): Uint8Array | null {
+    return this.#keys.find((each) => b4a.equals(each.id, id))?.key ?? null
+  }
+
+  onchange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+}
+
+/** What everybody has who is not said to have other keys. */
+const EPOCH = 5
+
+export function sealerWith({
+  membershipKey = MEMBERSHIP_KEY,
+  address = ADDRESS,
+  epoch = EPOCH
+} = {}) {
+  return new Sealer(membershipKey, address, new SimKeys(epoch))
+}
+
+/** A saying, its topic in a slot that no other topic of the tests has. */
+type Words =
+  ({ readonly kind: 'state'; readonly slot?: number } & Content) | Exclude<Saying, Content>
+
+const slots: string[] = []
+
+function slotOf(topic: string): number {
+  if (!slots.includes(topic)) slots.push(topic)
+  return slots.indexOf(topic)
+}
 
 export class SimTimers implements Timers {
   #now = 0
@@ -68,10 +128,21 @@ export function sessionOf(ms: number): Uint8Array {
 export function said(
   signer: Signer,
   seq: number,
-  saying: Saying,
-  { session = sessionOf(1000), sealer = new Sealer(MEMBERSHIP_KEY, ADDRESS) } = {}
+  words: Words,
+  { session = sessionOf(1000), sealer = sealerWith() } = {}
 ): Uint8Array {
-  return saidFrame(sealer.seal({ session, seq }, saying, signer))
+  const saying = words.kind === 'state' ? { slot: slotOf(words.topic), ...words } : words
+  const box = sealer.seal({ session, seq }, saying, signer)
+  if (box === null) throw new Error('There is no key to say it under')
+  return saidFrame(box)
+}
+
+/** Somebody else's words, which need not be read to be repeated as one's own. */
+export function repeated(saying: SealedSaying, signer: Signer): Uint8Array {
+  const context = 'manyhands/presence'
+  const body = encodeBody(signer.publicKey, { session: sessionOf(1000), seq: 0 }, saying)
+  const signed = b4a.concat([body, signer.sign(context, ADDRESS, body)])
+  return saidFrame(sealBox(signed, keyedHash(MEMBERSHIP_KEY, context)))
 }
 
 export interface SimDevice {
@@ -80,6 +151,7 @@ export interface SimDevice {
   readonly writer: string
   readonly core: Uint8Array
   readonly writers: WriterList
+  readonly keys: SimKeys
   readonly refused: string[]
 }
 
@@ -95,7 +167,7 @@ export class PresenceNet {
   readonly #queue: (() => void)[] = []
 
   /** @param writers whom it knows besides those that are there already */
-  add(name: string, { now = 1000, knows = true } = {}): SimDevice {
+  add(name: string, { now = 1000, knows = true, keys = new SimKeys(EPOCH) } = {}): SimDevice {
     const signer = signerOf(name)
     const timers = new SimTimers()
     const cores = knows ? this.devices.map(({ core }) => core) : []
@@ -103,6 +175,7 @@ export class PresenceNet {
     const refused: string[] = []
     const hub = new PresenceHub({
       membershipKey: MEMBERSHIP_KEY,
+      keys,
       address: ADDRESS,
       signer,
       core: signer.core,
@@ -113,7 +186,7 @@ export class PresenceNet {
       onrefused: (_, reason) => refused.push(reason)
     })
     const writer = z32.encode(signer.core)
-    const device = { hub, timers, writer, core: signer.core, writers, refused }
+    const device = { hub, timers, writer, core: signer.core, writers, keys, refused }
     if (knows) for (const other of this.devices) other.writers.add(signer.core)
     this.devices.push(device)
     return device
