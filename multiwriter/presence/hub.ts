@@ -271,9 +271,10 @@ export class PresenceHub implements Presence {
     switch (heard.type) {
       case 'new':
         this.#heard += 1
-        this.#post(heard.source, link)
+        for (const source of heard.passOn) this.#post(source, link)
         return this.#watchSilence()
       case 'known':
+        for (const source of heard.passOn) this.#post(source, link)
         return this.#watchSilence()
       case 'replayed':
         // A device whose clock was set back cannot know that it was heard before.

@@ -44,9 +44,9 @@ export type Shown = 'added' | 'updated' | 'removed'
 
 /** What hearing a message came to. */
 export type Heard =
-  /** New: to be passed on. */
-  | { readonly type: 'new'; readonly source: SlotSource }
-  | { readonly type: 'known' }
+  | { readonly type: 'new'; readonly passOn: readonly SlotSource[] }
+  /** Of a device that was away, all that it says: somebody may have come meanwhile. */
+  | { readonly type: 'known'; readonly passOn: readonly SlotSource[] }
   /** Of an earlier session of the device; `newest` would tell it so. */
   | { readonly type: 'replayed'; readonly newest: SlotSource }
   | { readonly type: 'refused'; readonly reason: PresenceRefusalReason }
@@ -134,14 +134,8 @@ export class Roster {
     if (device === undefined) return this.#hearNew(path, message, box, elapsed)
     const order = b4a.compare(message.session, device.session)
     if (order < 0) return { type: 'replayed', newest: device.newest }
-    if (order === 0 && isOld(device, message)) {
-      // The very bytes whose signature was checked: so it is heard over this connection too.
-      if (b4a.equals(sourceOf(device, message)?.current?.box ?? EMPTY, box)) {
-        device.paths.add(path)
-        this.#show(device, elapsed)
-      }
-      return { type: 'known' }
-    }
+    if (order === 0 && isOld(device, message))
+      return this.#hearAgain(device, path, message, box, elapsed)
     const content = believed(message, device.bucket, elapsed)
     return typeof content === 'string'
       ? { type: 'refused', reason: content }
@@ -200,6 +194,23 @@ export class Roster {
     for (const device of this.#devices.values()) this.#forget(device)
   }
 
+  #hearAgain(
+    device: Device,
+    path: Outbox,
+    message: Message,
+    box: Uint8Array,
+    elapsed: number
+  ): Heard {
+    // The very bytes whose signature was checked: so it is heard over this connection too.
+    const isSame = b4a.equals(sourceOf(device, message)?.current?.box ?? EMPTY, box)
+    if (!isSame) return { type: 'known', passOn: [] }
+    const wasThere = isThere(device, elapsed)
+    device.paths.add(path)
+    this.#show(device, elapsed)
+    const isBack = !wasThere && isThere(device, elapsed)
+    return { type: 'known', passOn: isBack ? allOf(device) : [] }
+  }
+
   #hearNew(path: Outbox, message: Message, box: Uint8Array, elapsed: number): Heard {
     const bucket = new TokenBucket(DEVICE_ALLOWANCE, elapsed)
     const content = believed(message, bucket, elapsed)
@@ -236,6 +247,7 @@ export class Roster {
     box: Uint8Array,
     elapsed: number
   ): Heard {
+    const wasThere = isThere(device, elapsed)
     if (!b4a.equals(message.session, device.session)) begin(device, message.session)
     const source = sourceOf(device, message) ?? addTopic(device, message)
     source.current = { box: b4a.from(box), seq: message.seq, content }
@@ -249,7 +261,7 @@ export class Roster {
     device.paths.add(path)
     this.#evictTopics(device)
     this.#show(device, elapsed)
-    return { type: 'new', source }
+    return { type: 'new', passOn: wasThere || device.hasLeft ? [source] : allOf(device) }
   }
 
   /** @returns whether that was the last */
@@ -380,6 +392,10 @@ function payloadsOf(device: Device): Map<string, Uint8Array> {
     else payloads.set(topic, payload)
   }
   return payloads
+}
+
+function allOf(device: Device): readonly SlotSource[] {
+  return [...device.topics.values(), device.pulse]
 }
 
 function sealedOf(device: Device): readonly (readonly [Source, Kept])[] {

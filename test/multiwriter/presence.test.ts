@@ -266,6 +266,24 @@ test('a device beyond a connection that was cut for a moment is back at once', (
   assert.equal(seen(c), { [a.writer]: 'x' })
 })
 
+test('who came while a device was away is told of it when it is back, through others too', () => {
+  for (const away of [1000, 5 * SILENCE]) {
+    const { net, a, b, link } = pair()
+    a.hub.topic('t').set('x')
+    a.hub.topic('other').set('y')
+    net.pass(200)
+    link.cut()
+    const late = net.add('late')
+    net.connect(late, b)
+    net.pass(away)
+    net.connect(a, b)
+    net.pass(200)
+    assert.equal(seen(b), { [a.writer]: 'x' })
+    assert.equal(seen(late), { [a.writer]: 'x' }, `away for ${away} ms`)
+    assert.equal(seen(late, 'other'), { [a.writer]: 'y' })
+  }
+})
+
 test('a device that closes is gone everywhere at once, and no timer is left', () => {
   const { net, a, b, c } = chain()
   net.connect(a, c)
