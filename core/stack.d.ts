@@ -167,6 +167,8 @@ declare module 'hypercore' {
     attachTo(mux: unknown): void
     /** Takes no more; channels that are open stay. */
     detachFrom(mux: unknown): void
+    /** `invalidData`: blocks of peers that were refused. */
+    readonly stats: { readonly invalidData: number }
   }
 }
 

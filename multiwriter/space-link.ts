@@ -146,7 +146,8 @@ export function linkOf(parts: LinkParts): SpaceLink {
     onpeer: (peer) => {
       peers.add(peer)
       presence.add(peer)
-      channels.add(peer)
+      // What applications tell each other is not for mirrors.
+      if (!members.isMirror(peer.remoteKey)) channels.add(peer)
       peers.tell('add', peer)
     },
     onpeergone: (peer) => {

@@ -316,6 +316,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     members.events.on('lowered', (lowered) => void this.#tellSealed(lowered).catch(() => {})) // the space closes
     members.events.on('change', () => {
       this.documents.retry()
+      this.#settleChannels()
       this.emit('members')
     })
     this.#invites = members.invites({
@@ -879,6 +880,14 @@ export class Space extends EventEmitter<SpaceEvents> {
     for (const core of added) this.emit('writer-add', z32.encode(core))
     this.#peers.update()
     this.#members.settle()
+  }
+
+  /** Who turns out to be a mirror hears no more of channels; who is made more than that does. */
+  #settleChannels(): void {
+    for (const peer of this.#peers.list()) {
+      if (this.#members.isMirror(peer.remoteKey)) this.#channels.remove(peer)
+      else this.#channels.add(peer)
+    }
   }
 
   /** Membership logs that were met are kept, offered, and asked for. */

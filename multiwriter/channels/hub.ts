@@ -46,6 +46,8 @@ export class ChannelHub {
   readonly #parts: ChannelHubParts
   readonly #channels = new Map<string, OpenChannel>()
   readonly #links = new Map<ChannelPeer, Link>()
+  /** Whose numbers are used up: they come back by another connection only. */
+  readonly #parted = new WeakSet<ChannelPeer>()
   #nextId = 0
   #isClosed = false
 
@@ -69,15 +71,18 @@ export class ChannelHub {
   }
 
   add(peer: ChannelPeer): void {
-    if (this.#isClosed || this.#links.has(peer)) return
+    if (this.#isClosed || this.#links.has(peer) || this.#parted.has(peer)) return
     const link = new Link(peer, this.#parts, this.#channels)
     this.#links.set(peer, link)
     for (const open of this.#channels.values()) link.offer(open)
   }
 
   remove(peer: ChannelPeer): void {
-    this.#links.get(peer)?.end()
+    const link = this.#links.get(peer)
+    if (link === undefined) return
+    link.end()
     this.#links.delete(peer)
+    this.#parted.add(peer)
   }
 
   drained(peer: ChannelPeer): void {

@@ -198,6 +198,11 @@ export class Members {
     return own !== null || (this.#isMember(key) && this.#isForked(key))
   }
 
+  /** Whether a device only keeps and serves what it cannot read, as far as is known here. */
+  isMirror(device: Uint8Array): boolean {
+    return this.#roleOf(keyOf(device)) === 'mirror'
+  }
+
   /** Whether this device is or was a member. */
   get isLetIn(): boolean {
     return this.#roleOf(this.device) !== undefined

@@ -112,4 +112,39 @@ test('nothing of a channel is stored', async () => {
   await two.close()
 })
 
+test('a mirror hears of no channel, not even one that was open before it was known to be one', async () => {
+  const folder = await tempFolder()
+  const open = (name: string) => openDevice({ storage: join(folder.path, name) })
+  const [a, m] = [await open('a'), await open('m')]
+  const space = await a.createSpace()
+  const mirror = await m.openSpace(space.mirrorTicket)
+  const [one, other] = [space.channel('before'), mirror.channel('before')]
+  const cut = connect(space, mirror)
+  await until(() => one.peers().length === 1 && other.peers().length === 1)
+  await space.members.admit(mirror.writer, 'mirror')
+  await until(() => one.peers().length === 0)
+  await rejectsWith('CHANNEL_PEER_GONE', () => one.send(m.id, numbered(1)))
+  const told: Uint8Array[] = []
+  const onchannels = mirror.wire.onchannels.bind(mirror.wire)
+  mirror.wire.onchannels = (peer, message) => {
+    told.push(message)
+    onchannels(peer, message)
+  }
+  const later = space.channel('later')
+  mirror.channel('later')
+  await space.db.put('k', 1)
+  const log = () => mirror.syncState().logs.find(({ writer }) => writer === space.writer)
+  await until(() => log()?.here === 1)
+  assert.equal([later.peers(), told], [[], []])
+  cut()
+  await until(() => space.peers().length === 0)
+  connect(space, mirror)
+  await until(() => space.peers().length === 1)
+  await space.db.put('k', 2)
+  await until(() => log()?.here === 2)
+  assert.equal([later.peers(), told], [[], []])
+  for (const device of [a, m]) await device.close()
+  await folder.remove()
+})
+
 test.run()

@@ -1,11 +1,11 @@
 /** `repair`: what is missing or damaged here of another device's log comes again from whoever is connected, and only then. */
-import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Space } from '../../index.ts'
 import type { Hypercore } from '../../core/index.ts'
 import { collectKeys } from '../support/collect.ts'
 import { openTwoDevices, until, type TwoDevices } from '../support/devices.ts'
+import { overwriteBlock } from '../support/store.ts'
 
 /** B has read what A wrote, and is alone. */
 async function synced(run: (two: TwoDevices, copy: Hypercore) => Promise<void>): Promise<void> {
@@ -29,16 +29,6 @@ function copyOf(space: Space, of: Space): Hypercore | null {
   return space.wire.cores()[i] ?? null
 }
 
-/** What a disk might do to a block. */
-async function overwrite(core: Hypercore, seq: number): Promise<void> {
-  const storage = core.core.state.storage as unknown as {
-    write(): { putBlock(seq: number, bytes: Uint8Array): void; flush(): Promise<void> }
-  }
-  const tx = storage.write()
-  tx.putBlock(seq, b4a.from('not what it was'))
-  await tx.flush()
-}
-
 async function isMended({ spaceB }: TwoDevices): Promise<void> {
   assert.equal(await spaceB.check(), [])
   assert.is((await collectKeys(spaceB.db.createReadStream())).length, 40)
@@ -48,7 +38,7 @@ async function isMended({ spaceB }: TwoDevices): Promise<void> {
 test('missing and damaged blocks of another log are fetched from a connected device', () =>
   synced(async (two, copy) => {
     await copy.clear(7, 9)
-    await overwrite(copy, 39)
+    await overwriteBlock(copy, 39)
     assert.is.not((await two.spaceB.check()).length, 0)
     two.connect()
     await until(() => copy.peers.some((peer) => peer.remoteContiguousLength === 40))
@@ -60,7 +50,7 @@ test('missing and damaged blocks of another log are fetched from a connected dev
 
 test('alone, nothing that is damaged is dropped, and it is said what to do', () =>
   synced(async (two, copy) => {
-    await overwrite(copy, 39)
+    await overwriteBlock(copy, 39)
     const { done, left } = await two.spaceB.repair()
     assert.equal(done, [])
     assert.match(
@@ -74,7 +64,7 @@ test('what the connected devices lack, too, is said', () =>
   synced(async (two, copy) => {
     const own = copyOf(two.spaceA, two.spaceA)
     await own?.clear(20, 21)
-    await overwrite(copy, 20)
+    await overwriteBlock(copy, 20)
     two.connect()
     await until(() => copy.peers.some((peer) => peer.remoteSynced))
     const { done, left } = await two.spaceB.repair()

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import b4a from 'b4a'
 import * as assert from 'uvu/assert'
 import { ManyhandsError, type ErrorCode } from '../../errors.ts'
+import type { Hypercore } from '../../core/index.ts'
 import type { OwnLog } from '../../core/store.ts'
 import type { TreePut } from '../../core/tree/writer.ts'
 
@@ -64,4 +65,14 @@ export async function filesIn(folder: string): Promise<ReadonlyMap<string, Uint8
     files.set(path.slice(folder.length + 1), await readFile(path))
   }
   return files
+}
+
+/** What a disk might do to a block. */
+export async function overwriteBlock(core: Hypercore, seq: number): Promise<void> {
+  const storage = core.core.state.storage as unknown as {
+    write(): { putBlock(seq: number, bytes: Uint8Array): void; flush(): Promise<void> }
+  }
+  const tx = storage.write()
+  tx.putBlock(seq, b4a.from('not what it was'))
+  await tx.flush()
 }
