@@ -3,45 +3,67 @@
  * Started by remote-device.ts, which tells it what to be, and ends with it.
  */
 import net from 'node:net'
-import { isManyhandsError, openDevice, type Device, type Space } from '../index.ts'
-import { Notebook, unlessRemoved } from './notebook.ts'
+import { isManyhandsError, openDevice, type Device } from '../index.ts'
+import { DeviceDesk } from './device-desk.ts'
+import { meetNeighbours } from './neighbours.ts'
+import { unlessRemoved, type Notebook } from './notebook.ts'
 import { PageServer } from './page-server.ts'
 import { servePage } from './page-session.ts'
 import { TEXT } from './protocol.ts'
-import type { DeviceTask, FromDevice } from './remote-device.ts'
-
-const SPACE_NAME = 'Notebook'
+import type { CableEnd, DeviceTask, FromDevice } from './remote-device.ts'
 
 /** Between attempts to dial the cable, in ms: doubling, as long as nobody answers. */
 const REDIAL = { first: 50, last: 1000 }
 
 async function main(task: DeviceTask): Promise<void> {
   const ended = untilEnded() // it may come while we are still opening
-  const device = await openDevice({ storage: task.storage, name: task.name })
+  const { name, hue, storage, files, token, port, framedBy } = task
+  const desk = new DeviceDesk({
+    owner: { name, hue },
+    open: (passphrase) =>
+      openDevice({ storage, name, ...(passphrase === null ? {} : { passphrase }) }),
+    plug: (device) => plug(device, task)
+  })
+  let server: PageServer | null = null
+  try {
+    await desk.open()
+    const began = begin(desk, task)
+    if (task.isAwaited) await began
+    const listening = await PageServer.listen({
+      files,
+      token,
+      port,
+      framedBy,
+      frames: () => ["'self'"],
+      onpage: (socket) => servePage(socket, desk, (page) => listening.offer(page))
+    })
+    server = listening
+    const isFirstStart = port === 0
+    const link = task.invites && isFirstStart && desk.stage === 'open' ? await desk.invite() : null
+    say({ type: 'ready', link, port: server.port, url: server.url })
+    await Promise.race([ended, began.then(() => ended)]) // what cannot begin ends with a message
+  } finally {
+    await server?.close()
+    await desk.close().catch(unlessRemoved)
+  }
+  if (process.connected) process.disconnect()
+}
+
+async function begin(desk: DeviceDesk, { beginning, greets }: DeviceTask): Promise<void> {
+  const isNew = await desk.begin(beginning)
+  if (isNew && greets && desk.notebook !== null) await greet(desk.notebook)
+}
+
+/** Connects a device to the others. @returns how to disconnect it */
+function plug(device: Device, { cable, neighbourhood }: DeviceTask): () => Promise<void> {
   // A connection that breaks is what this demo is about: it is dialled again.
   device.on('connection-error', () => {})
-  const hangUp = keepDialling(device, task) // first: who comes by an invite is let in over the cable
-  const { space, isNew } = await openNotebook(device, task)
-  const { name, hue, files, token, port, framedBy } = task
-  const notebook = new Notebook(space, { name, hue })
-  if (isNew && task.greets) await greet(notebook)
-  const server = await PageServer.listen({
-    files,
-    token,
-    port,
-    framedBy,
-    onpage: (socket) => servePage(socket, notebook, { name, hue })
-  })
-  const isFirstStart = port === 0
-  const link = task.invites && isFirstStart ? (await space.invite()).link : null
-  say({ type: 'ready', link, port: server.port, url: server.url })
-
-  await ended
-  hangUp()
-  await server.close()
-  await notebook.close()
-  await device.close().catch(unlessRemoved)
-  if (process.connected) process.disconnect()
+  const hangUp = cable === null ? () => {} : keepDialling(device, cable)
+  const leave = neighbourhood === null ? async () => {} : meetNeighbours(device, neighbourhood)
+  return () => {
+    hangUp()
+    return leave()
+  }
 }
 
 /** The parent closes us by a message, or by being gone. */
@@ -50,18 +72,6 @@ function untilEnded(): Promise<void> {
     process.once('message', () => resolve())
     process.once('disconnect', resolve)
   })
-}
-
-/** The notebook of this store, or the one that the invite leads to, or a new one. */
-async function openNotebook(
-  device: Device,
-  { link }: DeviceTask
-): Promise<{ space: Space; isNew: boolean }> {
-  const [known] = device.spaces()
-  const name = SPACE_NAME
-  if (known !== undefined) return { space: await device.openSpace(known.address), isNew: false }
-  if (link !== null) return { space: await device.join(link, { name }), isNew: false }
-  return { space: await device.createSpace({ name, open: true }), isNew: true }
 }
 
 /** Something to type into at once. */
@@ -82,12 +92,12 @@ const GREETING = `This text is on two devices. Each keeps it in a log of its own
 `
 
 /** Keeps this end of the cable plugged in. @returns how to pull it out */
-function keepDialling(device: Device, { cable, initiator }: DeviceTask): () => void {
+function keepDialling(device: Device, { port, initiator }: CableEnd): () => void {
   let socket: net.Socket
   let timer: NodeJS.Timeout
   let wait = REDIAL.first
   const dial = () => {
-    socket = net.connect(cable, '127.0.0.1')
+    socket = net.connect(port, '127.0.0.1')
     socket.setNoDelay(true)
     socket.on('data', () => (wait = REDIAL.first))
     socket.on('error', () => {}) // 'close' follows

@@ -89,7 +89,7 @@ export class MemberRows extends EventEmitter<{
   }
 
   #rowOf(
-    { identity, role, isOwn, devices }: MemberInfo,
+    { identity, petname, role, isOwn, devices }: MemberInfo,
     people: Readonly<Record<string, Person>>,
     excluded: readonly ExcludedWork[]
   ): MemberRow {
@@ -97,7 +97,15 @@ export class MemberRows extends EventEmitter<{
     const { name, hue } = writers.map((writer) => people[writer]).find(Boolean) ?? UNKNOWN
     const seen = seenOf(devices)
     const works = excluded.filter(({ writer }) => writers.includes(writer))
-    return { identity, name, hue, role, isOwn, seen, left: this.#leftOf(works) }
+    const left = this.#leftOf(works)
+    const own = isOwn ? this.#ownRole(devices, role) : role
+    return { identity, name, petname, hue, role: own, isOwn, seen, left }
+  }
+
+  /** Who comes back elsewhere keeps the rights; this device, which was lost then, has none. */
+  #ownRole(devices: MemberInfo['devices'], role: MemberInfo['role']): MemberInfo['role'] {
+    const own = devices.find(({ writers }) => writers.includes(this.#space.writer))
+    return own === undefined ? role : own.role
   }
 
   #leftOf(works: readonly ExcludedWork[]): Left | null {

@@ -94,6 +94,11 @@ export class Notebook extends EventEmitter<NotebookEvents> {
     return this.#members.rows
   }
 
+  /** Nothing tells of what this device calls somebody. */
+  refreshMembers(): void {
+    this.#members.refresh()
+  }
+
   /** @throws NOT_ALLOWED */
   async revoke(identity: string): Promise<void> {
     await this.#space.members.revoke(identity)

@@ -6,7 +6,7 @@
  * files that are served hold no secret. A foreign page learns nothing (403); a page of ours with an old token is told so, by a
  * close code, because it cannot see the status of a refused upgrade.
  */
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import http from 'node:http'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { CLOSE, MAX_MESSAGE_BYTES } from './protocol.ts'
@@ -27,7 +27,13 @@ export interface PageServerOptions {
   readonly onpage: (socket: WebSocket) => void
 }
 
+/** What is offered and not fetched is forgotten after so long. */
+const OFFER_MS = 60_000
+
 export class PageServer {
+  /** A page that is served once, and its path. */
+  #offered: { readonly path: string; readonly page: string } | null = null
+  #timer: NodeJS.Timeout | undefined
   readonly #options: PageServerOptions
   readonly #http: http.Server
   readonly #sockets: WebSocketServer
@@ -65,7 +71,21 @@ export class PageServer {
     return `${this.origin}/#token=${this.#options.token}`
   }
 
+  /**
+   * Serves a page of secrets: once, soon, to who knows where, and within our own pages. It may have styles of its own, and nothing else.
+   * @returns its path
+   */
+  offer(page: string): string {
+    clearTimeout(this.#timer)
+    const path = `/once/${randomBytes(24).toString('base64url')}`
+    this.#offered = { path, page }
+    this.#timer = setTimeout(() => (this.#offered = null), OFFER_MS)
+    return path
+  }
+
   async close(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#offered = null
     for (const page of this.#sockets.clients) page.terminate()
     this.#sockets.close()
     this.#http.closeAllConnections()
@@ -106,15 +126,31 @@ export class PageServer {
     const file = this.#options.files[path]
     const isRead = request.method === 'GET' || request.method === 'HEAD'
     if (!this.#isOurs(request) || !isRead) return answer(response, 403, 'Forbidden\n')
+    if (pathname === this.#offered?.path) return this.#serveOffered(response, this.#offered.page)
     if (file === undefined) return answer(response, 404, 'Not found\n')
     response.setHeader('Content-Type', typeOf(path))
     response.setHeader('Content-Security-Policy', this.#policy())
     answer(response, 200, file)
   }
 
+  #serveOffered(response: http.ServerResponse, page: string): void {
+    this.#offered = null
+    const { framedBy = [] } = this.#options
+    response.setHeader('Content-Type', typeOf('.html'))
+    const policy = {
+      'default-src': "'none'",
+      'style-src': "'unsafe-inline'",
+      'frame-ancestors': ["'self'", ...framedBy].join(' '),
+      'base-uri': "'none'",
+      'form-action': "'none'"
+    }
+    response.setHeader('Content-Security-Policy', policyOf(policy))
+    answer(response, 200, page)
+  }
+
   #policy(): string {
     const { framedBy = [], frames = () => [] } = this.#options
-    return Object.entries({
+    return policyOf({
       'default-src': "'none'",
       'script-src': "'self'",
       'style-src': "'self'",
@@ -127,9 +163,20 @@ export class PageServer {
       'require-trusted-types-for': "'script'",
       'trusted-types': 'lit-html'
     })
-      .map((rule) => rule.join(' '))
-      .join('; ')
   }
+}
+
+function policyOf(rules: Readonly<Record<string, string>>): string {
+  return Object.entries(rules)
+    .map((rule) => rule.join(' '))
+    .join('; ')
+}
+
+/** The reason of a closing: 123 bytes at most. */
+export function reasonOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error))
+    .replaceAll(/[^ -~]/g, '?')
+    .slice(0, 123)
 }
 
 function answer(response: http.ServerResponse, status: number, body: string): void {

@@ -15,7 +15,10 @@ import type * as Y from 'yjs'
 import type { Spans } from '../crdt/index.ts'
 import { SEAL } from '../crdt/document/yjs-seal.ts'
 import { authorshipOf } from './authorship.ts'
+import { troubleOf, type DeviceDesk } from './device-desk.ts'
+import { serveDoor } from './door-session.ts'
 import type { Notebook, OpenDocument } from './notebook.ts'
+import { reasonOf } from './page-server.ts'
 import {
   CLOSE,
   frame,
@@ -24,6 +27,8 @@ import {
   parseRequest,
   writeSpans,
   type DocumentRow,
+  type DoorRequest,
+  type KeyRequest,
   type Notice,
   type Request
 } from './protocol.ts'
@@ -37,12 +42,6 @@ const MAX_OPEN = 100
 /** So many requests of a page wait at most: nobody makes more in the time that one takes. */
 const MAX_WAITING = 1000
 
-/** Who the device is, for its pages. */
-export interface Owner {
-  readonly name: string
-  readonly hue: number
-}
-
 /** What y-protocols tells of an awareness that changed. */
 interface AwarenessChange {
   readonly added: readonly number[]
@@ -50,15 +49,27 @@ interface AwarenessChange {
   readonly removed: readonly number[]
 }
 
-export function servePage(socket: WebSocket, notebook: Notebook, owner: Owner): void {
-  const session = new PageSession(socket, notebook)
-  session.tell({ type: 'hello', ...owner })
-  session.start()
+/** @param offer serves a page once. @returns where */
+export function servePage(
+  socket: WebSocket,
+  desk: DeviceDesk,
+  offer: (page: string) => string
+): void {
+  const { notebook, stage } = desk
+  const hello: Notice = { type: 'hello', ...desk.owner, stage }
+  socket.send(JSON.stringify(hello))
+  const onstage = () => socket.close(CLOSE.changed, 'the device does something else now')
+  desk.on('stage', onstage)
+  socket.on('close', () => desk.off('stage', onstage))
+  if (notebook === null) serveDoor(socket, desk)
+  else new PageSession(socket, desk, notebook, offer).start()
 }
 
 class PageSession {
   readonly #socket: WebSocket
+  readonly #desk: DeviceDesk
   readonly #notebook: Notebook
+  readonly #offer: (page: string) => string
   readonly #channels = new Map<number, Channel>()
   /** Requests are met one after the other. */
   #line: Promise<void> = Promise.resolve()
@@ -67,9 +78,16 @@ class PageSession {
   #told: Map<string, DocumentRow> | null = null
   #timer: NodeJS.Timeout | null = null
 
-  constructor(socket: WebSocket, notebook: Notebook) {
+  constructor(
+    socket: WebSocket,
+    desk: DeviceDesk,
+    notebook: Notebook,
+    offer: (page: string) => string
+  ) {
     this.#socket = socket
+    this.#desk = desk
     this.#notebook = notebook
+    this.#offer = offer
   }
 
   start(): void {
@@ -79,6 +97,8 @@ class PageSession {
     const onbroken = (error: unknown) => this.#socket.close(1011, reasonOf(error))
     const onsync = () => this.#tellSync()
     const onmembers = () => this.#tellMembers()
+    const onkeys = () => this.#tellKeys()
+    this.#desk.on('keys', onkeys)
     notebook.on('documents', onlist)
     notebook.on('sync', onsync)
     notebook.on('members', onmembers)
@@ -97,10 +117,12 @@ class PageSession {
       notebook.off('sync', onsync)
       notebook.off('members', onmembers)
       notebook.off('broken', onbroken)
+      this.#desk.off('keys', onkeys)
       clearTimeout(this.#timer ?? undefined)
       this.#line = this.#line.then(() => this.#releaseAll())
     })
     this.#tellSync()
+    this.#tellKeys()
     this.#tellMembers()
     this.#tellDocuments()
   }
@@ -111,6 +133,10 @@ class PageSession {
 
   #tellSync(): void {
     this.tell({ type: 'sync', sync: this.#notebook.sync })
+  }
+
+  #tellKeys(): void {
+    this.tell({ type: 'keys', ...this.#desk.keys })
   }
 
   #tellMembers(): void {
@@ -140,7 +166,7 @@ class PageSession {
     this.#line = this.#line
       .then(() => this.#meet(request))
       .catch((error: unknown) =>
-        this.tell({ type: 'failed', request: request.type, message: messageOf(error) })
+        this.tell({ type: 'failed', request: request.type, ...troubleOf(error) })
       )
       .finally(() => this.#waiting--)
   }
@@ -186,6 +212,39 @@ class PageSession {
         // In one turn: what others write meanwhile reaches the page before, or after.
         return this.tell({ type, channel, ...authorshipOf(live, people) })
       }
+      default:
+        return this.#meetKeys(request)
+    }
+  }
+
+  async #meetKeys(request: KeyRequest | DoorRequest): Promise<void> {
+    const desk = this.#desk
+    switch (request.type) {
+      case 'phrase':
+        return this.tell({ type: 'phrase', phrase: desk.phrase() })
+      case 'verify':
+        return this.tell({ type: 'verify', isRight: await desk.verify(request.secret) })
+      case 'split': {
+        const { type, shares, needed } = request
+        return this.tell({ type, shares: await desk.split(shares, needed) })
+      }
+      case 'kit':
+        return this.tell({ type: 'kit', path: this.#offer(desk.kit(request.shares)) })
+      case 'passphrase':
+        await desk.setPassphrase(request.from, request.to)
+        return this.tell({ type: 'passphrase' })
+      case 'ticket':
+        return this.tell({ type: 'ticket', ticket: desk.ticket })
+      case 'petname':
+        await desk.setPetname(request.identity, request.name)
+        return this.tell({ type: 'petname' })
+      case 'lock':
+        return desk.lock()
+      case 'unlock':
+      case 'join':
+      case 'recover':
+      case 'give-up':
+        throw new Error('This device is in a notebook already')
       default:
         throw new TypeError(`unknown request ${String(request satisfies never)}`)
     }
@@ -334,15 +393,4 @@ class Channel {
   #say(kind: (typeof KIND)[keyof typeof KIND], write: (encoder: encoding.Encoder) => void): void {
     this.#hooks.send(frame(this.#number, kind, write))
   }
-}
-
-/** The reason of a closing: 123 bytes at most. */
-function reasonOf(error: unknown): string {
-  return messageOf(error)
-    .replaceAll(/[^ -~]/g, '?')
-    .slice(0, 123)
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -50,7 +50,20 @@ export const MAX_TEXT_BYTES = 64 * 1024 * 1024
 export const MAX_MESSAGE_BYTES = 2 * MAX_TEXT_BYTES
 
 /** Codes of WebSocket closings. 4000 and up are an application's own. */
-export const CLOSE = { wrongToken: 4401, badMessage: 4400, tooLarge: 1009 } as const
+export const CLOSE = {
+  wrongToken: 4401,
+  badMessage: 4400,
+  /** The device does something else now: the page connects anew, and hears what. */
+  changed: 4205,
+  tooLarge: 1009
+} as const
+
+/** A person types no more than this: words, shares, a ticket. */
+const MAX_TYPED = 20_000
+
+/** The library's limits. */
+export const MAX_SHARES = 64
+export const MAX_PETNAME = 255
 
 export type Request =
   /** Gives a document a title: a new one with its first, another one anew. */
@@ -68,6 +81,53 @@ export type Request =
   | { readonly type: 'readmit'; readonly identity: string }
   /** Makes an invite for one device. */
   | { readonly type: 'invite'; readonly role: InviteRole }
+  | KeyRequest
+  | DoorRequest
+
+/** About this device's keys, and who it is; answered as those above. What is secret is told once, to the page that asks. */
+export type KeyRequest =
+  | { readonly type: 'phrase' }
+  | { readonly type: 'verify'; readonly secret: string }
+  | { readonly type: 'split'; readonly shares: number; readonly needed: number }
+  /** Of the phrase (null) or of shares: a page to print. */
+  | { readonly type: 'kit'; readonly shares: readonly string[] | null }
+  /** Null for none. */
+  | { readonly type: 'passphrase'; readonly from: string | null; readonly to: string | null }
+  | { readonly type: 'ticket' }
+  /** What this device calls somebody. */
+  | { readonly type: 'petname'; readonly identity: string; readonly name: string | null }
+  | { readonly type: 'lock' }
+
+/** What a page asks whose device is locked, or in no notebook. What comes of it is a new connection, or an arrival. */
+export type DoorRequest =
+  | { readonly type: 'unlock'; readonly passphrase: string }
+  | { readonly type: 'join'; readonly link: string }
+  /** By the words, or each share on a line; and an invite, or the notebook's ticket. */
+  | { readonly type: 'recover'; readonly secret: string; readonly entrance: string }
+  | { readonly type: 'give-up' }
+
+/** What a device is doing: 'empty' is in no notebook. */
+export type Stage = 'starting' | 'locked' | 'empty' | 'open'
+
+/** How far a device is on its way into a notebook. */
+export interface Arrival {
+  readonly doing: 'joining' | 'reading' | 'meeting' | 'recovering' | null
+  /** What came of the last attempt. */
+  readonly trouble: Trouble | null
+}
+
+export interface Trouble {
+  readonly message: string
+  /** What to do about it. */
+  readonly next: string | null
+}
+
+export interface KeysNotice {
+  /** Whose device it is. */
+  readonly identity: string
+  readonly hasPhrase: boolean
+  readonly hasPassphrase: boolean
+}
 
 export type InviteRole = 'reader' | 'writer' | 'admin'
 
@@ -75,7 +135,10 @@ export type InviteRole = 'reader' | 'writer' | 'admin'
 export type Place = { readonly version: string } | 'start' | 'now'
 
 export type Notice =
-  | { readonly type: 'hello'; readonly name: string; readonly hue: number }
+  /** The first of a connection. Of 'open' on, all that is below follows; else arrivals. */
+  | { readonly type: 'hello'; readonly name: string; readonly hue: number; readonly stage: Stage }
+  | { readonly type: 'arrival'; readonly arrival: Arrival }
+  | ({ readonly type: 'keys' } & KeysNotice)
   /** What is new or different in the list, and what is not in it any more; the first of a connection tells all there is. */
   | {
       readonly type: 'documents'
@@ -101,8 +164,19 @@ export type Notice =
   | { readonly type: 'revoke'; readonly identity: string }
   | { readonly type: 'readmit'; readonly identity: string }
   | { readonly type: 'invite'; readonly link: string; readonly expires: number }
+  | { readonly type: 'phrase'; readonly phrase: string }
+  /** Whether it is this person's. */
+  | { readonly type: 'verify'; readonly isRight: boolean }
+  | { readonly type: 'split'; readonly shares: readonly string[] }
+  /** Where it is to be had, once. */
+  | { readonly type: 'kit'; readonly path: string }
+  | { readonly type: 'passphrase' }
+  | { readonly type: 'ticket'; readonly ticket: string }
+  | { readonly type: 'petname' }
   /** A request could not be met. */
-  | { readonly type: 'failed'; readonly request: Request['type']; readonly message: string }
+  | Failure
+
+export type Failure = Trouble & { readonly type: 'failed'; readonly request: Request['type'] }
 
 export interface DocumentRow {
   readonly id: string
@@ -156,7 +230,10 @@ export type Stretch = readonly [from: number, to: number, author: number, minute
 /** Who is in the notebook, or was. */
 export interface MemberRow {
   readonly identity: string
+  /** What it calls itself. */
   readonly name: string
+  /** What this device calls it. */
+  readonly petname: string | null
   /** Null for who has not said who it is. */
   readonly hue: number | null
   /** Null for who was removed. */
@@ -201,10 +278,8 @@ export const KIND = { sync: 0, awareness: 1, ack: 2, clientId: 3, seal: 4, reloa
 export function parseRequest(text: string): Request {
   const value: unknown = JSON.parse(text)
   if (typeof value !== 'object' || value === null) throw new TypeError('expected an object')
-  const { type, id, title, channel, from, to, version, identity, role } = value as Record<
-    string,
-    unknown
-  >
+  const fields = value as Record<string, unknown>
+  const { type, id, title, channel, from, to, version, identity, role } = fields
   switch (type) {
     case 'name':
       return { type, id: parseId(id), title: parseTitle(title) }
@@ -227,6 +302,39 @@ export function parseRequest(text: string): Request {
     case 'restore':
       return { type, id: parseId(id), version: parseVersion(version) }
     default:
+      return parseKeyRequest(fields)
+  }
+}
+
+function parseKeyRequest(fields: Record<string, unknown>): Request {
+  const { type, secret, shares, needed, from, to, identity, name, passphrase, link } = fields
+  switch (type) {
+    case 'phrase':
+    case 'ticket':
+    case 'lock':
+    case 'give-up':
+      return { type }
+    case 'verify':
+      return { type, secret: parseTyped('secret', secret) }
+    case 'split':
+      return { type, shares: parseCount(shares), needed: parseCount(needed) }
+    case 'kit':
+      return { type, shares: shares === null ? null : parseShares(shares) }
+    case 'passphrase':
+      return { type, from: parsePassphrase(from), to: parsePassphrase(to) }
+    case 'petname':
+      return { type, identity: parseIdentity(identity), name: parsePetname(name) }
+    case 'unlock':
+      return { type, passphrase: parseTyped('passphrase', passphrase) }
+    case 'join':
+      return { type, link: parseTyped('link', link) }
+    case 'recover':
+      return {
+        type,
+        secret: parseTyped('secret', secret),
+        entrance: parseTyped('entrance', fields['entrance'])
+      }
+    default:
       throw new TypeError(`unknown request ${String(type)}`)
   }
 }
@@ -245,6 +353,33 @@ function parseId(id: unknown): string {
 function parseIdentity(identity: unknown): string {
   if (typeof identity === 'string' && /^[a-z0-9]{52}$/.test(identity)) return identity
   throw new TypeError('"identity" expected that of a member')
+}
+
+/** What it is, is not said: it may be a secret. */
+function parseTyped(name: string, text: unknown): string {
+  if (typeof text === 'string' && text.trim() !== '' && text.length <= MAX_TYPED) return text
+  throw new TypeError(`"${name}" expected 1 to ${MAX_TYPED} characters`)
+}
+
+function parsePassphrase(text: unknown): string | null {
+  return text === null ? null : parseTyped('passphrase', text)
+}
+
+function parseShares(shares: unknown): readonly string[] {
+  if (Array.isArray(shares) && shares.length > 0 && shares.length <= MAX_SHARES)
+    return shares.map((share: unknown) => parseTyped('share', share))
+  throw new TypeError(`"shares" expected 1 to ${MAX_SHARES} shares`)
+}
+
+function parseCount(count: unknown): number {
+  if (typeof count === 'number' && count >= 2 && count <= MAX_SHARES) return count
+  throw new TypeError(`expected a number from 2 to ${MAX_SHARES}`)
+}
+
+function parsePetname(name: unknown): string | null {
+  if (name === null) return null
+  if (typeof name === 'string' && name.trim() !== '' && name.length <= MAX_PETNAME) return name
+  throw new TypeError(`"name" expected 1 to ${MAX_PETNAME} characters`)
 }
 
 function parseRole(role: unknown): InviteRole {

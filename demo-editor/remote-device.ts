@@ -5,6 +5,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
+import type { Beginning } from './device-desk.ts'
 import type { Files } from './page-server.ts'
 
 const PROGRAM = fileURLToPath(new URL('device-process.ts', import.meta.url))
@@ -20,20 +21,29 @@ const MAX_SHORT_LIVES = 3
 /** Closing waits for appends under way; a process that takes longer hangs. */
 const CLOSE_MS = 10_000
 
+export interface CableEnd {
+  readonly port: number
+  /** The side of the handshake that it takes. */
+  readonly initiator: boolean
+}
+
 /** What a device process is to be; its first message. */
 export interface DeviceTask {
   readonly name: string
   readonly hue: number
   readonly storage: string
-  /** The invite that it comes by, unless its store has the notebook; null: it makes the notebook. */
-  readonly link: string | null
+  /** Where its store has no notebook. */
+  readonly beginning: Beginning
+  /** It is ready once that is over; else at once, and its page tells how far it is. */
+  readonly isAwaited: boolean
   /** Whether it is to make an invite, when it starts for the first time. */
   readonly invites: boolean
   /** Whether a notebook that it makes begins with a page of greeting. */
   readonly greets: boolean
-  /** The port of its end of the cable, and which side of the handshake it takes. */
-  readonly cable: number
-  readonly initiator: boolean
+  /** Its end of the cable; null for none. */
+  readonly cable: CableEnd | null
+  /** The folder where it meets other editors; null for who is not to be met there. */
+  readonly neighbourhood: string | null
   /** Its page: where, for whom, what. */
   readonly port: number
   readonly token: string

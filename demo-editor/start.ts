@@ -1,4 +1,4 @@
-/** The demo as a whole: two devices, the cable between them, and the page that shows it all. */
+/** The demo as a whole: two devices, the cable between them, the page that shows it all; and guests, who come by an invite. */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import type { WebSocket } from 'ws'
 import { bundlePages } from './bundle.ts'
 import { Cable } from './cable.ts'
+import type { Beginning } from './device-desk.ts'
+import { defaultNeighbourhood } from './neighbours.ts'
 import { PageServer } from './page-server.ts'
 import { CLOSE, parseCableRequest, type CableNotice } from './protocol.ts'
 import { RemoteDevice } from './remote-device.ts'
@@ -16,8 +18,27 @@ export interface EditorOptions {
   readonly storage?: string
   /** Whether a new notebook begins with a page of greeting. Default false. */
   readonly greets?: boolean
+  /** The folder where the first device and guests meet. Default one of this user's. */
+  readonly neighbourhood?: string
   /** A device died and cannot be started again. */
   readonly ongone?: (error: Error) => void
+}
+
+export interface GuestOptions {
+  /** Where its store is kept. Default: temporary, removed at the end. */
+  readonly storage?: string
+  readonly name?: string
+  /** The invite that it comes by. Default: its page asks. */
+  readonly link?: string | null
+  /** @see EditorOptions */
+  readonly neighbourhood?: string
+  readonly ongone?: (error: Error) => void
+}
+
+/** One more device, which comes by an invite. */
+export interface Guest {
+  readonly device: RemoteDevice
+  readonly close: () => Promise<void>
 }
 
 export interface Editor {
@@ -27,31 +48,100 @@ export interface Editor {
   readonly url: string
   /** The folder of each device's store. */
   readonly stores: readonly [string, string]
+  /** The folder where the first device and guests meet. */
+  readonly neighbourhood: string
   readonly close: () => Promise<void>
 }
 
 const NAMES = ['Ann', 'Ben'] as const
 
-/** Starts everything. What was started is closed again if something cannot be. */
-export async function startEditor({
-  storage,
-  greets = false,
-  ongone = () => {}
-}: EditorOptions = {}): Promise<Editor> {
-  const closers: (() => Promise<unknown>)[] = []
-  const close = async () => {
-    // One that did not start has nothing to close; why it did not is thrown below.
-    for (const closer of closers.splice(0).reverse()) await closer().catch(() => {})
+/** Of the colours that these two leave. */
+const GUEST_HUES = [2, 3, 4, 5] as const
+
+/** What was started, to be closed in reverse. */
+class Closers {
+  readonly #all: (() => Promise<unknown>)[] = []
+
+  add(closer: () => Promise<unknown>): void {
+    this.#all.push(closer)
   }
-  try {
+
+  async close(): Promise<void> {
+    // One that did not start has nothing to close; why it did not is thrown by who started it.
+    for (const closer of this.#all.splice(0).reverse()) await closer().catch(() => {})
+  }
+
+  /** Has what was started closed again if something cannot be. */
+  async guard<T>(start: () => Promise<T>): Promise<T> {
+    try {
+      return await start()
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
+  /** A folder to keep; or a temporary one. */
+  async folder(storage: string | undefined): Promise<string> {
     const folder = storage ?? (await mkdtemp(join(tmpdir(), 'manyhands-editor-')))
     if (storage === undefined)
-      closers.push(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
+      this.add(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
     else await mkdir(folder, { recursive: true })
+    return folder
+  }
+}
+
+/** Starts one more device, whose page comes into a notebook by an invite, or back into one by its owner's words. */
+export function startGuest(options: GuestOptions = {}): Promise<Guest> {
+  const { name = 'Guest', link = null, neighbourhood = defaultNeighbourhood() } = options
+  const closers = new Closers()
+  return closers.guard(async () => {
+    const storage = join(await closers.folder(options.storage), 'guest')
+    if (link !== null && existsSync(storage))
+      throw new Error(`There is a guest in ${storage} already: start it by --guest, without --join`)
+    const given = async () => ({
+      hue: hueOf(name),
+      storage,
+      beginning: beginningOf(link),
+      isAwaited: false,
+      invites: false,
+      greets: false,
+      cable: null,
+      neighbourhood,
+      framedBy: [],
+      files: (await bundlePages()).editor
+    })
+    const device = await RemoteDevice.start(name, given(), options.ongone ?? (() => {}))
+    closers.add(() => device.close())
+    return { device, close: () => closers.close() }
+  })
+}
+
+function beginningOf(link: string | null): Beginning {
+  return link === null ? { how: 'asks' } : { how: 'joins', link }
+}
+
+/** The same for the same name, so that it stays at the next start. */
+function hueOf(name: string): number {
+  const sum = Buffer.from(name).reduce((total, byte) => total + byte, 0)
+  return GUEST_HUES[sum % GUEST_HUES.length] ?? 2
+}
+
+/** Starts everything. What was started is closed again if something cannot be. */
+export function startEditor({
+  storage,
+  greets = false,
+  neighbourhood = defaultNeighbourhood(),
+  ongone = () => {}
+}: EditorOptions = {}): Promise<Editor> {
+  const closers = new Closers()
+  const close = () => closers.close()
+  return closers.guard(async () => {
+    const folder = await closers.folder(storage)
     const stores = [join(folder, 'ann'), join(folder, 'ben')] as const
 
     const cable = await Cable.open()
-    closers.push(() => cable.close())
+    closers.add(() => cable.close())
     const desk = new CableDesk(cable)
     const bundled = bundlePages()
     const shown = bundled.then((pages) =>
@@ -63,23 +153,25 @@ export async function startEditor({
         onpage: (socket) => desk.serve(socket)
       })
     )
-    closers.push(() => shown.then((server) => server.close()))
+    closers.add(() => shown.then((server) => server.close()))
 
     const isSecondNew = !existsSync(stores[1])
     const start = (which: 0 | 1, link: Promise<string | null>) => {
       const given = async () => ({
         hue: which,
         storage: stores[which],
-        link: await link,
+        beginning: which === 0 ? ({ how: 'founds' } as const) : beginningOf(await link),
+        isAwaited: true,
         invites: which === 0 && isSecondNew,
         greets,
-        cable: cable.ports[which],
-        initiator: which === 0,
+        cable: { port: cable.ports[which], initiator: which === 0 },
+        // Whoever cuts the cable has the second alone.
+        neighbourhood: which === 0 ? neighbourhood : null,
         framedBy: [(await shown).origin],
         files: (await bundled).editor
       })
       const device = RemoteDevice.start(NAMES[which], given(), ongone)
-      closers.push(() => device.then((started) => started.close()))
+      closers.add(() => device.then((started) => started.close()))
       return device
     }
     const first = start(0, Promise.resolve(null))
@@ -89,11 +181,8 @@ export async function startEditor({
     )
     const [both, ann, ben] = await Promise.all([shown, first, second])
     desk.pages = [ann, ben].map(({ name, url }) => ({ name, url }))
-    return { devices: [ann, ben], cable, url: both.url, stores, close }
-  } catch (error) {
-    await close()
-    throw error
-  }
+    return { devices: [ann, ben], cable, url: both.url, stores, neighbourhood, close }
+  })
 }
 
 /** Cuts and heals the cable for the pages that show it. */

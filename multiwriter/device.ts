@@ -291,6 +291,11 @@ export class Device extends EventEmitter<DeviceEvents> {
     for (const { address, mode } of spaces) await this.openSpace(address, { mode })
   }
 
+  /** Whether a passphrase protects the keys on the disk. */
+  get hasPassphrase(): boolean {
+    return this.#store.hasPassphrase
+  }
+
   /** Has something closed before this device closes, as it works on it. */
   use(user: DeviceUser): void {
     this.#checkOpen()

@@ -29,8 +29,10 @@ export interface Shade extends Author {
 }
 
 export interface AuthorSource {
-  /** Null when it cannot be told: then it is not asked again until the text changes. */
+  /** Null when it cannot be told: then it is not asked again until something changes. */
   ask(): Promise<Authorship | null>
+  /** Somebody may have said who they are, which can come after what they write. @returns what stops it */
+  onpeople(listener: () => void): () => void
   /** Who wrote how many letters, and the letter at the caret; the most first. */
   show(shares: ReadonlyMap<Author, number>, atCaret: Shade | null): void
 }
@@ -60,8 +62,11 @@ class AuthorWatch implements PluginValue {
   readonly #view: EditorView
   readonly #document: PageDocument
   readonly #source: AuthorSource
+  readonly #stop: () => void
   #timer: ReturnType<typeof setTimeout> | null = null
   #isAsking = false
+  /** People have changed since it was asked last. */
+  #isStale = false
   #rest = 0
   #isOver = false
 
@@ -69,6 +74,10 @@ class AuthorWatch implements PluginValue {
     this.#view = view
     this.#document = document
     this.#source = source
+    this.#stop = source.onpeople(() => {
+      this.#isStale = true
+      this.#wait(Math.max(REST_MS, this.#rest))
+    })
     this.#wait(0)
   }
 
@@ -82,6 +91,7 @@ class AuthorWatch implements PluginValue {
 
   destroy(): void {
     this.#isOver = true
+    this.#stop()
     clearTimeout(this.#timer ?? undefined)
   }
 
@@ -95,6 +105,7 @@ class AuthorWatch implements PluginValue {
 
   async #ask(): Promise<void> {
     this.#isAsking = true
+    this.#isStale = false
     const { edits } = this.#document
     const began = performance.now()
     const authorship = await this.#source.ask()
@@ -106,6 +117,7 @@ class AuthorWatch implements PluginValue {
     if (isLate || authorship.length !== this.#view.state.doc.length)
       return this.#wait(Math.max(REST_MS, this.#rest))
     this.#view.dispatch({ effects: told.of(authorship) })
+    if (this.#isStale) this.#wait(Math.max(REST_MS, this.#rest))
   }
 }
 

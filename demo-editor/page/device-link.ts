@@ -3,29 +3,43 @@ import { EventEmitter } from 'eventemitter3'
 import {
   MAX_MESSAGE_BYTES,
   parseFrame,
+  type Arrival,
   type DocumentRow,
+  type Failure,
   type InviteRole,
+  type KeysNotice,
   type MemberRow,
   type Notice,
   type Place,
   type Request,
-  type SyncNotice
+  type Stage,
+  type SyncNotice,
+  type Trouble
 } from '../protocol.ts'
 import { LastingSocket, type SocketState } from './lasting-socket.ts'
 import { PageDocument } from './page-document.ts'
 import { RowList } from './row-list.ts'
 
-/** Requests that are answered in their turn. */
-type Asked = Extract<
-  Request['type'],
-  'history' | 'compare' | 'restore' | 'authorship' | 'revoke' | 'readmit' | 'invite'
->
+/** Requests that are answered in their turn. What became of the others shows. */
+type Asked = Exclude<Extract<Notice['type'], Request['type']>, 'documents' | 'keys'>
 
 type Answer<T extends Asked> = Extract<Notice, { readonly type: T }>
+
+/** Why there is no answer. */
+export interface Refused {
+  readonly type: 'refused'
+  readonly trouble: Trouble
+}
+
+const AWAY: Trouble = { message: 'This device is not running: try again when it is', next: null }
+
+const NO_ARRIVAL: Arrival = { doing: null, trouble: null }
 
 interface LinkEvents {
   /** Anything that is shown has changed. */
   change: []
+  /** Who is in, or what they are called. */
+  members: []
   /** A request could not be met. */
   failed: [message: string]
   /** This is not shown any more in the document that is shown. */
@@ -42,6 +56,10 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
   /** Who the device is; '' until it has said so. */
   name = ''
   hue = 0
+  /** What it is doing; null until it has said so. */
+  stage: Stage | null = null
+  arrival: Arrival = NO_ARRIVAL
+  keys: KeysNotice | null = null
   sync: SyncNotice = { peers: 0, unsynced: 0 }
   members: readonly MemberRow[] = []
   readonly #socket: LastingSocket
@@ -51,8 +69,10 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
   #shown: PageDocument | null = null
   #nextChannel = 0
   /** Who waits for answers, in the order in which they asked. */
-  readonly #waiting: { readonly type: Asked; readonly answer: (notice: Notice | null) => void }[] =
-    []
+  readonly #waiting: {
+    readonly type: Request['type']
+    readonly answer: (notice: Notice | 'away') => void
+  }[] = []
 
   constructor(token: string) {
     super()
@@ -70,14 +90,23 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
 
   /** Whether the device's rights have ended: it can read what is here, and nothing that is typed can be saved. */
   get isRemoved(): boolean {
-    const own = this.members.find(({ isOwn }) => isOwn)
-    return own !== undefined && !WRITERS.includes(own.role ?? '')
+    return this.#role === null
+  }
+
+  /** Whether nothing that is typed can be saved: the device was removed, or came to read. */
+  get isReadonly(): boolean {
+    const role = this.#role
+    return role !== undefined && !WRITERS.includes(role ?? '')
   }
 
   /** Whether the device may let others in. */
   get mayInvite(): boolean {
-    const own = this.members.find(({ isOwn }) => isOwn)
-    return own?.role === 'owner' || own?.role === 'admin'
+    return this.#role === 'owner' || this.#role === 'admin'
+  }
+
+  /** Of this device; null for none any more, undefined until it is known. */
+  get #role(): string | null | undefined {
+    return this.members.find(({ isOwn }) => isOwn)?.role
   }
 
   /** All documents in the order of their titles; null until the device has told. */
@@ -165,21 +194,70 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
     return this.#answered('invite', { type: 'invite', role })
   }
 
-  #answered<T extends Asked>(type: T, request: Request): Promise<Answer<T> | null> {
-    if (this.state !== 'open') return Promise.resolve(null)
+  /** Shows what went wrong where there is no other place for it. */
+  tellFailed({ message }: Trouble): void {
+    this.emit('failed', message)
+  }
+
+  /** Opens what is locked: then there is a new connection. Else says why not. */
+  unlock(passphrase: string): Promise<Trouble | null> {
+    return this.#changed({ type: 'unlock', passphrase })
+  }
+
+  /** Forgets the keys; then there is a new connection. Else says why not. */
+  lock(): Promise<Trouble | null> {
+    return this.#changed({ type: 'lock' })
+  }
+
+  /** Comes into a notebook: how far that is, says `arrival`. */
+  join(link: string): void {
+    this.#ask({ type: 'join', link })
+  }
+
+  /** Comes back into one. @param secret the words, or each share on a line @param entrance the ticket, or an invite */
+  recover(secret: string, entrance: string): void {
+    this.#ask({ type: 'recover', secret, entrance })
+  }
+
+  giveUp(): void {
+    this.#ask({ type: 'give-up' })
+  }
+
+  /** Asks what only one form of the page wants to know, and shows itself why it is not told. */
+  async ask<T extends Asked>(type: T, request: Request): Promise<Answer<T> | Refused> {
+    const notice = await this.#heard(request)
+    if (isAnswer(notice, type)) return notice
+    return { type: 'refused', trouble: isFailure(notice) ? notice : AWAY }
+  }
+
+  /** What changes all that there is has no answer but another connection. */
+  async #changed(request: Request): Promise<Trouble | null> {
+    const notice = await this.#heard(request)
+    return isFailure(notice) ? notice : null
+  }
+
+  /** Whoever asks is answered, or the page tells everybody why not. */
+  async #answered<T extends Asked>(type: T, request: Request): Promise<Answer<T> | null> {
+    const notice = await this.#heard(request)
+    if (isAnswer(notice, type)) return notice
+    if (isFailure(notice)) this.emit('failed', notice.message)
+    return null
+  }
+
+  #heard(request: Request): Promise<Notice | 'away'> {
+    if (this.state !== 'open') return Promise.resolve('away')
     return new Promise((resolve) => {
-      const isAnswer = (notice: Notice): notice is Answer<T> => notice.type === type
-      const answer = (notice: Notice | null) =>
-        resolve(notice !== null && isAnswer(notice) ? notice : null)
-      this.#waiting.push({ type, answer })
+      this.#waiting.push({ type: request.type, answer: resolve })
       this.#ask(request)
     })
   }
 
-  /** The first of this type that asked has its answer. */
-  #answer(type: Request['type'], notice: Notice | null): void {
+  /** The first of this type that asked has its answer. @returns whether somebody had asked */
+  #answer(type: Request['type'], notice: Notice): boolean {
     const i = this.#waiting.findIndex((each) => each.type === type)
-    if (i >= 0) this.#waiting.splice(i, 1)[0]?.answer(notice)
+    const [asked] = i < 0 ? [] : this.#waiting.splice(i, 1)
+    asked?.answer(notice)
+    return asked !== undefined
   }
 
   #ask(request: Request): void {
@@ -233,16 +311,36 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
   }
 
   #onstate(state: SocketState): void {
-    if (state === 'open') this.#rows.reconnected()
-    else for (const { answer } of this.#waiting.splice(0)) answer(null)
-    for (const [id, title] of this.#rows.unsaved) this.#ask({ type: 'name', id, title })
-    for (const each of this.#open.values()) {
-      if (state === 'open') {
-        each.reconnected()
-        this.#ask({ type: 'open', id: each.id, channel: each.channel })
-      } else each.disconnected()
+    if (state !== 'open') {
+      for (const { answer } of this.#waiting.splice(0)) answer('away')
+      for (const each of this.#open.values()) each.disconnected()
     }
     this.emit('change')
+  }
+
+  #begin(stage: Stage): void {
+    this.stage = stage
+    this.arrival = NO_ARRIVAL
+    if (stage === 'open') this.#resume()
+    else if (stage !== 'starting') this.#forget()
+  }
+
+  /** Says again what the device may not have heard. */
+  #resume(): void {
+    this.#rows.reconnected()
+    for (const [id, title] of this.#rows.unsaved) this.#ask({ type: 'name', id, title })
+    for (const each of this.#open.values()) {
+      each.reconnected()
+      this.#ask({ type: 'open', id: each.id, channel: each.channel })
+    }
+  }
+
+  /** Of what a locked device has told nothing stays in the page, but for what it has not saved. */
+  #forget(): void {
+    this.show(null)
+    this.#rows.forget()
+    this.members = []
+    this.keys = null
   }
 
   #hear(notice: Notice): void {
@@ -250,7 +348,14 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
       case 'hello':
         this.name = notice.name
         this.hue = notice.hue
+        this.#begin(notice.stage)
         this.#introduce()
+        break
+      case 'arrival':
+        this.arrival = notice.arrival
+        break
+      case 'keys':
+        this.keys = notice
         break
       case 'documents':
         this.#rows.update(notice.rows, notice.gone)
@@ -263,6 +368,7 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
         break
       case 'members':
         this.members = notice.rows
+        this.emit('members')
         break
       case 'history':
       case 'compare':
@@ -271,11 +377,18 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
       case 'revoke':
       case 'readmit':
       case 'invite':
-        return this.#answer(notice.type, notice)
+      case 'phrase':
+      case 'verify':
+      case 'split':
+      case 'kit':
+      case 'passphrase':
+      case 'ticket':
+      case 'petname':
+        this.#answer(notice.type, notice)
+        return
       case 'failed':
-        this.#answer(notice.request, null)
-        this.emit('failed', notice.message)
-        break
+        if (!this.#answer(notice.request, notice)) this.emit('failed', notice.message)
+        return
       default:
         return notice satisfies never
     }
@@ -286,4 +399,12 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
     const { channel, kind, decoder } = parseFrame(bytes)
     this.#open.get(channel)?.hear(kind, decoder)
   }
+}
+
+function isAnswer<T extends Asked>(notice: Notice | 'away', type: T): notice is Answer<T> {
+  return notice !== 'away' && notice.type === type
+}
+
+function isFailure(notice: Notice | 'away'): notice is Failure {
+  return notice !== 'away' && notice.type === 'failed'
 }

@@ -2,13 +2,19 @@
 import { css, html, LitElement, nothing } from 'lit'
 import { query, state } from 'lit/decorators.js'
 import type { DocumentRow } from '../protocol.ts'
+import { ArrivalCard } from './arrival-card.ts'
 import { AuthorLegend } from './author-legend.ts'
 import { DeviceLink } from './device-link.ts'
 import { DocumentList } from './document-list.ts'
 import { HistoryPanel } from './history-panel.ts'
 import { LinkController } from './link-controller.ts'
 import { InviteCard } from './invite-card.ts'
+import { KitSheet } from './kit-sheet.ts'
+import { LockScreen } from './lock-screen.ts'
+import { PassphraseCard } from './passphrase-card.ts'
 import { PeoplePanel } from './people-panel.ts'
+import { PhraseCard } from './phrase-card.ts'
+import { RecoveryPanel } from './recovery-panel.ts'
 import { StatusLine } from './status-line.ts'
 import { TextEditor } from './text-editor.ts'
 import { hues, shared } from './theme.ts'
@@ -22,6 +28,8 @@ const MAX_TOLD = 300
 
 /** A failure is told for so long. */
 const FAILURE_MS = 6000
+
+type Panel = 'people' | 'recovery'
 
 class EditorPage extends LitElement {
   static override readonly styles = [
@@ -85,7 +93,8 @@ class EditorPage extends LitElement {
 
       text-editor,
       history-panel,
-      people-panel {
+      people-panel,
+      recovery-panel {
         grid-row: 4;
       }
 
@@ -99,7 +108,14 @@ class EditorPage extends LitElement {
         color: var(--warn);
       }
 
-      .people[aria-pressed='true'] {
+      .front {
+        grid-area: list / list / main / main;
+        display: block;
+        overflow: auto;
+        background: var(--desk);
+      }
+
+      header button[aria-pressed='true'] {
         background: var(--accent-soft);
       }
 
@@ -172,14 +188,15 @@ class EditorPage extends LitElement {
   @state() accessor failure = ''
   /** What has left the text that is shown, as its author had no right to write it. */
   @state() accessor sealed = ''
-  /** Who is in the notebook is shown. */
-  @state() accessor people = false
+  /** What is shown in the place of the text: who is in the notebook, or how this person comes back. */
+  @state() accessor panel: Panel | null = null
   /** Who wrote what is shown. */
   @state() accessor authors = false
   /** The past of the document is shown. */
   @state() accessor past = false
   @query('document-list') private accessor list!: DocumentList
-  @query('text-editor, history-panel, people-panel') private accessor pane!: LitElement | null
+  @query('text-editor, history-panel, people-panel, recovery-panel')
+  private accessor pane!: LitElement | null
 
   constructor() {
     super()
@@ -187,78 +204,120 @@ class EditorPage extends LitElement {
     this.#link.on('failed', (message) => this.#fail(message))
     this.#link.on('sealed', (text) => (this.sealed += text))
     addEventListener('beforeunload', (event) => {
-      if (this.#link.unsaved > 0 && !this.#link.isRemoved) event.preventDefault()
+      if (this.#link.unsaved > 0 && !this.#link.isReadonly) event.preventDefault()
     })
     addEventListener('keydown', this.#onkey)
   }
 
   protected override willUpdate(): void {
+    const { stage } = this.#link
+    if (stage === 'locked' || stage === 'empty') this.panel = null
     // Where there is nothing to read yet, the way to make something is shown.
     this.toggleAttribute('listing', this.listing || this.#link.documents?.length === 0)
     this.#showSomething()
   }
 
   protected override render() {
-    const { name, hue, state, shown, documents, sync, unsaved, isRemoved } = this.#link
+    const { state, stage } = this.#link
     if (state === 'refused') return refused()
-    const isAway = state !== 'open'
-    return html`
-      <header>
-        <button
-          class="menu"
-          aria-expanded=${this.listing ? 'true' : 'false'}
-          @click=${() => (this.listing = !this.listing)}
-        >
-          Documents
-        </button>
+    if (stage === 'locked' || stage === 'empty') return this.#front(state !== 'open')
+    return html`${this.#header()}${this.#notebook(state !== 'open')}${this.#failed()}`
+  }
+
+  /** Of a device that has no notebook to show. */
+  #front(isAway: boolean) {
+    const { name, hue, stage, arrival } = this.#link
+    const front =
+      stage === 'locked'
+        ? html`<lock-screen .link=${this.#link} ?disabled=${isAway}></lock-screen>`
+        : html`<arrival-card
+            .link=${this.#link}
+            .arrival=${arrival}
+            ?disabled=${isAway}
+          ></arrival-card>`
+    return html`<header>
         <h1 class=${`hue-${hue}`}>${name}</h1>
-        <button
-          class="plain people"
-          aria-pressed=${this.people ? 'true' : 'false'}
-          @click=${() => this.#togglePeople()}
-        >
-          People
-        </button>
-        <status-line
-          .device=${name}
-          .state=${state}
-          .sync=${sync}
-          .unsaved=${unsaved}
-          ?removed=${isRemoved}
-          .hasDocument=${shown?.isLoaded ?? false}
-        ></status-line>
+        ${isAway ? html`<span class="badge">Not running</span>` : nothing}
       </header>
-      <document-list
+      <main class="front">${front}</main>
+      ${this.#failed()}`
+  }
+
+  #header() {
+    const { name, hue, state, shown, sync, unsaved, isRemoved } = this.#link
+    return html`<header>
+      <button
+        class="menu"
+        aria-expanded=${this.listing ? 'true' : 'false'}
+        @click=${() => (this.listing = !this.listing)}
+      >
+        Documents
+      </button>
+      <h1 class=${`hue-${hue}`}>${name}</h1>
+      ${this.#opener('people', 'People')} ${this.#opener('recovery', 'Recovery')}
+      <status-line
+        .device=${name}
+        .state=${state}
+        .sync=${sync}
+        .unsaved=${unsaved}
+        ?removed=${isRemoved}
+        .hasDocument=${shown?.isLoaded ?? false}
+      ></status-line>
+    </header>`
+  }
+
+  #opener(panel: Panel, label: string) {
+    return html`<button
+      class="plain"
+      aria-pressed=${this.panel === panel ? 'true' : 'false'}
+      @click=${() => this.#toggle(panel)}
+    >
+      ${label}
+    </button>`
+  }
+
+  #notebook(isAway: boolean) {
+    const { shown, documents, isRemoved, isReadonly } = this.#link
+    return html`<document-list
         .documents=${documents}
         .chosen=${shown?.id ?? null}
-        ?readonly=${isRemoved}
+        ?readonly=${isReadonly}
         @choose=${(event: CustomEvent<string>) => this.#choose(event.detail)}
         @create=${() => this.#create()}
       ></document-list>
       <main>
-        ${isRemoved ? removed() : nothing}
-        ${this.people ? this.#panel(isAway) : this.#paper(isAway)}
-      </main>
-      ${this.failure ? html`<div class="failure" role="alert">${this.failure}</div>` : nothing}
-    `
+        ${isRemoved ? removed() : nothing} ${isReadonly && !isRemoved ? reader() : nothing}
+        ${this.panel === null ? this.#paper(isAway) : this.#panel(this.panel, isAway)}
+      </main>`
   }
 
-  #panel(isDisabled: boolean) {
+  #failed() {
+    return this.failure ? html`<div class="failure" role="alert">${this.failure}</div>` : nothing
+  }
+
+  #panel(panel: Panel, isDisabled: boolean) {
+    if (panel === 'recovery')
+      return html`<recovery-panel
+        .link=${this.#link}
+        .keys=${this.#link.keys}
+        ?disabled=${isDisabled}
+        @done=${() => this.#toggle(panel)}
+      ></recovery-panel>`
     return html`<people-panel
       .link=${this.#link}
       .members=${this.#link.members}
-      ?mayAct=${!this.#link.isRemoved}
+      ?mayAct=${!this.#link.isReadonly}
       ?disabled=${isDisabled}
-      @done=${() => this.#togglePeople()}
+      @done=${() => this.#toggle(panel)}
     ></people-panel>`
   }
 
   #paper(isAway: boolean) {
-    const { isRemoved } = this.#link
+    const { isReadonly } = this.#link
     return html`<title-bar
         .row=${this.#row}
         ?disabled=${isAway}
-        ?readonly=${isRemoved}
+        ?readonly=${isReadonly}
         ?authors=${this.authors}
         ?past=${this.past}
         @authors=${() => this.#toggleAuthors()}
@@ -288,7 +347,7 @@ class EditorPage extends LitElement {
       return html`<history-panel
         .link=${this.#link}
         .document=${shown.id}
-        ?readonly=${this.#link.isRemoved}
+        ?readonly=${this.#link.isReadonly}
         @done=${() => this.#togglePast()}
       ></history-panel>`
     if (shown?.isLoaded)
@@ -296,7 +355,7 @@ class EditorPage extends LitElement {
         .document=${shown}
         .link=${this.#link}
         ?authors=${this.authors}
-        ?readonly=${this.#link.isRemoved}
+        ?readonly=${this.#link.isReadonly}
         @refuse=${(event: CustomEvent<string>) => this.#fail(event.detail)}
       ></text-editor>`
     if (shown !== null || documents === null)
@@ -327,10 +386,10 @@ class EditorPage extends LitElement {
     this.past = false
   }
 
-  #togglePeople(): void {
-    this.people = !this.people
-    if (this.people) void this.#focusOn('people-panel', () => true)
-    else void this.#focusText()
+  #toggle(panel: Panel): void {
+    this.panel = this.panel === panel ? null : panel
+    if (this.panel === null) void this.#focusText()
+    else void this.#focusOn(`${this.panel}-panel`, () => true)
   }
 
   #togglePast(): void {
@@ -342,7 +401,7 @@ class EditorPage extends LitElement {
   #show(id: string | null): void {
     if (id === (this.#link.shown?.id ?? null)) return
     this.past = false
-    this.people = false
+    this.panel = null
     this.sealed = ''
     if (id === null) address.delete('document')
     else address.set('document', id)
@@ -421,6 +480,12 @@ function removed() {
   </p>`
 }
 
+function reader() {
+  return html`<p class="removed" role="status">
+    <strong>This device came to read.</strong> Nothing can be written here.
+  </p>`
+}
+
 function refused() {
   return html`<main>
     <p class="note" role="alert">
@@ -431,11 +496,17 @@ function refused() {
 }
 
 // Here and not beside each class: a bundler may drop modules that are imported for their effects alone.
+customElements.define('arrival-card', ArrivalCard)
 customElements.define('author-legend', AuthorLegend)
 customElements.define('document-list', DocumentList)
 customElements.define('history-panel', HistoryPanel)
 customElements.define('invite-card', InviteCard)
+customElements.define('kit-sheet', KitSheet)
+customElements.define('lock-screen', LockScreen)
+customElements.define('passphrase-card', PassphraseCard)
 customElements.define('people-panel', PeoplePanel)
+customElements.define('phrase-card', PhraseCard)
+customElements.define('recovery-panel', RecoveryPanel)
 customElements.define('status-line', StatusLine)
 customElements.define('text-editor', TextEditor)
 customElements.define('title-bar', TitleBar)

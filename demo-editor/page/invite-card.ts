@@ -4,49 +4,17 @@ import { property, query, state } from 'lit/decorators.js'
 import { encode } from 'uqr'
 import type { InviteRole } from '../protocol.ts'
 import type { DeviceLink } from './device-link.ts'
-import { shared } from './theme.ts'
+import { cards, shared } from './theme.ts'
 
 const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 
 export class InviteCard extends LitElement {
   static override readonly styles = [
     shared,
+    cards,
     css`
-      :host {
-        display: block;
-        margin-top: 0.75rem;
-        padding: 0.75rem;
-        border: 1px solid var(--line);
-        border-radius: 0.5rem;
-      }
-
-      .row {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 0.5rem;
-        align-items: center;
-      }
-
-      select,
       input {
-        font: inherit;
-        color: inherit;
-        padding: 0.35rem 0.5rem;
-        border: 1px solid var(--line);
-        border-radius: 0.5rem;
-        background: var(--raised);
-      }
-
-      input {
-        flex: 1;
-        min-width: 12rem;
-        font-family: var(--mono, monospace);
-        font-size: 0.8rem;
-      }
-
-      p {
-        margin: 0.5rem 0 0;
-        color: var(--faint);
+        flex: 1 1 12rem;
       }
 
       /* Scanners want dark on light, whatever the theme. */
@@ -69,7 +37,7 @@ export class InviteCard extends LitElement {
   @query('input') private accessor text!: HTMLInputElement | null
 
   protected override render() {
-    return html`
+    return html`<section class="card" aria-label="Invite">
       <div class="row">
         <label>
           Invite one more device, which
@@ -84,20 +52,29 @@ export class InviteCard extends LitElement {
         </button>
       </div>
       ${this.made === null ? nothing : this.#shown(this.made)}
-    `
+    </section>`
   }
 
   #shown({ link, expires }: { readonly link: string; readonly expires: number }) {
     return html`
-      <p role="status">
+      <p class="faint" role="status">
         Whoever has this link is let in, once, until ${TIME.format(expires)}. It is shown only now.
       </p>
       <div class="row">
-        <input readonly aria-label="The link" .value=${link} @focus=${() => this.text?.select()} />
+        <input
+          class="secret"
+          readonly
+          aria-label="The link"
+          .value=${link}
+          @focus=${() => this.text?.select()}
+        />
         <button @click=${() => void this.#copy(link)}>${this.isCopied ? 'Copied' : 'Copy'}</button>
       </div>
       ${codeOf(link)}
-      <p>There: <code>manyhands join LINK</code>, or <code>device.join(link)</code>.</p>
+      <p class="faint">
+        There, on this machine: <code>npm start -- --join LINK</code>, or the page of
+        <code>npm start -- --guest</code>.
+      </p>
     `
   }
 

@@ -59,6 +59,7 @@ export class LastingSocket extends EventEmitter<SocketEvents> {
     if (code === CLOSE.wrongToken) return this.#become('refused')
     this.#become('away')
     if (code === CLOSE.tooLarge) this.emit('too-large')
+    if (code === CLOSE.changed) return this.connect()
     setTimeout(() => this.connect(), this.#wait)
     this.#wait = Math.min(this.#wait * RETRY.factor, RETRY.lastMs)
   }

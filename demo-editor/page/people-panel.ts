@@ -1,9 +1,10 @@
 /** Who is in the notebook, with which rights, and what left the view when somebody was removed. */
 import { css, html, LitElement, nothing } from 'lit'
 import { property, query, state } from 'lit/decorators.js'
-import type { Left, LeftEntry, MemberRow } from '../protocol.ts'
+import { MAX_PETNAME, type Left, type LeftEntry, type MemberRow } from '../protocol.ts'
 import type { DeviceLink } from './device-link.ts'
-import { hues, shared } from './theme.ts'
+import { formOf, textIn } from './forms.ts'
+import { hues, panel, shared } from './theme.ts'
 
 const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 
@@ -20,26 +21,8 @@ export class PeoplePanel extends LitElement {
   static override readonly styles = [
     shared,
     ...hues,
+    panel,
     css`
-      :host {
-        display: block;
-        min-height: 0;
-        overflow: auto;
-        padding: 1.25rem max(1.25rem, calc(50% - 22rem)) 3rem;
-        background: var(--paper);
-      }
-
-      header {
-        display: flex;
-        align-items: center;
-        justify-content: space-between;
-      }
-
-      h2 {
-        margin: 0;
-        font: 600 1.5rem/1.3 var(--text);
-      }
-
       h3 {
         margin: 0.75rem 0 0;
         font-size: 0.9rem;
@@ -101,8 +84,28 @@ export class PeoplePanel extends LitElement {
         background: var(--good);
       }
 
-      .person button {
+      .person .acts {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 0.5rem;
         margin-left: auto;
+      }
+
+      .naming {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 0.5rem;
+        justify-content: start;
+        margin-top: 0.5rem;
+      }
+
+      .naming input {
+        flex: 1 1 10rem;
+        min-width: 0;
+        padding: 0.35rem 0.5rem;
+        border: 1px solid var(--line);
+        border-radius: 0.5rem;
+        background: var(--raised);
       }
 
       .left {
@@ -135,6 +138,8 @@ export class PeoplePanel extends LitElement {
   @property({ attribute: false }) accessor link: DeviceLink | null = null
   /** Who the dialog is about. */
   @state() private accessor asked: MemberRow | null = null
+  /** Who is being given a name. */
+  @state() private accessor naming: string | null = null
   /** Of the link: given again whenever it changes. */
   @property({ attribute: false }) accessor members: readonly MemberRow[] = []
   /** This device has rights itself. */
@@ -171,24 +176,86 @@ export class PeoplePanel extends LitElement {
   }
 
   #member(member: MemberRow) {
-    const { name, hue, role, isOwn, left } = member
-    const canRemove = !isOwn && role !== null && this.mayAct
-    const remove = () =>
-      html`<button ?disabled=${this.disabled} @click=${() => void this.#ask(member)}>
-        Remove…
-      </button>`
+    const { identity, hue, role, isOwn, left } = member
     return html`<li>
       <div class="person">
-        <span class=${`name hue-${hue ?? 'none'}`}>${name}</span>
-        ${isOwn ? html`<span class="badge own">this device</span>` : nothing}
+        <span class=${`name hue-${hue ?? 'none'}`}>${nameOf(member)}</span>
+        ${isOwn ? html`<span class="badge own">this device</span>` : nothing} ${ownName(member)}
         ${role === null ? html`<span class="badge">removed</span>` : html`<span>${ROLES[role] ?? role}</span>`}
-        ${isOwn ? nothing : seen(member)} ${canRemove ? remove() : nothing}
+        ${isOwn ? nothing : seen(member)} ${isOwn ? nothing : this.#acts(member)}
       </div>
+      ${this.naming === identity ? this.#namingForm(member) : nothing}
       ${role === null ? this.#left(member, left) : nothing}
     </li>`
   }
 
-  #left({ identity, name }: MemberRow, left: Left | null) {
+  #acts(member: MemberRow) {
+    const { identity, role } = member
+    const name = nameOf(member)
+    const remove = () =>
+      html`<button ?disabled=${this.disabled} @click=${() => void this.#ask(member)}>
+        Remove…
+      </button>`
+    return html`<span class="acts">
+      <button
+        aria-expanded=${this.naming === identity ? 'true' : 'false'}
+        aria-label=${`Call ${name} something else`}
+        ?disabled=${this.disabled}
+        @click=${() => void this.#beginNaming(identity)}
+      >
+        Name…
+      </button>
+      ${role !== null && this.mayAct ? remove() : nothing}
+    </span>`
+  }
+
+  #namingForm({ petname, name }: MemberRow) {
+    return html`<form class="naming" @submit=${this.#onname} @keydown=${this.#onnamingkey}>
+      <input
+        name="petname"
+        aria-label="What you call them"
+        placeholder=${`What you call ${name}; empty for nothing`}
+        maxlength=${MAX_PETNAME}
+        autocomplete="off"
+        .value=${petname ?? ''}
+      />
+      <button>Keep</button>
+    </form>`
+  }
+
+  async #beginNaming(identity: string): Promise<void> {
+    this.naming = this.naming === identity ? null : identity
+    await this.updateComplete
+    this.renderRoot.querySelector<HTMLInputElement>('.naming input')?.select()
+  }
+
+  readonly #onname = async (event: SubmitEvent): Promise<void> => {
+    const name = textIn(formOf(event), 'petname').trim()
+    const identity = this.naming
+    if (identity === null) return
+    const named = { type: 'petname', identity, name: name === '' ? null : name } as const
+    const answer = await this.link?.ask('petname', named)
+    if (answer?.type === 'refused') this.link?.tellFailed(answer.trouble)
+    await this.#endNaming()
+  }
+
+  readonly #onnamingkey = (event: KeyboardEvent): void => {
+    if (event.key !== 'Escape') return
+    event.stopPropagation() // the panel stays
+    void this.#endNaming()
+  }
+
+  /** The focus goes back to where it came from. */
+  async #endNaming(): Promise<void> {
+    const asked = this.renderRoot.querySelector<HTMLElement>('[aria-expanded=true]')
+    this.naming = null
+    await this.updateComplete
+    asked?.focus()
+  }
+
+  #left(member: MemberRow, left: Left | null) {
+    const { identity } = member
+    const name = nameOf(member)
     if (left === null)
       return html`<div class="left faint">
         Nothing has left the view: what ${name} wrote before the removal stays.
@@ -212,7 +279,8 @@ export class PeoplePanel extends LitElement {
   }
 
   #question() {
-    const { name = '', role = '' } = this.asked ?? {}
+    const name = this.asked === null ? '' : nameOf(this.asked)
+    const role = this.asked?.role ?? ''
     const vote = html`<p>
       ${name} is an owner: this is your vote for it. It takes effect when more than half of all
       owners have voted so.
@@ -259,6 +327,16 @@ export class PeoplePanel extends LitElement {
   #emit(type: string): void {
     this.dispatchEvent(new CustomEvent(type))
   }
+}
+
+/** What we call somebody goes before what they call themselves: that can be anything. */
+function nameOf({ petname, name }: MemberRow): string {
+  return petname ?? name
+}
+
+function ownName({ petname, name, hue }: MemberRow) {
+  if (petname === null || petname === name || hue === null) return nothing
+  return html`<span class="faint">calls itself ${name}</span>`
 }
 
 function seen({ seen: when }: MemberRow) {

@@ -48,6 +48,13 @@ export class RowList {
     this.#isStale = true
   }
 
+  /** But for what is not saved. */
+  forget(): void {
+    this.#told = null
+    this.#sorted = null
+    this.#arrange()
+  }
+
   #arrange(): void {
     this.#shown = new Map(this.#told)
     for (const [id, title] of this.unsaved) this.#shown.set(id, { id, title, otherTitles: [] })

@@ -218,6 +218,10 @@ export class TextEditor extends LitElement {
     if (!this.authors || link === null) return []
     return authorShading(document, {
       ask: () => link.authorship(document),
+      onpeople: (listener) => {
+        link.on('members', listener)
+        return () => link.off('members', listener)
+      },
       show: (shares, atCaret) => {
         this.shares = shares
         this.atCaret = atCaret

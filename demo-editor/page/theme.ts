@@ -1,5 +1,6 @@
 /** What all elements share: colours of people, buttons, badges, questions. The palette itself is in page.css, light and dark. */
-import { css, unsafeCSS } from 'lit'
+import { css, html, nothing, unsafeCSS } from 'lit'
+import type { Trouble } from '../protocol.ts'
 
 /** So many colours for people; page.css has one for each. */
 export const HUES = 6
@@ -84,5 +85,133 @@ export const shared = css`
     color: var(--warn);
     font-size: 0.8rem;
     white-space: nowrap;
+  }
+`
+
+/** Of forms and of what stands in boxes. */
+export const cards = css`
+  .card {
+    margin-top: 0.75rem;
+    padding: 0.75rem;
+    border: 1px solid var(--line);
+    border-radius: 0.5rem;
+    background: var(--paper);
+  }
+
+  .card > .row:first-child {
+    margin-top: 0;
+  }
+
+  .card h3 {
+    margin: 0;
+    font-size: 1rem;
+  }
+
+  .card p {
+    margin: 0.35rem 0 0;
+  }
+
+  .faint {
+    color: var(--faint);
+  }
+
+  .row,
+  .card form {
+    display: flex;
+    flex-wrap: wrap;
+    gap: 0.5rem;
+    align-items: end;
+    justify-content: start;
+    margin-top: 0.6rem;
+  }
+
+  label.field {
+    display: grid;
+    flex: 1 1 12rem;
+    gap: 0.2rem;
+    color: var(--faint);
+    font-size: 0.85rem;
+  }
+
+  label.field.small {
+    flex: 0 1 6rem;
+  }
+
+  label.field.wide {
+    flex-basis: 100%;
+  }
+
+  select,
+  input,
+  textarea {
+    min-width: 0;
+    padding: 0.35rem 0.5rem;
+    border: 1px solid var(--line);
+    border-radius: 0.5rem;
+    background: var(--raised);
+    color: var(--ink);
+    font: inherit;
+  }
+
+  textarea {
+    min-height: 4.5rem;
+    resize: vertical;
+  }
+
+  .secret {
+    font-family: ui-monospace, 'Noto Sans Mono', monospace;
+    font-size: 0.85rem;
+    overflow-wrap: anywhere;
+  }
+
+  .trouble {
+    padding: 0.5rem 0.75rem;
+    border-radius: 0.5rem;
+    background: var(--warn-soft);
+    color: var(--warn);
+    overflow-wrap: anywhere;
+  }
+`
+
+/** What went wrong, and what to do. */
+export function troubleShown(trouble: Trouble | null) {
+  if (trouble === null) return nothing
+  const { message, next } = trouble
+  return html`<p class="trouble" role="alert">${message.replace(/[.]?$/, '.')} ${next}</p>`
+}
+
+/** A panel in the place of the text. */
+export const panel = css`
+  :host {
+    display: block;
+    min-height: 0;
+    overflow: auto;
+    padding: 1.25rem max(1.25rem, calc(50% - 22rem)) 3rem;
+    background: var(--paper);
+  }
+
+  header {
+    display: flex;
+    align-items: center;
+    justify-content: space-between;
+  }
+
+  h2 {
+    margin: 0;
+    font: 600 1.5rem/1.3 var(--text);
+  }
+`
+
+/** What stands in the page before there is a notebook to show. */
+export const front = css`
+  :host {
+    display: block;
+    width: min(34rem, 100% - 2rem);
+    margin: 2rem auto;
+  }
+
+  h2 {
+    margin: 0 0 0.5rem;
+    font: 600 1.4rem/1.3 var(--text);
   }
 `

@@ -21,10 +21,10 @@ const STYLE = `
   section { break-after: page; margin-bottom: 4em }
   section:last-child { break-after: auto }
   h1 { font-size: 1.7em; margin: 0 0 .2em }
-  .about { color: #444; margin: 0 0 1.5em }
-  .sheet { display: flex; gap: 2em; align-items: flex-start }
-  ol { columns: 3; margin: 0; padding: 0 0 0 2em; flex: 1; font: 17px/1.9 Menlo, Consolas, monospace }
-  pre { flex: 1; margin: 0; font: 17px/1.8 Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere }
+  .about { color: #444; margin: 0 0 1.5em; overflow-wrap: anywhere }
+  .sheet { display: flex; flex-wrap: wrap; gap: 2em; align-items: flex-start }
+  ol { columns: 7.5em 3; min-width: 15em; margin: 0; padding: 0 0 0 2em; flex: 1; font: 17px/1.9 Menlo, Consolas, monospace }
+  pre { flex: 1; min-width: 15em; margin: 0; font: 17px/1.8 Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere }
   pre.small { font-size: 10px; line-height: 1.4 }
   svg { width: 190px; height: 190px; flex: none }
   .how { border-top: 1px solid #999; margin-top: 1.5em; padding-top: .8em }

@@ -5,6 +5,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { WebSocket } from 'ws'
 import { openDevice } from '../../index.ts'
 import { tempFolder, until, type TempFolder } from '../support/devices.ts'
 import { textsIn } from '../support/editor.ts'
@@ -99,8 +100,32 @@ test('npm start: two at once do not clash, Ctrl-C leaves no process, and nothing
   await storage.remove()
 })
 
+test('npm start: a guest with a link that is none says so on its page, and leaves nothing', async () => {
+  const run = await startUntilReady('--join', 'manyhands://join/mistyped', '--name', 'Cid')
+  assert.match(run.output(), /Cid {3}http:/)
+  const [url = ''] = urlsIn(run.output())
+  const { port, origin, hash } = new URL(url)
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/?token=${hash.slice('#token='.length)}`, {
+    origin
+  })
+  let heard = ''
+  socket.on('message', (data: Buffer) => (heard += data.toString()))
+  await until(() => heard.includes('Copy the whole invite again'))
+  run.process.kill('SIGINT')
+  assert.is(await run.ended, 130)
+  assert.equal(await leftIn(run.temp), [])
+  await run.temp.remove()
+})
+
 test('npm start: an option that it does not know is refused, with the ones that it knows', async () => {
-  const wrong = [['--colour'], ['--storage'], ['--storage', ''], ['folder']]
+  const wrong = [
+    ['--colour'],
+    ['--storage'],
+    ['--storage', ''],
+    ['folder'],
+    ['--join'],
+    ['--name', 'Cid']
+  ]
   await Promise.all(
     wrong.map(async (args) => {
       const run = await start(...args)

@@ -9,6 +9,7 @@ import { WebSocket } from 'ws'
 import { Awareness, encodeAwarenessUpdate } from 'y-protocols/awareness'
 import { writeSyncStep1, writeUpdate } from 'y-protocols/sync'
 import * as Y from 'yjs'
+import { DeviceDesk } from '../../demo-editor/device-desk.ts'
 import { Notebook, unlessRemoved } from '../../demo-editor/notebook.ts'
 import { PageDocument } from '../../demo-editor/page/page-document.ts'
 import { PageServer } from '../../demo-editor/page-server.ts'
@@ -52,8 +53,8 @@ async function withRemoved(body: (setting: SealedSetting) => Promise<void>): Pro
   const [a, b, c] = devices as [Device, Device, Device]
   const owner = await a.createSpace()
   const [removed, reader] = [await b.openSpace(owner.ticket), await c.openSpace(owner.ticket)]
-  const notebook = new Notebook(reader, { name: 'Cid', hue: 2 })
-  const server = await serve(notebook)
+  const desk = await deskOf(c)
+  const server = await serve(desk)
   let shown: FakePage | null = null
   try {
     for (const each of [removed, reader]) await owner.addWriter(each.writer)
@@ -80,24 +81,38 @@ async function withRemoved(body: (setting: SealedSetting) => Promise<void>): Pro
   } finally {
     shown?.leave()
     await server.close()
-    await notebook.close()
+    await desk.close()
     for (const device of devices) await device.close()
     await folder.remove()
   }
 }
 
-function serve(notebook: Notebook): Promise<PageServer> {
-  return PageServer.listen({
+/** That shows the first space of a device, if it has one. */
+async function deskOf(device: Device, owner = { name: 'Ann', hue: 0 }): Promise<DeviceDesk> {
+  const desk = new DeviceDesk({
+    owner,
+    open: () => Promise.resolve(device),
+    plug: () => () => {}
+  })
+  await desk.open()
+  await desk.begin({ how: 'asks' })
+  return desk
+}
+
+async function serve(desk: DeviceDesk): Promise<PageServer> {
+  const server: PageServer = await PageServer.listen({
     files: {},
     token: 't',
     port: 0,
-    onpage: (socket) => servePage(socket, notebook, { name: 'Ann', hue: 0 })
+    onpage: (socket) => servePage(socket, desk, (page) => server.offer(page))
   })
+  return server
 }
 
 interface Setting {
   readonly two: TwoDevices
-  readonly notebook: Notebook
+  readonly desk: DeviceDesk
+  readonly server: PageServer
   readonly page: () => Promise<FakePage>
 }
 
@@ -106,13 +121,13 @@ async function withDevice(
   device: TwoDevicesOptions['device'] = {}
 ): Promise<void> {
   const two = await openTwoDevices({ device })
-  const notebook = new Notebook(two.spaceA, { name: 'Ann', hue: 0 })
-  const server = await serve(notebook)
+  const desk = await deskOf(two.a)
+  const server = await serve(desk)
   try {
-    await body({ two, notebook, page: () => FakePage.open(server) })
+    await body({ two, desk, server, page: () => FakePage.open(server) })
   } finally {
     await server.close()
-    await notebook.close()
+    await desk.close().catch(unlessRemoved)
     await two.close().catch(unlessRemoved)
   }
 }
@@ -318,6 +333,11 @@ test('page session: what is no message closes this page, and leaves the device a
       ({ socket }) => socket.send('{"type":"open","id":"a","channel":1e300}'),
       ({ socket }) => socket.send('{"type":"authorship","channel":"1"}'),
       ({ socket }) => socket.send('{"type":"revoke","identity":"nobody"}'),
+      ({ socket }) => socket.send('{"type":"verify"}'),
+      ({ socket }) => socket.send('{"type":"passphrase","from":null,"to":""}'),
+      ({ socket }) => socket.send('{"type":"split","shares":1e9,"needed":2}'),
+      ({ socket }) => socket.send('{"type":"kit","shares":[]}'),
+      ({ socket }) => socket.send(`{"type":"unlock","passphrase":"${'x'.repeat(20_001)}"}`),
       ({ socket }) => socket.send(new Uint8Array(1000).fill(0xff)),
       ({ socket }) => socket.send(new Uint8Array()),
       ({ socket }) => socket.send(new Uint8Array([0xff])),
@@ -615,7 +635,7 @@ test('page session: a page is told who wrote what, by name, and what was brought
 
 test('page session: who is in is told, and who is removed by a page; whose device was removed is told so, and why nothing is kept', () =>
   withDevice(async ({ two, page }) => {
-    const theirs = new Notebook(two.spaceB, { name: 'Ben', hue: 1 })
+    const theirs = await deskOf(two.b, { name: 'Ben', hue: 1 })
     const server = await serve(theirs)
     two.connect()
     const [ann, ben] = [await page(), await FakePage.open(server)]
@@ -648,7 +668,7 @@ test('page session: who is in is told, and who is removed by a page; whose devic
     assert.is(ben.closed, null)
     assert.not(ben.notices.some(({ type }) => type === 'failed'))
     await server.close()
-    await theirs.close()
+    await theirs.close().catch(unlessRemoved)
   }))
 
 test('page session: titles given on two devices at once are both shown, and a name settles it', () =>
@@ -716,7 +736,7 @@ test('page session: a deletion by another device, and an edit that undoes it, re
   }))
 
 test('page session: the page is told how many changes no other device has', () =>
-  withDevice(async ({ two, notebook, page }) => {
+  withDevice(async ({ two, desk, page }) => {
     const ann = await page()
     const sync = () =>
       ann.notices.flatMap((each) => (each.type === 'sync' ? [each.sync] : [])).at(-1)
@@ -727,7 +747,7 @@ test('page session: the page is told how many changes no other device has', () =
     await until(() => sync()?.unsynced === 0 && sync()?.peers === 1)
     cut()
     await until(() => sync()?.peers === 0)
-    assert.is(notebook.sync.unsynced, 0, 'what the other has, it has for good')
+    assert.is(desk.notebook?.sync.unsynced, 0, 'what the other has, it has for good')
   }))
 
 test.run()

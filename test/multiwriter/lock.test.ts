@@ -28,10 +28,12 @@ test('passphrase: it is set, changed and removed while the device is open', asyn
   }
   const device = await openDevice({ storage })
   assert.match(await keys(), 'seed')
+  assert.is(device.hasPassphrase, false)
   await rejectsWith('PASSPHRASE_WRONG', () => device.setPassphrase('some', 'first'))
   await rejectsWith('INVALID_ARGUMENT', () => device.setPassphrase(null, ''))
   await device.setPassphrase(null, 'first')
   assert.not.match(await keys(), 'seed')
+  assert.is(device.hasPassphrase, true)
   await rejectsWith('PASSPHRASE_REQUIRED', () => device.setPassphrase(null, 'second'))
   await rejectsWith('PASSPHRASE_WRONG', () => device.setPassphrase('wrong', 'second'))
   await device.createSpace() // saved under the new one

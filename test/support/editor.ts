@@ -1,4 +1,5 @@
 /** The demo editor as a person uses it: what they see of a page, and what they press. */
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { FrameLocator, Page } from 'playwright-core'
@@ -15,7 +16,10 @@ export function sharedEditor(): { readonly current: Editor } {
   let editor: Editor | null = null
   test.before(async () => {
     folder = await tempFolder()
-    editor = await startEditor({ storage: folder.path })
+    editor = await startEditor({
+      storage: folder.path,
+      neighbourhood: join(folder.path, 'neighbours')
+    })
   })
   test.after(async () => {
     await editor?.close()
