@@ -110,7 +110,7 @@ export class Pass {
 
   /** RULE 1: The founder's acl core is the root and the space's address; the founder is the first owner. */
   #found(root: Entry, { member, cores }: Body<'found'>): Grant {
-    const grant: Grant = { ...grantOf('root', root), role: 'owner', order: -1 }
+    const grant = grantOf('root', root, { role: 'owner', order: -1 })
     this.#admit(member, cores, grant)
     this.registry.give(member.identity, grant)
     this.counted.set(root, 0)
@@ -121,7 +121,7 @@ export class Pass {
     const [entry] = ballot.votes
     if (entry === undefined || typeof entry.record === 'string') return null
     if (entry.record.kind !== 'vote' || entry.record.change.kind !== 'add') return null
-    const grant: Grant = { ...grantOf('ballot', entry), role: 'owner', order: -1, ballot }
+    const grant = grantOf('ballot', entry, { role: 'owner', order: -1, ballot })
     this.#admit(member, entry.record.change.cores, grant)
     this.registry.give(member.identity, grant)
     return grant
@@ -260,7 +260,7 @@ export class Pass {
     const { seniority } = device
     const order = office?.order ?? NO_OFFICE
     const { role, prefixes } = record
-    const grant: Grant = { ...grantOf('own', entry), role, prefixes, order, seniority }
+    const grant = grantOf('own', entry, { role, prefixes, order, seniority })
     if (this.#admitBy(entry, record, grant)) this.#accept(entry, NO_OFFICE)
   }
 
@@ -313,7 +313,7 @@ export class Pass {
   #grant(entry: Entry, record: GrantRecord, { order }: Office): void {
     const { member, role, prefixes } = record
     if (role === 'owner') return void this.#refuse(entry, 7, 'owners are made by ballots')
-    const grant: Grant = { ...grantOf('grant', entry), role, prefixes, order }
+    const grant = grantOf('grant', entry, { role, prefixes, order })
     if (this.cuts.isBarred(grant, member.identity, member.device)) {
       return void this.#refuse(entry, 10, 'its author ranks below the revoker')
     }
@@ -396,7 +396,7 @@ export class Pass {
   }
 
   #recover({ entry, record }: Recovery): void {
-    const grant: Grant = { ...grantOf('recovery', entry), role: 'owner' }
+    const grant = grantOf('recovery', entry, { role: 'owner' })
     const own = { core: entry.core, use: 'acl' } as const
     if (!this.registry.register(record.member, own, grant)) return
     for (const claim of record.cores) this.registry.register(record.member, claim, grant)
@@ -420,7 +420,7 @@ export class Pass {
     const acl = { core: old.core, length: lengthIn(record, old.core) }
     const register = (core: Key, use: Core['use'], from: Core, rest: Grant['old']) => {
       const { role, prefixes } = this.registry.rightsOf(from)
-      const grant: Grant = { ...grantOf('successor', entry), role, prefixes, old: [acl, ...rest] }
+      const grant = grantOf('successor', entry, { role, prefixes, old: [acl, ...rest] })
       if (!this.registry.cores.has(core))
         this.registry.register(record.member, { core, use }, grant)
     }
@@ -463,9 +463,16 @@ function statementOf(
   return { entry, order, identity, seniority, cuts: byCore, ...what }
 }
 
-function grantOf(basis: Grant['basis'], entry: Entry): Omit<Grant, 'role'> {
-  return { basis, entry, order: NO_OFFICE, seniority: 0, prefixes: null, ballot: null, old: [] }
+type Granted = Pick<Grant, 'role'> & Partial<Omit<Grant, 'basis' | 'entry'>>
+
+/** There are thousands: written out, as spreading costs several times as much. */
+function grantOf(basis: Grant['basis'], entry: Entry, granted: Granted): Grant {
+  const { role, prefixes = null, order = NO_OFFICE, seniority = 0 } = granted
+  const { ballot = null, old = NO_OLD } = granted
+  return { basis, entry, order, seniority, role, prefixes, ballot, old }
 }
+
+const NO_OLD: Grant['old'] = []
 
 function lengthIn({ old }: Body<'successor'>, core: Key): number {
   return old.find((head) => head.core === core)?.length ?? 0

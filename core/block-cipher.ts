@@ -15,7 +15,7 @@ import b4a from 'b4a'
 import type Hypercore from 'hypercore'
 import type { EncryptionProvider } from 'hypercore'
 import sodium from 'sodium-universal'
-import { EPOCH_ID_BYTES, type BlockKeys, type LogEncryption } from './block-keys.ts'
+import { EPOCH_ID_BYTES, type BlockKey, type BlockKeys, type LogEncryption } from './block-keys.ts'
 import { TreeRefusal } from './tree/refusal.ts'
 
 const VERSION = 1
@@ -36,6 +36,8 @@ export class BlockCipher implements EncryptionProvider {
   /** Context, space, log, and the number of the block, which is set for each. */
   readonly #associated: Uint8Array
   readonly #seq: DataView
+  /** The id and the key of the block that was opened last: most follow one of the same epoch. */
+  #latest: BlockKey | null = null
 
   /** @param log the key of the log that the blocks were written to */
   constructor({ space, keys }: LogEncryption, log: Uint8Array) {
@@ -106,13 +108,23 @@ export class BlockCipher implements EncryptionProvider {
   }
 
   #keyOf(block: Uint8Array): Uint8Array | null {
-    return this.keys.find(block.subarray(ID_AT, NONCE_AT))
+    if (this.#latest !== null && hasId(block, this.#latest.id)) return this.#latest.key
+    const id = block.slice(ID_AT, NONCE_AT)
+    const key = this.keys.find(id)
+    if (key !== null) this.#latest = { id, key }
+    return key
   }
 
   #associatedFor(seq: number): Uint8Array {
-    this.#seq.setBigUint64(0, BigInt(seq))
+    this.#seq.setUint32(0, Math.floor(seq / 2 ** 32))
+    this.#seq.setUint32(4, seq % 2 ** 32)
     return this.#associated
   }
+}
+
+function hasId(block: Uint8Array, id: Uint8Array): boolean {
+  for (let i = 0; i < EPOCH_ID_BYTES; i++) if (block[ID_AT + i] !== id[i]) return false
+  return true
 }
 
 /** What a session of ours encrypts with; null where that is nothing, or nothing of ours. */

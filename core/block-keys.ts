@@ -20,7 +20,7 @@ export interface BlockKeys {
   current(): BlockKey
   /** Sees to it, where it can, that there is one; undefined where there is nothing to wait for. Called before each append. */
   prepare?(): Promise<void> | undefined
-  /** Null where it is not here (yet). */
+  /** Null where it is not here (yet); once it is, the same for good. */
   find(id: Uint8Array): Uint8Array | null
   /** Called when `find` may answer differently. @returns ends that */
   onchange(listener: () => void): () => void

@@ -27,14 +27,18 @@ function render(name, old) {
   const file = path.join(results, `${name}.json`)
   if (!fs.existsSync(file)) return old
   const result = JSON.parse(fs.readFileSync(file, 'utf8'))
-  const { command, date, node, machine, packages, tables, notes, plots = [] } = result
+  const { command, date, node, machine, packages, tables, goals, notes, plots = [] } = result
   const versions = Object.entries(packages).map(([each, version]) => `${each} ${version}`)
   const { cpu, cores, memoryGiB } = machine
   const where = `Node ${node}, ${cpu}, ${cores} cores, ${memoryGiB} GiB`
-  const head = `\`${command}\`, ${date.slice(0, 10)}, ${where}. ${versions.join(', ')}.`
+  const used = versions.length === 0 ? '' : ` ${versions.join(', ')}.`
+  const head = `\`${command}\`, ${date.slice(0, 10)}, ${where}.${used}`
   const list = notes.map((note) => `* ${note}\n`).join('')
   const drawn = plots.map(({ file, title }) => `![${title}](plots/${file})\n\n`).join('')
-  return `\n${head}\n\n${drawn}${tables.map(renderTable).join('\n')}\n${list}\n`
+  // What is measured in milliseconds or bytes alone has goals and no rates.
+  const shown =
+    tables.length === 0 ? renderedGoals(goals.map(renderGoal)) : tables.map(renderTable).join('\n')
+  return `\n${head}\n\n${drawn}${shown}\n${list}\n`
 }
 
 function renderGoals(group, old) {
@@ -44,7 +48,11 @@ function renderGoals(group, old) {
   if (files.length === 0) return old
   const all = files.map((file) => JSON.parse(fs.readFileSync(path.join(results, file), 'utf8')))
   const rows = all.flatMap(({ goals }) => goals.map(renderGoal))
-  return `\n| what | goal | measured | |\n|---|---|---|---|\n${joined(old, rows).join('')}\n`
+  return `\n${renderedGoals(joined(old, rows))}\n`
+}
+
+function renderedGoals(rows) {
+  return `| what | goal | measured | |\n|---|---|---|---|\n${rows.join('')}`
 }
 
 /** Rows of benches that were not run here stay as they are, where they are. */

@@ -159,11 +159,14 @@ async function restore(run: Run, { from, keyFile }: RestoreOptions): Promise<num
     backupPassphrase: await backupPassphrase(run, keyFile),
     onprogress: (done) => bar.show({ task: 'restoring', done, ...size, unit: 'bytes' })
   }).finally(() => bar.stop())
-  const { device, created, spaces, logs, blocks } = report
+  const { device, created, isSamePerson, spaces, logs, blocks } = report
   await run.output.result({ ...report, store: run.storage }, () => [
     `Restored ${counted(spaces, 'space')}, ${counted(logs, 'log')}, ${counted(blocks, 'block')} into ${run.storage}`,
     `The backup was made by ${shown(device ?? 'a device')} at ${created}.`,
     'This is a new device: what the old one wrote is here to read, and what you write is yours.',
+    isSamePerson
+      ? 'It is a device of the same person, and is let in as such.'
+      : 'It begins as another person: only a backup under a passphrase can do more.',
     'Next: manyhands sync'
   ])
   return EXIT.ok

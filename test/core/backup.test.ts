@@ -1,10 +1,12 @@
 /** Backup and restore: a new device with everything in it, or nothing; what the old device signed is verified, not believed. */
 import { existsSync } from 'node:fs'
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { isAttested } from '../../core/index.ts'
+import { certifyBy } from '../../core/native/backup/certifier.ts'
 import { KnownNodes } from '../../core/native/backup/known-nodes.ts'
 import { openStore, restoreBackup, type RestoreOptions } from '../../core/native/index.ts'
 import { openDevice } from '../../index.ts'
@@ -99,6 +101,81 @@ test('backup: keys are wrapped by the passphrase and the seed is nowhere in it',
   await restored.close()
   await phone.close()
   await temp.remove()
+})
+
+test('backup: under a passphrase each device that is made of it is the same person’s, and is let in by the others of that', async () => {
+  const temp = await tempFolder()
+  const place = (name: string) => join(temp.path, name)
+  const phone = await openDevice({ storage: place('phone'), name: 'Phone' })
+  const laptop = await openDevice({ storage: place('laptop'), name: 'Laptop' })
+  await laptop.identity.accept(phone.identity.certify(laptop.identity.request()).answer)
+  const space = await phone.createSpace({ name: 'Family' })
+  const old = await laptop.openSpace(space.ticket)
+  const cut = connect(space, old)
+  await until(() => rolesIn(space).length === 2)
+  cut()
+  const archive = b4a.concat(await collect(laptop.backup('open sesame')))
+  await laptop.close()
+
+  const devices = []
+  for (const name of ['one', 'two']) {
+    const report = await restore(place(name), archive, { backupPassphrase: 'open sesame' })
+    assert.ok(report.isSamePerson)
+    const device = await openDevice({ storage: place(name) })
+    devices.push(device)
+    assert.is(device.identity.id, phone.identity.id)
+    assert.is(device.identity.hasPhrase, false)
+    connect(space, await device.openSpace(space.address))
+    await until(() => rolesIn(space).length === 2 + devices.length)
+  }
+  assert.is(new Set([laptop.id, phone.id, ...devices.map(({ id }) => id)]).size, 4)
+  assert.equal(rolesIn(space), ['owner', 'owner', 'owner', 'owner'])
+  assert.is(space.members.list().length, 1)
+
+  // The old laptop was stolen, and with it the archive: what is made of that now waits for a person to decide.
+  await space.members.revoke(laptop.id)
+  await restore(place('late'), archive, { backupPassphrase: 'open sesame' })
+  const late = await openDevice({ storage: place('late') })
+  connect(space, await late.openSpace(space.address))
+  await until(() => space.members.asking().some(({ device }) => device === late.id))
+  assert.is(late.identity.id, phone.identity.id)
+  for (const device of [...devices, late, phone]) await device.close()
+  await temp.remove()
+})
+
+const rolesIn = (space: Space) =>
+  space.members.list().flatMap(({ devices }) => devices.map(({ role }) => role))
+
+test('backup: with keys that lie open nobody becomes the same person', async () => {
+  const { temp, laptop, phone, archive } = await scene()
+  const { id } = laptop.identity
+  const report = await restore(join(temp.path, 'restored'), archive)
+  assert.is(report.isSamePerson, false)
+  const restored = await openDevice({ storage: join(temp.path, 'restored') })
+  assert.is.not(restored.identity.id, id)
+  for (const device of [restored, laptop, phone]) await device.close()
+  await temp.remove()
+})
+
+test('backup: its certifier is the bytes that docs/FORMAT.md tells, and none that was changed or cut off', async () => {
+  const golden = JSON.parse(
+    await readFile(new URL('../vectors/backup-certifier.json', import.meta.url), 'utf8')
+  ) as Record<'key' | 'certifier' | 'device' | 'identity' | 'attestation', string>
+  const [key, certifier, device, identity] = [
+    b4a.from(golden.key, 'hex'),
+    b4a.from(golden.certifier, 'hex'),
+    b4a.from(golden.device, 'hex'),
+    b4a.from(golden.identity, 'hex')
+  ]
+  const { attestation = b4a.alloc(0) } = certifyBy(certifier, key, device) ?? {}
+  assert.is(b4a.toString(attestation, 'hex'), golden.attestation)
+  assert.ok(isAttested(identity, device, attestation))
+  for (let at = 0; at < certifier.byteLength; at++) {
+    const changed = b4a.from(certifier)
+    changed[at] = (changed[at] ?? 0) ^ 1
+    assert.is(certifyBy(changed, key, device), null, `byte ${at}`)
+    assert.is(certifyBy(certifier.subarray(0, at), key, device), null, `cut at ${at}`)
+  }
 })
 
 /** What stands in a folder for its members' names. */

@@ -5,19 +5,17 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import z32 from 'z32'
 import { openDevice } from '../../index.ts'
-import type { Device, Space } from '../../multiwriter/index.ts'
+import type { Space } from '../../multiwriter/index.ts'
 import { TestKeys } from '../support/block-keys.ts'
 import { collect } from '../support/collect.ts'
-import { connect, openTwoDevices, tempFolder, until, type TempFolder } from '../support/devices.ts'
+import { connect, openTwoDevices, tempFolder, until } from '../support/devices.ts'
 import { textOf, type } from '../support/documents.ts'
 import { openKeyedDevice } from '../support/keyed-devices.ts'
+import { behindOf, FIRST, logOf, openLate, SECOND } from '../support/late-keys.ts'
 import { rejectsWith } from '../support/rejects.ts'
 import { filesIn } from '../support/store.ts'
 import { RawPeer, helloOf } from '../support/raw-peer.ts'
 import { decodeTicket } from '../../multiwriter/ticket.ts'
-
-const FIRST = b4a.alloc(32, 21)
-const SECOND = b4a.alloc(32, 22)
 
 const CANARIES = ['canary-of-a-key', 'canary of a value', 'canary of a document', 'canary-id']
 
@@ -104,63 +102,6 @@ test('nothing of a log crosses the wire in the clear, under the encryption of th
     await folder.remove()
   }
 })
-
-interface Late {
-  readonly writer: Space
-  readonly reader: Space
-  readonly keys: TestKeys
-  close(): Promise<void>
-}
-
-/** A writer who has gone on to a second key, and a reader who does not know it yet. `before` is written under the first. */
-async function openLate(
-  write: (space: Space, epoch: 'first' | 'second') => Promise<void>,
-  {
-    mode = 'auto',
-    prepare = () => Promise.resolve()
-  }: {
-    readonly mode?: 'auto' | 'index' | 'stream'
-    readonly prepare?: (reader: Space) => Promise<void>
-  } = {}
-): Promise<Late> {
-  const folder: TempFolder = await tempFolder()
-  const writerKeys = new TestKeys([FIRST])
-  const keys = new TestKeys([FIRST])
-  const a: Device = await openKeyedDevice(join(folder.path, 'a'), writerKeys)
-  const b: Device = await openKeyedDevice(join(folder.path, 'b'), keys)
-  const writer = await a.createSpace({ open: true })
-  const reader = await b.openSpace(writer.ticket, { mode })
-  connect(writer, reader)
-  await write(writer, 'first')
-  await until(() => isHere(writer, reader))
-  await prepare(reader)
-  writerKeys.use(SECOND)
-  await write(writer, 'second')
-  await until(() => isHere(writer, reader))
-  return {
-    writer,
-    reader,
-    keys,
-    async close() {
-      await a.close()
-      await b.close()
-      await folder.remove()
-    }
-  }
-}
-
-/** Every block of the writer's log has come. */
-function isHere(writer: Space, reader: Space): boolean {
-  const [own] = writer.syncState().logs.filter(({ isOwn }) => isOwn)
-  const copy = reader.syncState().logs.find((log) => log.writer === writer.writer)
-  return own !== undefined && copy?.here === own.here && own.here > 0
-}
-
-const logOf = (reader: Space, writer: Space) =>
-  reader.syncState().logs.find((log) => log.writer === writer.writer)
-
-const behindOf = ({ reader, writer }: Late) =>
-  reader.syncState().logs.find((log) => log.writer === writer.writer)?.behind
 
 for (const mode of ['stream', 'index'] as const) {
   test(`a key that comes late: what is read by ${mode} is of before it, and then all of it`, async () => {

@@ -1,7 +1,8 @@
 /**
  * A backup: one tar archive of a device's spaces (docs/FORMAT.md, "Backup"). Each log is written as a peer would send it: the signed
  * head, then its blocks with the hashes that prove them, so a restored log is verified block by block like a downloaded one.
- * The device's seed is not in it: what is restored is a new device, and the old one's logs are somebody's to read.
+ * The device's seed is not in it: what is restored is a new device, under a passphrase one of the same person (certifier.ts), and the old
+ * one's logs are somebody's to read.
  */
 import b4a from 'b4a'
 import { ManyhandsError } from '../../../errors.ts'

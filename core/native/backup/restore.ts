@@ -8,10 +8,11 @@ import type { Manifest, TreeNodeHash } from 'hypercore'
 import tar from 'tar-stream'
 import { isManyhandsError, ManyhandsError } from '../../../errors.ts'
 import { openBox, passphraseToKey, randomBytes } from '../../crypto.ts'
-import type { DeviceStore } from '../../store.ts'
+import type { DeviceStore, IdentitySecrets } from '../../store.ts'
 import { hasCode, syncFolder } from '../files.ts'
 import { openStore, type StoreOptions } from '../store.ts'
 import { explained } from '../system-errors.ts'
+import { certifyBy } from './certifier.ts'
 import {
   CONTENTS,
   contentsHash,
@@ -38,6 +39,8 @@ export interface RestoreReport {
   readonly device: string | null
   /** When it was made, in ISO 8601. */
   readonly created: string
+  /** Whether the new device is the same person's: only a backup under a passphrase can make it so. */
+  readonly isSamePerson: boolean
   readonly spaces: number
   readonly logs: number
   readonly blocks: number
@@ -152,6 +155,7 @@ class Restoring {
   #label: { readonly device: string | null; readonly created: string } | null = null
   #spaces: readonly SavedSpace[] | null = null
   #log: { readonly id: string; readonly core: Hypercore } | null = null
+  #isSamePerson = false
   #logs = 0
   #blocks = 0
   #isWhole = false
@@ -176,7 +180,8 @@ class Restoring {
     const last = this.#members.at(-1)?.name ?? 'its beginning'
     if (!this.#isWhole || this.#label === null) throw invalidBackup(last, 'what follows is missing')
     const spaces = this.#spaces?.length ?? 0
-    return { ...this.#label, spaces, logs: this.#logs, blocks: this.#blocks }
+    const isSamePerson = this.#isSamePerson
+    return { ...this.#label, isSamePerson, spaces, logs: this.#logs, blocks: this.#blocks }
   }
 
   async close(): Promise<void> {
@@ -208,7 +213,13 @@ class Restoring {
 
   async #takeKeys(name: string, bytes: Uint8Array): Promise<void> {
     if (name !== KEYS) throw invalidBackup(KEYS, 'it is missing')
-    const spaces = await unwrapped(JSON.parse(b4a.toString(bytes)), this.#passphrase)
+    const { publicKey } = this.#store.keyPair
+    const { spaces, identity } = await unwrapped(
+      JSON.parse(b4a.toString(bytes)),
+      this.#passphrase,
+      publicKey
+    )
+    this.#isSamePerson = identity !== null
     const secrets = spaces.map(({ address, membershipKey, epochs }) => ({
       address,
       membershipKey,
@@ -216,7 +227,12 @@ class Restoring {
       salt: randomBytes(32), // this device's own logs are new ones
       later: []
     }))
-    await this.#store.saveSecrets({ ...this.#store.secrets, spaces: secrets })
+    const { secrets: fresh } = this.#store
+    await this.#store.saveSecrets({
+      ...fresh,
+      spaces: secrets,
+      identity: identity ?? fresh.identity
+    })
     await this.#store.saveSpaces(spaces)
     this.#spaces = spaces
   }
@@ -288,10 +304,21 @@ function nodeOf([index, size, hash]: PlainNode): TreeNodeHash {
   return { index, size, hash }
 }
 
-/** @throws PASSPHRASE_REQUIRED, PASSPHRASE_WRONG */
-async function unwrapped(keys: unknown, passphrase: string | null): Promise<SavedSpace[]> {
+interface Unwrapped {
+  readonly spaces: readonly SavedSpace[]
+  /** Null for a device that begins as a person of its own. */
+  readonly identity: IdentitySecrets | null
+}
+
+/** @param device the new one's key @throws PASSPHRASE_REQUIRED, PASSPHRASE_WRONG */
+async function unwrapped(
+  keys: unknown,
+  passphrase: string | null,
+  device: Uint8Array
+): Promise<Unwrapped> {
   const file = keys as Record<string, unknown>
-  if (file.kdf === undefined) return (file.spaces as unknown[]).map(spaceOf)
+  if (file.kdf === undefined)
+    return { spaces: (file.spaces as unknown[]).map(spaceOf), identity: null }
   if (passphrase === null) {
     throw new ManyhandsError('PASSPHRASE_REQUIRED', 'The keys of this backup are wrapped')
   }
@@ -306,7 +333,13 @@ async function unwrapped(keys: unknown, passphrase: string | null): Promise<Save
   if (plain === null) {
     throw new ManyhandsError('PASSPHRASE_WRONG', 'The passphrase of the backup is wrong')
   }
-  return (JSON.parse(b4a.toString(plain)) as unknown[]).map(spaceOf)
+  const spaces = (JSON.parse(b4a.toString(plain)) as unknown[]).map(spaceOf)
+  const { certifier } = file
+  if (certifier === undefined) return { spaces, identity: null }
+  const box = typeof certifier === 'string' ? b4a.from(certifier, 'hex') : new Uint8Array(0)
+  const identity = certifyBy(box, key, device)
+  if (identity === null) throw new TypeError('not what a device attests')
+  return { spaces, identity }
 }
 
 /** A changed archive must not exhaust this machine. */

@@ -8,6 +8,7 @@ import { ManyhandsError } from '../../../errors.ts'
 import { newPassphraseHash, passphraseToKey, sealBox } from '../../crypto.ts'
 import type { Work } from '../../progress.ts'
 import { ownLogKey, saltsOf, type DeviceStore } from '../../store.ts'
+import { sealCertifier } from './certifier.ts'
 import {
   blocksName,
   CONTENTS,
@@ -56,7 +57,7 @@ async function fill(
   const spaces = savedSpaces(store)
   const label = { format: FORMAT, version: VERSION, created: new Date(), device: store.name }
   await add(LABEL, label)
-  await add(KEYS, await wrapped(spaces, passphrase))
+  await add(KEYS, await wrapped(store, spaces, passphrase))
   const logs = new Map(
     spaces.flatMap(({ writers, acl }) =>
       [...writers, ...acl].map((key) => [b4a.toString(key, 'hex'), key])
@@ -82,7 +83,11 @@ function savedSpaces(store: DeviceStore): SavedSpace[] {
   })
 }
 
-async function wrapped(spaces: readonly SavedSpace[], passphrase: string | null): Promise<object> {
+async function wrapped(
+  store: DeviceStore,
+  spaces: readonly SavedSpace[],
+  passphrase: string | null
+): Promise<object> {
   const plain = spaces.map(
     ({ address, membershipKey, epochs, name, open, sparse, encrypted, writers, acl }) => ({
       address: b4a.toString(address, 'hex'),
@@ -100,7 +105,13 @@ async function wrapped(spaces: readonly SavedSpace[], passphrase: string | null)
   const kdf = newPassphraseHash()
   const key = await passphraseToKey(passphrase, kdf)
   const box = sealBox(b4a.from(JSON.stringify(plain)), key)
-  return { kdf: { ...kdf, salt: b4a.toString(kdf.salt, 'hex') }, box: b4a.toString(box, 'hex') }
+  const certifier = sealCertifier(store, key)
+  key.fill(0)
+  return {
+    kdf: { ...kdf, salt: b4a.toString(kdf.salt, 'hex') },
+    box: b4a.toString(box, 'hex'),
+    ...(certifier === null ? {} : { certifier: b4a.toString(certifier, 'hex') })
+  }
 }
 
 type Add = (name: string, content: Uint8Array | object) => Promise<void>
