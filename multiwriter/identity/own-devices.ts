@@ -80,7 +80,7 @@ export type Revocation = SpaceOutcome<'revoked' | 'absent'>
 export type Recovery = SpaceOutcome<'recovered' | 'unchanged'>
 
 export interface RecoverAllOptions {
-  /** Ids of other devices of this person that are not lost. */
+  /** Ids of other devices of this person that are not lost. One that is in no space that was met is refused before anything is done. */
   readonly keep?: readonly string[]
   /** How long to wait for a member, in each space, in ms. Default a minute. */
   readonly timeout?: number
@@ -223,8 +223,9 @@ export class OwnDevices {
   async revoke(device: string): Promise<readonly Revocation[]> {
     this.#parts.checkOpen()
     const { store } = this.#parts
+    // What was given may be what was meant for elsewhere: a phrase.
     if (typeof device !== 'string' || !isKey(device))
-      invalid('device', 'the id of a device', device)
+      invalid('device', 'the id of a device', typeof device)
     if (device === z32.encode(store.keyPair.publicKey)) invalid('device', "another device's", 'own')
     return this.#inEach(async (space) => {
       if (!devicesIn(space).includes(device)) return 'absent'
@@ -260,14 +261,23 @@ export class OwnDevices {
     const { keep = [] } = options
     if (!Array.isArray(keep)) invalid('keep', 'a list of ids of devices', keep)
     const { timeout, signal } = waitOf(options)
-    return this.#within(timeout, signal, (late) =>
+    const found: string[] = []
+    await this.#within(timeout, signal, (late) =>
       this.#inEach(async (space) => {
         await space.whenMet(late)
         await this.#calm(space)
-        signal?.throwIfAborted()
-        return this.#recover(space, keep)
+        found.push(...devicesIn(space))
+        return 'unchanged'
       }, signal)
     )
+    // What is mistyped would be lost: before anything is done.
+    const strange = keep.find((device) => !found.includes(device))
+    if (strange !== undefined)
+      invalid('keep', "ids of one's other devices in the spaces", typeof strange)
+    return this.#inEach((space) => {
+      signal?.throwIfAborted()
+      return this.#recover(space, keep)
+    }, signal)
   }
 
   async #recover(space: Space, keep: readonly string[]): Promise<'recovered' | 'unchanged'> {

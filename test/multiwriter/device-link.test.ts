@@ -325,6 +325,9 @@ law(
       found.spaces().map(({ name }) => name),
       ['One', 'Two', 'Alone']
     )
+    const mistyped = { timeout: 1500, keep: [ben.id] }
+    await rejectsWith('INVALID_ARGUMENT', () => found.recoverSpaces(mistyped))
+    assert.ok(roleOf(bens, lost))
     const came = await found.recoverSpaces({ timeout: 4000 })
     assert.equal(
       came.map(({ name, outcome, error }) => [name, outcome ?? error?.code]),
