@@ -11,7 +11,6 @@ import {
   type IdentitySecrets,
   type SpaceRecord,
   type SpaceSecrets,
-  type Transport,
   type TransportFactory,
   type Work
 } from '../core/index.ts'
@@ -33,6 +32,7 @@ import { foreign, type LinkPlace, type OpenLinkOptions } from './open-link.ts'
 import { checkReplicate, Space, type RawStream, type ReplicateOptions } from './space.ts'
 import { decodeTicket, isTicket, type Ticket } from './ticket.ts'
 import type { Timers } from './timers.ts'
+import { Transports } from './transports.ts'
 
 export interface DeviceEvents {
   /** A connection ended with an error, for instance because the peer sent garbage. */
@@ -107,10 +107,6 @@ const JOIN_MS = 60_000
 
 /** Who was let in and cannot reach the others any more is in all the same. */
 const SEEN_MS = 5000
-interface Network {
-  readonly factory: TransportFactory
-  transport: Transport | null
-}
 
 /** Closing takes no longer for it than a person would notice. */
 const GOODBYE_MS = 200
@@ -123,15 +119,13 @@ export class Device extends EventEmitter<DeviceEvents> {
   readonly identity: DeviceIdentity
   readonly #parts: DeviceParts
   readonly #store: DeviceStore
-  /** How it is found: what makes each transport, and that, but while the device is locked. */
-  readonly #transports = new Set<Network>()
+  /** Announces open spaces by address, and what is said of invites. */
+  readonly #transports: Transports
   /** What uses this device, and is closed before it. */
   readonly #users = new Set<DeviceUser>()
   readonly #spaces = new Map<string, Promise<Space>>()
   /** Spaces that are closing: each is opened again only afterwards. */
   readonly #ending = new Map<string, Promise<void>>()
-  /** What this device is to be found under: open spaces by address, and what is said of invites. */
-  readonly #topics = new Map<string, Uint8Array>()
   /** Creations and openings under way: `close` waits for them. */
   readonly #opening = new Set<Promise<Space>>()
   /** While it is locked: what was open. */
@@ -153,6 +147,11 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#store = parts.store
     this.id = z32.encode(parts.store.keyPair.publicKey)
     this.name = parts.name
+    this.#transports = new Transports((factory) => {
+      const transport = factory(this.#store.keyPair)
+      transport.events.on('connection', (stream) => void this.replicate(stream))
+      return transport
+    })
     this.#connections = new Connections(parts.store, (error) =>
       this.emit('connection-error', error)
     )
@@ -169,8 +168,7 @@ export class Device extends EventEmitter<DeviceEvents> {
       waiting: parts.waiting,
       connections: this.#connections,
       closed: this.#closed.signal,
-      announce: (id, topic) => this.#announce(id, topic),
-      unannounce: (id) => this.#unannounce(id),
+      transports: this.#transports,
       spaces: () => this.spaces(),
       open: (address) => this.openSpace(address),
       enter: (known) => this.#track(this.#enterKnown(known)),
@@ -201,19 +199,7 @@ export class Device extends EventEmitter<DeviceEvents> {
    */
   connect(factory: TransportFactory): () => Promise<void> {
     this.#checkOpen()
-    const network: Network = { factory, transport: this.#begin(factory) }
-    this.#transports.add(network)
-    return async () => {
-      this.#transports.delete(network)
-      await network.transport?.close()
-    }
-  }
-
-  #begin(factory: TransportFactory): Transport {
-    const transport = factory(this.#store.keyPair)
-    transport.events.on('connection', (stream) => void this.replicate(stream))
-    for (const topic of this.#topics.values()) transport.join(topic)
-    return transport
+    return this.#transports.add(factory)
   }
 
   /**
@@ -268,15 +254,17 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#resuming = []
     this.#ownDevices.endInvites()
     await this.#sayGoodbye()
-    await Promise.all([...this.#transports].map((network) => endTransport(network)))
+    await this.#transports.rest()
     this.#connections.close()
     await opening
     const spaces = await Promise.allSettled(this.#spaces.values())
     const open = spaces.flatMap((space) => (space.status === 'fulfilled' ? space.value : []))
     this.#resuming = open.map(({ address, mode }) => ({ address, mode }))
-    for (const space of open) await space.close()
+    const closings = await Promise.allSettled(open.map((space) => space.close()))
     await this.#saving
     await this.#store.lock()
+    // Shown last: whatever failed, the keys are forgotten.
+    for (const closing of closings) if (closing.status === 'rejected') throw closing.reason
   }
 
   /** Goes on where `lock` ended: spaces that were open are open again, as other objects. @throws PASSPHRASE_WRONG */
@@ -287,7 +275,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     if (!this.isLocked) return
     await this.#store.unlock(passphrase)
     this.#resuming = null
-    for (const network of this.#transports) network.transport ??= this.#begin(network.factory)
+    this.#transports.resume()
     for (const { address, mode } of spaces) await this.openSpace(address, { mode })
   }
 
@@ -426,7 +414,7 @@ export class Device extends EventEmitter<DeviceEvents> {
   async #admitted(link: InviteLink, timeout: number, signal: AbortSignal | undefined) {
     const topic = meetingTopic(link.meeting)
     const id = `joining ${b4a.toString(topic, 'hex')}`
-    this.#announce(id, topic)
+    this.#transports.announce(id, topic)
     try {
       const { signal: closed } = this.#closed
       return await askToJoin(
@@ -441,7 +429,7 @@ export class Device extends EventEmitter<DeviceEvents> {
         link
       )
     } finally {
-      this.#unannounce(id)
+      this.#transports.unannounce(id)
     }
   }
 
@@ -632,7 +620,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#ownDevices.endInvites()
     await this.#sayGoodbye()
     const left = await Promise.allSettled([...this.#users].map((user) => user.close()))
-    await Promise.all([...this.#transports].map((network) => endTransport(network)))
+    await this.#transports.rest()
     this.#connections.close()
     await Promise.allSettled(this.#opening)
     const spaces = await Promise.allSettled(this.#spaces.values())
@@ -722,7 +710,7 @@ export class Device extends EventEmitter<DeviceEvents> {
     })
     this.#connections.add(space.wire)
     if (this.#closing === null)
-      this.#announce(b4a.toString(record.address, 'hex'), topicOf(membershipKey))
+      this.#transports.announce(b4a.toString(record.address, 'hex'), topicOf(membershipKey))
     return space
   }
 
@@ -732,33 +720,20 @@ export class Device extends EventEmitter<DeviceEvents> {
     throw new ManyhandsError('STORE_IDENTITY_LOST', 'The keystore lacks the keys of this space')
   }
 
-  #announce(id: string, topic: Uint8Array): void {
-    this.#topics.set(id, topic)
-    for (const { transport } of this.#transports) transport?.join(topic)
-  }
-
-  #unannounce(id: string): void {
-    const topic = this.#topics.get(id)
-    this.#topics.delete(id)
-    if (topic === undefined) return
-    // Leaving is a courtesy to the network; it fails when the transport is gone.
-    for (const { transport } of this.#transports) transport?.leave(topic).catch(() => {})
-  }
-
   /** Is to be found by those who come with an invite, while some may. */
   #expect(address: Uint8Array, membershipKey: Uint8Array, isExpecting: boolean): void {
     const id = expectingId(address)
-    if (this.#topics.has(id) === isExpecting || this.#closing !== null) return
-    if (isExpecting) this.#announce(id, meetingTopic(meetingOf(membershipKey)))
-    else this.#unannounce(id)
+    if (this.#transports.announces(id) === isExpecting || this.#closing !== null) return
+    if (isExpecting) this.#transports.announce(id, meetingTopic(meetingOf(membershipKey)))
+    else this.#transports.unannounce(id)
   }
 
   #forget({ wire }: Space, address: Uint8Array): void {
     const id = b4a.toString(address, 'hex')
     this.#spaces.delete(id)
     this.#connections.remove(wire)
-    this.#unannounce(id)
-    this.#unannounce(expectingId(address))
+    this.#transports.unannounce(id)
+    this.#transports.unannounce(expectingId(address))
   }
 
   /** Until a space is closed. */
@@ -826,12 +801,6 @@ function decodeIdentity(text: string): string | null {
 function checkPassphrase(passphrase: unknown): void {
   if (typeof passphrase !== 'string' || passphrase === '')
     invalid('passphrase', 'a non-empty string', typeof passphrase)
-}
-
-async function endTransport(network: Network): Promise<void> {
-  const { transport } = network
-  network.transport = null
-  await transport?.close()
 }
 
 function checkFlag(option: string, value: unknown): void {

@@ -29,6 +29,7 @@ import {
   type Welcome
 } from './device-link.ts'
 import { openList, sealLists, type KnownSpace } from './space-list.ts'
+import type { Transports } from '../transports.ts'
 
 /** Ten minutes: both devices are at hand. */
 const LINK_MS = 600_000
@@ -101,8 +102,7 @@ export interface OwnDevicesParts {
   readonly closed: AbortSignal
   /** Throws when the device is closed. */
   checkOpen(): void
-  announce(id: string, topic: Uint8Array): void
-  unannounce(id: string): void
+  readonly transports: Pick<Transports, 'announce' | 'unannounce'>
   spaces(): readonly { readonly address: string; readonly name: string }[]
   open(address: string): Promise<Space>
   /** Opens a space, also one that is not known here yet. */
@@ -141,11 +141,11 @@ export class OwnDevices {
       elapsed: () => timers.elapsed(),
       spaces: () => knownSpaces(store, () => null),
       onjoined: () => void this.#openAll(),
-      onend: () => this.#parts.unannounce(id)
+      onend: () => this.#parts.transports.unannounce(id)
     })
     this.#invites.add(invite)
     connections.host(invite.meeting)
-    this.#parts.announce(id, invite.meeting.topic)
+    this.#parts.transports.announce(id, invite.meeting.topic)
     timers.after(ms, () => invite.end())
     return invite
   }
@@ -184,7 +184,7 @@ export class OwnDevices {
     const { store, name, waiting, connections, closed } = this.#parts
     const topic = topicOfLink(link)
     const id = `joining ${b4a.toString(topic, 'hex')}`
-    this.#parts.announce(id, topic)
+    this.#parts.transports.announce(id, topic)
     try {
       return await askUntilLetIn(
         {
@@ -202,7 +202,7 @@ export class OwnDevices {
         }
       )
     } finally {
-      this.#parts.unannounce(id)
+      this.#parts.transports.unannounce(id)
     }
   }
 
