@@ -123,13 +123,13 @@ async function searched(canaries: Canaries, { pid }: MirrorProcess): Promise<Mem
   return search
 }
 
-/** The memory of other processes is read as root, on Linux. */
-function rooted(title: string, run: () => Promise<void>): void {
+/** Skipped where the memory of other processes cannot be read; the last line of all tests counts it. */
+function whereMemoryIsRead(title: string, run: () => Promise<void>): void {
   if (canReadMemory) test(title, run)
   else test.skip(title)
 }
 
-rooted(
+whereMemoryIsRead(
   'a mirror: of 1,000 canaries none is on its disk or in its memory, and all reach who reads from it alone',
   async () => {
     const folder = await tempFolder()

@@ -2,6 +2,8 @@
  * Words that stand nowhere but where they were put, and the search for them: in a folder, and in all memory of a process. All begin
  * alike, so that the search is for one text in the two forms in which strings lie in memory.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { open, readFile } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { filesIn } from './store.ts'
@@ -12,8 +14,22 @@ const DIGITS = 4
 const CHUNK_BYTES = 4 * 1024 * 1024
 const OVERLAP_BYTES = 256
 
-/** Other processes' memory can be read here. */
-export const canReadMemory = process.platform === 'linux' && process.getuid?.() === 0
+/** Whether the memory of a child can be read here: on Linux, where nothing around this process forbids it. */
+export const canReadMemory = process.platform === 'linux' && (await canReadChild())
+
+async function canReadChild(): Promise<boolean> {
+  const child = spawn('sleep', ['10'])
+  try {
+    await once(child, 'spawn')
+    const memory = await open(`/proc/${child.pid}/mem`, 'r')
+    await memory.close()
+    return true
+  } catch {
+    return false
+  } finally {
+    child.kill()
+  }
+}
 
 export class Canaries {
   /** Given to who looks for them: it is none itself. */
