@@ -179,6 +179,17 @@ withOpenssl(
     })
 )
 
+withOpenssl('anchor: a token signed by a certificate that is not for time stamps fails', () =>
+  withTwo(async ({ spaceA }) => {
+    const anchor = await spaceA.anchor()
+    const bytes = authority.signedByServer(authority.stampFile(anchor.hash))
+    await spaceA.anchors.attach(anchor, { kind: 'rfc3161', bytes })
+    const [verdict] = await verdictsOf(spaceA, anchor)
+    assert.is(verdict?.verdict, 'fails')
+    assert.match(verdict?.problem ?? '', /not for time stamps/)
+  })
+)
+
 test('anchor: other proofs are carried as they are; two that are attached at once stand side by side', () =>
   withTwo(async ({ spaceA, spaceB }) => {
     const anchor = await spaceA.anchor()

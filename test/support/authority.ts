@@ -14,6 +14,10 @@ keyUsage = critical,keyCertSign
 basicConstraints = critical,CA:FALSE
 keyUsage = critical,digitalSignature
 extendedKeyUsage = critical,timeStamping
+[serves]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature
+extendedKeyUsage = serverAuth
 [tsa]
 serial = ./serial
 crypto_device = builtin
@@ -60,6 +64,20 @@ export class Authority {
     writeFileSync(this.#path('reply'), response)
     this.#run('ts -reply -config conf -section tsa -in reply -token_out -out token')
     return readFileSync(this.#path('token'))
+  }
+
+  /** What stands in a response, signed anew by a certificate of the same root that is for servers. */
+  signedByServer(response: Uint8Array): Uint8Array {
+    writeFileSync(this.#path('token'), this.tokenOf(response))
+    this.#run('req -newkey rsa:2048 -nodes -config conf -keyout server.key -out csr', '/CN=Server')
+    this.#run(
+      'x509 -req -in csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 99 -out server.pem -extfile conf -extensions serves'
+    )
+    this.#run('cms -verify -noverify -inform DER -in token -binary -out info')
+    this.#run(
+      'cms -sign -binary -nodetach -econtent_type 1.2.840.113549.1.9.16.1.4 -in info -signer server.pem -inkey server.key -outform DER -out signed'
+    )
+    return readFileSync(this.#path('signed'))
   }
 
   #make(): void {
