@@ -6,7 +6,6 @@ import {
   identityKeyPair,
   ownLogKey,
   randomBytes,
-  topicOf,
   type DeviceStore,
   type IdentitySecrets,
   type SpaceRecord,
@@ -23,13 +22,15 @@ import { checkMode, type ReadMode } from './indexed-reads.ts'
 import { DeviceIdentity } from './identity/identity.ts'
 import { OwnDevices, type RecoverAllOptions, type Recovery } from './identity/own-devices.ts'
 import type { KnownSpace } from './identity/space-list.ts'
-import { decodeInviteLink, meetingOf, meetingTopic, type InviteLink } from './invite-link.ts'
-import { askToJoin } from './joining.ts'
+import { decodeInviteLink } from './invite-link.ts'
+import { Joiner } from './joiner.ts'
 import { decodeLink } from './link.ts'
-import { identityIn } from './members/credentials.ts'
+import { identityIn, keyOfText } from './members/credentials.ts'
+import { OpenSpaces } from './open-spaces.ts'
 import { checkWork, WORK_OPTIONS } from './options.ts'
 import { foreign, type LinkPlace, type OpenLinkOptions } from './open-link.ts'
-import { checkReplicate, Space, type RawStream, type ReplicateOptions } from './space.ts'
+import { checkReplicate, type RawStream, type ReplicateOptions, type Space } from './space.ts'
+import { SpaceRecords } from './space-records.ts'
 import { decodeTicket, isTicket, type Ticket } from './ticket.ts'
 import type { Timers } from './timers.ts'
 import { Transports } from './transports.ts'
@@ -105,9 +106,6 @@ export interface DeviceUser {
 /** A minute: somebody stands before a device that says "looking for the others". */
 const JOIN_MS = 60_000
 
-/** Who was let in and cannot reach the others any more is in all the same. */
-const SEEN_MS = 5000
-
 /** Closing takes no longer for it than a person would notice. */
 const GOODBYE_MS = 200
 
@@ -123,21 +121,14 @@ export class Device extends EventEmitter<DeviceEvents> {
   readonly #transports: Transports
   /** What uses this device, and is closed before it. */
   readonly #users = new Set<DeviceUser>()
-  readonly #spaces = new Map<string, Promise<Space>>()
-  /** Spaces that are closing: each is opened again only afterwards. */
-  readonly #ending = new Map<string, Promise<void>>()
-  /** Creations and openings under way: `close` waits for them. */
-  readonly #opening = new Set<Promise<Space>>()
   /** While it is locked: what was open. */
   #resuming: readonly { readonly address: string; readonly mode: ReadMode }[] | null = null
-  /** Spaces that are opened to be recovered. */
-  readonly #recovering = new Set<string>()
   readonly #connections: Connections
+  readonly #records: SpaceRecords
+  readonly #spaces: OpenSpaces
+  readonly #joiner: Joiner
   readonly #ownDevices: OwnDevices
-  /** Joinings under way, by address. */
-  readonly #joining = new Map<string, Promise<Space>>()
   readonly #closed = new AbortController()
-  #saving: Promise<void> = Promise.resolve()
   #closing: Promise<void> | null = null
 
   /** Owns the store from now on. @see openDevice */
@@ -155,6 +146,21 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#connections = new Connections(parts.store, (error) =>
       this.emit('connection-error', error)
     )
+    this.#records = new SpaceRecords(parts.store)
+    const reach = {
+      store: parts.store,
+      connections: this.#connections,
+      transports: this.#transports
+    }
+    this.#spaces = new OpenSpaces({
+      ...parts,
+      ...reach,
+      records: this.#records,
+      leave: (address) => this.leaveSpace(address),
+      isClosing: () => this.#closing !== null
+    })
+    const { signal: closed } = this.#closed
+    this.#joiner = new Joiner({ ...reach, waiting: parts.waiting, closed })
     const shared = {
       store: parts.store,
       name: parts.name,
@@ -164,14 +170,13 @@ export class Device extends EventEmitter<DeviceEvents> {
     }
     this.#ownDevices = new OwnDevices({
       ...shared,
+      ...reach,
       timers: parts.timers,
       waiting: parts.waiting,
-      connections: this.#connections,
-      closed: this.#closed.signal,
-      transports: this.#transports,
+      closed,
       spaces: () => this.spaces(),
       open: (address) => this.openSpace(address),
-      enter: (known) => this.#track(this.#enterKnown(known)),
+      enter: (known) => this.#spaces.track(this.#enterKnown(known)),
       checkFree: async () => void (await this.#unused()),
       recover: (address, keep) => this.recover(address, { keep })
     })
@@ -210,11 +215,11 @@ export class Device extends EventEmitter<DeviceEvents> {
    */
   async setPetname(identity: string, name: string | null): Promise<void> {
     this.#checkOpen()
-    const key = typeof identity === 'string' ? decodeIdentity(identity) : null
+    const key = keyOfText(identity)
     // What was given may be what was meant for elsewhere: a phrase.
     if (key === null) return invalid('identity', 'the `identity` of a person', typeof identity)
     if (name !== null) checkName(name)
-    await this.#save(() => {
+    await this.#records.save(() => {
       const { secrets } = this.#store
       const others = [...secrets.petnames].filter(([each]) => each !== key)
       const petnames = new Map(name === null ? others : [...others, [key, name]])
@@ -250,18 +255,15 @@ export class Device extends EventEmitter<DeviceEvents> {
     this.#checkOpen()
     if (!this.#store.hasPassphrase)
       throw new ManyhandsError('PASSPHRASE_UNSET', 'This device has no passphrase to lock it with')
-    const opening = Promise.allSettled(this.#opening)
     this.#resuming = []
     this.#ownDevices.endInvites()
     await this.#sayGoodbye()
     await this.#transports.rest()
     this.#connections.close()
-    await opening
-    const spaces = await Promise.allSettled(this.#spaces.values())
-    const open = spaces.flatMap((space) => (space.status === 'fulfilled' ? space.value : []))
+    const open = await this.#spaces.opened()
     this.#resuming = open.map(({ address, mode }) => ({ address, mode }))
-    const closings = await Promise.allSettled(open.map((space) => space.close()))
-    await this.#saving
+    const closings = await this.#spaces.close()
+    await this.#records.settled()
     await this.#store.lock()
     // Shown last: whatever failed, the keys are forgotten.
     for (const closing of closings) if (closing.status === 'rejected') throw closing.reason
@@ -292,12 +294,12 @@ export class Device extends EventEmitter<DeviceEvents> {
 
   /** The addresses and names of this device's spaces. */
   spaces(): readonly { readonly address: string; readonly name: string }[] {
-    return this.#store.spaces.map(({ address, name }) => ({ address: z32.encode(address), name }))
+    return this.#records.list().map(({ address, name }) => ({ address: z32.encode(address), name }))
   }
 
   /** Makes a new space, with this device as its founder. */
   createSpace(options: CreateSpaceOptions = {}): Promise<Space> {
-    return this.#track(this.#createSpace(options))
+    return this.#spaces.track(this.#createSpace(options))
   }
 
   async #createSpace(options: CreateSpaceOptions): Promise<Space> {
@@ -320,7 +322,7 @@ export class Device extends EventEmitter<DeviceEvents> {
    * @throws SPACE_UNKNOWN, TICKET_INVALID
    */
   openSpace(which: string, options: OpenSpaceOptions = {}): Promise<Space> {
-    return this.#track(this.#openSpace(which, options))
+    return this.#spaces.track(this.#openSpace(which, options))
   }
 
   async #openSpace(which: string, options: OpenSpaceOptions): Promise<Space> {
@@ -331,10 +333,8 @@ export class Device extends EventEmitter<DeviceEvents> {
     checkMode(mode)
     checkName(name)
     checkFlag('sparse', sparse)
-    const known = this.#find(which)
-    if (known !== null) return this.#open(known, mode)
-    if (!isTicket(which))
-      throw new ManyhandsError('SPACE_UNKNOWN', `There is no space ${which} here`)
+    const known = isTicket(which) ? this.#records.find(which) : this.#records.known(which)
+    if (known !== null) return this.#spaces.open(known, mode)
     return this.#enter(decodeTicket(which), randomBytes(32), { name, sparse }, mode)
   }
 
@@ -358,8 +358,8 @@ export class Device extends EventEmitter<DeviceEvents> {
 
   /** As another device of this person, or paper, tells of it. */
   async #enterKnown({ address, entrance, name }: KnownSpace): Promise<Space> {
-    const known = this.#find(z32.encode(address))
-    if (known !== null) return this.#open(known)
+    const known = this.#records.find(z32.encode(address))
+    if (known !== null) return this.#spaces.open(known)
     const fresh = randomBytes(32)
     return this.#enter({ address, ...entrance }, fresh, { name, sparse: false }, undefined)
   }
@@ -372,7 +372,7 @@ export class Device extends EventEmitter<DeviceEvents> {
    * @example const space = await phone.join(await laptopSpace.invite())
    */
   join(invite: string | { readonly link: string }, options: JoinOptions = {}): Promise<Space> {
-    return this.#track(this.#join(invite, options))
+    return this.#spaces.track(this.#join(invite, options))
   }
 
   async #join(invite: string | { readonly link: string }, options: JoinOptions): Promise<Space> {
@@ -386,51 +386,11 @@ export class Device extends EventEmitter<DeviceEvents> {
     checkFlag('sparse', sparse)
     const link = decodeInviteLink(typeof invite === 'string' ? invite : invite?.link)
     const address = z32.encode(link.address)
-    if (this.#find(address) !== null)
+    if (this.#records.find(address) !== null)
       throw new ManyhandsError('SPACE_JOINED', `This device has the space ${address}`)
-    const known = this.#joining.get(address)
-    if (known !== undefined) return known
-    const joining = this.#admitted(link, timeout, signal).then(({ entrance, salt }) =>
+    return this.#joiner.join(link, { timeout, signal }, ({ entrance, salt }) =>
       this.#enter({ address: link.address, ...entrance }, salt, { name, sparse }, mode)
     )
-    this.#joining.set(address, joining)
-    try {
-      const space = await joining
-      await this.#seen(space)
-      return space
-    } finally {
-      this.#joining.delete(address)
-    }
-  }
-
-  /** What this device does at once would else be told that nobody knows of it. */
-  async #seen(space: Space): Promise<void> {
-    const late = new AbortController()
-    const callOff = this.#parts.waiting.after(SEEN_MS, () => late.abort())
-    await space.whenReady(AbortSignal.any([late.signal, this.#closed.signal]))
-    callOff()
-  }
-
-  async #admitted(link: InviteLink, timeout: number, signal: AbortSignal | undefined) {
-    const topic = meetingTopic(link.meeting)
-    const id = `joining ${b4a.toString(topic, 'hex')}`
-    this.#transports.announce(id, topic)
-    try {
-      const { signal: closed } = this.#closed
-      return await askToJoin(
-        {
-          store: this.#store,
-          timers: this.#parts.waiting,
-          timeout,
-          signal: signal === undefined ? closed : AbortSignal.any([signal, closed]),
-          ask: (question) => this.#connections.ask(question),
-          stopAsking: (question) => this.#connections.stopAsking(question)
-        },
-        link
-      )
-    } finally {
-      this.#transports.unannounce(id)
-    }
   }
 
   /**
@@ -444,7 +404,7 @@ export class Device extends EventEmitter<DeviceEvents> {
   ): Promise<LinkTarget<K, V>> {
     this.#checkOpen()
     const { space: address } = decodeLink(url)
-    if (this.#find(address) === null) throw foreign(address)
+    if (this.#records.find(address) === null) throw foreign(address)
     const space = await this.openSpace(address)
     return { space, ...(await space.openLink(url, options)) }
   }
@@ -456,19 +416,13 @@ export class Device extends EventEmitter<DeviceEvents> {
    */
   async leaveSpace(address: string): Promise<void> {
     const space = await this.#known(address)
-    const record = { address: z32.decode(space.address) }
+    const record = this.#records.known(address)
     const logs = space.logKeys()
     await space.close()
-    await this.#save(async () => {
-      const isOther = (each: { readonly address: Uint8Array }) =>
-        !b4a.equals(each.address, record.address)
-      const { secrets, spaces } = this.#store
-      await this.#store.saveSpaces(spaces.filter(isOther))
-      await this.#store.saveSecrets({ ...secrets, spaces: secrets.spaces.filter(isOther) })
-    })
+    await this.#records.remove(record)
     await this.#store.dropIndex(record.address)
     await this.#store.dropIndex(documentCacheOf(record.address))
-    for (const log of logs) if (!this.#reads(log)) await this.#store.clearLog(log)
+    for (const log of logs) if (!this.#records.reads(log)) await this.#store.clearLog(log)
   }
 
   /**
@@ -480,13 +434,9 @@ export class Device extends EventEmitter<DeviceEvents> {
    */
   async rotate(address: string): Promise<Space> {
     const space = await this.#known(address)
-    space.checkMaySucceed()
-    const { mode } = space
-    // First: whoever opens the space from now on, opens it with the new logs.
-    await this.#save(() => this.#store.succeed(z32.decode(space.address), null))
-    await space.close()
-    const opened = await this.openSpace(space.address, { mode })
-    await opened.renewKeys()
+    space.standing.checkMaySucceed()
+    const opened = await this.#spaces.track(this.#spaces.succeed(space, false))
+    await opened.standing.renewKeys()
     return opened
   }
 
@@ -508,9 +458,11 @@ export class Device extends EventEmitter<DeviceEvents> {
     const identity = await identityKeyPair(this.identity.entropy())
     try {
       const space = await this.#known(address)
-      const lost = space.lostWithout(keep)
-      const fresh = space.isUnbegun ? space : await this.#openAnew(space)
-      await fresh.recover(identity, lost).catch(async (error: unknown) => {
+      const { isUnbegun } = space.standing
+      const lost = space.standing.lostWithout(keep)
+      // Otherwise under logs that begin with what the recovery key says.
+      const fresh = isUnbegun ? space : await this.#spaces.track(this.#spaces.succeed(space, true))
+      await fresh.standing.recover(identity, lost).catch(async (error: unknown) => {
         if (fresh !== space) await fresh.close() // opened the next time, it goes on from its logs
         throw error
       })
@@ -533,32 +485,19 @@ export class Device extends EventEmitter<DeviceEvents> {
     return this.#ownDevices.recoverAll(options)
   }
 
-  /** Under logs that begin with what the recovery key says. */
-  async #openAnew(space: Space): Promise<Space> {
-    const { mode } = space
-    await this.#save(() => this.#store.succeed(z32.decode(space.address), null))
-    await space.close()
-    this.#recovering.add(space.address)
-    try {
-      return await this.openSpace(space.address, { mode })
-    } finally {
-      this.#recovering.delete(space.address)
-    }
-  }
-
   /** Spaces show who this device is from their opening on. */
   async #adopt(identity: IdentitySecrets): Promise<void> {
     const { secrets } = this.#store
     const isSame = b4a.equals(identityIn(secrets), identityIn({ identity }))
     const spaces = isSame ? [] : await this.#unused()
     for (const space of spaces) await space.close()
-    await this.#save(() => this.#store.saveSecrets({ ...this.#store.secrets, identity }))
+    await this.#records.save(() => this.#store.saveSecrets({ ...this.#store.secrets, identity }))
   }
 
   /** All spaces. @throws IDENTITY_IN_USE where this device was let into one */
   async #unused(): Promise<readonly Space[]> {
-    const spaces = await Promise.all(this.#store.spaces.map((each) => this.#open(each)))
-    const used = spaces.find((space) => space.isLetIn)
+    const spaces = await Promise.all(this.#records.list().map((each) => this.#spaces.open(each)))
+    const used = spaces.find((space) => space.standing.isLetIn)
     if (used === undefined) return spaces
     const message = `This device was let into ${used.name} as somebody else's`
     throw new ManyhandsError('IDENTITY_IN_USE', message)
@@ -567,15 +506,8 @@ export class Device extends EventEmitter<DeviceEvents> {
   /** @throws SPACE_UNKNOWN */
   async #known(address: string): Promise<Space> {
     this.#checkOpen()
-    if (typeof address === 'string' && this.#find(address) !== null) return this.openSpace(address)
-    throw new ManyhandsError('SPACE_UNKNOWN', `There is no space ${String(address)} here`)
-  }
-
-  /** Whether a space of this device reads a log. */
-  #reads(log: Uint8Array): boolean {
-    return this.#store.spaces.some(({ writers, acl }) =>
-      [...writers, ...acl].some((each) => b4a.equals(each, log))
-    )
+    this.#records.known(address)
+    return this.openSpace(address)
   }
 
   /**
@@ -622,13 +554,8 @@ export class Device extends EventEmitter<DeviceEvents> {
     const left = await Promise.allSettled([...this.#users].map((user) => user.close()))
     await this.#transports.rest()
     this.#connections.close()
-    await Promise.allSettled(this.#opening)
-    const spaces = await Promise.allSettled(this.#spaces.values())
-    const closings = await Promise.allSettled([
-      ...spaces.map((space) => (space.status === 'fulfilled' ? space.value.close() : undefined)),
-      ...this.#ending.values()
-    ])
-    await this.#saving
+    const closings = await this.#spaces.close()
+    await this.#records.settled()
     await this.#store.close()
     this.removeAllListeners()
     // Shown last: whatever failed, the store is closed.
@@ -646,128 +573,8 @@ export class Device extends EventEmitter<DeviceEvents> {
     callOff()
   }
 
-  #track(opening: Promise<Space>): Promise<Space> {
-    this.#opening.add(opening)
-    const done = () => this.#opening.delete(opening)
-    opening.then(done, done)
-    return opening
-  }
-
-  /** By address in text form. */
-  #find(address: string): SpaceRecord | null {
-    return this.#store.spaces.find((each) => z32.encode(each.address) === address) ?? null
-  }
-
   async #add(secrets: SpaceSecrets, record: SpaceRecord, mode?: ReadMode): Promise<Space> {
-    await this.#save(async () => {
-      // Another call may have joined it meanwhile.
-      if (this.#find(z32.encode(record.address)) !== null) return
-      const known = this.#store.secrets
-      await this.#store.saveSecrets({ ...known, spaces: [...known.spaces, secrets] })
-      await this.#store.saveSpaces([...this.#store.spaces, record])
-    })
-    return this.#open(this.#find(z32.encode(record.address)) ?? record, mode)
-  }
-
-  async #open(record: SpaceRecord, mode?: ReadMode): Promise<Space> {
-    const id = b4a.toString(record.address, 'hex')
-    const known = this.#spaces.get(id)
-    const opening = known ?? this.#openNow(record, mode)
-    this.#spaces.set(id, opening)
-    opening.catch(() => this.#spaces.delete(id)) // the caller sees why; the next call tries again
-    const space = await opening
-    if (known !== undefined)
-      checkSameMode(space.mode, record.sparse && mode === 'auto' ? 'stream' : mode)
-    return space
-  }
-
-  async #openNow(record: SpaceRecord, mode: ReadMode = 'auto'): Promise<Space> {
-    if (record.sparse && mode === 'index') invalid('mode', "'stream' for a sparse space", mode)
-    await this.#ending.get(b4a.toString(record.address, 'hex'))?.catch(() => {}) // its closer sees why
-    const secrets = () => this.#secretsOf(record)
-    const { membershipKey } = secrets()
-    const { now, timers, maxDrift, documents } = this.#parts
-    const space = await Space.open({
-      store: this.#store,
-      record,
-      secrets,
-      now,
-      timers,
-      mode,
-      documents,
-      ...(maxDrift === undefined ? {} : { maxDrift }),
-      isRecovering: this.#recovering.has(z32.encode(record.address)),
-      save: (changed) => this.#saveRecord(changed),
-      saveEpochs: (epochs) => this.#saveEpochs(record, epochs),
-      succeed: (why) => this.#save(() => this.#store.succeed(record.address, why)),
-      replicate: (link, stream, initiator) => this.#connections.replicate(link, stream, initiator),
-      expect: (isExpecting) => this.#expect(record.address, membershipKey, isExpecting),
-      leave: () => this.leaveSpace(z32.encode(record.address)),
-      onclose: (closing, closed) => {
-        this.#forget(closing, record.address)
-        this.#remember(b4a.toString(record.address, 'hex'), closed)
-      }
-    })
-    this.#connections.add(space.wire)
-    if (this.#closing === null)
-      this.#transports.announce(b4a.toString(record.address, 'hex'), topicOf(membershipKey))
-    return space
-  }
-
-  #secretsOf({ address }: SpaceRecord): SpaceSecrets {
-    const secrets = this.#store.secrets.spaces.find((each) => b4a.equals(each.address, address))
-    if (secrets !== undefined) return secrets
-    throw new ManyhandsError('STORE_IDENTITY_LOST', 'The keystore lacks the keys of this space')
-  }
-
-  /** Is to be found by those who come with an invite, while some may. */
-  #expect(address: Uint8Array, membershipKey: Uint8Array, isExpecting: boolean): void {
-    const id = expectingId(address)
-    if (this.#transports.announces(id) === isExpecting || this.#closing !== null) return
-    if (isExpecting) this.#transports.announce(id, meetingTopic(meetingOf(membershipKey)))
-    else this.#transports.unannounce(id)
-  }
-
-  #forget({ wire }: Space, address: Uint8Array): void {
-    const id = b4a.toString(address, 'hex')
-    this.#spaces.delete(id)
-    this.#connections.remove(wire)
-    this.#transports.unannounce(id)
-    this.#transports.unannounce(expectingId(address))
-  }
-
-  /** Until a space is closed. */
-  #remember(id: string, closed: Promise<void>): void {
-    this.#ending.set(id, closed)
-    const done = () => this.#ending.delete(id)
-    closed.then(done, done)
-  }
-
-  #saveEpochs({ address }: SpaceRecord, epochs: readonly Uint8Array[]): Promise<void> {
-    return this.#save(() => {
-      const { secrets } = this.#store
-      const spaces = secrets.spaces.map((each) =>
-        b4a.equals(each.address, address) ? { ...each, epochs } : each
-      )
-      return this.#store.saveSecrets({ ...secrets, spaces })
-    })
-  }
-
-  #saveRecord(changed: SpaceRecord): Promise<void> {
-    return this.#save(() =>
-      this.#store.saveSpaces(
-        this.#store.spaces.map((record) =>
-          b4a.equals(record.address, changed.address) ? changed : record
-        )
-      )
-    )
-  }
-
-  /** Files are written one after the other. */
-  #save(write: () => Promise<void>): Promise<void> {
-    const saved = this.#saving.then(write)
-    this.#saving = saved.catch(() => {}) // shown to the caller of this one
-    return saved
+    return this.#spaces.open(await this.#records.add(secrets, record), mode)
   }
 
   #checkOpen(): void {
@@ -776,24 +583,9 @@ export class Device extends EventEmitter<DeviceEvents> {
   }
 }
 
-/** What the topic of its invites is kept under. */
-function expectingId(address: Uint8Array): string {
-  return `expecting ${b4a.toString(address, 'hex')}`
-}
-
 function checkName(name: unknown): void {
   if (typeof name !== 'string' || name.length === 0 || name.length > 255) {
     invalid('name', 'a string of 1 to 255 characters', name)
-  }
-}
-
-/** In hex; null when it is not the one text form of any key. */
-function decodeIdentity(text: string): string | null {
-  try {
-    const key = z32.decode(text)
-    return key.byteLength === 32 && z32.encode(key) === text ? b4a.toString(key, 'hex') : null
-  } catch {
-    return null
   }
 }
 
@@ -805,11 +597,4 @@ function checkPassphrase(passphrase: unknown): void {
 
 function checkFlag(option: string, value: unknown): void {
   if (typeof value !== 'boolean') invalid(option, 'true or false', value)
-}
-
-/** A space is open once: asking for another way of reading must not be ignored. */
-function checkSameMode(mode: ReadMode, asked: ReadMode | undefined): void {
-  if (asked !== undefined && asked !== mode) {
-    invalid('mode', `'${mode}', as the space is open already`, asked)
-  }
 }

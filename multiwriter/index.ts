@@ -27,7 +27,8 @@ export type {
 
 export { Space } from './space.ts'
 export type { Behind, LogState, PeerState, SyncState } from './sync-state.ts'
-export type { Sealed, SpaceEvents, WriterInfo } from './space.ts'
+export type { WriterInfo } from './space.ts'
+export type { Sealed, SpaceEvents } from './space-events.ts'
 export type { ExcludedEntry } from './members/excluded.ts'
 export { epochCrypto } from './members/epoch-crypto.ts'
 export type { ForkInfo } from './members/forks.ts'

@@ -15,6 +15,7 @@ import b4a from 'b4a'
 import z32 from 'z32'
 import { decodeVersion } from '../clock/index.ts'
 import { ManyhandsError } from '../errors.ts'
+import { keyIn } from './key-text.ts'
 import { Keyspace, MAX_KEY_BYTES } from './keyspace.ts'
 
 export interface Link {
@@ -37,7 +38,6 @@ export interface Place {
 
 const SCHEME = 'manyhands:'
 const SECTION = 'db'
-const KEY_BYTES = 32
 const UNESCAPED = /[A-Za-z0-9\-._~]/
 /** Stands before a segment that a URL parser would resolve away. */
 const MARK = '='
@@ -185,14 +185,9 @@ function decodeText(bytes: Uint8Array): string {
 }
 
 function decodeBase32(text: string, what: string): Uint8Array {
-  try {
-    const bytes = z32.decode(text)
-    // The decoder overlooks a character that is missing at the end.
-    if (bytes.byteLength === KEY_BYTES && z32.encode(bytes) === text) return bytes
-  } catch {
-    // a character outside the alphabet: said below
-  }
-  throw bad(`has a damaged ${what}`)
+  const bytes = keyIn(text)
+  if (bytes === null) throw bad(`has a damaged ${what}`)
+  return bytes
 }
 
 function checkFits(path: readonly string[], key: Uint8Array | null): void {

@@ -11,6 +11,7 @@ import { checkOptions, invalid, isManyhandsError, ManyhandsError } from '../../e
 import type { ErrorCode } from '../../errors.ts'
 import { askUntilLetIn } from '../asking.ts'
 import type { Connections } from '../connections.ts'
+import { keyIn } from '../key-text.ts'
 import { identityIn } from '../members/credentials.ts'
 import type { Denial } from '../members/invite-message.ts'
 import { msOf } from '../members/space-invites.ts'
@@ -211,8 +212,8 @@ export class OwnDevices {
       Promise.all(
         spaces.map(async (known) => {
           const space = await this.#parts.enter(known)
-          await space.whenReady(late)
-          return { address: space.address, name: space.name, isLetIn: space.isLetIn }
+          await space.standing.whenReady(late)
+          return { address: space.address, name: space.name, isLetIn: space.standing.isLetIn }
         })
       )
     )
@@ -224,8 +225,7 @@ export class OwnDevices {
     this.#parts.checkOpen()
     const { store } = this.#parts
     // What was given may be what was meant for elsewhere: a phrase.
-    if (typeof device !== 'string' || !isKey(device))
-      invalid('device', 'the id of a device', typeof device)
+    if (keyIn(device) === null) invalid('device', 'the id of a device', typeof device)
     if (device === z32.encode(store.keyPair.publicKey)) invalid('device', "another device's", 'own')
     return this.#inEach(async (space) => {
       if (!devicesIn(space).includes(device)) return 'absent'
@@ -264,7 +264,7 @@ export class OwnDevices {
     const found: string[] = []
     await this.#within(timeout, signal, (late) =>
       this.#inEach(async (space) => {
-        await space.whenMet(late)
+        await space.standing.whenMet(late)
         await this.#calm(space)
         found.push(...devicesIn(space))
         return 'unchanged'
@@ -284,7 +284,7 @@ export class OwnDevices {
     const others = devicesIn(space)
     const kept = keep.filter((device) => others.includes(device))
     const isIn = others.includes(z32.encode(this.#parts.store.keyPair.publicKey))
-    if (isIn && space.lostWithout(kept).length === 0) return 'unchanged'
+    if (isIn && space.standing.lostWithout(kept).length === 0) return 'unchanged'
     await this.#parts.recover(space.address, kept)
     return 'recovered'
   }
@@ -295,7 +295,7 @@ export class OwnDevices {
     let before = ''
     for (let since = timers.elapsed(); timers.elapsed() - since < CALM_MS;) {
       if (space.peers().length === 0) return
-      const state = space.membershipState
+      const state = space.standing.state
       if (state !== before) since = timers.elapsed()
       before = state
       await timers.wait(LOOK_MS)
@@ -366,15 +366,6 @@ function knownSpaces(
 function devicesIn(space: Space): readonly string[] {
   const { devices = [] } = space.members.list().find(({ isOwn }) => isOwn) ?? {}
   return devices.flatMap(({ device, role }) => (role === null ? [] : device))
-}
-
-function isKey(text: string): boolean {
-  try {
-    const key = z32.decode(text)
-    return key.byteLength === 32 && z32.encode(key) === text
-  } catch {
-    return false
-  }
 }
 
 /** A link is neither taken back for one device, nor does it know of members. */

@@ -31,6 +31,7 @@ import {
   type Secrets
 } from '../../core/index.ts'
 import { ManyhandsError } from '../../errors.ts'
+import { keyIn } from '../key-text.ts'
 import type { LogPair } from '../own-logs.ts'
 
 /** A device, and the cores that it asks to be let in with. */
@@ -51,6 +52,12 @@ export function keyOf(bytes: Uint8Array): Key {
 
 export function bytesOf(key: Key): Uint8Array {
   return b4a.from(key, 'hex')
+}
+
+/** Null for what is the text of no key. */
+export function keyOfText(text: unknown): Key | null {
+  const key = keyIn(text)
+  return key === null ? null : keyOf(key)
 }
 
 /** This device's own, for one space, with any number of its logs. */

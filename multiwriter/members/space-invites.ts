@@ -3,7 +3,7 @@ import z32 from 'z32'
 import type { Invite, Key } from '../../acl/index.ts'
 import { checkOptions, invalid } from '../../errors.ts'
 import { prefixesOf, prefixToText, type Prefixes } from '../prefixes.ts'
-import { bytesOf, keyOf } from './credentials.ts'
+import { bytesOf, keyOfText } from './credentials.ts'
 import type { InviteEnd, Invites } from './invites.ts'
 import { FIRST_ROLES, type FirstRole } from './space-members.ts'
 
@@ -69,7 +69,7 @@ export function listInvites(invites: Invites): readonly InviteInfo[] {
 
 /** @param id of one of `listInvites` */
 export function revokeInvite(invites: Invites, id: unknown): Promise<void> {
-  return invites.revoke(keyIn(id))
+  return invites.revoke(keyOfText(id))
 }
 
 function infoOf({ record, identity, devices }: Invite, end: InviteEnd | null): InviteInfo {
@@ -116,16 +116,6 @@ export function msOf(span: number | string): number {
   return unit === 'm' || unit === 'h' || unit === 'd' || unit === 'w'
     ? Number(count) * UNITS[unit]
     : Number.NaN
-}
-
-function keyIn(id: unknown): Key | null {
-  if (typeof id !== 'string') return null
-  try {
-    const key = z32.decode(id)
-    return z32.encode(key) === id ? keyOf(key) : null
-  } catch {
-    return null // the one text form of no key
-  }
 }
 
 function textOf(key: Key): string {

@@ -11,11 +11,12 @@ import {
 } from '../../acl/index.ts'
 import type { CoreLength } from '../../clock/index.ts'
 import { checkOptions, invalid } from '../../errors.ts'
+import { keyIn } from '../key-text.ts'
 import { prefixesOf, prefixToText, type Prefixes } from '../prefixes.ts'
 import type { Union } from '../union.ts'
 import type { Acts, Target } from './acts.ts'
 import type { Behind } from '../sync-state.ts'
-import { bytesOf, keyOf } from './credentials.ts'
+import { bytesOf, keyOf, keyOfText } from './credentials.ts'
 import { documentsUpTo, heldUpTo, shownUpTo, type ExcludedEntry } from './excluded.ts'
 import { forksIn, type ForkInfo } from './forks.ts'
 import type { LastSeen } from './last-seen.ts'
@@ -229,7 +230,7 @@ export class SpaceMembers {
     if (!FIRST_ROLES.includes(role))
       invalid('role', "'mirror', 'reader', 'writer' or 'admin'", role)
     const prefixes = prefixesIn('admit', role, options)
-    const data = typeof writer === 'string' ? decodeKey(writer) : null
+    const data = keyOfText(writer)
     const credentials = this.#members
       .asking()
       .find(({ cores }) => cores.some(({ core, use }) => use === 'data' && core === data))
@@ -295,7 +296,7 @@ export class SpaceMembers {
   /** How far other devices have said to hold a log, as blocks of it. Of those who are in; 0 for who has said nothing. */
   seenBy(writer: string): readonly SeenBy[] {
     const { membership } = this.#members
-    const core = decodeKey(writer)
+    const core = keyOfText(writer)
     const standing = core === null ? undefined : membership.cores.get(core)
     if (standing === undefined) return invalid('writer', 'a writer of this space', writer)
     return [...membership.members.values()].flatMap(({ devices }) =>
@@ -365,7 +366,7 @@ export class SpaceMembers {
 
   /** By device, or by identity. A device that is all there is of its identity stands for it, and so for those it may get. */
   #find(who: string): Target {
-    const key = typeof who === 'string' ? decodeKey(who) : null
+    const key = keyOfText(who)
     for (const { identity, devices } of this.#members.membership.members.values()) {
       if (identity === key) return { identity, device: null }
       if (!devices.some(({ device }) => device === key)) continue
@@ -423,20 +424,10 @@ function prefixesIn(what: string, role: Role, options: RoleOptions): Prefixes {
 }
 
 function lengthOf({ writer, seq }: { readonly writer: string; readonly seq: number }): CoreLength {
-  const core = typeof writer === 'string' ? decodeKey(writer) : null
+  const core = keyIn(writer)
   if (core === null) return invalid('writer', 'the `writer` of an entry', writer)
   if (!Number.isSafeInteger(seq) || seq < 0) invalid('seq', 'the `seq` of an entry', seq)
-  return { core: bytesOf(core), length: seq + 1 }
-}
-
-/** Null when it is not the one text form of any key. */
-function decodeKey(text: string): Key | null {
-  try {
-    const key = z32.decode(text)
-    return z32.encode(key) === text ? keyOf(key) : null
-  } catch {
-    return null
-  }
+  return { core, length: seq + 1 }
 }
 
 function textOf(key: Key): string {
