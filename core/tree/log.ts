@@ -275,8 +275,9 @@ export class LogReader {
     if (cipher === null || seq >= this.#behindFrom) return
     const round = this.#keysRound
     const first = await firstWaiting({ core: this.#core, cipher, isSparse: this.#sparse }, seq)
-    // The key has come meanwhile: then the log is read again.
-    if (round !== this.#keysRound || first >= this.#behindFrom) return
+    // The key has come since it was missed. Nobody was told when it came, as nothing waited then: whoever missed it reads on now.
+    if (first === null || round !== this.#keysRound) return this.#onchange()
+    if (first >= this.#behindFrom) return
     this.#behindFrom = first
     this.#onchange()
   }

@@ -18,8 +18,10 @@ export interface Search {
   readonly isSparse: boolean
 }
 
-/** @param seq of a block that waits */
-export async function firstWaiting(search: Search, seq: number): Promise<number> {
+/** @param seq of a block that was found to wait @returns null where it does not any more */
+export async function firstWaiting(search: Search, seq: number): Promise<number | null> {
+  const met = await stored(search, seq)
+  if (met !== null && !search.cipher.isWaiting(met)) return null
   let waiting = seq
   let readable = -1
   for (let step = 1; waiting > 0; step *= 2) {
@@ -38,12 +40,18 @@ export async function firstWaiting(search: Search, seq: number): Promise<number>
   return waiting
 }
 
-async function isWaiting({ core, cipher, isSparse }: Search, seq: number): Promise<boolean> {
+async function isWaiting(search: Search, seq: number): Promise<boolean> {
+  const { core, cipher, isSparse } = search
+  const block = (await stored(search, seq)) ?? (isSparse ? await fetched(core, seq) : null)
+  return block !== null && cipher.isWaiting(block)
+}
+
+/** Null where it is not here. */
+function stored({ core }: Search, seq: number): Promise<Uint8Array | null> {
   const rx = core.core.state.storage.read()
   const reading = rx.getBlock(seq)
   rx.tryFlush()
-  const block = (await reading) ?? (isSparse ? await fetched(core, seq) : null)
-  return block !== null && cipher.isWaiting(block)
+  return reading
 }
 
 /** As it is stored; null where nobody gives it. */

@@ -114,6 +114,30 @@ test('without a key a log is read up to the last whole batch before it, and on b
   assert.is(late.listeners, 0, 'a closed log listens no more')
 })
 
+for (const when of ['after it was missed', 'while it is looked for where the log waits'] as const) {
+  test(`a key that comes ${when} is read by at once, and who follows the log is told`, async () => {
+    const keys = new TestKeys([FIRST])
+    const core = await newLog(keys)
+    await append(core, 0, 50)
+    keys.use(SECOND)
+    const length = await append(core, 50, 50)
+    const late = new TestKeys([FIRST])
+    let changes = 0
+    const log = await readerOf(core, late, () => changes++)
+    const missed = await log.snapshot(Infinity).catch((error: unknown) => error)
+    if (!(missed instanceof TreeRefusal)) return assert.unreachable('The key is there')
+    if (when === 'after it was missed') late.learn(SECOND)
+    changes = 0
+    const refusing = log.refuse(missed)
+    if (when !== 'after it was missed') late.learn(SECOND)
+    await refusing
+    assert.ok(changes > 0, 'nobody is told to read on')
+    assert.is(log.behind, null)
+    assert.equal(await read(log), { length, entries: 100 })
+    await log.close()
+  })
+}
+
 test('a sparse log without a key is read as far, and goes on', async () => {
   const keys = new TestKeys([FIRST])
   const core = await newLog(keys)
@@ -159,6 +183,7 @@ test('where a log begins to wait is some block that waits, behind one that does 
     if (met < 0) continue
     const cipher = new BlockCipher(encryption(new TestKeys([FIRST])), core.key)
     const found = await firstWaiting({ core, cipher, isSparse: false }, met)
+    if (found === null) return assert.unreachable(`seed ${seed}`)
     assert.ok(waits[found], `seed ${seed}`)
     assert.not.ok(waits[found - 1], `seed ${seed}`)
     if (seed % 2 === 0) assert.is(found, waits.indexOf(true), `seed ${seed}: all behind it wait`)
