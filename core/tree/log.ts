@@ -284,9 +284,10 @@ export class LogReader {
 
   #onkeys(): void {
     this.#keysRound++
+    // Of a log that lacks its first blocks nothing is read, so nothing was found to wait, before it is known that they were cleared.
+    this.#cleared?.grown()
     if (this.#behindFrom === Infinity) return
     this.#behindFrom = Infinity
-    this.#cleared?.grown()
     this.#onchange()
   }
 

@@ -2,10 +2,11 @@
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import z32 from 'z32'
 import { restoreBackup } from '../../core/native/index.ts'
 import type { Space } from '../../multiwriter/index.ts'
 import { TestKeys } from '../support/block-keys.ts'
-import { tempFolder, until } from '../support/devices.ts'
+import { connect, tempFolder, until } from '../support/devices.ts'
 import { exportSpace } from '../support/export.ts'
 import { openKeyedDevice } from '../support/keyed-devices.ts'
 import { seededRandom } from '../support/random.ts'
@@ -82,6 +83,34 @@ test('a key that comes late: a key was purged meanwhile', async () => {
   assert.is(await valueIn(late.reader, '8'), 'second 8')
   await late.close()
 })
+
+test('a key that comes late: to who has never had any, of a log that has dropped its history', async () => {
+  const folder = await tempFolder()
+  const keys = new TestKeys([])
+  const a = await openKeyedDevice(join(folder.path, 'a'), new TestKeys([FIRST]))
+  const b = await openKeyedDevice(join(folder.path, 'b'), keys)
+  const writer = await a.createSpace({ open: true })
+  await putAll(writer, 'first')
+  await putAll(writer, 'second')
+  await writer.compact({ history: 'drop' })
+  const reader = await b.openSpace(writer.ticket)
+  connect(writer, reader)
+  await until(async () => (await blocksIn(reader, writer)) === (await blocksIn(writer, writer)))
+  assert.is(await valueIn(reader, '7'), undefined)
+  keys.learn(FIRST)
+  await until(async () => (await valueIn(reader, '7')) === 'second 7')
+  assert.equal(await exportSpace(reader), await exportSpace(writer))
+  await a.close()
+  await b.close()
+  await folder.remove()
+})
+
+/** Which blocks of a writer's log are here: those that it has cleared are nowhere. */
+async function blocksIn({ wire }: Space, { writer }: Space): Promise<string> {
+  const core = wire.cores().find(({ key }) => z32.encode(key) === writer)
+  if (core === undefined) return 'none'
+  return (await Promise.all(Array.from({ length: core.length }, (_, seq) => core.has(seq)))).join()
+}
 
 test('a key that comes late: what was written over is pruned on both sides, and stays as it is', async () => {
   const late = await openLate(putAll, { prepare: (reader) => putAll(reader, 'reader') })
