@@ -4,7 +4,7 @@
  * its writer may not write to, a log is sealed at 0.
  */
 import b4a from 'b4a'
-import type { Branch } from '../../core/index.ts'
+import { TreeRefusal, type Branch } from '../../core/index.ts'
 import type { Authored } from '../../crdt/index.ts'
 import type { Part } from '../part.ts'
 import type { Union } from '../union.ts'
@@ -110,21 +110,28 @@ function nameOf(core: Uint8Array): string {
   return b4a.toString(core, 'latin1')
 }
 
-/** A tree that does not read, or is not here, brings nothing: nobody promised that it would. */
+/**
+ * What is not here brings nothing: nobody promised that it would. A tree that does not read brings what is below the place that shows
+ * it. Where that is a key that is missing, the log has to know, or nobody is told when it has come.
+ */
 async function entriesBehind(
   union: Union,
   part: Part,
   length: number,
-  { range }: UpdateKeys
+  keys: UpdateKeys
 ): Promise<readonly CoreEntry[]> {
   try {
     const log = union.log(part.core)
     const tree = await log?.snapshot(Infinity, HERE)
     if (log === null || tree === undefined || tree.length <= length) return []
     // Wherever it stands: what it is read for is to know it again.
-    return await readSince({ ...part, tree, prefixes: null }, log.treeAt(length), range, HERE)
-  } catch {
-    return []
+    return await readSince({ ...part, tree, prefixes: null }, log.treeAt(length), keys.range, HERE)
+  } catch (error) {
+    if (!(error instanceof TreeRefusal)) return []
+    return part.refuse(error).then(
+      () => entriesBehind(union, part, length, keys),
+      () => []
+    )
   }
 }
 

@@ -4,9 +4,10 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import z32 from 'z32'
 import { restoreBackup } from '../../core/native/index.ts'
-import type { Space } from '../../multiwriter/index.ts'
+import type { Device, Space } from '../../multiwriter/index.ts'
 import { TestKeys } from '../support/block-keys.ts'
 import { connect, tempFolder, until } from '../support/devices.ts'
+import { textOf, type } from '../support/documents.ts'
 import { exportSpace } from '../support/export.ts'
 import { openKeyedDevice } from '../support/keyed-devices.ts'
 import { seededRandom } from '../support/random.ts'
@@ -102,6 +103,63 @@ test('a key that comes late: to who has never had any, of a log that has dropped
   assert.equal(await exportSpace(reader), await exportSpace(writer))
   await a.close()
   await b.close()
+  await folder.remove()
+})
+
+test('a key that comes late: what was typed into words behind a seal is shown when their key has come', async () => {
+  const folder = await tempFolder()
+  const keysOf = { late: new TestKeys([FIRST]), removed: new TestKeys([FIRST, SECOND]) }
+  const open = (name: string, keys = new TestKeys([SECOND, FIRST])) =>
+    openKeyedDevice(join(folder.path, name), keys)
+  const founder = await open('founder')
+  const removed = await open('removed', keysOf.removed)
+  const typist = await open('typist')
+  const late = await open('late', keysOf.late)
+  const space = await founder.createSpace()
+  const enter = async (device: Device) => {
+    const entered = await device.openSpace(space.ticket)
+    await space.addWriter(entered.writer)
+    const cut = connect(space, entered)
+    await until(() => entered.members.list().some(({ isOwn, role }) => isOwn && role !== null))
+    return { entered, cut }
+  }
+  const { entered: ofRemoved, cut: cutRemoved } = await enter(removed)
+  const { entered: ofTypist, cut: cutTypist } = await enter(typist)
+  await until(() => ofRemoved.members.list().length === 3)
+  cutRemoved()
+  cutTypist()
+
+  // The founder knows of none of this when it removes the device.
+  const cut = connect(ofRemoved, ofTypist)
+  const note = await ofTypist.documents.open('d')
+  const words = await ofRemoved.documents.open('d')
+  type(words, 'removed ')
+  await words.flush()
+  keysOf.removed.use(FIRST)
+  await ofRemoved.db.put('newest', 'under the first')
+  await until(
+    async () => textOf(note) === 'removed ' && (await valueIn(ofTypist, 'newest')) !== undefined
+  )
+  type(note, 'kept ', 3)
+  await note.flush()
+  cut()
+  await space.members.revoke(removed.id)
+
+  connect(space, ofTypist)
+  const { entered } = await enter(late)
+  await until(
+    async () => (await blocksIn(entered, ofRemoved)) === (await blocksIn(ofTypist, ofRemoved))
+  )
+  await until(
+    async () => (await blocksIn(entered, ofTypist)) === (await blocksIn(ofTypist, ofTypist))
+  )
+  await late.close()
+  const again = await open('late', keysOf.late)
+  const shown = await (await again.openSpace(space.address)).documents.open('d')
+  assert.is(textOf(shown), '')
+  keysOf.late.learn(SECOND)
+  await until(() => textOf(shown) === 'kept ')
+  for (const device of [founder, removed, typist, again]) await device.close()
   await folder.remove()
 })
 
