@@ -224,7 +224,7 @@ export class SpaceRuntime {
 
     const acts = members.acts(union)
     this.standing = new Standing(members, acts, checkOpen)
-    this.#lastSeen = new LastSeen({ union, peers, now })
+    this.#lastSeen = new LastSeen({ union, peers, now, own: own.core.key })
     this.memberList = new SpaceMembers({
       members,
       union,

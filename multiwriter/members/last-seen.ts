@@ -2,6 +2,7 @@
  * When a device was last heard of: now while it is connected, else when it wrote the last that is held here of its logs, by its own
  * clock, or left. Of a device that only reads, acknowledges and connects to others, nothing is known here; so null is an answer.
  */
+import b4a from 'b4a'
 import z32 from 'z32'
 import type { LogReader } from '../../core/index.ts'
 import { unpackEntry } from '../../crdt/index.ts'
@@ -12,6 +13,8 @@ export interface LastSeenParts {
   readonly union: Pick<Union, 'events' | 'logs'>
   readonly peers: Pick<SpacePeers, 'events' | 'list'>
   readonly now: () => number
+  /** This device's own log: it is here now, whatever stands there. */
+  readonly own: Uint8Array
 }
 
 interface Written {
@@ -72,7 +75,8 @@ export class LastSeen {
   async #readAll(): Promise<void> {
     while (this.#isStale) {
       this.#isStale = false
-      await Promise.all(this.#parts.union.logs().map((log) => this.#read(log)))
+      const others = this.#parts.union.logs().filter(({ key }) => !b4a.equals(key, this.#parts.own))
+      await Promise.all(others.map((log) => this.#read(log)))
     }
     this.#reading = null
   }
