@@ -468,9 +468,11 @@ export class Documents implements AheadIn {
 }
 
 /** Writes what was still typed while a document was saved; then it is gone from memory. */
-async function endOf(replica: Pick<Replica<EngineDoc>, 'flushIfAllowed' | 'close'>): Promise<void> {
+async function endOf(
+  replica: Pick<Replica<EngineDoc>, 'flushAllIfAllowed' | 'close'>
+): Promise<void> {
   try {
-    await replica.flushIfAllowed()
+    await replica.flushAllIfAllowed()
   } finally {
     replica.close()
   }

@@ -69,7 +69,10 @@ export class LiveDocument<D extends EngineDoc = EngineDocs['yjs']>
     return this.#replica.status
   }
 
-  /** Resolves when all that was edited here is as durable as the device promises. Without it, that is so some milliseconds later. */
+  /**
+   * Resolves when all that was edited here until now is as durable as the device promises, whoever types on. Without it, that is so
+   * some milliseconds later.
+   */
   flush(): Promise<void> {
     return this.#replica.flush()
   }

@@ -108,6 +108,9 @@ export class OwnUpdates {
   #endBreath: (() => void) | null = null
   #rest: Rest | null = null
   #writing: Promise<void> | null = null
+  /** How many changes there ever were, and how many of them, the first ones, are written. */
+  #added = 0
+  #written = 0
   /** Until what is being quoted is written. */
   #quoting: Promise<unknown> = Promise.resolve()
   /** Thousands, on a device that has not met another for long: told at each keystroke, so counted as they come and go. */
@@ -148,15 +151,20 @@ export class OwnUpdates {
 
   add(change: Uint8Array): void {
     this.#changes.push(change)
+    this.#added++
     this.#due()
     this.#hooks.onstatus()
   }
 
-  /** Resolves when all that was added is as durable as the store promises. @throws STORE_ codes */
+  /**
+   * Resolves when all that was added until now is as durable as the store promises, whatever is added meanwhile.
+   * @throws STORE_ codes
+   */
   async flush(): Promise<void> {
     await Promise.resolve() // so that edits which are each flushed, and not awaited, go together
+    const until = this.#added
     // What is under way may have begun before the last change.
-    while (this.#writing !== null || !this.#isWritten) await (this.#held ?? this.#write())
+    while (this.#written < until) await (this.#held ?? this.#write())
   }
 
   /** The same for who may close: where this device may not write, that is told, and all stays unsaved. @throws STORE_ codes */
@@ -167,6 +175,12 @@ export class OwnUpdates {
       if (!isManyhandsError(error, 'NOT_ALLOWED')) throw error
       this.#hooks.onerror(error)
     }
+  }
+
+  /** The same until there is nothing more, for whoever closes. @throws STORE_ codes */
+  async flushAllIfAllowed(): Promise<void> {
+    do await this.flushIfAllowed()
+    while (!this.#isWritten && !this.#isRefused)
   }
 
   /** Whether what is unsaved stays so. */
@@ -337,14 +351,21 @@ export class OwnUpdates {
 
   async #writePacked(): Promise<void> {
     this.#pack()
-    const packed = [...this.#packed]
+    const until = this.#added
+    const told = this.#tellOfIt() // in the same batch, mostly
+    told.catch(() => {}) // shown below
+    await this.#writeUpdates([...this.#packed])
+    await told
+    this.#written = until
+  }
+
+  async #writeUpdates(packed: readonly Packed[]): Promise<void> {
+    if (packed.length === 0) return
     const statements = packed.map(({ statement }) => statement)
     const quoted = this.#hooks.ground(statements.map(({ update }) => update))
     const operations = packed.flatMap(({ number, payloads }) =>
       payloads.map((value, i) => this.#operation(number + i, value))
     )
-    const told = this.#tellOfIt() // in the same batch, mostly
-    told.catch(() => {}) // shown below
     const stamp = await this.#append([...operations, ...this.#quotes(quoted)])
     this.#packed = this.#packed.slice(packed.length)
     const changes = changesIn(packed)
@@ -352,7 +373,6 @@ export class OwnUpdates {
     this.#unsyncedChanges += changes
     const bytes = operations.reduce((sum, { value }) => sum + (value?.byteLength ?? 0), 0)
     this.#hooks.onwritten({ entries: operations.length, bytes, statements, stamp, quoted })
-    await told
   }
 
   async #append(writes: readonly OpaqueWrite[]): Promise<Stamp | null> {

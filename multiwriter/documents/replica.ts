@@ -229,6 +229,11 @@ export class Replica<D extends EngineDoc> {
     return this.#own.flushIfAllowed()
   }
 
+  /** The same until there is nothing more. @throws STORE_ codes */
+  flushAllIfAllowed(): Promise<void> {
+    return this.#own.flushAllIfAllowed()
+  }
+
   /** Another device has our log up to this length. */
   synced(length: number): void {
     this.#own.synced(length)
