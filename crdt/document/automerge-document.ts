@@ -27,6 +27,7 @@ export interface AnyAutomergeDocument {
   readonly isDestroyed: boolean
   bringIn(changes: readonly Uint8Array[], origin: unknown): void
   load(saved: Uint8Array, origin: unknown): void
+  begin(saved: Uint8Array, heads: A.Heads, origin: unknown): void
   actAs(actor: string): void
   change(callback: A.ChangeFn<unknown>): void
   changeAt(heads: A.Heads, callback: A.ChangeFn<unknown>): void
@@ -102,6 +103,20 @@ export class AutomergeDocument<T = unknown>
   /** For the engine: what Automerge saved. @throws as `bringIn` */
   load(saved: Uint8Array, origin: unknown): void {
     this.#advance((options) => A.loadIncremental(this.#value, saved, options), origin)
+  }
+
+  /**
+   * For the engine: what an empty document is to hold, bundles and changes in any order.
+   * @param heads that come of it: they name all that is below them
+   * @throws RangeError where others come; then nothing is changed
+   */
+  begin(saved: Uint8Array, heads: A.Heads, origin: unknown): void {
+    this.#advance((options) => {
+      const begun = A.loadIncremental(A.init<T>(A.getActorId(this.#value)), saved, options)
+      const isWhole = A.getHeads(begun).sort().join() === heads.toSorted().join()
+      if (!isWhole) throw new RangeError('What came of it is not what it said')
+      return begun
+    }, origin)
   }
 
   /** For the engine: who changes it from now on. */

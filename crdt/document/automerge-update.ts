@@ -44,6 +44,11 @@ export function savedIn(update: Uint8Array): Uint8Array | null {
   return update[0] === DOCUMENT ? update.subarray(1) : null
 }
 
+/** The bundle in it, which Automerge loads as it is, or null when it is something else. */
+export function bundleIn(update: Uint8Array): Uint8Array | null {
+  return update[0] === BUNDLE ? update.subarray(1) : null
+}
+
 /** Reading one costs as much as an edit, and several ask for the same. */
 const known = new WeakMap<Uint8Array, readonly Change[] | null>()
 
@@ -74,12 +79,23 @@ function read(update: Uint8Array): readonly Change[] {
     case CHANGES_DEFLATED:
       return c.decode(changesEncoding, inflate(bytes)).map(readChange)
     case BUNDLE:
-      return A.readBundle(bytes).changes.map((decoded) => ({
-        bytes: A.encodeChange(decoded),
-        decoded
-      }))
+      return A.readBundle(bytes).changes.map((decoded) => new BundledChange(decoded))
     default:
       throw new Error('An update in an encoding that only a newer version knows')
+  }
+}
+
+/** Encoding one takes as long as reading it, and where a bundle is loaded as a whole nobody asks for it. */
+class BundledChange implements Change {
+  readonly decoded: A.DecodedChange
+  #bytes: Uint8Array | null = null
+
+  constructor(decoded: A.DecodedChange) {
+    this.decoded = decoded
+  }
+
+  get bytes(): Uint8Array {
+    return (this.#bytes ??= A.encodeChange(this.decoded))
   }
 }
 

@@ -13,6 +13,7 @@ import { AutomergeDocument, type AnyAutomergeDocument } from './automerge-docume
 import { runsIn, textPathIn } from './automerge-runs.ts'
 import { diff, restore, without } from './automerge-time.ts'
 import {
+  bundleIn,
   packBundle,
   packChanges,
   packDocument,
@@ -48,7 +49,7 @@ export const automerge: DocumentEngine<Doc> = {
   pack(updates) {
     const [only] = updates
     if (only !== undefined && updates.length === 1) return only
-    return packChanges(updates.flatMap((update) => bytesOf(readChanges(update))))
+    return packChanges(updates.flatMap(changesIn))
   },
 
   apply(doc, updates, origin) {
@@ -67,7 +68,8 @@ export const automerge: DocumentEngine<Doc> = {
       if (isRefused) refused.push(index)
       thrownAtLoad ??= thrown
     })
-    const { held, missing, ...rest } = bringInAll(doc, coming, origin)
+    const { held, missing, ...rest } =
+      beginWith(doc, updates, coming, origin) ?? bringInAll(doc, coming, origin)
     const thrown = thrownAtLoad ?? rest.thrown
     return { refused: [...refused, ...rest.refused], held, missing, thrown }
   },
@@ -98,13 +100,14 @@ export const automerge: DocumentEngine<Doc> = {
       .filter(({ isOwn }) => isOwn)
       .flatMap(({ bytes }) => readChanges(bytes) ?? [])
     const doc = new AutomergeDocument('')
-    automerge.apply(
+    const { refused, held } = automerge.apply(
       doc,
       updates.map(({ bytes }) => bytes),
       null
     )
     const hashes = [...new Set(own.map(({ decoded }) => decoded.hash))]
-    if (!hashes.every((hash) => has(doc, hash))) return null
+    const isAllHere = refused.length === 0 && held.length === 0 && !automerge.waits(doc)
+    if (!isAllHere && !hashes.every((hash) => has(doc, hash))) return null
     return hashes.length === 0 ? packChanges([]) : packBundle(doc.value, hashes)
   },
 
@@ -208,9 +211,34 @@ interface Coming {
 /** What stands on what is not here. */
 const waiting = new WeakMap<Doc, readonly Coming[]>()
 
+/**
+ * An empty document takes bundles in as they are: encoding their changes one by one takes longer than all else. Null where there
+ * are none, or anything stands in the way: then it is still empty.
+ */
+function beginWith(
+  doc: Doc,
+  updates: readonly Uint8Array[],
+  coming: readonly Coming[],
+  origin: unknown
+): Applied | null {
+  const hasBundle = updates.some((update) => bundleIn(update) !== null)
+  if (!hasBundle || !isEmpty(doc) || (waiting.get(doc)?.length ?? 0) > 0) return null
+  if (sortOut(doc, coming).early.length > 0) return null
+  const saved = updates.map((update) => bundleIn(update) ?? b4a.concat([...changesIn(update)]))
+  const heads = headsOf(coming)
+  const { isRefused, thrown } = attempt(doc, () => doc.begin(b4a.concat(saved), heads, origin))
+  return isRefused ? null : { refused: [], held: [], missing: new Map(), thrown }
+}
+
+function headsOf(coming: readonly Coming[]): string[] {
+  const heads = new Set(coming.map(({ change }) => change.decoded.hash))
+  for (const { change } of coming) for (const dep of change.decoded.deps) heads.delete(dep)
+  return [...heads]
+}
+
 function bringInAll(doc: Doc, coming: readonly Coming[], origin: unknown): Applied {
   // Automerge goes through the whole document for each call: what came ahead is not applied again when its log brings it.
-  const news = coming.filter(({ change }) => !has(doc, change.decoded.hash))
+  const news = isEmpty(doc) ? coming : coming.filter(({ change }) => !has(doc, change.decoded.hash))
   const { ready, early } = sortOut(doc, [...(waiting.get(doc) ?? []), ...news])
   const outcome = bringIn(doc, ready, origin)
   let room = MAX_WAITING_BYTES
@@ -253,14 +281,16 @@ function sortOut(doc: Doc, coming: readonly Coming[]) {
 /** Which changes are in a document, or will be. Asking Automerge takes as long as some thousand steps of ours. */
 class Lookup {
   readonly #doc: Doc
+  readonly #isEmpty: boolean
   readonly #known = new Map<string, boolean>()
 
   constructor(doc: Doc) {
     this.#doc = doc
+    this.#isEmpty = isEmpty(doc)
   }
 
   has(hash: string): boolean {
-    const known = this.#known.get(hash)
+    const known = this.#known.get(hash) ?? (this.#isEmpty ? false : undefined)
     if (known !== undefined) return known
     const isHere = has(this.#doc, hash)
     this.#known.set(hash, isHere)
@@ -310,6 +340,11 @@ function indicesOf(coming: readonly Coming[]): readonly number[] {
   return [...new Set(coming.map(({ index }) => index))].filter((index) => index >= 0)
 }
 
+/** Of what is in none: asking for each takes long. */
+function isEmpty(doc: Doc): boolean {
+  return A.getHeads(doc.value).length === 0
+}
+
 function has(doc: Doc, hash: string): boolean {
   return A.hasHeads(doc.value, [hash])
 }
@@ -321,6 +356,10 @@ function spanOf(hash: string): Span {
 
 function bytesOf(changes: readonly Change[] | null): readonly Uint8Array[] {
   return (changes ?? []).map(({ bytes }) => bytes)
+}
+
+function changesIn(update: Uint8Array): readonly Uint8Array[] {
+  return bytesOf(readChanges(update))
 }
 
 function hashesIn(update: Uint8Array): readonly string[] {
