@@ -1,7 +1,7 @@
 /**
  * Edits of one Automerge text until they are stored, each awaited: beside automerge-repo with its storage in files. Ours signs each
- * into the device's log as well. What Automerge itself takes for an edit in memory is in all. The floor: each edit's change appended to a
- * bare log.
+ * into the device's log as well. What Automerge itself takes for an edit in memory is in all. The floors: each edit's change appended to a
+ * bare log, and put into a bare hyperbee2, the tree that every entry of ours stands in.
  */
 import { join } from 'node:path'
 import * as A from '@automerge/automerge'
@@ -11,10 +11,13 @@ import Corestore from 'corestore'
 import { openDevice } from '../../index.ts'
 import { race, rateOf, type Competitor, type Goal, type Table } from '../harness.ts'
 import { atLeast, times, type Row } from '../kv/row.ts'
+import { hyperbee2 } from '../peers.ts'
+import { keyOf } from './edits.ts'
 
 const OURS = 'manyhands'
 const REPO = 'automerge-repo, nodefs'
 const FLOOR = 'Automerge and a bare append'
+const TREE = 'Automerge and a bare hyperbee2 put'
 const IN_FLIGHT = 100
 
 interface Text {
@@ -29,7 +32,12 @@ interface Stored {
 }
 
 export const automerge: Row = async ({ folder, quick }) => {
-  const kinds = [await openOurs(folder), await openRepo(folder), await openFloor(folder)]
+  const kinds = [
+    await openOurs(folder),
+    await openRepo(folder),
+    await openFloor(folder),
+    await openTree(folder)
+  ]
   try {
     const awaited = await raceOf(kinds, 'awaited one by one', quick, async (type) => {
       await type()
@@ -110,13 +118,21 @@ async function openFloor(folder: string): Promise<Stored> {
   const store = new Corestore(join(folder, 'floor'))
   const core = store.get({ name: 'floor' })
   await core.ready()
+  const type = typist((change) => core.append(change))
+  return { name: FLOOR, type, close: () => store.close() }
+}
+
+async function openTree(folder: string): Promise<Stored> {
+  const bee = await hyperbee2(join(folder, 'tree'))
+  let number = 0
+  const type = typist((value) => bee.put({ key: keyOf(number++), value }))
+  return { name: TREE, type, close: () => bee.close() }
+}
+
+function typist(store: (change: Uint8Array) => Promise<unknown>): Stored['type'] {
   let doc = A.from<Record<string, unknown> & Text>({ text: '' })
-  return {
-    name: FLOOR,
-    type: async () => {
-      doc = A.change(doc, (draft) => A.splice(draft, ['text'], draft.text.length, 0, 'a'))
-      await core.append(A.getLastLocalChange(doc) ?? new Uint8Array(0))
-    },
-    close: () => store.close()
+  return () => {
+    doc = A.change(doc, (draft) => A.splice(draft, ['text'], draft.text.length, 0, 'a'))
+    return store(A.getLastLocalChange(doc) ?? new Uint8Array(0))
   }
 }

@@ -1,7 +1,8 @@
 /**
  * Edits of one text until they are stored: one by one, each awaited, and 100 under way at a time. y-leveldb writes what Yjs made of
- * an edit into LevelDB; ours signs it into the device's log as well, and keeps the local index. The floor of ours is shown beside
- * it: the same update appended to a bare Hypercore, with no tree, no space and no document above it.
+ * an edit into LevelDB; ours signs it into the device's log as well, and keeps the local index. Two floors of ours are shown beside
+ * it: the same update appended to a bare Hypercore, with no tree, no space and no document above it, and put into a bare hyperbee2,
+ * which is the tree that every entry stands in.
  */
 import { join } from 'node:path'
 import Corestore from 'corestore'
@@ -10,10 +11,12 @@ import * as Y from 'yjs'
 import { openDevice } from '../../index.ts'
 import { race, rateOf, type Competitor, type Goal, type Table } from '../harness.ts'
 import { atLeast, times, type Row, type RowContext } from '../kv/row.ts'
+import { hyperbee2 } from '../peers.ts'
 
 const OURS = 'manyhands'
 const Y_LEVELDB = 'y-leveldb'
 const FLOOR = 'bare Hypercore append'
+const TREE = 'bare hyperbee2 put'
 const IN_FLIGHT = 100
 
 /** A text whose every edit is stored. */
@@ -25,10 +28,10 @@ interface Stored {
 }
 
 export const edits: Row = async (context) => {
-  const floor = await openHypercore(context.folder)
+  const floors = [await openHypercore(context.folder), await openHyperbee2(context.folder)]
   const kinds = [await openOurs(context.folder), openLeveldb(context.folder)]
   try {
-    const awaited = await raceAwaited([...kinds, floor], context)
+    const awaited = await raceAwaited([...kinds, ...floors], context)
     const together = await racePipelined(kinds, context)
     return {
       tables: [awaited, together],
@@ -38,7 +41,7 @@ export const edits: Row = async (context) => {
       ]
     }
   } finally {
-    for (const kind of [...kinds, floor]) await kind.close()
+    for (const kind of [...kinds, ...floors]) await kind.close()
   }
 }
 
@@ -75,6 +78,32 @@ async function openHypercore(folder: string): Promise<Stored> {
     },
     close: () => store.close()
   }
+}
+
+async function openHyperbee2(folder: string): Promise<Stored> {
+  const bee = await hyperbee2(join(folder, 'hyperbee2'))
+  const doc = new Y.Doc()
+  const text = doc.getText('text')
+  let last: Promise<unknown> = Promise.resolve()
+  let number = 0
+  doc.on('update', (value: Uint8Array) => {
+    last = bee.put({ key: keyOf(number++), value })
+  })
+  return {
+    name: TREE,
+    type: () => {
+      text.insert(text.length, 'a')
+      return last
+    },
+    close: () => bee.close()
+  }
+}
+
+/** As a document's updates are called: a name, and a number that rises. */
+export function keyOf(number: number): Uint8Array {
+  const key = Buffer.from('doc/text/0000')
+  key.writeUInt32BE(number, key.byteLength - 4)
+  return key
 }
 
 function openLeveldb(folder: string): Stored {

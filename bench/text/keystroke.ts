@@ -7,18 +7,22 @@ import {
   hocuspocus,
   manyhands,
   OURS,
+  signedUpdates,
   Y_WEBSOCKET,
   yWebsocket
 } from './rigs.ts'
 
 export const keystroke: Row = async ({ folder, quick }) => {
-  const all = await measureLatencies([manyhands, yWebsocket, hocuspocus, automerge], {
-    folder,
-    readers: 1,
-    perSecond: 100,
-    keystrokes: quick ? 20 : 200,
-    rounds: quick ? 1 : 5
-  })
+  const all = await measureLatencies(
+    [manyhands, yWebsocket, hocuspocus, automerge, signedUpdates],
+    {
+      folder,
+      readers: 1,
+      perSecond: 100,
+      keystrokes: quick ? 20 : 200,
+      rounds: quick ? 1 : 5
+    }
+  )
   const ours = all.get(OURS)!
   const theirs = all.get(Y_WEBSOCKET)!
   const slowest = all.get(AUTOMERGE)!

@@ -1,11 +1,11 @@
-/** One typist, 20 keystrokes in a second, and 50 readers: each keystroke at each reader counts. */
+/** One typist, 20 keystrokes in a second, and 50 readers: each keystroke at each reader counts. The floor checks 50 signatures in this process. */
 import { atMost, times, type Row } from '../kv/row.ts'
 import { latencyNotes, measureLatencies } from './latency.ts'
-import { manyhands, OURS, Y_WEBSOCKET, yWebsocket } from './rigs.ts'
+import { manyhands, OURS, signedUpdates, Y_WEBSOCKET, yWebsocket } from './rigs.ts'
 
 export const readers: Row = async ({ folder, quick }) => {
   const count = quick ? 5 : 50
-  const all = await measureLatencies([manyhands, yWebsocket], {
+  const all = await measureLatencies([manyhands, yWebsocket, signedUpdates], {
     folder,
     readers: count,
     perSecond: 20,

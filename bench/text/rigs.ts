@@ -14,6 +14,7 @@ import {
 import { HocuspocusProvider, HocuspocusProviderWebsocket } from '@hocuspocus/provider'
 import { Server as HocuspocusServer } from '@hocuspocus/server'
 import { docs as rooms, setupWSConnection } from '@y/websocket-server/utils'
+import sodium from 'sodium-universal'
 import { WebSocket, WebSocketServer } from 'ws'
 import { WebsocketProvider } from 'y-websocket'
 import * as Y from 'yjs'
@@ -37,6 +38,7 @@ export interface RigKind {
 export const OURS = 'manyhands'
 export const Y_WEBSOCKET = 'y-websocket'
 export const AUTOMERGE = 'automerge-repo'
+const SIGNED = 'bare signed updates'
 
 export const manyhands: RigKind = {
   name: OURS,
@@ -110,6 +112,64 @@ export const hocuspocus: RigKind = {
       await server.destroy()
     })
   }
+}
+
+/**
+ * The floor of all that is signed: each update signed once, sent in clear to every reader over a connection of its own, checked
+ * there and applied. No log, no encryption, no members, no document above Yjs.
+ */
+export const signedUpdates: RigKind = {
+  name: SIGNED,
+  async open(_folder, readers) {
+    const publicKey = Buffer.alloc(32)
+    const secretKey = Buffer.alloc(64)
+    sodium.crypto_sign_seed_keypair(publicKey, secretKey, Buffer.alloc(32, 1))
+    const sockets: Socket[] = []
+    const server = await listen((socket) => void sockets.push(socket))
+    const docs = Array.from({ length: readers + 1 }, () => new Y.Doc())
+    for (const doc of docs.slice(1))
+      onframes(await dial(server), (frame) => applySigned(doc, frame, publicKey))
+    while (sockets.length < readers) await setTimeout(1)
+    docs[0]?.on('update', (update: Uint8Array) => {
+      const frame = signedFrame(update, secretKey)
+      for (const socket of sockets) socket.write(frame)
+    })
+    return yjsRig(docs, () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+      return Promise.resolve()
+    })
+  }
+}
+
+/** Its length in 4 bytes, the signature, the update. */
+function signedFrame(update: Uint8Array, secretKey: Uint8Array): Uint8Array {
+  const frame = Buffer.alloc(4 + sodium.crypto_sign_BYTES + update.byteLength)
+  frame.writeUInt32BE(frame.byteLength - 4)
+  frame.set(update, 4 + sodium.crypto_sign_BYTES)
+  const signature = frame.subarray(4, 4 + sodium.crypto_sign_BYTES)
+  sodium.crypto_sign_detached(signature, frame.subarray(4 + sodium.crypto_sign_BYTES), secretKey)
+  return frame
+}
+
+function applySigned(doc: Y.Doc, frame: Uint8Array, publicKey: Uint8Array): void {
+  const signature = frame.subarray(0, sodium.crypto_sign_BYTES)
+  const update = frame.subarray(sodium.crypto_sign_BYTES)
+  if (!sodium.crypto_sign_verify_detached(signature, update, publicKey))
+    throw new Error('A frame that was not signed')
+  Y.applyUpdate(doc, update)
+}
+
+function onframes(socket: Socket, onframe: (frame: Uint8Array) => void): void {
+  let open = Buffer.alloc(0)
+  socket.on('data', (data) => {
+    open = Buffer.concat([open, data])
+    while (open.byteLength >= 4 && open.byteLength >= 4 + open.readUInt32BE()) {
+      const end = 4 + open.readUInt32BE()
+      onframe(open.subarray(4, end))
+      open = open.subarray(end)
+    }
+  })
 }
 
 interface TextDoc {
