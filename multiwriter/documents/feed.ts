@@ -7,7 +7,7 @@ import { TreeRefusal, type ReadOptions, type TreeSnapshot } from '../../core/ind
 import { isManyhandsError } from '../../errors.ts'
 import type { Union } from '../union.ts'
 import type { Part } from '../part.ts'
-import { isWithin } from '../prefixes.ts'
+import { isWithin, type Prefixes } from '../prefixes.ts'
 import type { CoreEntry, View } from '../view.ts'
 import { parseUpdateKey } from './keys.ts'
 import { readArrived } from './read.ts'
@@ -31,6 +31,11 @@ export interface FeedHooks {
   onseals(): void
 }
 
+/** Whether a log counts, where, and how far; and how much there is behind its seal. */
+interface Standing extends Pick<Part, 'writer' | 'seal' | 'prefixes'> {
+  readonly behind: number
+}
+
 /** Where a block must be fetched first, the others' updates do not wait for ever. */
 const PATIENCE: ReadOptions = { timeout: 2000 }
 
@@ -42,8 +47,7 @@ export class Feed {
   #running: Promise<void> | null = null
   #isDue = false
   #starting: Promise<void> | null = null
-  /** Whose logs count, and how far. */
-  #standing = ''
+  #standing: readonly Standing[] = []
 
   constructor(union: Union, hooks: FeedHooks) {
     this.#union = union
@@ -109,18 +113,16 @@ export class Feed {
     for (const part of view.parts) await this.#readOn(view, part)
     this.#hooks.onread(new Map([...this.#read].map(([writer, { length }]) => [writer, length])))
     const standing = this.#standingOf(view)
-    if (standing === this.#standing) return
+    if (isSame(standing, this.#standing)) return
     this.#standing = standing
     this.#hooks.onseals()
   }
 
-  #standingOf({ parts }: View): string {
-    const standings = parts.map(({ core, writer, seal, prefixes }) => {
+  #standingOf({ parts }: View): readonly Standing[] {
+    return parts.map(({ core, writer, seal, prefixes }) => {
       const behind = seal === Infinity ? 0 : (this.#union.log(core)?.length ?? 0)
-      const within = prefixes?.map((each) => b4a.toString(each, 'hex')).join() ?? 'everything'
-      return `${writer} ${seal} ${behind} ${within}`
+      return { writer, seal, behind, prefixes }
     })
-    return standings.join('\n')
   }
 
   async #readOn(view: View, part: Part): Promise<void> {
@@ -171,4 +173,27 @@ export class Feed {
     const told = [...byId.values()].flat()
     if (told.some(({ part, entry }) => !isWithin(entry.key, part.prefixes))) this.#hooks.onseals()
   }
+}
+
+/** Compared with each step: where nothing has changed, which is nearly always, nothing is made for it. */
+function isSame(some: readonly Standing[], others: readonly Standing[]): boolean {
+  if (some.length !== others.length) return false
+  return some.every((one, i) => {
+    const other = others[i]
+    return (
+      other?.writer === one.writer &&
+      other.seal === one.seal &&
+      other.behind === one.behind &&
+      isSameWithin(one.prefixes, other.prefixes)
+    )
+  })
+}
+
+function isSameWithin(some: Prefixes, others: Prefixes): boolean {
+  if (some === others) return true
+  if (some === null || others === null || some.length !== others.length) return false
+  return some.every((each, i) => {
+    const other = others[i]
+    return other !== undefined && b4a.equals(each, other)
+  })
 }
