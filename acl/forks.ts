@@ -7,7 +7,7 @@
  */
 import type { Claims, Successor } from './claims.ts'
 import { isAck, type Entry, type History } from './history.ts'
-import type { Head, Key } from './records.ts'
+import type { DeviceClaim, Head, Key } from './records.ts'
 import { NO_OFFICE } from './registry.ts'
 
 /** Where a forked core ends. */
@@ -230,17 +230,51 @@ export class Forks {
     const [best] = [...ofOld, ...ofNew]
       .filter(({ head }) => this.#history.at(head) !== null)
       .sort(byRank)
-    const winner = best?.head.core ?? null
+    const winner = best?.head.core ?? this.#unheard(successors)
     for (const { entry, record } of successors) {
       const { core } = entry
+      // The one that counts is a log like any other: its writer goes on in it.
       if (core !== winner) lower(cuts, this.#founding(core, atStart(core)))
-      else lower(cuts, this.#branchCut(core, 0, byOthers(core)))
       const length = lengthIn(record.old, old)
       const isOldShown = ofOld.some(({ head }) => head.length > length)
       if (core === winner && isOldShown)
         lower(cuts, { core: old, common: length, length, treeHash: null })
     }
     if (winner === old) lower(cuts, this.#branchCut(old, from, byOthers(old)))
+  }
+
+  /**
+   * RULE 9: Of two successors that nobody has acknowledged who was in where they part, one counts all the same, or a founder that was
+   * alone would be lost with both: the one that has let in more others, of equals the lesser by its key. What is asked stands in
+   * the logs of the device itself: nobody follows those whom a void one let in.
+   */
+  #unheard(successors: readonly Successor[]): Key | null {
+    let most: { readonly core: Key; readonly count: number } | null = null
+    for (const { entry, record } of successors) {
+      const count = this.#letInBy(entry.core, record.member).size
+      if (most === null || count > most.count) most = { core: entry.core, count }
+    }
+    return most?.core ?? null
+  }
+
+  /** Identities to which a log, or one that goes on from it, has granted something. */
+  #letInBy(core: Key, member: DeviceClaim, seen = new Set<Key>()): ReadonlySet<Key> {
+    const letIn = new Set<Key>()
+    if (seen.has(core)) return letIn
+    seen.add(core)
+    for (const tip of this.#history.tips(core)) {
+      for (const entry of this.#history.acts(tip)) {
+        const { record } = entry
+        if (typeof record === 'string' || record.kind !== 'grant') continue
+        const { identity } = record.member
+        if (identity !== member.identity && this.#claims.isSigned(entry)) letIn.add(identity)
+      }
+    }
+    for (const { entry, record } of this.#claims.successorsOf(core)) {
+      if (record.member.device !== member.device) continue
+      for (const identity of this.#letInBy(entry.core, member, seen)) letIn.add(identity)
+    }
+    return letIn
   }
 
   /** RULE 1: The root's founding always counts; of several the one with the least hash, until somebody acknowledges another. */

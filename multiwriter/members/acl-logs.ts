@@ -152,9 +152,13 @@ export class AclLogs {
     const old = new Set(acl.map(({ continues }) => continues?.core))
     return acl.flatMap(({ core }) => {
       const first = old.has(core) ? null : this.#logs.get(core)?.first
-      if (first?.kind !== 'successor' && first?.kind !== 'recovery') return []
-      return { member: first.member, cores: first.cores }
+      return saysItself(first) ? { member: first.member, cores: first.cores } : []
     })
+  }
+
+  /** Whether the first record of a log says by what right it counts. */
+  isBegunByItself(core: Key): boolean {
+    return saysItself(this.#logs.get(core)?.first)
   }
 
   /** What devices of an identity have shown to be let in, in no particular order. */
@@ -369,6 +373,12 @@ export function forkedHere(): ManyhandsError {
     'NOT_ALLOWED',
     `This device may not write: ${why}. It can go on under new logs (\`device.rotate\`)`
   )
+}
+
+function saysItself(
+  first: AclRecord | null | undefined
+): first is SuccessorRecord | RecoveryRecord {
+  return first?.kind === 'successor' || first?.kind === 'recovery'
 }
 
 /** Of records that let somebody in. */

@@ -75,12 +75,11 @@ export class Admissions {
     )
   }
 
-  /** A device that is in, under new logs which say so themselves. */
+  /** A device that is in, under new logs which say so themselves. (One that asks may have made a key in its new log.) */
   #isGoingOn(credentials: Credentials): boolean {
     const { logs } = this.#parts
-    return (
-      this.#isDevice(credentials) && this.#aclOf(credentials).every((core) => logs.isBegun(core))
-    )
+    const acl = this.#aclOf(credentials).filter((core) => !logs.membership.cores.has(core))
+    return this.#isDevice(credentials) && acl.every((core) => logs.isBegunByItself(core))
   }
 
   /** Lets one in that asks. @param prefixes where a writer may write @throws NOT_ALLOWED, STORE_ codes */

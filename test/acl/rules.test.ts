@@ -333,23 +333,35 @@ test('RULE 9: what a log says of its own device takes back neither itself nor wh
   )
 })
 
-test('RULE 9: two successors of one core are a fork', () => {
+test('RULE 9: two successors of one core are a fork: the one counts that others acknowledge, and it goes on', () => {
   const alice = founder()
   const bob = author('bob')
   alice.grants(bob, 'writer')
   bob.sees(alice)
   bob.acknowledges()
   const [one, two] = [succession(bob, '-one'), succession(bob, '-two')]
-  assert.equal(
-    [one, two].map(({ core }) => lengthIn(told(alice, bob, one, two), core)),
-    [0, 0]
-  )
+  const lengths = () => [one, two].map(({ core }) => lengthIn(told(alice, bob, one, two), core))
+  assert.equal(lengths(), [Infinity, 0], 'the lesser by its key, while nobody has')
   alice.sees(two)
   alice.acknowledges(two.head())
-  assert.equal(
-    [one, two].map(({ core }) => lengthIn(told(alice, bob, one, two), core)),
-    [0, 1]
-  )
+  assert.equal(lengths(), [0, Infinity])
+  two.acknowledges()
+  assert.equal(lengths(), [0, Infinity])
+})
+
+test('RULE 9: of two successors that nobody has acknowledged the one counts that has let in more others', () => {
+  const alice = founder()
+  const [one, two] = [succession(alice, '-one'), succession(alice, '-two')]
+  const later = succession(two, '-later')
+  const space = () => told(alice, one, two, later)
+  const lengths = () => [one, two, later].map(({ core }) => lengthIn(space(), core))
+  assert.equal(lengths(), [Infinity, 0, 0])
+  later.grants(author('bob'), 'writer')
+  assert.equal(lengths(), [0, Infinity, Infinity])
+  assert.is(roleIn(space(), 'bob'), 'writer')
+  one.grants(author('carol'), 'writer')
+  assert.equal(lengths(), [Infinity, 0, 0])
+  assert.is(roleIn(space(), 'bob'), null)
 })
 
 test('RULE 10: unlisted cores count with length 0, except under a later grant that has seen the revocation; such a grant is void if its author ranks below the revoker', () => {

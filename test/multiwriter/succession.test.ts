@@ -211,6 +211,61 @@ test('both copies go on from the same logs: one asks to be let in again, and wha
   await closeAll(again, copy, b, c)
 })
 
+for (const joined of [null, 0, 1] as const) {
+  const who = joined === null ? 'alone' : `that was alone, and copy ${joined} has let somebody in`
+  test(`two copies of a founder ${who}, go on from the same logs: they come to one result, and nothing is lost`, async () => {
+    const storages = [newPath(), newPath()] as const
+    const first = await openAt(storages[0])
+    const { address } = await first.createSpace()
+    await (await first.openSpace(address)).db.put('before', 'both')
+    await first.close()
+    await cp(storages[0], storages[1], { recursive: true, preserveTimestamps: true })
+    const copies = [await openAt(storages[0]), await openAt(storages[1])] as const
+    const spaces = [await copies[0].rotate(address), await copies[1].rotate(address)] as const
+    for (const [i, space] of spaces.entries()) await space.db.put(`copy-${i}`, i)
+    const [friend, others] = [await fresh(), new Set<Space>()]
+    if (joined !== null) {
+      const theirs = await friend.openSpace(spaces[joined].ticket)
+      others.add(theirs)
+      await spaces[joined].addWriter(theirs.writer)
+      connect(spaces[joined], theirs)
+      await until(() => rolesIn(theirs).includes(`${friend.id} writer`))
+      await theirs.db.put('friend', 'writes')
+      assert.ok(await theirs.members.acknowledge())
+      await until(async () => (await valueIn(spaces[joined], 'friend')) === 'writes')
+    }
+
+    const cut = connect(...spaces)
+    const areIn = () =>
+      Promise.all(spaces.map(async (space) => !(await rejects(() => space.db.put('late', 1)))))
+    await until(async () => (await areIn()).filter((isIn) => isIn).length === 1)
+    const kept = (await areIn())[0] ? 0 : 1
+    if (joined !== null) assert.is(kept, joined)
+    cut()
+    const lost = 1 - kept
+    await copies[lost]?.close()
+    const again = await openAt(storages[lost] ?? '')
+    const [winner, asking] = [spaces[kept], await again.openSpace(address)]
+    connect(winner, asking)
+    await until(() => winner.members.asking().some(({ device }) => device === again.id))
+    await winner.members.admit(asking.writer, 'writer')
+    await asking.db.put('again', 'in')
+    await winner.db.put('winner', 'goes on')
+    for (const space of [winner, asking, ...others])
+      await until(async () => (await keysIn(space)) === (joined === null ? ALONE : WITH_FRIEND))
+    await closeAll(copies[kept], again, friend)
+  })
+}
+
+const ALONE = 'again,before,copy-0,copy-1,late,winner'
+const WITH_FRIEND = 'again,before,copy-0,copy-1,friend,late,winner'
+
+async function keysIn(space: Space): Promise<string> {
+  const keys: string[] = []
+  for await (const { key } of space.db.createReadStream()) keys.push(key)
+  return keys.join()
+}
+
 async function rejects(task: () => Promise<unknown>): Promise<boolean> {
   return task().then(
     () => false,

@@ -1035,7 +1035,11 @@ function outcome(telling: Telling, forks: Forks) {
 
 interface Parting {
   readonly old: Key
-  readonly nexts: readonly { readonly core: Key; readonly from: number }[]
+  readonly nexts: readonly {
+    readonly core: Key
+    readonly from: number
+    readonly member: DeviceClaim
+  }[]
   readonly least: number
 }
 
@@ -1059,14 +1063,15 @@ function partings(held: Held, { verify }: MembershipOptions): Map<Key, number> {
 function successions(held: Held, options: MembershipOptions): Parting[] {
   const teller = new Telling(held, options, new Map())
   const all = [...held.all.values()].flatMap((rec) =>
-    rec.body?.kind === 'successor' && teller.signed(rec) ? [{ rec, old: rec.body.old }] : []
+    rec.body?.kind === 'successor' && teller.signed(rec) ? [{ ...rec.body, rec }] : []
   )
   const olds = new Set(all.flatMap(({ old }) => old.map(({ core }) => core)))
   return [...olds].flatMap((old) => {
     if (held.branches(old).length === 0) return []
-    const nexts = all.flatMap(({ rec, old: heads }) => {
+    const nexts = all.flatMap(({ rec, old: heads, member }) => {
       const from = heads.find(({ core }) => core === old)
-      return from === undefined || rec.core === old ? [] : [{ core: rec.core, from: from.length }]
+      if (from === undefined || rec.core === old) return []
+      return [{ core: rec.core, from: from.length, member }]
     })
     return [{ old, nexts, least: Math.min(...nexts.map(({ from }) => from)) }]
   })
@@ -1162,6 +1167,30 @@ function decided(held: Held, options: MembershipOptions, first: Telling): Forks 
     }
     cuts.low(core, best.length, best.treeHash)
   }
+  const teller = new Telling(held, options, new Map())
+  const recs = [...held.all.values()]
+  /** A log of a device, and all that go on from it. */
+  const chain = (core: Key, device: Key): Key[] => {
+    const cores = [core]
+    for (const each of cores)
+      for (const rec of recs) {
+        const { body } = rec
+        if (body?.kind !== 'successor' || !teller.signed(rec) || cores.includes(rec.core)) continue
+        const isNext = body.old.some((head) => head.core === each)
+        if (isNext && body.member.device === device) cores.push(rec.core)
+      }
+    return cores
+  }
+  const letIn = ({ core, member }: Parting['nexts'][number]): number => {
+    const cores = chain(core, member.device)
+    const identities = recs.flatMap((rec) => {
+      const isGrant = rec.body?.kind === 'grant' && cores.includes(rec.core) && teller.signed(rec)
+      return isGrant && rec.body?.kind === 'grant' ? rec.body.member.identity : []
+    })
+    return new Set(identities.filter((identity) => identity !== member.identity)).size
+  }
+  const unheard = ({ nexts }: Parting) =>
+    [...nexts].sort((a, b) => letIn(b) - letIn(a) || byText(a.core, b.core))[0]?.core
   for (const [core, common] of partings(held, options)) along(core, common)
   for (const parting of successions(held, options)) {
     const { old, nexts, least } = parting
@@ -1172,10 +1201,9 @@ function decided(held: Held, options: MembershipOptions, first: Telling): Forks 
     const ofNew = nexts
       .flatMap(({ core }) => byOthers(core))
       .filter(({ head }) => held.at(head) !== undefined)
-    const winner = [...ofOld, ...ofNew].sort(order)[0]?.head.core
+    const winner = [...ofOld, ...ofNew].sort(order)[0]?.head.core ?? unheard(parting)
     for (const { core, from } of nexts) {
       if (core !== winner) cuts.low(core, 0)
-      else along(core, 0)
       if (core === winner && ofOld.some(({ head }) => head.length > from)) cuts.low(old, from)
     }
     if (winner === old) along(old, least)
