@@ -111,7 +111,12 @@ export class FollowedLogs {
   async #tellSealed(lowered: readonly LoweredSeal[]): Promise<void> {
     const { events } = this.#parts
     const union = this.#parts.union()
-    const limits = new Map(lowered.map(({ core, from }) => [b4a.toString(core, 'hex'), from]))
+    const limits = new Map(
+      lowered.map(({ core, from: length, within: prefixes }) => [
+        b4a.toString(core, 'hex'),
+        { length, prefixes }
+      ])
+    )
     const left = await shownUpTo(union, limits)
     const documents = await documentsUpTo(union, limits)
     if (left.length + documents.length === 0) return

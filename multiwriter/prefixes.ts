@@ -58,6 +58,19 @@ function documentIn(key: Uint8Array): Uint8Array | null {
   return isTold && length === 0 ? key.subarray(2) : null
 }
 
+/** The narrowest prefix within which a key is. */
+export function narrowestPrefix(key: Uint8Array): Uint8Array {
+  const id = documentIn(key)
+  return id === null || id.byteLength > MAX_ID_BYTES ? key : updatesOf(id)
+}
+
+/** One that lets the key's sub-database be written (without those inside it), or all documents. */
+export function placePrefix(key: Uint8Array): Uint8Array {
+  if (documentIn(key) !== null) return b4a.from([SECTION_UPDATES])
+  const { key: own } = splitKey(key)
+  return key.subarray(0, key.byteLength - own.byteLength)
+}
+
 function updatesOf(id: Uint8Array): Uint8Array {
   return b4a.concat([b4a.from([SECTION_UPDATES, id.byteLength]), id, b4a.from([0])])
 }

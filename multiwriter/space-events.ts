@@ -15,7 +15,7 @@ export interface SpaceEvents {
   'clock-skew': [{ readonly writer: string; readonly aheadMs: number }]
   /** Who is in, with which rights, or which keys are here has changed. */
   members: []
-  /** Logs count less far than they did, and what of them was to be seen is not any more. */
+  /** Logs count less far than they did, or in fewer places, and what of them was to be seen is not any more. */
   sealed: [Sealed]
   /** A log has two histories, as is known now: @see SpaceMembers.forks */
   forked: [ForkInfo]

@@ -32,6 +32,11 @@ export interface UnionOptions {
   observe?(said: Said): void
 }
 
+/** How far a log is to be read, and what of it: absent is what counts now. */
+export interface PlaceInLog extends CoreLength {
+  readonly prefixes?: Prefixes
+}
+
 export class Union {
   readonly events = new EventEmitter<{ change: []; close: [] }>()
   /** How entries are folded. */
@@ -113,13 +118,13 @@ export class Union {
    * more of another than these lengths give is read as far as it did not.
    * @throws VERSION_UNAVAILABLE when a log is not here, or not as far; NO_EPOCH_KEY when it waits for a key
    */
-  async at(lengths: readonly CoreLength[], options: ReadOptions = {}): Promise<View> {
+  async at(lengths: readonly PlaceInLog[], options: ReadOptions = {}): Promise<View> {
     await this.#opening
     this.#checkOpen()
     const standings = await Promise.all(
-      lengths.map(({ core, length }) => {
+      lengths.map(({ core, length, prefixes }) => {
         const source = this.#sources.get(b4a.toString(core, 'hex'))
-        return source?.standingAt(length, options) ?? unavailable(core)
+        return source?.standingAt(length, options, prefixes) ?? unavailable(core)
       })
     )
     return this.#viewOf((await settle(standings, options)).parts, this.#hooksThen)
@@ -354,8 +359,12 @@ class Source {
   }
 
   /** The log at a length that it once had. @throws VERSION_UNAVAILABLE, NO_EPOCH_KEY */
-  async standingAt(length: number, options: ReadOptions): Promise<Standing> {
-    const part = await this.#partAt(length, options)
+  async standingAt(
+    length: number,
+    options: ReadOptions,
+    prefixes: Prefixes = this.#prefixes
+  ): Promise<Standing> {
+    const part = { ...(await this.#partAt(length, options)), prefixes }
     return {
       part,
       reliances: this.#reliances,

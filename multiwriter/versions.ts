@@ -72,7 +72,7 @@ export async function versionAt(
 }
 
 /** A log that has nothing then is not part of the version. */
-export function withBlocks(lengths: readonly CoreLength[]): readonly CoreLength[] {
+export function withBlocks<T extends CoreLength>(lengths: readonly T[]): readonly T[] {
   return lengths.filter(({ length }) => length > 0)
 }
 

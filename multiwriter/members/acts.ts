@@ -20,7 +20,7 @@ import type { Union } from '../union.ts'
 import type { AclLogs } from './acl-logs.ts'
 import type { ContentKeys } from './content-keys.ts'
 import { bytesOf, keyOf, NO_HASH, type Credentials } from './credentials.ts'
-import { heldUpTo, signedUpTo } from './excluded.ts'
+import { heldUpTo, prefixesLeftOut, signedUpTo } from './excluded.ts'
 import { fetchLost } from './lost-logs.ts'
 
 /** An identity, or one device of it. */
@@ -77,16 +77,27 @@ export class Acts {
     else await this.#keys?.renew()
   }
 
-  /** Lets all that is held of its sealed data logs here count. @throws NOT_ALLOWED */
+  /** Lets all that is held of its data logs here count: raises seals, and grants what stands outside of prefixes. @throws NOT_ALLOWED */
   async restore(target: Target): Promise<void> {
     this.#checkMay({ kind: 'revoke', identity: target.identity })
     // A statement of a log that counts whole would seal it.
-    const sealed = this.#coresOf(target).filter(
-      ({ use, length }) => use === 'data' && length !== Infinity
-    )
+    const data = this.#coresOf(target).filter(({ use }) => use === 'data')
+    const sealed = data.filter(({ length }) => length !== Infinity)
     const heads = await this.#headsOf(sealed, (union, core) => heldUpTo(union, core, Infinity))
     const cuts = heads.filter(({ length }, i) => length > (sealed[i]?.length ?? 0))
     if (cuts.length > 0) await this.#logs.write({ kind: 'seal', cuts })
+    for (const { core, role, length } of data)
+      if (role === 'writer' && length === Infinity) await this.#widen(target, core)
+  }
+
+  async #widen(target: Target, core: Key): Promise<void> {
+    const prefixes = await prefixesLeftOut(this.#union, bytesOf(core))
+    if (prefixes.length === 0) return
+    for (const { member, cores } of this.#openCredentials(target)) {
+      const claims = cores.filter((claim) => claim.core === core)
+      if (claims.length > 0)
+        await this.#logs.write({ kind: 'grant', role: 'writer', prefixes, member, cores: claims })
+    }
   }
 
   /** Where the logs of devices of one's own end that are lost. @throws BLOCK_UNAVAILABLE */

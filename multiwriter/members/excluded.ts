@@ -1,21 +1,24 @@
 /**
- * What seals keep out of the view: what shows otherwise where logs count further than they do. Found by comparing the view with
- * what it would be, so it costs about what was written past the seals.
+ * What seals and prefixes keep out of the view: what shows otherwise where logs count further than they do, or elsewhere as well. Found by
+ * comparing the view with what it would be, so it costs about what was written past the seals; of a log that may count elsewhere,
+ * about as much as it has written.
  */
-import type { ReadOptions } from '../../core/index.ts'
-import type { Value } from '../../crdt/index.ts'
+import b4a from 'b4a'
+import type { ReadOptions, TreeRange } from '../../core/index.ts'
+import { encodeValue, type Value } from '../../crdt/index.ts'
 import { changedKeys } from '../changed.ts'
 import { lengthsOf } from '../checkout.ts'
 import { iterate } from '../cursor.ts'
-import { parseUpdateKey } from '../documents/keys.ts'
-import { readArrived } from '../documents/read.ts'
+import { ALL_UPDATES, parseUpdateKey } from '../documents/keys.ts'
+import { readArrived, readPart } from '../documents/read.ts'
 import { Keyspace, splitKey } from '../keyspace.ts'
 import { placeToText } from '../link.ts'
 import type { Part } from '../part.ts'
+import { isWithin, narrowestPrefix, placePrefix, type Prefixes } from '../prefixes.ts'
 import { isGone } from '../put-back.ts'
 import type { Union } from '../union.ts'
 import { withBlocks } from '../versions.ts'
-import type { CoreEntry, View } from '../view.ts'
+import type { CoreEntry, FoldedKey, View } from '../view.ts'
 import type { Key } from '../../acl/index.ts'
 import { keyOf } from './credentials.ts'
 
@@ -27,24 +30,37 @@ export interface ExcludedEntry {
   readonly value: Value | null
 }
 
-/** How far logs are to count, by core. */
-export type Limits = ReadonlyMap<Key, number>
+/** How far a log is to count, and where. */
+export interface Limit {
+  readonly length: number
+  readonly prefixes: Prefixes
+}
+
+/** By core. */
+export type Limits = ReadonlyMap<Key, Limit>
 
 const HERE: ReadOptions = { wait: false }
 
-/** What would show if these logs counted up to these lengths, where that is something else. From what is on this device. */
+/** What would show if these logs counted so far, where that is something else. From what is on this device. */
 export async function shownUpTo(union: Union, limits: Limits): Promise<readonly ExcludedEntry[]> {
   const now = await union.view(HERE)
   const further = await viewUpTo(union, now, limits)
   const entries: ExcludedEntry[] = []
   for await (const key of iterate(changedKeys(now, further, new Keyspace([]).whole, HERE))) {
-    const { exists, value } = await further.get(key, HERE)
+    const [shown, then] = [await now.get(key, HERE), await further.get(key, HERE)]
+    if (areAlike(shown, then)) continue
+    const { exists, value } = then
     entries.push({ key: placeToText(splitKey(key)), value: exists ? value : null })
   }
   return entries
 }
 
-/** The documents of which something stands between where these logs count now, and these lengths. From what is on this device. */
+function areAlike(a: FoldedKey, b: FoldedKey): boolean {
+  if (!a.exists || !b.exists) return a.exists === b.exists
+  return b4a.equals(encodeValue(a.value), encodeValue(b.value))
+}
+
+/** The documents of which something counts only if these logs do so far. From what is on this device. */
 export async function documentsUpTo(union: Union, limits: Limits): Promise<readonly string[]> {
   const { parts } = await union.view(HERE)
   const entries = await Promise.all(parts.map((part) => updatesUpTo(union, part, limits)))
@@ -60,14 +76,53 @@ async function updatesUpTo(
 ): Promise<readonly CoreEntry[]> {
   const limit = limits.get(keyOf(part.core))
   if (limit === undefined) return []
+  const { length, prefixes } = limit
   try {
-    const tree = await union.treeUpTo(part.core, limit, HERE)
-    if (tree === null || tree.length <= part.tree.length) return []
-    return await readArrived({ ...part, tree }, part.tree, HERE)
+    const tree = await union.treeUpTo(part.core, length, HERE)
+    const isLonger = tree !== null && tree.length > part.tree.length
+    const further = isLonger ? await readArrived({ ...part, tree }, part.tree, HERE) : []
+    const elsewhere =
+      prefixes === part.prefixes ? [] : await readOutside(part, [ALL_UPDATES], part.prefixes)
+    return [...further, ...elsewhere].filter(({ entry }) => isWithin(entry.key, prefixes))
   } catch (error) {
     if (isGone(error)) return []
     throw error
   }
+}
+
+/** What stands in a log outside of these prefixes. */
+async function readOutside(
+  part: Part,
+  ranges: readonly TreeRange[],
+  prefixes: Prefixes
+): Promise<readonly CoreEntry[]> {
+  const entries = await Promise.all(ranges.map((range) => readPart(part, range, HERE)))
+  return entries.flat().filter(({ entry }) => !isWithin(entry.key, prefixes))
+}
+
+/** More would make every read of the log slower: then whole sub-databases are let in, and all documents. */
+const MAX_NAMED = 64
+
+/**
+ * The narrowest prefixes by which all that stands in a log would count; none where it does. Of a document all of it, of a key of the database
+ * the keys that begin with it as well: prefixes tell no more.
+ */
+export async function prefixesLeftOut(
+  union: Union,
+  core: Uint8Array
+): Promise<readonly Uint8Array[]> {
+  const { parts } = await union.view(HERE)
+  const part = parts.find((each) => b4a.equals(each.core, core))
+  if (part === undefined || part.prefixes === null) return []
+  const left = await readOutside(part, [{}], part.prefixes)
+  const keys = left.map(({ entry }) => entry.key)
+  const named = distinct(keys.map((key) => narrowestPrefix(key)))
+  return named.length <= MAX_NAMED ? named : distinct(keys.map((key) => placePrefix(key)))
+}
+
+function distinct(keys: readonly Uint8Array[]): readonly Uint8Array[] {
+  const byName = new Map(keys.map((key) => [keyOf(key), key]))
+  return [...byName.values()]
 }
 
 /** Up to where a log could count, of what is on this device: whole batches. */
@@ -90,7 +145,9 @@ export async function signedUpTo(union: Union, core: Uint8Array, limit: number):
 async function viewUpTo(union: Union, now: View, limits: Limits): Promise<View> {
   const lengths = lengthsOf(now).map(async ({ core, length }) => {
     const limit = limits.get(keyOf(core))
-    return { core, length: limit === undefined ? length : await heldUpTo(union, core, limit) }
+    if (limit === undefined) return { core, length }
+    const { prefixes } = limit
+    return { core, length: await heldUpTo(union, core, limit.length), prefixes }
   })
   return union.at(withBlocks(await Promise.all(lengths)), HERE)
 }

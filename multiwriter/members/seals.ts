@@ -1,15 +1,17 @@
 /** What membership says of data cores, told to the list of writers: who is read, how far, and where. */
 import b4a from 'b4a'
-import { compareRoles, type CoreStanding, type Membership } from '../../acl/index.ts'
+import { compareRoles, startsWith, type CoreStanding, type Membership } from '../../acl/index.ts'
 import type { Prefixes } from '../prefixes.ts'
 import type { Writer, WriterList } from '../writers.ts'
 import { bytesOf, keyOf } from './credentials.ts'
 
-/** A core that counts less far than it did. */
+/** A core that counts less far than it did, or in fewer places. */
 export interface LoweredSeal {
   readonly core: Uint8Array
   /** How far it counted. */
   readonly from: number
+  /** And where. */
+  readonly within: Prefixes
 }
 
 export interface Sealed {
@@ -43,9 +45,9 @@ export function sealWriters(
     if (writer === undefined && isWriter) missing.push({ core, seal: length, prefixes })
     if (writer === undefined) continue
     if (!areSame(writer.prefixes, prefixes)) writers.narrow(core, prefixes)
-    if (writer.seal === length) continue
-    writers.seal(core, length)
-    if (length < writer.seal) lowered.push({ core, from: writer.seal })
+    if (writer.seal !== length) writers.seal(core, length)
+    if (length < writer.seal || isNarrower(prefixes, writer.prefixes))
+      lowered.push({ core, from: writer.seal, within: writer.prefixes })
   }
   return { missing, lowered }
 }
@@ -56,6 +58,12 @@ function areSame(a: Prefixes, b: Prefixes): boolean {
 }
 
 const NOTHING = new Uint8Array(0)
+
+/** Whether there is a place in `before` that is none now. */
+function isNarrower(now: Prefixes, before: Prefixes): boolean {
+  if (now === null) return false
+  return before === null || !before.every((each) => now.some((one) => startsWith(each, one)))
+}
 
 /** How far a data core counts: who only reads writes nothing that does. */
 export function countedLength(standing: CoreStanding, lengthOf: LengthOf): number | null {

@@ -3,6 +3,7 @@ import z32 from 'z32'
 import {
   compareRoles,
   epochId,
+  type CoreStanding,
   type Key,
   type Member,
   type MemberDevice,
@@ -121,7 +122,7 @@ export interface RoleOptions {
   readonly prefixes?: readonly string[]
 }
 
-/** What was written past a seal. */
+/** What was written past a seal, or where its writer may not write. */
 export interface ExcludedWork {
   readonly writer: string
   /** Blocks of its log that count. */
@@ -275,7 +276,9 @@ export class SpaceMembers {
   }
 
   /**
-   * Lets all count that is here of a member's logs, past the seal as well (`excluded`). It gives back no rights.
+   * Lets all count that is here of a member's logs (`excluded`). Past the seal as well; that gives back no rights. What a writer with
+   * prefixes wrote elsewhere counts only where it may write: it may there from then on, at those keys and in those documents
+   * (of more than 64, in their sub-databases and in all documents).
    * @throws NOT_ALLOWED, STORE_ codes
    */
   async restore(who: string): Promise<void> {
@@ -343,17 +346,28 @@ export class SpaceMembers {
     this.#checkOpen()
     const works: ExcludedWork[] = []
     for (const standing of this.#members.membership.cores.values()) {
-      const counted = countedLength(standing, this.#members.lengthOf)
-      if (standing.use !== 'data' || counted === Infinity || counted === null) continue
-      const core = bytesOf(standing.core)
-      const length = await heldUpTo(this.#union, core, counted)
-      if ((await heldUpTo(this.#union, core, Infinity)) === length) continue
-      const all = new Map([[standing.core, Infinity]])
-      const entries = await shownUpTo(this.#union, all)
-      const documents = await documentsUpTo(this.#union, all)
-      works.push({ writer: textOf(standing.core), length, entries, documents })
+      const work = await this.#excludedOf(standing)
+      if (work !== null) works.push(work)
     }
     return works
+  }
+
+  /** Of a log that nothing ends what stands outside its prefixes, of others what was written past the seal. */
+  async #excludedOf(standing: CoreStanding): Promise<ExcludedWork | null> {
+    const { use, prefixes } = standing
+    const counted = countedLength(standing, this.#members.lengthOf)
+    const isOpen = counted === Infinity
+    if (use !== 'data' || counted === null || (isOpen && prefixes === null)) return null
+    const core = bytesOf(standing.core)
+    const length = await heldUpTo(this.#union, core, counted)
+    if (!isOpen && (await heldUpTo(this.#union, core, Infinity)) === length) return null
+    const limits = new Map([
+      [standing.core, { length: Infinity, prefixes: isOpen ? null : prefixes }]
+    ])
+    const entries = await shownUpTo(this.#union, limits)
+    const documents = await documentsUpTo(this.#union, limits)
+    if (isOpen && entries.length + documents.length === 0) return null
+    return { writer: textOf(standing.core), length, entries, documents }
   }
 
   /**

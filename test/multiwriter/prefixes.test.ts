@@ -252,6 +252,75 @@ test('prefixes: what was read of a writer before its grant was known is taken ou
   for (const device of devices) await device.close()
 })
 
+test('prefixes: what a narrowed writer had written elsewhere is told as it leaves the view, listed, and comes back when it is restored', async () => {
+  const devices = [await fresh(), await fresh(), await fresh()] as const
+  const [one, two, three] = devices
+  const a = await one.createSpace()
+  const [b, c] = [await two.openSpace(a.ticket), await three.openSpace(a.ticket)]
+  await a.db.put('both', 'by a')
+  await b.db.put('out', 1)
+  await b.db.sub('contacts').put('in', 1)
+  for (const id of ['todo', 'other']) {
+    const live = await b.documents.open(id)
+    live.doc.getText('text').insert(0, 'theirs')
+    await live.close()
+  }
+  await c.addWriter(b.writer)
+  const cuts = [connect(b, c)]
+  const text = async (id: string) => {
+    const live = await c.documents.open(id)
+    const now = live.doc.getText('text').toJSON()
+    await live.close()
+    return now
+  }
+  await until(async () => (await c.db.get('out'))?.value === 1 && (await text('other')) !== '')
+  const told = new Promise((resolve) => c.once('sealed', resolve))
+  cuts.push(connect(a, b), connect(a, c))
+  await until(() => a.members.asking().length === 2)
+  await a.members.admit(b.writer, 'writer', { prefixes: ['db:contacts', 'documents:todo'] })
+  const left = { documents: ['other'], writers: [b.writer] }
+  assert.equal(await told, { ...left, left: [{ key: 'db/out', value: 1 }] })
+  await until(async () => (await a.db.sub('contacts').get('in')) !== null)
+  for (const space of [a, c]) {
+    await until(async () => (await space.members.excluded())[0]?.documents.length === 1)
+    const [work, ...others] = await space.members.excluded()
+    assert.equal(others, [])
+    assert.equal([work?.writer, work?.documents], [b.writer, ['other']])
+    assert.equal(work?.entries, [{ key: 'db/out', value: 1 }])
+  }
+  await a.members.restore(two.id)
+  for (const space of [a, c]) {
+    await until(async () => (await space.db.get('out'))?.value === 1)
+    await until(async () => (await space.members.excluded()).length === 0)
+  }
+  await until(async () => (await text('other')) === 'theirs')
+  assert.equal(
+    a.members
+      .list()
+      .find(({ prefixes }) => prefixes !== null)
+      ?.prefixes?.toSorted(),
+    ['db/out', 'db:contacts', 'documents:other', 'documents:todo']
+  )
+  await rejectsWith('NOT_ALLOWED', () => b.db.put('elsewhere', 1))
+  for (const cut of cuts) cut()
+  for (const device of devices) await device.close()
+})
+
+test('prefixes: of a writer that wrote in many places elsewhere, the sub-databases are let in', () =>
+  withNarrow(
+    async ([a, , c], [, two]) => {
+      await a.members.restore(two.id)
+      await until(async () => (await c.db.sub('many').get('key-69'))?.value === 69)
+      const { prefixes } = a.members.list().find(({ role }) => role === 'writer') ?? {}
+      assert.equal(prefixes?.toSorted(), ['db:contacts', 'db:many/', 'documents:todo'])
+    },
+    async (b) => {
+      const many = b.db.sub('many')
+      for (let i = 0; i < 70; i++) await many.put(`key-${i}`, i)
+      await b.db.sub('contacts').put('in', 1)
+    }
+  ))
+
 test('prefixes: let in elsewhere, too, all that a writer has written there counts, and whoever watches is told', () =>
   withNarrow(
     async ([a, b, c], [, two]) => {
