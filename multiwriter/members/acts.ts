@@ -1,6 +1,7 @@
 /**
- * What this device does to other members. Before each act it acknowledges what it holds: by that no act of others can take back
- * what was known here, and it is what the act itself is held to (docs/MEMBERSHIP.md, rule 6).
+ * What this device does to other members. With each act it acknowledges what it holds: by that no act of others can take back
+ * what was known here (docs/MEMBERSHIP.md, rule 6). Before it, so that whoever is let in has seen that in their past; after a removal,
+ * which names what it ends as far as it is held, and should be there soon.
  */
 import {
   mayAct,
@@ -17,7 +18,7 @@ import { ManyhandsError } from '../../errors.ts'
 import type { Prefixes } from '../prefixes.ts'
 import type { Timers } from '../timers.ts'
 import type { Union } from '../union.ts'
-import type { AclLogs } from './acl-logs.ts'
+import type { AclLogs, Draft } from './acl-logs.ts'
 import type { ContentKeys } from './content-keys.ts'
 import { bytesOf, keyOf, NO_HASH, type Credentials } from './credentials.ts'
 import { heldUpTo, prefixesLeftOut, signedUpTo } from './excluded.ts'
@@ -68,10 +69,12 @@ export class Acts {
       isOwner ? { kind: 'vote' } : { kind: 'revoke', identity, device, by: this.#device }
     )
     if (isOwner) this.#checkFree('remove', identity)
-    await this.acknowledge()
+    const seen = await this.#acknowledgement()
     const cuts = await this.#headsOf(this.#coresOf({ identity, device }))
     if (isOwner) await this.#vote({ kind: 'remove', identity, cuts })
     else await this.#logs.write({ kind: 'revoke', identity, device, cuts })
+    // Not before it: what is announced second comes a round trip later. What it ends it names itself.
+    if (seen !== null) await this.#logs.write(seen)
     // A vote may not have been the last that it takes.
     if (isOwner) await this.#keys?.prepare()
     else await this.#keys?.renew()
@@ -173,9 +176,16 @@ export class Acts {
 
   /** Says how far others' logs are held here, if that is news of a member. @returns whether */
   async acknowledge(): Promise<boolean> {
+    const seen = await this.#acknowledgement()
+    if (seen !== null) await this.#logs.write(seen)
+    return seen !== null
+  }
+
+  /** Null where it is no news, or this device no member. */
+  async #acknowledgement(): Promise<Draft | null> {
     const { membership, ownCore } = this.#logs
     const own = membership.cores.get(keyOf(ownCore))
-    if (own === undefined || own.length !== Infinity) return false
+    if (own === undefined || own.length !== Infinity) return null
     // Of a log with two histories nothing more counts; to acknowledge either would be to vote for it after the fact.
     const others = [...membership.cores.values()].filter(
       ({ device, endedBy }) => device !== own.device && endedBy !== 'fork'
@@ -185,8 +195,7 @@ export class Acts {
     const isNews = held.some((head) =>
       this.#isNews(head, membership.acknowledged(own.device, head.core))
     )
-    if (isNews) await this.#logs.write({ kind: 'ack', lengths: held })
-    return isNews
+    return isNews ? { kind: 'ack', lengths: held } : null
   }
 
   /** Two devices must not answer each other's acknowledgements for ever. */
