@@ -38,14 +38,18 @@ export class SpeakerCursor implements Cursor<RowGroup> {
     if (this.#isClosed) return []
     const { table } = this.#parts.keys
     const indices: number[] = []
+    const spoken: (readonly number[])[] = []
     // Keys of which only stale parts say something are not ours to tell.
-    while (indices.length < size && !this.#isAtEnd) {
-      if (this.#speakersAt(this.#index).length > 0) indices.push(this.#index)
-      this.#passed++
+    for (const end = this.#end; indices.length < size && this.#passed < end; this.#passed++) {
+      const index = this.#index
+      const speakers = this.#speakersAt(index)
+      if (speakers.length === 0) continue
+      indices.push(index)
+      spoken.push(speakers)
     }
-    const pulls = this.#pull(indices)
+    const pulls = this.#pull(spoken)
     if (pulls.length > 0) await Promise.all(pulls)
-    const groups = indices.map((index) => this.#groupOf(table, index))
+    const groups = indices.map((index, i) => this.#groupOf(table, index, spoken[i] ?? NOBODY))
     if (!this.#parts.isCurrent()) throw new Moved()
     return this.#isClosed ? [] : groups
   }
@@ -55,9 +59,10 @@ export class SpeakerCursor implements Cursor<RowGroup> {
     for (const feed of this.#feeds) void feed?.cursor.close()
   }
 
-  get #isAtEnd(): boolean {
+  /** How many keys there are. */
+  get #end(): number {
     const { start, end } = this.#parts.keys
-    return this.#passed >= end - start
+    return end - start
   }
 
   get #index(): number {
@@ -71,10 +76,10 @@ export class SpeakerCursor implements Cursor<RowGroup> {
   }
 
   /** Asks each log for what it says at these keys. */
-  #pull(indices: readonly number[]): readonly Promise<void>[] {
+  #pull(spoken: readonly (readonly number[])[]): readonly Promise<void>[] {
     const asked: Feed[] = []
-    for (const index of indices) {
-      for (const part of this.#speakersAt(index)) {
+    for (const speakers of spoken) {
+      for (const part of speakers) {
         const feed = (this.#feeds[part] ??= new Feed(this.#parts.open(part)))
         if (feed.wanted++ === 0) asked.push(feed)
       }
@@ -82,8 +87,7 @@ export class SpeakerCursor implements Cursor<RowGroup> {
     return asked.flatMap((feed) => feed.fill() ?? [])
   }
 
-  #groupOf(table: SpeakerTable, index: number): RowGroup {
-    const sources = this.#speakersAt(index)
+  #groupOf(table: SpeakerTable, index: number, sources: readonly number[]): RowGroup {
     const items: TreeEntry[] = []
     for (const part of sources) {
       const entry = this.#feeds[part]?.take()
@@ -93,6 +97,8 @@ export class SpeakerCursor implements Cursor<RowGroup> {
     return { key: items[0]?.key ?? NO_KEY, items, sources }
   }
 }
+
+const NOBODY: readonly number[] = []
 
 /** A group is never empty. */
 const NO_KEY = new Uint8Array(0)

@@ -6,7 +6,8 @@
  * It is learnt from the trees themselves, all of them merged once, and holds for each log at the length that it had then. A log
  * that has moved since, either way, is stale: it is asked at every key. What learning costs is paid by the reads that it would
  * have spared: no key is learnt before a log was asked in vain. So a space that is read little learns nothing, and where logs move
- * before it has paid, it is done ever more rarely.
+ * before it has paid, it is done ever more rarely. Who reads a range to its end has merged it: then that is learnt for nothing (`Hearing`),
+ * if it is more than what is known.
  *
  * Only keys of the database, and only from what is on this device: a log of which something is missing stays stale. A table that
  * would grow beyond `maxBytes` is given up for good.
@@ -42,7 +43,10 @@ const MAX_DEARNESS = 16
 /** A key that is merged from many logs costs a few comparisons more than one of a single log. */
 const MERGED_PER_ASKED = 4
 
-const DATABASE: TreeRange = new Keyspace().whole
+/** A range of which all bounds are known. */
+type Bounds = Required<Pick<TreeRange, 'gte' | 'lt'>>
+
+const DATABASE = boundsOf(new Keyspace().whole) ?? { gte: new Uint8Array(0), lt: new Uint8Array(0) }
 
 export class KnownSpeakers {
   readonly #limits: SpeakerLimits
@@ -73,8 +77,24 @@ export class KnownSpeakers {
       spare: (asked) => (this.#spared += asked),
       pay: (stale, asked) => {
         if (stale >= this.#limits.fewLogs) this.#pay(parts, asked)
-      }
+      },
+      hear: (stale, range) =>
+        stale < this.#limits.fewLogs || this.#isGivenUp ? null : this.#hear(parts, range)
     })
+  }
+
+  #hear(parts: readonly Part[], range: TreeRange): Hearing | null {
+    const bounds = isInDatabase(range) && range.reverse !== true ? boundsOf(range) : null
+    if (bounds === null) return null
+    return new Hearing(parts, bounds, this.#limits.maxBytes, (heard) => {
+      if (!this.#isGivenUp && heard.table.size > this.#stillKnown(parts)) this.#learnt = heard
+    })
+  }
+
+  /** Keys of which most of what is known holds still. */
+  #stillKnown(parts: readonly Part[]): number {
+    const stale = new Among(parts, this.#learnt, NO_HOOKS).stale.length
+    return stale < this.#limits.fewLogs ? this.keys : 0
   }
 
   /** Nothing is learnt any more. */
@@ -118,6 +138,8 @@ export class KnownSpeakers {
 
 /** What was learnt, and of which trees: by writer, with their numbers in the table. */
 interface Learnt {
+  /** All keys that there are in it. */
+  readonly range: Bounds
   readonly table: SpeakerTable
   readonly trees: ReadonlyMap<string, { readonly number: number; readonly tree: TreeSnapshot }>
 }
@@ -187,8 +209,49 @@ class Learning {
     const trees = this.#parts.flatMap(({ writer, tree }, number) =>
       this.#unreadable.has(number) ? [] : [[writer, { number, tree }] as const]
     )
-    return { table: this.#builder.table(), trees: new Map(trees) }
+    return { range: DATABASE, table: this.#builder.table(), trees: new Map(trees) }
   }
+}
+
+/** What somebody else merges of a range, from its first key on: learnt once it has come to the end. */
+export class Hearing {
+  /** Keys that were merged, and have taught nothing yet. */
+  merged = 0
+  readonly #parts: readonly Part[]
+  readonly #range: Bounds
+  readonly #maxBytes: number
+  readonly #onend: (heard: Learnt) => void
+  #builder: SpeakerTableBuilder | null = new SpeakerTableBuilder()
+
+  constructor(
+    parts: readonly Part[],
+    range: Bounds,
+    maxBytes: number,
+    onend: (heard: Learnt) => void
+  ) {
+    this.#parts = [...parts]
+    this.#range = range
+    this.#maxBytes = maxBytes
+    this.#onend = onend
+  }
+
+  /** @param groups the next ones; none at the end */
+  hear(groups: readonly Group<TreeEntry>[]): void {
+    this.merged += groups.length
+    const builder = this.#builder
+    if (builder === null) return
+    for (const { items, sources } of groups) builder.add(items[0]?.key ?? NO_KEY, sources)
+    if (builder.byteLength > this.#maxBytes) this.#builder = null
+    if (groups.length > 0) return
+    this.#builder = null
+    this.merged = 0
+    const trees = this.#parts.map(({ writer, tree }, number) => [writer, { number, tree }] as const)
+    this.#onend({ range: this.#range, table: builder.table(), trees: new Map(trees) })
+  }
+}
+
+function boundsOf({ gte, lt }: TreeRange): Bounds | null {
+  return gte === undefined || lt === undefined ? null : { gte, lt }
 }
 
 /** The keys of a tree. It ends where the tree cannot be read, and says so: whoever reads it there is told why. */
@@ -218,6 +281,15 @@ interface AmongHooks {
   spare(asked: number): void
   /** Of so many stale logs it was asked so often to no use, about. */
   pay(stale: number, asked: number): void
+  /** So many stale logs are to be merged. */
+  hear(stale: number, range: TreeRange): Hearing | null
+}
+
+const NO_HOOKS: AmongHooks = {
+  isOutdated: () => false,
+  spare: () => {},
+  pay: () => {},
+  hear: () => null
 }
 
 /** Who is to be asked among the parts of one view, at their lengths. */
@@ -226,6 +298,8 @@ export class Among {
   readonly stale: readonly number[]
   readonly #learnt: Learnt | null
   readonly #hooks: AmongHooks
+  /** How many parts say anything at all. */
+  readonly #count: number
   /** How many parts are not stale. */
   readonly #known: number
   /** Parts by their numbers in the table; of stale ones nothing. */
@@ -245,6 +319,7 @@ export class Among {
       else if (tree.length > 0) stale.push(i)
     })
     this.#places = places
+    this.#count = parts.filter(({ tree }) => tree.length > 0).length
     this.#known = parts.length - stale.length
     this.stale = stale
   }
@@ -255,8 +330,11 @@ export class Among {
 
   /** Parts among which all are that say something at a key; they rise. Null: all parts. */
   at(key: Uint8Array): readonly number[] | null {
+    if (this.#learnt === null || !isBetween(key, this.#learnt.range)) {
+      this.#hooks.pay(this.#count, this.#count)
+      return null
+    }
     this.#hooks.pay(this.stale.length, this.stale.length)
-    if (this.#learnt === null || key[0] !== SECTION_DB) return null
     const speakers = this.#learnt.table.at(key)
     this.#hooks.spare(this.#known)
     const [only] = speakers
@@ -267,7 +345,7 @@ export class Among {
 
   /** What is known of a range: keys, and the parts that say something there. Null where nothing is. */
   keysIn(range: TreeRange): KnownKeys | null {
-    if (this.#learnt === null || !isInDatabase(range)) return null
+    if (this.#learnt === null || !isWithinBounds(range, this.#learnt.range)) return null
     const { table } = this.#learnt
     const { start, end } = boundsIn(table, range)
     return { table, start, end, placed: (speakers) => this.#placed(speakers) }
@@ -275,7 +353,12 @@ export class Among {
 
   /** So many keys were merged from all logs. */
   merged(keys: number): void {
-    this.#hooks.pay(this.stale.length, keys / MERGED_PER_ASKED)
+    this.#hooks.pay(this.#count, keys / MERGED_PER_ASKED)
+  }
+
+  /** All logs are to be merged in a range. Null where nothing of that is to be learnt. */
+  hear(range: TreeRange): Hearing | null {
+    return this.#hooks.hear(this.#count, range)
   }
 
   #withStale(speakers: Speakers): readonly number[] {
@@ -305,6 +388,17 @@ export interface KnownKeys {
 /** Whether two readings of one log have the same keys. */
 function isSame(a: TreeSnapshot, b: TreeSnapshot): boolean {
   return a.length === b.length && a.length <= a.sharedWith(b)
+}
+
+function isBetween(key: Uint8Array, { gte, lt }: Bounds): boolean {
+  return b4a.compare(key, gte) >= 0 && b4a.compare(key, lt) < 0
+}
+
+function isWithinBounds({ gte, gt, lte, lt }: TreeRange, bounds: Bounds): boolean {
+  const [low, high] = [gt ?? gte, lt ?? lte]
+  if (low === undefined || high === undefined || b4a.compare(low, bounds.gte) < 0) return false
+  const order = b4a.compare(high, bounds.lt)
+  return order < 0 || (order === 0 && lt !== undefined)
 }
 
 function isInDatabase({ gte, gt, lte, lt }: TreeRange): boolean {

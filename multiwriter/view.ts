@@ -24,7 +24,7 @@ import { cutPart, PartCursor, restOf, type Part } from './part.ts'
 import { isWithin } from './prefixes.ts'
 import { foldRefusal, type RefusalReason, type Refusals } from './refusals.ts'
 import { SpeakerCursor } from './speaker-cursor.ts'
-import type { Among, KnownKeys } from './speakers.ts'
+import type { Among, Hearing, KnownKeys } from './speakers.ts'
 import type { IndexDefinition, IndexRow } from './stored-indexes.ts'
 import { FallbackCursor, mergeGroups, type RowGroup, type Rows } from './view-rows.ts'
 
@@ -187,10 +187,38 @@ export class View {
 
   #treeCursor(range: TreeRange, options: ReadOptions): Cursor<FoldedKey> {
     const among = this.#speakers()
-    return mapCursor(this.#merged(range, options), (group) => {
-      among?.merged(1)
+    const hearing = among?.hear(range) ?? null
+    const merged = this.#merged(range, options)
+    const heard = among === null || hearing === null ? merged : this.#heard(merged, among, hearing)
+    return mapCursor(heard, (group) => {
+      if (hearing === null) among?.merged(1)
       return this.#foldGroup(group.items[0]?.key ?? NO_KEY, group)
     })
+  }
+
+  /** What is merged all the same tells who says what there, as long as all parts are read as they were. */
+  #heard(
+    merged: Cursor<Group<TreeEntry>>,
+    among: Among,
+    hearing: Hearing
+  ): Cursor<Group<TreeEntry>> {
+    const cuts = this.#cuts
+    const hear = (groups: readonly Group<TreeEntry>[]) => {
+      if (this.#cuts === cuts) hearing.hear(groups)
+      return groups
+    }
+    return {
+      nextBatch(size) {
+        const batch = merged.nextBatch(size)
+        return batch instanceof Promise ? batch.then(hear) : hear(batch)
+      },
+      close() {
+        // Who leaves before the end has only asked many logs in vain.
+        among.merged(hearing.merged)
+        hearing.merged = 0
+        return merged.close()
+      }
+    }
   }
 
   #merged(range: TreeRange, options: ReadOptions): Cursor<Group<TreeEntry>> {

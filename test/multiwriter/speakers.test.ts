@@ -84,6 +84,54 @@ test('nothing is learnt before as many logs were asked in vain as learning costs
   await union.close()
 })
 
+test('who reads a range to its end has learnt it; of keys outside of it nothing is known, and who leaves before has only asked', async () => {
+  const limits = { fewLogs: 4, askedPerKey: 1, maxBytes: Infinity }
+  const { union, speakers } = await openScene({ limits })
+  const view = await union.view()
+  const range = { gte: dbKey('key 1'), lt: dbKey('key 4') }
+  const left = iterate(view.cursor(range))
+  await left.next()
+  await left.return?.()
+  assert.is(speakers.keys, 0)
+  const keys = []
+  for await (const { key } of iterate(view.cursor(range))) keys.push(key)
+  assert.equal([keys.length, speakers.keys], [3, 3])
+  const again = await union.view()
+  const among = speakers.among(again.parts)
+  assert.is(among.at(dbKey('key 2'))?.length, 1)
+  assert.equal([among.at(dbKey('key 0')), among.at(dbKey('key 4'))], [null, null])
+  const inside = among.keysIn({ gt: dbKey('key 1'), lt: dbKey('key 4') })
+  assert.is((inside?.end ?? 0) - (inside?.start ?? 0), 2)
+  for (const wider of [
+    { gte: dbKey('key 0'), lt: dbKey('key 4') },
+    { gte: dbKey('key 1'), lte: dbKey('key 4') }
+  ])
+    assert.is(among.keysIn(wider), null)
+  for (let i = 0; i < 5; i++) assert.is(await read(again, `key ${i}`), `${i}`)
+  await union.close()
+})
+
+test('a range that is heard takes no more memory than it may, and the less known never replaces the more', async () => {
+  const all = { gte: dbKey(''), lt: dbKey('z') }
+  const small = await openScene({ limits: { fewLogs: 1, askedPerKey: 100, maxBytes: 50 } })
+  for await (const { exists } of iterate((await small.union.view()).cursor(all))) assert.ok(exists)
+  assert.is(small.speakers.keys, 0)
+  await small.union.close()
+  const { union, speakers } = await openScene({ limits: { ...EAGER, askedPerKey: 100 } })
+  const view = await union.view()
+  const over = async (range: TreeRange) => {
+    const hearing = speakers.among(view.parts).hear(range)
+    for await (const { key } of iterate(view.cursor(range)))
+      hearing?.hear([{ items: [{ key, value: key, seq: 0 }], sources: [0] }])
+    hearing?.hear([])
+  }
+  await over(all)
+  assert.is(speakers.keys, 5)
+  await over({ gte: dbKey('key 1'), lt: dbKey('key 2') })
+  assert.is(speakers.keys, 5)
+  await union.close()
+})
+
 test('logs that move before learning has paid are learnt ever more rarely', async () => {
   const scene = await openScene({ limits: { ...EAGER, askedPerKey: 1 } })
   await learn(scene)
