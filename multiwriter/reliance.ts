@@ -34,6 +34,7 @@ export class Reliances {
   readonly #core: Uint8Array
   readonly #writer: string
   readonly #refusals: Refusals
+  readonly #maxRemembered: number
   readonly #byLength = new Map<number, Reliance>()
   /** The last length without one: of a log that never pruned, all that is kept. */
   #plainAt = 0
@@ -41,7 +42,12 @@ export class Reliances {
   #last: Reliance | null = null
   #lastRead: TreeSnapshot | null = null
 
-  constructor({ core, writer }: Pick<Part, 'core' | 'writer'>, refusals: Refusals) {
+  constructor(
+    { core, writer }: Pick<Part, 'core' | 'writer'>,
+    refusals: Refusals,
+    maxRemembered = MAX_REMEMBERED
+  ) {
+    this.#maxRemembered = maxRemembered
     this.#core = core
     this.#writer = writer
     this.#refusals = refusals
@@ -70,7 +76,7 @@ export class Reliances {
       return null
     }
     const reliance = this.#decode(entry)
-    if (this.#byLength.size >= MAX_REMEMBERED) this.#byLength.clear()
+    if (this.#byLength.size >= this.#maxRemembered) this.#byLength.clear()
     this.#byLength.set(tree.length, reliance)
     return reliance
   }

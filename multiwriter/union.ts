@@ -28,6 +28,8 @@ export interface UnionOptions {
   readonly own?: Uint8Array
   /** Which logs say something where. Default: learnt as far as it is worth it. */
   readonly speakers?: KnownSpeakers
+  /** Lengths of which it is remembered, per log, what the log relied on there. Default: 1024. */
+  readonly maxRemembered?: number
   /** Called with each entry of another device that was read: moves the clock. */
   observe?(said: Said): void
 }
@@ -250,7 +252,7 @@ export class Union {
       this.#changed()
     })
     await log.ready()
-    return new Source(log, writer, isOwn, this.#options.refusals)
+    return new Source(log, writer, isOwn, this.#options)
   }
 
   #changed(): void {
@@ -284,13 +286,18 @@ class Source {
   /** As of which change `#tree` was read. */
   #readAt = 0
 
-  constructor(log: LogReader, { seal, prefixes }: Writer, isOwn: boolean, refusals: Refusals) {
+  constructor(
+    log: LogReader,
+    { seal, prefixes }: Writer,
+    isOwn: boolean,
+    { refusals, maxRemembered }: Pick<UnionOptions, 'refusals' | 'maxRemembered'>
+  ) {
     this.log = log
     this.#seal = seal
     this.#prefixes = prefixes
     this.#isOwn = isOwn
     this.#refusals = refusals
-    this.#reliances = new Reliances({ core: log.key, writer: log.id }, refusals)
+    this.#reliances = new Reliances({ core: log.key, writer: log.id }, refusals, maxRemembered)
   }
 
   get seal(): number {

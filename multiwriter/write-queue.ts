@@ -18,8 +18,12 @@ import type { Union } from './union.ts'
 import type { FoldedKey, SaidByAll, View } from './view.ts'
 
 /** A group is appended at this size; one caller's batch is never split. */
-const MAX_GROUP_OPERATIONS = 16384
-const MAX_GROUP_BYTES = 4 * 1024 * 1024
+export interface GroupLimits {
+  readonly operations: number
+  readonly bytes: number
+}
+
+const USUAL_LIMITS: GroupLimits = { operations: 16384, bytes: 4 * 1024 * 1024 }
 
 interface Pending {
   readonly operations: readonly Operation[]
@@ -41,6 +45,7 @@ export class WriteQueue {
   readonly #clock: HybridLogicalClock
   readonly #policies: MergePolicies
   readonly #refusals: Refusals
+  readonly #limits: GroupLimits
   readonly #checkMay: (writes: readonly Keyed[]) => void
   #pending: Pending[] = []
   #draining: Promise<void> | null = null
@@ -51,8 +56,10 @@ export class WriteQueue {
     union: Union,
     clock: HybridLogicalClock,
     refusals: Refusals,
-    checkMay: (writes: readonly Keyed[]) => void = () => {}
+    checkMay: (writes: readonly Keyed[]) => void = () => {},
+    limits: GroupLimits = USUAL_LIMITS
   ) {
+    this.#limits = limits
     this.#refusals = refusals
     this.#checkMay = checkMay
     this.#log = log
@@ -126,7 +133,8 @@ export class WriteQueue {
     for (const pending of this.#pending) {
       operations += pending.operations.length + pending.opaque.length
       for (const { key, size } of pending.operations) bytes += key.length + size
-      if (count > 0 && (operations > MAX_GROUP_OPERATIONS || bytes > MAX_GROUP_BYTES)) break
+      const isFull = operations > this.#limits.operations || bytes > this.#limits.bytes
+      if (count > 0 && isFull) break
       count++
     }
     return this.#pending.splice(0, count)

@@ -60,12 +60,13 @@ export async function readSince(
   part: Part,
   before: TreeSnapshot,
   range: TreeRange,
-  options: ReadOptions
+  options: ReadOptions,
+  maxBlocks = MAX_BLOCKS_TO_COMPARE
 ): Promise<readonly CoreEntry[]> {
   const { tree } = part
   if (before.length === tree.length) return []
   const first = await allIn(tree, range, options, FEW)
-  const isNear = before.length > 0 && tree.length - before.length <= MAX_BLOCKS_TO_COMPARE
+  const isNear = before.length > 0 && tree.length - before.length <= maxBlocks
   const entries =
     first.length < FEW
       ? first
