@@ -17,7 +17,7 @@ import type { CoreEntry, View } from '../view.ts'
 import type { AheadUpdate } from './ahead.ts'
 import { UpdateKeys } from './keys.ts'
 import type { DocumentParts } from './parts.ts'
-import { readAll } from './read.ts'
+import { readAll, readPart } from './read.ts'
 import { Seals } from './seals.ts'
 import { Sources } from './sources.ts'
 import { authoredAhead, readUpdates, type Update } from './updates.ts'
@@ -95,6 +95,14 @@ export class DocumentReader<D extends EngineDoc> {
     const behind = this.#unsaid(this.behind(view, seals), admitted, seals)
     const past = [...behind, ...updates.filter((update) => seals.isPast(update))]
     return { entries, admitted, past, seals }
+  }
+
+  /** What this device has quoted of others, by its log. */
+  async ownQuotes(view: View, options: ReadOptions): Promise<readonly Update[]> {
+    const own = view.parts.find(({ isOwn }) => isOwn)
+    if (own === undefined) return []
+    const updates = this.updatesIn(view, await readPart(own, this.keys.range, options))
+    return updates.filter(({ kind }) => kind === 'quote')
   }
 
   /** What somebody who counts has said in a log that counts as well must not be struck for being quoted in one that does not. */

@@ -26,6 +26,8 @@ interface Shown<D> {
   readonly doc: D
   readonly coverage: Coverage
   readonly unconfirmed: readonly Unconfirmed[]
+  /** All that this device has quoted. @see Judgement.lacksQuotes */
+  readonly quoted: readonly Update[]
 }
 
 export class Judgement<D extends EngineDoc> {
@@ -37,6 +39,8 @@ export class Judgement<D extends EngineDoc> {
   #past: readonly Update[] = []
   /** What was quoted, and counts. Null when it is not known: the document comes from the cache. */
   #quotes: readonly Update[] | null = []
+  /** So many that this device wrote are not among them: they never arrive. */
+  #unread = 0
   #isContested = false
 
   constructor(reader: DocumentReader<D>, engine: DocumentEngine<D>) {
@@ -60,7 +64,17 @@ export class Judgement<D extends EngineDoc> {
 
   /** Whether anything was quoted, as far as is known. */
   get hasQuotes(): boolean {
-    return this.#quotes === null || this.#quotes.length + this.#past.length > 0
+    return this.lacksQuotes || this.#quotes === null || this.#quotes.length + this.#past.length > 0
+  }
+
+  /** What this device quoted is to be read before seals are followed. */
+  get lacksQuotes(): boolean {
+    return this.#unread > 0
+  }
+
+  /** Whether what somebody says ahead of its log lies past a seal. */
+  isPast(ahead: Unconfirmed['ahead']): boolean {
+    return this.#seals?.isPast({ ...ahead, kind: 'quote' }) === true
   }
 
   /** The document was made of all that there is. */
@@ -69,11 +83,19 @@ export class Judgement<D extends EngineDoc> {
     this.#seals = seals
     this.#past = past
     this.#quotes = admitted.filter(({ kind }) => kind === 'quote')
+    this.#unread = 0
     this.#isContested = false
   }
 
-  /** Goes on from a document that was cached. @returns false when that cannot be */
-  resume(view: View, { authors, hasQuotes }: CachedDocument, seals: Seals): boolean {
+  /** Goes on from a document that was cached. @param updates since then @returns false when that cannot be */
+  resume(
+    view: View,
+    { authors, hasQuotes, seals: earlier }: CachedDocument,
+    { seals, updates }: { readonly seals: Seals; readonly updates: readonly Update[] }
+  ): boolean {
+    // Where a sealed log ends, or how far it has come, decides which of its writer's words count that were quoted.
+    const isMoved = !seals.areAmong(earlier) || updates.some(({ part }) => part.seal !== Infinity)
+    if (hasQuotes && isMoved) return false
     this.#authors = authors
     this.#seals = seals
     this.#past = this.#reader.behind(view, seals)
@@ -112,6 +134,11 @@ export class Judgement<D extends EngineDoc> {
     return verdict === 'contested'
   }
 
+  /** Our log has quotes of others now, of what the document shows. */
+  noteQuoted(count: number): void {
+    this.#unread += count
+  }
+
   /** Of the past, what these stand on. */
   neededBy(counted: readonly Counted<Update>[]): readonly Counted<Update>[] {
     return neededBy(
@@ -133,7 +160,9 @@ export class Judgement<D extends EngineDoc> {
    */
   follow(view: View, seals: Seals, shown: Shown<D>): readonly Update[] | null {
     const known = new Set(this.#past.map(placeOf))
-    const quotes = [...(this.#quotes ?? []), ...this.#past.filter(({ kind }) => kind === 'quote')]
+    const noted = [...(this.#quotes ?? []), ...this.#past.filter(({ kind }) => kind === 'quote')]
+    const unread = unreadOf(noted, shown.quoted)
+    const quotes = [...noted, ...unread]
     const past = [
       ...this.#reader.behind(view, seals),
       ...quotes.filter((update) => seals.isPast(update))
@@ -141,7 +170,9 @@ export class Judgement<D extends EngineDoc> {
     const struck = past.filter(
       (update) => !known.has(placeOf(update)) && shown.coverage.has(update)
     )
-    if (!this.#canStrike(seals, past, struck, shown)) return null
+    // Where they are others than were written, the log has grown since it was read, or was written anew.
+    if (unread.length !== this.#unread || !this.#canStrike(seals, past, struck, shown)) return null
+    this.#unread = 0
     this.#seals = seals
     this.#past = past
     this.#quotes = this.#quotes && quotes.filter((update) => !seals.isPast(update))
@@ -175,6 +206,11 @@ export class Judgement<D extends EngineDoc> {
       return rest.length !== 1 || rest[0]?.start !== span.start || rest[0].end !== span.end
     })
   }
+}
+
+function unreadOf(noted: readonly Update[], quoted: readonly Update[]): readonly Update[] {
+  const places = new Set(noted.map(placeOf))
+  return quoted.filter((each) => !places.has(placeOf(each)))
 }
 
 /** Where an update of ours stands. */

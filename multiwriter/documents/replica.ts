@@ -154,6 +154,7 @@ export class Replica<D extends EngineDoc> {
     const authored = this.#reader.authored(ahead, NO_TIME)
     if (authored === null) return 'malformed'
     if (!this.#isLoaded) return this.#hearLater(ahead, path)
+    if (this.#judgement.isPast(ahead)) return null // sealed since it came
     const bytes = this.#judgement.authors.judge(this.#engine, authored)
     if (bytes === 'contested') return null // its log tells
     if (bytes === 'forged') return bytes
@@ -289,7 +290,7 @@ export class Replica<D extends EngineDoc> {
     if (found === null) return false
     const { cached, seals, entries } = found
     const updates = this.#reader.updatesIn(view, entries)
-    if (!this.#judgement.resume(view, cached, seals)) return false
+    if (!this.#judgement.resume(view, cached, { seals, updates })) return false
     const counted = this.#judgement.judge(this.#doc, updates)
     if (this.#judgement.isContested) return false
     this.#engine.apply(this.#doc, [cached.state], this)
@@ -403,10 +404,12 @@ export class Replica<D extends EngineDoc> {
     this.#due = 'nothing'
     const view = await this.#parts.union.view(HERE)
     const seals = await this.#reader.seals(view)
+    const quoted = this.#judgement.lacksQuotes ? await this.#reader.ownQuotes(view, HERE) : []
     const struck = this.#judgement.follow(view, seals, {
       doc: this.#doc,
       coverage: this.#coverage,
-      unconfirmed: this.#unconfirmed.all()
+      unconfirmed: this.#unconfirmed.all(),
+      quoted
     })
     if (struck === null) return false
     this.#coverage.lower(view)
@@ -548,6 +551,7 @@ export class Replica<D extends EngineDoc> {
 
   #wrote(written: OwnWritten): void {
     this.#unconfirmed.remove(written.quoted)
+    this.#judgement.noteQuoted(written.quoted.length)
     const { core } = this.#parts.own
     const place = { core: core.key, number: this.#own.next, stamp: written.stamp ?? NO_TIME }
     for (const statement of written.statements)

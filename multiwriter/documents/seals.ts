@@ -94,6 +94,10 @@ export class Seals {
   have(seals: readonly Seal[]): boolean {
     return areAmong(seals, this.list) && areAmong(this.#foreign, seals)
   }
+
+  areAmong(seals: readonly Seal[]): boolean {
+    return areAmong(this.list, seals)
+  }
 }
 
 function areAmong(seals: readonly Seal[], others: readonly Seal[]): boolean {

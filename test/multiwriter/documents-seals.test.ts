@@ -7,6 +7,7 @@ import { encodeStatement, encodeUpdate, Minutes, TYPE_DOCUMENT_UPDATE } from '..
 import { yjs } from '../../crdt/document/yjs.ts'
 import { AheadCodec } from '../../multiwriter/documents/ahead.ts'
 import { UpdateKeys } from '../../multiwriter/documents/keys.ts'
+import type { TypingTimers } from '../../multiwriter/documents/parts.ts'
 import { Sources } from '../../multiwriter/documents/sources.ts'
 import type { LiveDocument } from '../../multiwriter/index.ts'
 import { until } from '../support/devices.ts'
@@ -299,26 +300,121 @@ test('seal: a quote of a sealed writer counts as far as the writer’s own log d
     await until(() => textOf(again).includes('late'))
   }))
 
+for (const where of ['an open document', 'a document from the cache'] as const) {
+  test(`seal: what this device quoted itself goes with what others quoted, in ${where}`, () =>
+    DocumentWorld.with(3, async (world) => {
+      const { ann, reader } = await written(world)
+      for (const text of ['first. ', 'second. ']) {
+        assert.is(world.at(0).documents.hear(said(world, { number: 99, text }), {}), null)
+        type(ann, 'x', textOf(ann).indexOf(text) + 1) // stands on it
+        await ann.flush()
+        await until(() => textOf(reader) === textOf(ann))
+      }
+      if (where === 'a document from the cache') await world.at(0).reopen(false)
+      const shown = await world.at(0).documents.open('d')
+      assert.is(textOf(shown), textOf(reader))
+      let reloads = 0
+      shown.on('reload', () => reloads++)
+      world.seal(1, lengthOf(world.at(1)))
+      // In which order the devices' words stand, their ids say.
+      const isStruck = (live: LiveDocument) => textOf(live).length === 'xxann. '.length
+      await until(() => isStruck(reader) && isStruck(shown))
+      if (where === 'an open document') assert.is(reloads, 0, 'to strike was enough')
+      world.seal(1, Infinity)
+      await until(() => textOf(shown).includes('irst') && textOf(shown) === textOf(reader))
+    }))
+}
+
+test('seal: a document from the cache has no quotes of who was sealed while it was closed', () =>
+  DocumentWorld.with(3, async (world) => {
+    const { reader } = await written(world)
+    await quote(world, { number: 99, text: 'late. ' })
+    await until(() => textOf(reader).includes('late'))
+    await world.at(2).reopen(false)
+    world.seal(1, lengthOf(world.at(1)))
+    assert.is(textOf(await world.at(2).documents.open('d')), 'ann. ')
+  }))
+
+test('seal: a document from the cache has the quotes that count since a sealed log has come further', () =>
+  DocumentWorld.with(3, async (world) => {
+    const { ann, mal, reader } = await written(world)
+    world.seal(1, 1000)
+    type(mal, 'kept. ')
+    await mal.flush()
+    await quote(world, { number: 1, text: 'quoted. ' })
+    type(ann, 'then ')
+    await ann.flush()
+    await until(() => textOf(reader).includes('kept') && textOf(reader).includes('then'))
+    assert.not(textOf(reader).includes('quoted'))
+    await world.at(2).reopen(false)
+    type(mal, 'more. ')
+    await mal.flush()
+    const again = await world.at(2).documents.open('d')
+    assert.is(textOf(again).length, 'then ann. kept. quoted. more. '.length)
+  }))
+
+test('seal: what came too early, of somebody who is sealed by the time it could be shown, is not', () =>
+  DocumentWorld.with(
+    3,
+    async (world) => {
+      const { ann, mal, reader } = await written(world)
+      const seal = lengthOf(world.at(1))
+      type(mal, 'gone. ')
+      await mal.flush()
+      type(reader, 'first. ')
+      await reader.flush() // its rest does not end: what it types now is not in its log
+      await until(() => textOf(ann).length === 'gone. first. ann. '.length)
+      type(reader, 'base. ')
+      const words = said(world, { number: 99, text: 'early. ', on: reader })
+      assert.is(world.at(0).documents.hear(words, {}), null)
+      world.seal(1, seal)
+      await until(() => !textOf(ann).includes('gone'))
+      await reader.flush()
+      await until(() => textOf(ann).includes('ase. '))
+      assert.is(textOf(ann), textOf(reader))
+    },
+    { timers: STANDING_STILL }
+  ))
+
+const STANDING_STILL: TypingTimers = { after: () => () => {} }
+
 let session = 100
 
-/** Writes into the first device's log what the second had said. */
-async function quote(
-  world: DocumentWorld,
-  { number, text }: { readonly number: number; readonly text: string }
-): Promise<void> {
-  const [ann, mal] = [world.at(0).peer.parts, world.at(1).peer.parts]
+interface Words {
+  readonly number: number
+  readonly text: string
+  /** What it stands behind. */
+  readonly on?: LiveDocument
+}
+
+/** What the second device said ahead of its log. */
+function said(world: DocumentWorld, { number, text, on }: Words): Uint8Array {
+  const { own } = world.at(1).peer.parts
   const doc = new Y.Doc()
-  doc.clientID = Number(new Sources(yjs, 'd').of(mal.own.core.key, ++session))
-  doc.getText('t').insert(0, text)
-  const update = yjs.pack([Y.encodeStateAsUpdate(doc)])
-  const said = { sessions: [session], isImport: false, minutes: new Minutes(), update }
-  const content = { id: 'd', number, engine: yjs.code, bytes: encodeStatement(said) }
-  const signed = new AheadCodec(WORLD_ADDRESS).sign(content, mal.own)
+  if (on !== undefined) Y.applyUpdate(doc, Y.encodeStateAsUpdate(on.doc))
+  doc.clientID = Number(new Sources(yjs, 'd').of(own.core.key, ++session))
+  const before = Y.encodeStateVector(doc)
+  doc.getText('t').insert(on === undefined ? 0 : 1, text)
+  const update = yjs.pack([Y.encodeStateAsUpdate(doc, before)])
+  const bytes = encodeStatement({
+    sessions: [session],
+    isImport: false,
+    minutes: new Minutes(),
+    update
+  })
+  return new AheadCodec(WORLD_ADDRESS).sign({ id: 'd', number, engine: yjs.code, bytes }, own)
+}
+
+/** Writes into the first device's log what the second had said. */
+async function quote(world: DocumentWorld, words: Words): Promise<void> {
+  const signed = said(world, words)
   const key = new UpdateKeys('d').at(1000 + session)
   const opaque = { type: TYPE_DOCUMENT_UPDATE, position: null }
-  await ann.queue.write(
-    encodeUpdate(yjs.code, 'quote', signed).map((value) => ({ key, value, opaque }))
-  )
+  await world
+    .at(0)
+    .peer.parts.queue.write(
+      encodeUpdate(yjs.code, 'quote', signed).map((value) => ({ key, value, opaque }))
+    )
 }
 
 test.run()
