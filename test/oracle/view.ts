@@ -110,6 +110,11 @@ async function reliedOn(core: Hypercore, length: number) {
   return []
 }
 
+/** How far a core could be read here, whatever counts. */
+export function heldSlowly(core: Hypercore): Promise<number> {
+  return roundDown(core, core.contiguousLength)
+}
+
 /** Block by block back to the last of a batch. */
 async function roundDown(core: Hypercore, length: number): Promise<number> {
   for (; length > 0; length--) {
@@ -136,7 +141,8 @@ function isReadingBee(bee: object): bee is ReadingBee {
   return 'checkout' in bee && 'createReadStream' in bee
 }
 
-function entriesOf(core: Hypercore, length: number): AsyncIterable<BeeEntry> {
+/** What a core's tree has at a length, which is the end of a batch. */
+export function entriesOf(core: Hypercore, length: number): AsyncIterable<BeeEntry> {
   const context = new CoreContext({}, core, new NodeCache(4096), core, () => null)
   const bee: object = new Hyperbee({}, { core, context, writable: false, autoUpdate: false })
   if (!isReadingBee(bee)) throw new Error('hyperbee2 has changed')
