@@ -40,7 +40,10 @@ const NEXT_STEPS = {
   REQUEST_INVALID: 'Copy the whole text again; nothing was changed.',
   DEVICE_LINK_INVALID: 'Copy the whole link again; nothing was changed.',
   DEVICE_LINK_EXPIRED: 'Make a new link on the other device; nothing was changed.',
-  DEVICE_LINK_USED: 'Another device came by it: see which (`members.list`), and make a new link.',
+  DEVICE_LINK_USED:
+    'Another device came by it, or this one did before and was called off: refuse it there, and make a new link.',
+  DEVICE_LINK_REFUSED:
+    'Make a new link on the other device, and confirm when both show the same code; nothing was changed.',
   DEVICE_LINK_UNANSWERED:
     'Have the device that made the link open and online, and try again; nothing was changed.',
   SPACE_LIST_INVALID: 'Copy the whole list again, or do without it; nothing was changed.',

@@ -73,7 +73,7 @@ function exitOf(code: ErrorCode): number {
   if (code === 'PHRASE_UNKNOWN' || code === 'IDENTITY_IN_USE') return EXIT.no
   if (/^(STORE|PASSPHRASE|ENTRY)_/.test(code)) return EXIT.store
   if (code === 'INVITE_UNANSWERED' || code === 'DEVICE_LINK_UNANSWERED') return EXIT.unavailable
-  if (code === 'INVITE_REMOVED') return EXIT.no
+  if (code === 'INVITE_REMOVED' || code === 'DEVICE_LINK_REFUSED') return EXIT.no
   if (/^(SPACE|TICKET|INVITE|DEVICE_LINK|VERSION|LINK)_/.test(code)) return EXIT.unknown
   if (code === 'READ_ONLY') return EXIT.usage
   if (code === 'NOT_ALLOWED') return EXIT.no

@@ -14,7 +14,7 @@ export type {
 export { readShare } from './identity/shares.ts'
 export type { ShareLabel, SplitOptions } from './identity/shares.ts'
 export type { Certified, DeviceIdentity, RecoverIdentityOptions } from './identity/identity.ts'
-export type { DeviceInvite, JoinedDevice } from './identity/device-invite.ts'
+export type { AskingByLink, DeviceInvite, JoinedDevice } from './identity/device-invite.ts'
 export type {
   DeviceInviteOptions,
   EnteredSpace,
@@ -158,6 +158,7 @@ export type {
   ReadParams,
   Requests,
   InvitingStep,
+  JoiningStep,
   PlainOutcome,
   SpaceInfo,
   Streams,

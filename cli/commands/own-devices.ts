@@ -5,11 +5,13 @@ import { ManyhandsError } from '../../errors.ts'
 import type {
   DevicePort,
   EnteredSpace,
+  InvitingStep,
   JoinedDevice,
+  JoiningStep,
   PlainOutcome
 } from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
-import { EXIT } from '../exit.ts'
+import { EXIT, usage } from '../exit.ts'
 import { onNetwork, withNetwork, type NetworkFlags } from '../network.ts'
 import { minuteText, seconds } from '../numbers.ts'
 import { shown } from '../output.ts'
@@ -22,6 +24,7 @@ const LOOK_MS = 200
 interface LinkOptions extends NetworkFlags {
   readonly expires: string
   readonly qr?: boolean
+  readonly yes?: boolean
 }
 
 interface JoinOptions extends NetworkFlags {
@@ -35,6 +38,7 @@ export function defineLinking(define: Define, execute: Execute): void {
   ])
     .option('--expires <time>', 'how long it is good for: 10m, 1h; at most 1d', '10m')
     .option('--qr', 'show it as a QR code as well; at a terminal that is done anyway')
+    .option('--yes', 'yes: whichever device has it first is yours, whatever code it shows')
   withNetwork(link).action((options: LinkOptions, command) =>
     execute(command, (run) => makeLink(run, options))
   )
@@ -51,7 +55,13 @@ export function defineLinking(define: Define, execute: Execute): void {
   )
 }
 
+const WITHOUT_ASKING = 'manyhands identity link --yes'
+
 async function makeLink(run: Run, options: LinkOptions): Promise<number> {
+  if (options.yes !== true && run.host.stderr.isTTY !== true) {
+    const why = 'Somebody has to compare two codes, and there is no terminal.'
+    throw usage(why, `To let in whichever device has the link first: ${WITHOUT_ASKING}`)
+  }
   const port = await run.open({ serve: true })
   const inviting = port.stream('identity/invite', { expiresIn: options.expires })
   try {
@@ -62,8 +72,11 @@ async function makeLink(run: Run, options: LinkOptions): Promise<number> {
     await run.output.result({ link, expires }, () => linkLines(link, expires, isShown))
     return await onNetwork(port, options, async () => {
       const came = await run.unlessInterrupted(inviting.next())
-      if (came.done === true || !('device' in came.value)) return expired(run)
-      await letIn(run, port, came.value)
+      if (came.done === true || !('code' in came.value)) return expired(run)
+      await decide(run, port, came.value, options.yes === true)
+      const joined = await run.unlessInterrupted(inviting.next())
+      if (joined.done === true || !('device' in joined.value)) return expired(run)
+      await letIn(run, port, joined.value)
       return EXIT.ok
     })
   } finally {
@@ -77,9 +90,26 @@ function linkLines(link: string, expires: number, isShown: boolean): string[] {
     ...(isShown ? [renderUnicodeCompact(link.toUpperCase(), { border: 4 })] : []),
     link,
     '',
-    `Whoever has it first, until ${minuteText(expires)}, is you: show it to nobody else.`,
-    'There: manyhands identity join LINK'
+    `Good until ${minuteText(expires)}, for the device that has it first: show it to nobody else.`,
+    'There: manyhands identity join LINK, which shows a code to compare'
   ]
+}
+
+/** @throws USAGE where it is not confirmed, once it has been turned away */
+async function decide(
+  run: Run,
+  port: DevicePort,
+  { device, name, code }: Extract<InvitingStep, { readonly code: string }>,
+  isYes: boolean
+): Promise<void> {
+  const what = `${shown(name)} asks to be one of your devices. It has to show the code ${code}.`
+  try {
+    await run.confirm(isYes, what, WITHOUT_ASKING)
+  } catch (error) {
+    if (!run.isInterrupted) await port.call('identity/decide', { device, isConfirmed: false })
+    throw error
+  }
+  await port.call('identity/decide', { device, isConfirmed: true })
 }
 
 function expired(run: Run): number {
@@ -117,11 +147,27 @@ async function joinByLink(run: Run, link: string, options: JoinOptions): Promise
   const spaces = await onNetwork(port, options, () => {
     if (run.output.isTerminal) run.output.note('Looking for the other device; Ctrl-C ends.')
     const timeout = Math.max(1, options.timeout * 1000)
-    return run.unlessInterrupted(port.call('identity/join', { link, timeout }))
+    return enterBy(run, port.stream('identity/join', { link, timeout }))
   })
   const { id } = await port.call('identity/info', {})
   await run.output.result({ identity: id, spaces }, () => joinedLines(id, spaces))
   return EXIT.ok
+}
+
+async function enterBy(
+  run: Run,
+  joining: AsyncIterableIterator<JoiningStep>
+): Promise<readonly EnteredSpace[]> {
+  try {
+    for (;;) {
+      const { value, done } = await run.unlessInterrupted(joining.next())
+      if (done === true) return []
+      if ('spaces' in value) return value.spaces
+      if (value.code !== '') run.output.note(`Confirm there, if it shows the code ${value.code}`)
+    }
+  } finally {
+    await joining.return?.()
+  }
 }
 
 function joinedLines(id: string, spaces: readonly EnteredSpace[]): readonly string[] {

@@ -23,7 +23,7 @@ import {
   encodeAnswer,
   encodeRequest
 } from './certifying.ts'
-import type { DeviceInvite } from './device-invite.ts'
+import type { AskingByLink, DeviceInvite } from './device-invite.ts'
 import type {
   DeviceInviteOptions,
   EnteredSpace,
@@ -135,24 +135,32 @@ export class DeviceIdentity {
   }
 
   /**
-   * Makes a link by which another device becomes this person's, and comes into all spaces that this one has. It lets in one device, the
-   * first that has it, and is kept in memory alone: have this device open until it has come, and in reach of it.
+   * Makes a link by which another device becomes this person's, and comes into all spaces that this one has: once it was confirmed here,
+   * by somebody who has compared the codes that both show. Only the first device that has the link can ask. It is kept in memory alone:
+   * have this device open until the other has come, and in reach of it.
    * @throws INVALID_ARGUMENT
    * @example
    * const invite = laptop.identity.invite()
    * showQrCode(invite.link)
-   * console.log(await invite.joined) // { device, name }, or null once it has expired
+   * const asking = await invite.asking // null once it has expired
+   * if (await shows(asking?.name, asking?.code)) asking?.confirm()
+   * else asking?.refuse()
    */
   invite(options: DeviceInviteOptions = {}): DeviceInvite {
     return this.#parts.devices.invite(options)
   }
 
+  /** Devices that have come by links of this device, and wait for somebody to confirm or to refuse them. */
+  asking(): readonly AskingByLink[] {
+    return this.#parts.devices.asking()
+  }
+
   /**
-   * Becomes a device of the person whose link it is, and comes into the spaces that the other device has. Needs a way to it, by a
-   * transport or by `replicate`; nothing is written before it has answered.
+   * Becomes a device of the person whose link it is, and comes into the spaces that the other device has, once it was confirmed there.
+   * Needs a way to it, by a transport or by `replicate`; nothing is written before.
    * @returns the spaces, which are open now
    * @throws DEVICE_LINK_ codes; IDENTITY_IN_USE where this device was let into a space as somebody else's
-   * @example for (const { name, isLetIn } of await phone.identity.join(link)) console.log(name, isLetIn)
+   * @example const spaces = await phone.identity.join(link, { oncode: (code) => show(`The other device shows ${code}`) })
    */
   join(link: string, options: JoinIdentityOptions = {}): Promise<readonly EnteredSpace[]> {
     return this.#parts.devices.join(link, options)

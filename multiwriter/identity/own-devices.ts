@@ -19,14 +19,19 @@ import { checkSignal } from '../options.ts'
 import type { Space } from '../space.ts'
 import type { Timers } from '../timers.ts'
 import { signedRequest } from './certifying.ts'
-import { DeviceInvite } from './device-invite.ts'
+import { DeviceInvite, type AskingByLink } from './device-invite.ts'
 import {
+  codeOf,
+  commitmentTo,
   decodeDeviceLink,
   encodeLinkRequest,
   newDeviceLink,
+  newNonce,
+  openChallenge,
   openWelcome,
   topicOfLink,
   type DeviceLink,
+  type LinkStep,
   type Welcome
 } from './device-link.ts'
 import { openList, sealLists, type KnownSpace } from './space-list.ts'
@@ -38,6 +43,9 @@ const MAX_LINK_MS = 24 * 60 * 60 * 1000
 
 /** A minute: somebody stands before a device that says "looking for the others". */
 const JOIN_MS = 60_000
+
+/** As long as a link is good for by default: somebody compares two screens. */
+const CONFIRM_MS = LINK_MS
 
 /** Those who let in answer within some round trips; who is not let in by then, is later, by itself. */
 const LET_IN_MS = 15_000
@@ -52,10 +60,12 @@ export interface DeviceInviteOptions {
 }
 
 export interface JoinIdentityOptions {
-  /** How long to wait for the other device, in ms. Default a minute. */
+  /** How long to look for the other device, in ms. Default a minute. Once it was found, its person has ten minutes to confirm. */
   readonly timeout?: number
   /** Calls it off. */
   readonly signal?: AbortSignal
+  /** The other device was found: show the six digits, which it shows, too. */
+  readonly oncode?: (code: string) => void
 }
 
 /** A space that this device came into with others of its person. */
@@ -151,6 +161,11 @@ export class OwnDevices {
     return invite
   }
 
+  asking(): readonly AskingByLink[] {
+    this.#parts.checkOpen()
+    return [...this.#invites].flatMap(({ waiting }) => waiting ?? [])
+  }
+
   /** The device is locked or closed. */
   endInvites(): void {
     for (const invite of this.#invites) {
@@ -170,41 +185,67 @@ export class OwnDevices {
 
   async join(text: string, options: JoinIdentityOptions): Promise<readonly EnteredSpace[]> {
     this.#parts.checkOpen()
-    checkOptions('join', options, ['timeout', 'signal'])
+    checkOptions('join', options, ['timeout', 'signal', 'oncode'])
+    const { oncode = () => {} } = options
+    if (typeof oncode !== 'function') invalid('oncode', 'a function', oncode)
     const link = decodeDeviceLink(text)
     const { store } = this.#parts
     const isSame = b4a.equals(link.identity, identityIn(store.secrets))
     // What can be wrong here is said before the link is used.
     if (!isSame) await this.#parts.checkFree()
-    const { attestation, spaces } = await this.#askFor(link, waitOf(options))
+    const { attestation, spaces } = await this.#askFor(link, waitOf(options), oncode)
     if (!isSame) await this.#parts.adopt({ attestation, entropy: null })
     return this.#enterAll(spaces)
   }
 
-  async #askFor(link: DeviceLink, { timeout, signal }: Wait): Promise<Welcome> {
-    const { store, name, waiting, connections, closed } = this.#parts
+  async #askFor(
+    link: DeviceLink,
+    { timeout, signal }: Wait,
+    oncode: (code: string) => void
+  ): Promise<Welcome> {
+    const { keyPair } = this.#parts.store
+    const nonce = newNonce()
+    const said = { device: keyPair.publicKey, commitment: commitmentTo(nonce) }
     const topic = topicOfLink(link)
     const id = `joining ${b4a.toString(topic, 'hex')}`
     this.#parts.transports.announce(id, topic)
     try {
-      return await askUntilLetIn(
-        {
-          timers: waiting,
-          timeout,
-          signal: signal === null ? closed : AbortSignal.any([signal, closed]),
-          ask: (question) => connections.ask(question),
-          stopAsking: (question) => connections.stopAsking(question)
-        },
-        {
-          topic,
-          bytes: encodeLinkRequest(link, signedRequest(store.keyPair, name)),
-          open: (sealed) => openWelcome(store.keyPair, link, sealed),
-          errorOf: (denial) => new ManyhandsError(...problemOf(denial))
-        }
+      const commit = { step: 'commit', value: said.commitment } as const
+      const challenge = await this.#ask(link, commit, { timeout, signal }, (bytes) =>
+        openChallenge(link, said, bytes)
+      )
+      oncode(codeOf(challenge, keyPair.publicKey, nonce))
+      const reveal = { step: 'reveal', value: nonce } as const
+      return await this.#ask(link, reveal, { timeout: CONFIRM_MS, signal }, (sealed) =>
+        openWelcome(keyPair, link, challenge.by, sealed)
       )
     } finally {
       this.#parts.transports.unannounce(id)
     }
+  }
+
+  #ask<T>(
+    link: DeviceLink,
+    step: LinkStep,
+    { timeout, signal }: Wait,
+    open: (answer: Uint8Array) => T | null
+  ): Promise<T> {
+    const { store, name, waiting, connections, closed } = this.#parts
+    return askUntilLetIn(
+      {
+        timers: waiting,
+        timeout,
+        signal: signal === null ? closed : AbortSignal.any([signal, closed]),
+        ask: (question) => connections.ask(question),
+        stopAsking: (question) => connections.stopAsking(question)
+      },
+      {
+        topic: topicOfLink(link),
+        bytes: encodeLinkRequest(link, step, signedRequest(store.keyPair, name)),
+        open,
+        errorOf: (denial) => new ManyhandsError(...problemOf(denial))
+      }
+    )
   }
 
   async #enterAll(spaces: readonly KnownSpace[]): Promise<readonly EnteredSpace[]> {
@@ -368,9 +409,11 @@ function devicesIn(space: Space): readonly string[] {
   return devices.flatMap(({ device, role }) => (role === null ? [] : device))
 }
 
-/** A link is neither taken back for one device, nor does it know of members. */
+/** A link does not know of members. */
 function problemOf(denial: Denial | null): readonly [ErrorCode, string] {
   if (denial === 'used') return ['DEVICE_LINK_USED', 'Another device came by this link']
+  if (denial === 'revoked')
+    return ['DEVICE_LINK_REFUSED', 'The device was not confirmed where the link was made']
   if (denial === 'expired') return ['DEVICE_LINK_EXPIRED', 'This link has expired']
   return ['DEVICE_LINK_UNANSWERED', 'The device that made this link did not answer in time']
 }

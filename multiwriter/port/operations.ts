@@ -5,10 +5,10 @@
 import b4a from 'b4a'
 import type { Progress, Work } from '../../core/index.ts'
 import { encodeValue, isFields, type Patch, type Value } from '../../crdt/index.ts'
-import { invalid } from '../../errors.ts'
+import { invalid, ManyhandsError } from '../../errors.ts'
 import type { Finding } from '../check.ts'
 import type { Device } from '../device.ts'
-import type { JoinedDevice } from '../identity/device-invite.ts'
+import type { AskingByLink, DeviceInvite, JoinedDevice } from '../identity/device-invite.ts'
 import type { Certified } from '../identity/identity.ts'
 import type {
   DeviceInviteOptions,
@@ -109,8 +109,14 @@ export interface IdentityInfo {
   readonly hasPhrase: boolean
 }
 
-/** A link was made; later, a device has come by it. */
-export type InvitingStep = { readonly link: string; readonly expires: number } | JoinedDevice
+/** A link was made; later, a device has come by it and shows a code; then it was confirmed. */
+export type InvitingStep =
+  | { readonly link: string; readonly expires: number }
+  | (JoinedDevice & { readonly code: string })
+  | JoinedDevice
+
+/** The other device was found, and shows this code; later, it has confirmed this one. */
+export type JoiningStep = { readonly code: string } | { readonly spaces: readonly EnteredSpace[] }
 
 /** @see SpaceOutcome */
 export interface PlainOutcome {
@@ -198,10 +204,18 @@ export const requests = {
   'identity/spaceLists': async ({ device }: PortContext, _: object): Promise<readonly string[]> =>
     Promise.resolve(device.identity.spaceLists()),
 
-  'identity/join': (
-    { device }: PortContext,
-    { link, timeout }: { readonly link: string; readonly timeout: number }
-  ): Promise<readonly EnteredSpace[]> => device.identity.join(link, { timeout }),
+  /** What to do with a device that came by a link. */
+  'identity/decide': async (
+    { device: own }: PortContext,
+    { device, isConfirmed }: { readonly device: string; readonly isConfirmed: boolean }
+  ): Promise<void> => {
+    const asking = own.identity.asking().find((each) => each.device === device)
+    if (asking === undefined)
+      throw new ManyhandsError('DEVICE_LINK_EXPIRED', 'No such device is waiting')
+    if (isConfirmed) asking.confirm()
+    else asking.refuse()
+    return Promise.resolve()
+  },
 
   'identity/revoke': async (
     { device }: PortContext,
@@ -504,10 +518,18 @@ export const streams = {
     late(
       () => {
         const invite = device.identity.invite(options)
-        const { link, expires, joined } = invite
-        const steps: Promise<InvitingStep | null>[] = [Promise.resolve({ link, expires }), joined]
-        return Promise.resolve(inTurn(steps, () => invite.end()))
+        return Promise.resolve(inTurn(invitingSteps(invite), () => invite.end()))
       },
+      (step) => step
+    ),
+
+  /** Becomes a device of whoever made the link; leaving calls it off. */
+  'identity/join': (
+    { device }: PortContext,
+    { link, timeout }: { readonly link: string; readonly timeout: number }
+  ) =>
+    late(
+      () => Promise.resolve(joiningSteps(device, link, timeout)),
       (step) => step
     ),
 
@@ -526,7 +548,8 @@ export const streams = {
 const LIVE: ReadonlySet<string> = new Set<keyof typeof streams>([
   'db/watch',
   'network',
-  'identity/invite'
+  'identity/invite',
+  'identity/join'
 ])
 
 export function isLive(name: string, params: object): boolean {
@@ -540,6 +563,30 @@ export type Streams = typeof streams
 export type ParamsOf<O> = O extends (context: PortContext, params: infer P) => unknown ? P : never
 export type ResultOf<O> = O extends (...args: never[]) => Promise<infer R> ? R : never
 export type ItemOf<O> = O extends (...args: never[]) => AsyncIterableIterator<infer I> ? I : never
+
+function invitingSteps({ link, expires, asking, joined }: DeviceInvite) {
+  const asked = asking.then((asks) => asks && plainAsking(asks))
+  const steps: Promise<InvitingStep | null>[] = [Promise.resolve({ link, expires }), asked, joined]
+  return steps
+}
+
+function plainAsking({ device, name, code }: AskingByLink) {
+  return { device, name, code }
+}
+
+function joiningSteps(device: Device, link: string, timeout: number): AsyncIterator<JoiningStep> {
+  const calledOff = new AbortController()
+  const { signal } = calledOff
+  let oncode: (code: string) => void = () => {}
+  const code = new Promise<string>((resolve) => (oncode = resolve))
+  const spaces = device.identity.join(link, { timeout, signal, oncode })
+  const steps: Promise<JoiningStep>[] = [
+    Promise.race([code, spaces.then(() => '')]).then((found) => ({ code: found })),
+    spaces.then((entered) => ({ spaces: entered }))
+  ]
+  for (const step of steps) step.catch(() => {}) // whoever asks for it is told
+  return inTurn(steps, () => calledOff.abort(new Error('Called off')))
+}
 
 /** The fields of a patch that came as plain data, in which nothing can be undefined. */
 function patchOf(fields: Value): Patch {

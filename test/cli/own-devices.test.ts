@@ -42,8 +42,8 @@ test('a phone is linked, is in all spaces at once, is lost, and ended in all of 
   ok(await at('laptop')('init', '--name', 'Laptop'))
   ok(await at('phone')('init', '--name', 'Phone'))
   for (const name of ['One', 'Two']) ok(await at('laptop')('space', 'create', name, '--closed'))
-  const linking = start('laptop', 'identity', 'link', '--qr', ...network)
-  await until(() => /Whoever has it first/.test(linking.stdout()), { timeout: 30_000 })
+  const linking = start('laptop', 'identity', 'link', '--qr', '--yes', ...network)
+  await until(() => /for the device that has it first/.test(linking.stdout()), { timeout: 30_000 })
   const [, link = ''] = /^(manyhands:\/\/device\/[a-z0-9]{85})$/m.exec(linking.stdout()) ?? []
   assert.match(linking.stdout(), /^[ █▀▄\n]+\nmanyhands/)
   const joined = ok(await at('phone')('identity', 'join', link, ...network))
@@ -61,6 +61,37 @@ test('a phone is linked, is in all spaces at once, is lost, and ended in all of 
   assert.match(again, 'One: it has no rights there')
 })
 
+/** At a terminal, where a person answers; and what the other device has to say meanwhile. */
+async function answered(answer: string) {
+  let joining: Promise<Ended> | null = null
+  const onstdout = (written: string) => {
+    const [link] = /^manyhands:\/\/device\/[a-z0-9]{85}$/m.exec(written) ?? []
+    if (link !== undefined) joining ??= start('tablet', 'identity', 'join', link, ...network).ended
+  }
+  const given = { terminal: 120, stdin: `${answer}\n`, onstdout }
+  const ask = ['--store', manyhands.path('laptop'), 'identity', 'link', ...network]
+  const here = await manyhands.runWith(given, ask)
+  assert.ok(joining, here.stderr)
+  return { here, there: await (joining as Promise<Ended>) }
+}
+
+test('at a terminal a person compares the codes, and confirms, or turns the device away', async () => {
+  ok(await at('tablet')('init', '--name', 'Tablet'))
+  const refused = await answered('n')
+  assert.is(refused.here.code, 2)
+  const asked = /Tablet asks to be one of your devices\. It has to show the code (\d{3} \d{3})\./
+  const [, code = 'none'] = asked.exec(refused.here.stderr) ?? []
+  assert.match(refused.there.stderr, `Confirm there, if it shows the code ${code}`)
+  assert.match(refused.there.stderr, 'DEVICE_LINK_REFUSED')
+  assert.is(refused.there.code, 1)
+  const confirmed = await answered('y')
+  assert.match(ok(confirmed.here), /Tablet, [a-z0-9]+, is yours now/)
+  assert.match(ok(confirmed.there), /One: in/)
+  const alone = await at('laptop')('identity', 'link', ...network)
+  assert.is(alone.code, 2)
+  assert.match(alone.stderr, 'identity link --yes')
+})
+
 test('a link that nobody uses ends by itself', async () => {
   ok(await at('alone')('init'))
   const ended = await at('alone')(
@@ -68,12 +99,13 @@ test('a link that nobody uses ends by itself', async () => {
     'link',
     '--expires',
     '1h',
+    '--yes',
     '--json',
     ...network,
     '--bogus'
   )
   assert.is(ended.code, 2)
-  assert.is((await at('alone')('identity', 'link', '--expires', '2d', ...network)).code, 2)
+  assert.is((await at('alone')('identity', 'link', '--expires', '2d', '--yes', ...network)).code, 2)
 })
 
 test('who has the phrase and the list of spaces is back in all of them with one command', async () => {

@@ -32,7 +32,7 @@ function hasTitle(source: string, title: string): boolean {
 
 test('threat model: every attacker has rows', () => {
   const attackers = page.split('\n## ').filter((part) => part.includes('| it | outcome | test |'))
-  assert.is(attackers.length, 7)
+  assert.is(attackers.length, 8)
   for (const part of attackers) assert.ok(part.split('\n| ').length > 6, part.slice(0, 40))
 })
 

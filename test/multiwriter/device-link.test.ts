@@ -8,12 +8,18 @@ import { attestFirst, deriveKeyPair, attestNext } from '../../core/index.ts'
 import { MemoryNetwork, openDevice, type OpenDeviceOptions } from '../../index.ts'
 import type { Device, Space } from '../../multiwriter/index.ts'
 import { signedRequest } from '../../multiwriter/identity/certifying.ts'
+import type { DeviceInvite } from '../../multiwriter/identity/device-invite.ts'
 import {
+  codeOf,
+  commitmentTo,
   decodeDeviceLink,
+  encodeChallenge,
   encodeDeviceLink,
   encodeLinkRequest,
   encodeWelcome,
   newDeviceLink,
+  newNonce,
+  openChallenge,
   openLinkRequest,
   openWelcome,
   topicOfLink
@@ -63,6 +69,12 @@ const roleOf = (space: Space, { id }: Device) =>
 
 const valueIn = async (space: Space, key: string) => (await space.db.get(key))?.value
 
+/** Its person confirms whatever device comes. */
+function confirming(invite: DeviceInvite): DeviceInvite {
+  void invite.asking.then((asking) => asking?.confirm())
+  return invite
+}
+
 const open = (device: Device, { address }: Space) => device.openSpace(address)
 
 law(
@@ -77,7 +89,7 @@ law(
     const anns = await ann.createSpace({ name: 'Ann’s' })
     const same = await laptop.join(await anns.invite({ role: 'reader' }), { name: 'Theirs' })
     await own.db.put('before', 1)
-    const invite = laptop.identity.invite()
+    const invite = confirming(laptop.identity.invite())
     assert.match(invite.link, /^manyhands:\/\/device\/[a-z0-9]{85}$/)
     const spaces = await phone.identity.join(invite.link)
     assert.is(phone.identity.id, laptop.identity.id)
@@ -107,11 +119,11 @@ law(
     let now = Date.now()
     const laptop = await world.device('Laptop', { now: () => now })
     const [phone, thief] = [await world.device('Phone'), await world.device('Thief')]
-    const invite = laptop.identity.invite({ expiresIn: '30m' })
+    const invite = confirming(laptop.identity.invite({ expiresIn: '30m' }))
     assert.is(invite.expires, now + 1_800_000)
     await phone.identity.join(invite.link.toUpperCase())
     await rejectsWith('DEVICE_LINK_USED', () => thief.identity.join(invite.link))
-    // Who was stopped before it had the answer asks again.
+    // Who was confirmed, and stopped before it had the answer, asks again; nobody is asked twice.
     assert.equal(await phone.identity.join(invite.link), [])
     const late = laptop.identity.invite({ expiresIn: 1000 })
     now += 1000
@@ -152,12 +164,99 @@ law(
   }
 )
 
+law(
+  'device link: both show one code, and nothing is changed before somebody has confirmed it',
+  async (world) => {
+    const [laptop, phone] = [await world.device('Laptop'), await world.device('Phone')]
+    const space = await laptop.createSpace()
+    const invite = laptop.identity.invite()
+    let shown = ''
+    let isIn = false
+    const joining = phone.identity.join(invite.link, { oncode: (code) => (shown = code) })
+    void joining.then(() => (isIn = true))
+    const asking = await invite.asking
+    assert.match(asking?.code ?? '', /^\d{3} \d{3}$/)
+    await until(() => shown !== '')
+    assert.is(shown, asking?.code)
+    assert.equal([asking?.device, asking?.name], [phone.id, 'Phone'])
+    assert.equal(
+      laptop.identity.asking().map(({ code }) => code),
+      [shown]
+    )
+    // Longer than it takes to ask again.
+    await new Promise((resolve) => setTimeout(resolve, 2500))
+    assert.not(isIn)
+    assert.is.not(phone.identity.id, laptop.identity.id)
+    assert.is(roleOf(space, phone), null)
+    asking?.confirm()
+    asking?.refuse() // too late: it is theirs
+    assert.equal(laptop.identity.asking(), [])
+    assert.equal(await invite.joined, { device: phone.id, name: 'Phone' })
+    assert.equal(
+      (await joining).map(({ isLetIn }) => isLetIn),
+      [true]
+    )
+  }
+)
+
+law(
+  'device link: who caught the link and comes first shows another code, is refused, and ends it',
+  async (world) => {
+    const laptop = await world.device('Laptop')
+    const [phone, thief] = [await world.device('Phone'), await world.device('Phone')]
+    const space = await laptop.createSpace()
+    const invite = laptop.identity.invite()
+    const codes: string[] = []
+    const stealing = thief.identity.join(invite.link, { oncode: (code) => codes.push(code) })
+    const refused = rejectsWith('DEVICE_LINK_REFUSED', () => stealing)
+    const asking = await invite.asking
+    // The phone gets no code to compare, and its person is told.
+    const oncode = () => assert.unreachable()
+    await rejectsWith('DEVICE_LINK_USED', () => phone.identity.join(invite.link, { oncode }))
+    assert.equal(codes, [asking?.code])
+    asking?.refuse()
+    await refused
+    assert.is(await invite.joined, null)
+    assert.throws(() => asking?.confirm(), /ended/)
+    await rejectsWith('DEVICE_LINK_REFUSED', () => thief.identity.join(invite.link))
+    await rejectsWith('DEVICE_LINK_USED', () => phone.identity.join(invite.link))
+    for (const device of [phone, thief]) {
+      assert.is.not(device.identity.id, laptop.identity.id)
+      assert.is(roleOf(space, device), null)
+    }
+  }
+)
+
+law(
+  'device link: nobody has a second guess: who comes anew shows no second code',
+  async (world) => {
+    const [laptop, phone] = [await world.device('Laptop'), await world.device('Phone')]
+    const invite = laptop.identity.invite()
+    const abort = new AbortController()
+    const { signal } = abort
+    const joining = phone.identity.join(invite.link, { signal })
+    const asking = await invite.asking
+    abort.abort(new Error('called off'))
+    await joining.catch(() => {})
+    await rejectsWith('DEVICE_LINK_USED', () => phone.identity.join(invite.link))
+    assert.equal(
+      laptop.identity.asking().map(({ code }) => code),
+      [asking?.code]
+    )
+  }
+)
+
 interface Golden {
   readonly seed: string
   readonly secret: string
   readonly link: string
   readonly topic: string
-  readonly request: string
+  /** The new device's, and the other's. */
+  readonly nonces: readonly [string, string]
+  readonly commit: string
+  readonly reveal: string
+  readonly challenge: string
+  readonly code: string
   readonly spaces: string
   readonly answer: string
   readonly list: string
@@ -174,8 +273,24 @@ test('device link: links, requests, answers and lists are the bytes that docs/FO
   assert.equal(link, { identity: pair('identity').publicKey, secret: bytes(golden.secret) })
   assert.is(encodeDeviceLink(link), golden.link)
   assert.equal(topicOfLink(link), bytes(golden.topic))
-  const request = encodeLinkRequest(link, signedRequest(phone, 'Phone'))
-  assert.is(b4a.toString(request, 'hex'), golden.request)
+  const [nonce, theirs] = golden.nonces.map(bytes)
+  if (!nonce || !theirs) throw new Error('no nonces')
+  const commitment = commitmentTo(nonce)
+  for (const [step, value] of [
+    ['commit', commitment],
+    ['reveal', nonce]
+  ] as const) {
+    const request = encodeLinkRequest(link, { step, value }, signedRequest(phone, 'Phone'))
+    assert.is(b4a.toString(request, 'hex'), golden[step])
+  }
+  const laptop = pair('laptop')
+  const attestation = attestFirst(pair('identity'), laptop.publicKey)
+  const said = { device: phone.publicKey, commitment }
+  const challenge = encodeChallenge(laptop, attestation, said, theirs)
+  assert.is(b4a.toString(challenge, 'hex'), golden.challenge)
+  const opened = openChallenge(link, said, challenge.subarray(2))
+  assert.equal(opened, { by: laptop.publicKey, nonce: theirs })
+  assert.is(opened && codeOf(opened, phone.publicKey, nonce), golden.code)
   const spaces = decodeSpaces(bytes(golden.spaces)) ?? []
   assert.equal(
     spaces.map(({ name, entrance }) => [name, entrance.open, entrance.epoch !== null]),
@@ -186,7 +301,8 @@ test('device link: links, requests, answers and lists are the bytes that docs/FO
   )
   assert.is(b4a.toString(encodeSpaces(spaces), 'hex'), golden.spaces)
   // What is sealed is another each time: these were written once.
-  assert.equal(openWelcome(phone, link, bytes(golden.answer).subarray(2))?.spaces, spaces)
+  const welcome = openWelcome(phone, link, laptop.publicKey, bytes(golden.answer).subarray(2))
+  assert.equal(welcome?.spaces, spaces)
   assert.equal(openList(pair('identity'), golden.list), spaces)
 })
 
@@ -198,7 +314,8 @@ test('device link: a request and an answer count from whom they must come, and n
   if (!identity || !laptop || !phone || !thief) throw new Error('no keys')
   const link = newDeviceLink(identity.publicKey)
   assert.equal(decodeDeviceLink(encodeDeviceLink(link)), link)
-  const request = encodeLinkRequest(link, signedRequest(phone, 'Phone'))
+  const reveal = { step: 'reveal', value: newNonce() } as const
+  const request = encodeLinkRequest(link, reveal, signedRequest(phone, 'Phone'))
   assert.is(openLinkRequest(link, request)?.name, 'Phone')
   assert.is(openLinkRequest(newDeviceLink(identity.publicKey), request), null)
   for (let at = 0; at < request.byteLength; at++) {
@@ -209,6 +326,23 @@ test('device link: a request and an answer count from whom they must come, and n
   }
 
   const first = attestFirst(identity, laptop.publicKey)
+  const said = { device: phone.publicKey, commitment: commitmentTo(reveal.value) }
+  const challenge = (by: typeof laptop, to = said) =>
+    encodeChallenge(by, first, to, newNonce()).subarray(2)
+  const sound = challenge(laptop)
+  assert.ok(openChallenge(link, said, sound))
+  for (let at = 0; at < sound.byteLength; at++) {
+    const bent = b4a.from(sound)
+    bent[at] = (bent[at] ?? 0) ^ 1
+    assert.is(openChallenge(link, said, bent), null, `byte ${at}`)
+    assert.is(openChallenge(link, said, sound.subarray(0, at)), null, `cut at ${at}`)
+  }
+  // Not by a device of that person; of another person; to another device.
+  assert.is(openChallenge(link, said, challenge(thief)), null)
+  assert.is(openChallenge(newDeviceLink(thief.publicKey), said, sound), null)
+  const other = { ...said, device: thief.publicKey }
+  assert.is(openChallenge(link, said, challenge(laptop, other)), null)
+  assert.is(openChallenge(link, { ...said, commitment: newNonce() }, sound), null)
   const attestation = attestNext(laptop, first, phone.publicKey)
   const spaces = [
     {
@@ -219,14 +353,21 @@ test('device link: a request and an answer count from whom they must come, and n
   ]
   const sealed = (by: typeof laptop, welcome = { attestation, spaces }) =>
     encodeWelcome(by, phone.publicKey, welcome)?.subarray(2) ?? new Uint8Array(0)
-  assert.equal(openWelcome(phone, link, sealed(laptop)), { attestation, spaces })
-  // Not sealed to it; of another person's device; by the phrase alone; signed by who did not attest.
-  assert.is(openWelcome(thief, link, sealed(laptop)), null)
-  assert.is(openWelcome(phone, newDeviceLink(thief.publicKey), sealed(laptop)), null)
+  assert.equal(openWelcome(phone, link, laptop.publicKey, sealed(laptop)), { attestation, spaces })
+  // By another than the one of which the code was made; not sealed to it; of another person's device; by the phrase alone; signed by who did not attest.
+  assert.is(openWelcome(phone, link, thief.publicKey, sealed(laptop)), null)
+  assert.is(openWelcome(thief, link, laptop.publicKey, sealed(laptop)), null)
+  assert.is(
+    openWelcome(phone, newDeviceLink(thief.publicKey), laptop.publicKey, sealed(laptop)),
+    null
+  )
   const alone = attestFirst(identity, phone.publicKey)
-  assert.is(openWelcome(phone, link, sealed(laptop, { attestation: alone, spaces })), null)
-  assert.is(openWelcome(phone, link, sealed(thief)), null)
-  assert.is(openWelcome(phone, link, sealed(laptop).subarray(1)), null)
+  assert.is(
+    openWelcome(phone, link, laptop.publicKey, sealed(laptop, { attestation: alone, spaces })),
+    null
+  )
+  assert.is(openWelcome(phone, link, laptop.publicKey, sealed(thief)), null)
+  assert.is(openWelcome(phone, link, laptop.publicKey, sealed(laptop).subarray(1)), null)
 })
 
 test('space list: what is cut off, or names what no space can have, is none', () => {
@@ -257,7 +398,7 @@ law(
     const one = await laptop.createSpace({ name: 'One' })
     const anns = await ann.createSpace()
     const two = await laptop.join(await anns.invite(), { name: 'Two' })
-    await phone.identity.join(laptop.identity.invite().link)
+    await phone.identity.join(confirming(laptop.identity.invite()).link)
     const three = await laptop.createSpace({ name: 'Three' })
     for (const space of [one, two, anns]) await until(() => roleOf(space, phone) !== null)
     await rejectsWith('INVALID_ARGUMENT', () => laptop.identity.revoke(laptop.id))

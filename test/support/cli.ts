@@ -44,6 +44,8 @@ export interface Given {
   readonly env?: Readonly<Record<string, string>>
   /** Ctrl-C comes after so many turns of the event loop; default never. */
   readonly interrupt?: number
+  /** Called with all that was written so far. */
+  readonly onstdout?: (written: string) => void
 }
 
 export interface Started {
@@ -109,13 +111,16 @@ export class Manyhands {
 
   /** @param terminal so many columns wide, for all three streams; default none */
   async runWith(
-    { stdin = '', terminal, env = {}, interrupt }: Given,
+    { stdin = '', terminal, env = {}, interrupt, onstdout }: Given,
     args: readonly string[]
   ): Promise<Ended> {
     const isTTY = terminal !== undefined
     const columns = terminal
     const out = () => Object.assign(new PassThrough({ highWaterMark: 2 ** 30 }), { isTTY, columns })
     const [stdout, stderr] = [out(), out()]
+    let written = ''
+    if (onstdout !== undefined)
+      stdout.on('data', (chunk: Buffer) => onstdout((written += chunk.toString())))
     const code = await manyhands(args, {
       stdin: Readable.from([Buffer.from(stdin)], { objectMode: false }),
       stdout,
@@ -126,6 +131,7 @@ export class Manyhands {
     })
     stdout.end()
     stderr.end()
+    if (onstdout !== undefined) return { code, stdout: written, stderr: await text(stderr) }
     return { code, stdout: await text(stdout), stderr: await text(stderr) }
   }
 
