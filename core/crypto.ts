@@ -5,6 +5,10 @@ import sodium from 'sodium-universal'
 
 const HASH_BYTES = 32
 
+/** Of XChaCha20-Poly1305. */
+const AEAD_NONCE_BYTES = 24
+const AEAD_TAG_BYTES = 16
+
 export function randomBytes(size: number): Uint8Array {
   const bytes = b4a.alloc(size)
   sodium.randombytes_buf(bytes)
@@ -104,6 +108,63 @@ export async function passphraseToKey(
     )
     .finally(() => typed.fill(0))
   return key
+}
+
+/** XChaCha20-Poly1305 with associated bytes: the box, then its tag (16 bytes). @param nonce once under one key; up to 24 bytes */
+export function sealWith(
+  plain: Uint8Array,
+  key: Uint8Array,
+  nonce: Uint8Array,
+  associated: Uint8Array
+): Uint8Array {
+  const sealed = b4a.alloc(plain.byteLength + AEAD_TAG_BYTES)
+  const box = sealed.subarray(0, plain.byteLength)
+  const tag = sealed.subarray(plain.byteLength)
+  const full = fullNonce(nonce)
+  sodium.crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
+    box,
+    tag,
+    plain,
+    associated,
+    null,
+    full,
+    key
+  )
+  return sealed
+}
+
+/** The plain bytes, or null when key, nonce, associated bytes or the box are not what was sealed. */
+export function openWith(
+  sealed: Uint8Array,
+  key: Uint8Array,
+  nonce: Uint8Array,
+  associated: Uint8Array
+): Uint8Array | null {
+  if (sealed.byteLength < AEAD_TAG_BYTES) return null
+  const plain = b4a.alloc(sealed.byteLength - AEAD_TAG_BYTES)
+  const box = sealed.subarray(0, plain.byteLength)
+  const tag = sealed.subarray(plain.byteLength)
+  const full = fullNonce(nonce)
+  try {
+    sodium.crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
+      plain,
+      null,
+      box,
+      tag,
+      associated,
+      full,
+      key
+    )
+    return plain
+  } catch {
+    return null // changed
+  }
+}
+
+function fullNonce(nonce: Uint8Array): Uint8Array {
+  const full = b4a.alloc(AEAD_NONCE_BYTES)
+  full.set(nonce)
+  return full
 }
 
 /** Nonce (24 bytes) and XSalsa20-Poly1305 box. */

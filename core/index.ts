@@ -6,8 +6,10 @@ export {
   isSigned,
   keyedHash,
   openBox,
+  openWith,
   randomBytes,
   sealBox,
+  sealWith,
   sign
 } from './crypto.ts'
 

@@ -1,24 +1,30 @@
 /**
- * A phrase in M of N shares (Shamir): any M give it back, fewer say nothing of it. Each share says which set it is of, and checks
- * itself, so that a mistyped one is named before anything is put together; what is put together checks itself as well, under a
- * key that only the right shares give, so that a forged one is found.
+ * A phrase in M of N shares (Shamir): any M give it back, fewer say nothing of it. Each share says which set it is of, and is sealed to what
+ * it says, so that one that was mistyped, changed, or put together of two is named before anything is computed. It is sealed under a
+ * key of its set, which stands on the shares alone: who has none of them can make none; a keeper can. So what is put together checks
+ * itself as well, under a key that only the right shares give.
  *
- *     share  = "mhs1" + z32(set id 8 B, index u8, needed u8, of u8, seconds since 1970 u32, point 49 B, checksum 4 B)
- *     point  = the secret's at its place on the curve, then that place
- *     secret = entropy 32 B, then the first 16 B of BLAKE2b(key = entropy, "manyhands/shares", set id, needed, of, seconds)
+ *     share  = "mhs2" + z32(label 23 B, box 65 B, checksum 4 B)
+ *     label  = set key 16 B, index u8, needed u8, of u8, seconds since 1970 u32
+ *     box    = XChaCha20-Poly1305(key = hash("manyhands/share-box", set key), nonce = index u8, then zeros; associated: the label) of point
+ *     point  = the secret's at its place on the curve, then that place: 49 B
+ *     secret = entropy 32 B, then the first 16 B of BLAKE2b(key = entropy, "manyhands/shares", set key, needed, of, seconds)
+ *     set    = what people call it: the first 8 B of hash("manyhands/share-set", set key)
  */
 import b4a from 'b4a'
 import { combine, split } from 'shamir-secret-sharing'
-import { keyedHash, randomBytes } from '../../core/index.ts'
+import { hash, keyedHash, openWith, randomBytes, sealWith } from '../../core/index.ts'
 import { invalid, ManyhandsError } from '../../errors.ts'
 import { decodeText, encodeText } from '../checked-text.ts'
 
-const FORM = { prefix: 'mhs1', context: 'manyhands/share-text' }
+const FORM = { prefix: 'mhs2', context: 'manyhands/share-text' }
 const ENTROPY_BYTES = 32
 const TAG_BYTES = 16
+const SET_KEY_BYTES = 16
 const SET_BYTES = 8
-const LABEL_BYTES = SET_BYTES + 1 + 1 + 1 + 4
-const SHARE_BYTES = LABEL_BYTES + ENTROPY_BYTES + TAG_BYTES + 1
+const LABEL_BYTES = SET_KEY_BYTES + 1 + 1 + 1 + 4
+const POINT_BYTES = ENTROPY_BYTES + TAG_BYTES + 1
+const SHARE_BYTES = LABEL_BYTES + POINT_BYTES + TAG_BYTES
 
 /** Of more shares than needed, the wrong one is looked for among so many choices. */
 const MAX_TRIES = 1000
@@ -45,7 +51,12 @@ export interface ShareLabel {
   readonly made: number
 }
 
-interface Share extends ShareLabel {
+/** What a share says of itself, with what its set's are sealed under. */
+interface SealedLabel extends Omit<ShareLabel, 'set'> {
+  readonly setKey: Uint8Array
+}
+
+interface Share extends ShareLabel, SealedLabel {
   /** As the library has it. */
   readonly point: Uint8Array
 }
@@ -58,14 +69,14 @@ export async function splitEntropy(
 ): Promise<readonly string[]> {
   checkCount('shares', shares, MAX_SHARES)
   checkCount('needed', needed, shares)
-  const set = b4a.toString(randomBytes(SET_BYTES), 'hex')
+  const setKey = randomBytes(SET_KEY_BYTES)
   const made = Math.floor(now / 1000) * 1000
-  const label = { set, index: 0, needed, of: shares, made }
+  const label = { setKey, index: 0, needed, of: shares, made }
   // The library takes no Buffers.
   const secret = Uint8Array.from([...entropy, ...tagOf(entropy, label)])
   const points = await split(secret, shares, needed)
   secret.fill(0)
-  return points.map((point, i) => encodeShare({ ...label, index: i + 1, point }))
+  return points.map((point, i) => encodeShare({ ...label, index: i + 1 }, point))
 }
 
 /** @throws SHARE_INVALID */
@@ -124,14 +135,24 @@ function* choices<T>(items: readonly T[], count: number): Generator<readonly T[]
   }
 }
 
-function tagOf(entropy: Uint8Array, { set, needed, of, made }: ShareLabel): Uint8Array {
-  const said = [b4a.from(set, 'hex'), b4a.from([needed]), b4a.from([of]), u32(made / 1000)]
+function tagOf(entropy: Uint8Array, { setKey, needed, of, made }: SealedLabel): Uint8Array {
+  const said = [setKey, b4a.from([needed]), b4a.from([of]), u32(made / 1000)]
   return keyedHash(entropy, 'manyhands/shares', ...said).subarray(0, TAG_BYTES)
 }
 
-function encodeShare({ set, index, needed, of, made, point }: Share): string {
-  const label = [b4a.from(set, 'hex'), b4a.from([index, needed, of]), u32(made / 1000)]
-  return encodeText(FORM, b4a.concat([...label, point]))
+function encodeShare({ setKey, index, needed, of, made }: SealedLabel, point: Uint8Array): string {
+  const label = b4a.concat([setKey, b4a.from([index, needed, of]), u32(made / 1000)])
+  const box = sealWith(point, boxKeyOf(setKey), b4a.from([index]), label)
+  return encodeText(FORM, b4a.concat([label, box]))
+}
+
+function boxKeyOf(setKey: Uint8Array): Uint8Array {
+  return hash('manyhands/share-box', setKey)
+}
+
+/** The key stands on the shares alone; this may stand in messages. */
+function nameOf(setKey: Uint8Array): string {
+  return b4a.toString(hash('manyhands/share-set', setKey).subarray(0, SET_BYTES), 'hex')
 }
 
 function decodeShare(text: string, which: string): Share {
@@ -139,17 +160,22 @@ function decodeShare(text: string, which: string): Share {
   if (typeof text !== 'string') throw bad('is no text')
   const body = decodeText(FORM, text, bad)
   if (body.byteLength !== SHARE_BYTES) throw bad('has the wrong length')
-  const [index = 0, needed = 0, of = 0] = body.subarray(SET_BYTES)
+  const label = body.subarray(0, LABEL_BYTES)
+  const [index = 0, needed = 0, of = 0] = label.subarray(SET_KEY_BYTES)
   if (index < 1 || index > of || needed < 2 || needed > of) throw bad('contradicts itself')
   const seconds = new DataView(body.buffer, body.byteOffset).getUint32(LABEL_BYTES - 4)
-  const set = b4a.toString(body.subarray(0, SET_BYTES), 'hex')
+  const setKey = b4a.from(label.subarray(0, SET_KEY_BYTES))
+  const box = body.subarray(LABEL_BYTES)
+  const point = openWith(box, boxKeyOf(setKey), b4a.from([index]), label)
+  if (point === null) throw bad('was changed: what is in it is not what was sealed')
   return {
-    set,
+    set: nameOf(setKey),
+    setKey,
     index,
     needed,
     of,
     made: seconds * 1000,
-    point: Uint8Array.from(body.subarray(LABEL_BYTES))
+    point: Uint8Array.from(point) // the library takes no Buffers
   }
 }
 

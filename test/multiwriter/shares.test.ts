@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { randomBytes } from '../../core/index.ts'
+import { hash, openWith, randomBytes, sealWith } from '../../core/index.ts'
 import { kitOf } from '../../multiwriter/identity/kit.ts'
 import { combineShares, readShare, splitEntropy } from '../../multiwriter/identity/shares.ts'
 import { decodeText, encodeText } from '../../multiwriter/checked-text.ts'
@@ -11,18 +11,32 @@ import { rejectsWith } from '../support/rejects.ts'
 
 const NOW = Date.parse('2026-11-30T12:00:00.500Z')
 const hex = (bytes: Uint8Array) => b4a.toString(bytes, 'hex')
-const FORM = { prefix: 'mhs1', context: 'manyhands/share-text' }
+const FORM = { prefix: 'mhs2', context: 'manyhands/share-text' }
 
 function* subsets<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let mask = 0; mask < 2 ** items.length; mask++)
     yield items.filter((_, i) => (mask >> i) % 2 === 1)
 }
 
-/** A share whose text is sound and whose point is not what was made. */
-function forged(share: string): string {
+const LABEL_BYTES = 23
+
+/** The bytes of a share, with others in their place, and a text that is sound. */
+function changed(share: string, change: (body: Uint8Array) => Uint8Array): string {
   const body = b4a.from(decodeText(FORM, share, (problem) => new Error(problem)))
-  body[20] = (body[20] ?? 0) ^ 1
-  return encodeText(FORM, body)
+  return encodeText(FORM, change(body))
+}
+
+/** A share that was sealed anew, by its keeper, and whose point is not what was made. */
+function forged(share: string): string {
+  return changed(share, (body) => {
+    const label = body.subarray(0, LABEL_BYTES)
+    const key = hash('manyhands/share-box', label.subarray(0, 16))
+    const nonce = label.subarray(16, 17)
+    const point = openWith(body.subarray(LABEL_BYTES), key, nonce, label)
+    if (point === null) throw new Error('not opened')
+    point[5] = (point[5] ?? 0) ^ 1
+    return b4a.concat([label, sealWith(point, key, nonce, label)])
+  })
 }
 
 test('shares: the golden ones give the golden phrase', async () => {
@@ -60,6 +74,33 @@ test('shares: a mistyped one is named by its place, wherever the mistake is', as
     await rejectsWith('SHARE_INVALID', () => combineShares([one, bent]), /place 2/)
     await rejectsWith('SHARE_INVALID', () => combineShares([one, other.slice(0, i)]), /place 2/)
   }
+})
+
+test('shares: one that was changed under a sound text is named by its place, whatever byte it was', async () => {
+  const [one = '', other = ''] = await splitEntropy(randomBytes(32), { shares: 3, needed: 2 }, NOW)
+  const { length } = decodeText(FORM, other, (problem) => new Error(problem))
+  for (let at = 0; at < length; at++) {
+    const bent = changed(other, (body) => body.with(at, (body[at] ?? 0) ^ 1))
+    await rejectsWith('SHARE_INVALID', () => combineShares([one, bent]), /place 2/)
+  }
+})
+
+test('shares: one put together of two, of one set or of two sets, is named by its place', async () => {
+  const split = () => splitEntropy(randomBytes(32), { shares: 3, needed: 2 }, NOW)
+  const [[one = '', two = ''], [other = '']] = [await split(), await split()]
+  for (const donor of [two, other]) {
+    const box = b4a.from(decodeText(FORM, donor, (problem) => new Error(problem))).subarray(23)
+    const mixed = changed(one, (body) => b4a.concat([body.subarray(0, LABEL_BYTES), box]))
+    const { message } = await rejectsWith('SHARE_INVALID', () => combineShares([two, mixed]))
+    assert.match(message, /place 2 was changed/)
+    for (const share of [one, two, other]) assert.not(message.includes(share.slice(24, 40)))
+  }
+})
+
+test('shares: what names a set in messages does not give the key that its shares are sealed under', async () => {
+  const [share = ''] = await splitEntropy(randomBytes(32), { shares: 3, needed: 2 }, NOW)
+  const body = decodeText(FORM, share, (problem) => new Error(problem))
+  assert.not(hex(body).includes(readShare(share).set))
 })
 
 test('shares: those of two sets are told apart by name', async () => {
