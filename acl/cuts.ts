@@ -227,6 +227,16 @@ export class Cuts {
     return isRevoked === true
   }
 
+  /** RULE 8, RULE 10: Devices of an identity that were revoked by name, also such as nobody has let in. */
+  revokedDevices(identity: Key): ReadonlySet<Key> {
+    const own = this.#own.get(identity) ?? NO_STATEMENTS
+    const others = this.#revocations.get(identity) ?? NO_STATEMENTS
+    const said = [...own, ...others.filter(({ order }) => !this.isProtected(identity, order))]
+    return new Set(
+      said.flatMap(({ kind, target }) => (kind === 'revoke' ? (target?.device ?? []) : []))
+    )
+  }
+
   /** The highest office of an identity that has not ended. */
   officeOf(identity: Key): Office | null {
     const open = (this.#offices.get(identity) ?? []).filter((office) => !this.isEnded(office))

@@ -52,7 +52,9 @@ function mayGrant(role: Role, rank: number | null): Permission {
 function mayRevokeOwn({ devices }: Member, { device = null, by }: Revocation): Permission {
   if (device === null) return no(3, 'nobody changes their own role')
   const placeOf = (key: Key) => devices.findIndex((each) => each.device === key)
-  const isLater = placeOf(device) > (by === undefined ? 0 : placeOf(by))
+  const place = placeOf(device)
+  // One that nobody has let in yet would come later than all.
+  const isLater = place < 0 || place > (by === undefined ? 0 : placeOf(by))
   return isLater ? YES : no(8, 'the device is no later one')
 }
 

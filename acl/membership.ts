@@ -86,6 +86,8 @@ export interface Membership {
   readonly invites: readonly Invite[]
   /** The keys that content is encrypted under. */
   readonly epochs: Epochs
+  /** Devices of an identity that were revoked by name, also such as nobody has let in: those are not to be. */
+  revokedDevices(identity: Key): ReadonlySet<Key>
   /** How far a device says to hold a core; 0 where it never said. */
   acknowledged(device: Key, core: Key): number
   /**
@@ -108,7 +110,10 @@ interface Context {
 }
 
 /** What no acknowledgement changes. */
-type Resolved = Omit<Membership, 'refused' | 'epochs' | 'acknowledged' | 'finalLength' | 'branches'>
+type Resolved = Omit<
+  Membership,
+  'refused' | 'epochs' | 'revokedDevices' | 'acknowledged' | 'finalLength' | 'branches'
+>
 
 /** Tells what a pass came to, with the acknowledgements held by then. */
 export type Describe = () => Membership
@@ -154,6 +159,7 @@ function nothing(context: Context): Membership {
     raised: [],
     invites: [],
     epochs: resolveEpochs([], new Set()),
+    revokedDevices: () => new Set(),
     acknowledged: () => 0,
     finalLength: () => 0,
     branches: (core) => branchesOf(context, core)
@@ -195,6 +201,7 @@ class Description {
       get epochs() {
         return epochs()
       },
+      revokedDevices: (identity) => this.#pass.cuts.revokedDevices(identity),
       acknowledged,
       finalLength: (core) => finalLength(core, cores.get(core), members, acknowledged),
       branches: (core) => branchesOf(this.#context, core)

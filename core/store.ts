@@ -30,6 +30,8 @@ export interface Secrets {
   readonly spaces: readonly SpaceSecrets[]
   /** What people are called on this device, by identity in hex. Whom somebody knows is nobody's business. */
   readonly petnames: ReadonlyMap<string, string>
+  /** Devices of this person, in hex, whose rights were ended here in all spaces: none is let in by itself. */
+  readonly revoked: ReadonlySet<string>
 }
 
 /** Whose device this is. */

@@ -178,7 +178,8 @@ export class Device extends EventEmitter<DeviceEvents> {
       open: (address) => this.openSpace(address),
       enter: (known) => this.#spaces.track(this.#enterKnown(known)),
       checkFree: async () => void (await this.#unused()),
-      recover: (address, keep) => this.recover(address, { keep })
+      recover: (address, keep) => this.recover(address, { keep }),
+      save: (change) => this.#records.save(change)
     })
     this.identity = new DeviceIdentity({ ...shared, devices: this.#ownDevices })
     if (parts.transport !== null) this.connect(parts.transport)

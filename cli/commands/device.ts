@@ -113,7 +113,11 @@ async function revokeEverywhere(
   await run.confirm(isYes, what, 'manyhands device revoke DEVICE --all --yes')
   const done = await port.call('identity/revoke', { lost: id })
   await run.output.result({ revoked: id, spaces: done }, () => [
-    ...outcomeLines(done, { revoked: 'revoked', absent: 'it has no rights there' }),
+    ...outcomeLines(done, {
+      revoked: 'revoked',
+      barred: 'it had no rights, and gets none',
+      absent: 'it has no rights there'
+    }),
     'Next: manyhands sync'
   ])
   return exitOf(done)

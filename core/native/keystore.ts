@@ -99,7 +99,8 @@ export class Keystore {
       seed,
       identity: await newIdentity(seed),
       spaces: [],
-      petnames: new Map()
+      petnames: new Map(),
+      revoked: new Set()
     })
     await keystore.save(keystore.secrets)
     return keystore
@@ -215,7 +216,7 @@ function parseSecret(text: string): unknown {
   }
 }
 
-function encodeSecrets({ seed, identity, spaces, petnames }: Secrets): object {
+function encodeSecrets({ seed, identity, spaces, petnames, revoked }: Secrets): object {
   const { attestation, entropy } = identity
   return {
     seed: b4a.toString(seed, 'hex'),
@@ -230,7 +231,8 @@ function encodeSecrets({ seed, identity, spaces, petnames }: Secrets): object {
       ...(later.length === 0 ? {} : { later: encodeKeys(later) }),
       ...(epochs.length === 0 ? {} : { epochs: encodeKeys(epochs) })
     })),
-    ...(petnames.size === 0 ? {} : { petnames: Object.fromEntries(petnames) })
+    ...(petnames.size === 0 ? {} : { petnames: Object.fromEntries(petnames) }),
+    ...(revoked.size === 0 ? {} : { revoked: [...revoked] })
   }
 }
 
@@ -254,7 +256,8 @@ function decodeSecrets(plain: unknown): Secrets {
     seed: decodeKey(plain.seed),
     identity: decodeIdentity(plain.identity),
     spaces,
-    petnames: decodeNames(plain.petnames ?? {})
+    petnames: decodeNames(plain.petnames ?? {}),
+    revoked: new Set(encodeKeys(decodeKeys(plain.revoked ?? [])))
   }
 }
 

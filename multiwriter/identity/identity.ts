@@ -167,7 +167,8 @@ export class DeviceIdentity {
   }
 
   /**
-   * Ends the rights of another device of this person, which was lost, in all spaces of this device; as `space.members.revoke` does in one.
+   * Ends the rights of another device of this person, which was lost, in all spaces of this device, as `space.members.revoke` does in one;
+   * where it was not let in yet, and in spaces that are made later, it will not be.
    * @param device its id
    * @returns what came of it in each
    * @throws INVALID_ARGUMENT

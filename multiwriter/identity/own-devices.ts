@@ -85,8 +85,8 @@ export interface SpaceOutcome<O extends string> {
   readonly error: ManyhandsError | null
 }
 
-/** 'absent': the device has no rights there. */
-export type Revocation = SpaceOutcome<'revoked' | 'absent'>
+/** 'barred': it had no rights there, and will be given none; 'absent': so it was before. */
+export type Revocation = SpaceOutcome<'revoked' | 'barred' | 'absent'>
 
 /** 'unchanged': there was nothing to end, and this device is in. */
 export type Recovery = SpaceOutcome<'recovered' | 'unchanged'>
@@ -122,6 +122,8 @@ export interface OwnDevicesParts {
   checkFree(): Promise<void>
   adopt(identity: IdentitySecrets): Promise<void>
   recover(address: string, keep: readonly string[]): Promise<Space>
+  /** One change of the keystore after the other. */
+  save(change: () => Promise<void>): Promise<void>
 }
 
 export class OwnDevices {
@@ -268,10 +270,19 @@ export class OwnDevices {
     // What was given may be what was meant for elsewhere: a phrase.
     if (keyIn(device) === null) invalid('device', 'the id of a device', typeof device)
     if (device === z32.encode(store.keyPair.publicKey)) invalid('device', "another device's", 'own')
-    return this.#inEach(async (space) => {
-      if (!devicesIn(space).includes(device)) return 'absent'
-      await space.members.revoke(device)
-      return 'revoked'
+    const outcomes = await this.#inEach((space) => space.members.end(device))
+    // Of a device that came before this one it has no say.
+    if (outcomes.length === 0 || outcomes.some(({ outcome }) => outcome !== null))
+      await this.#noteRevoked(b4a.toString(z32.decode(device), 'hex'))
+    return outcomes
+  }
+
+  /** For spaces that are made, or that it comes to, later. */
+  #noteRevoked(device: string): Promise<void> {
+    const { store } = this.#parts
+    return this.#parts.save(() => {
+      const { secrets } = store
+      return store.saveSecrets({ ...secrets, revoked: new Set([...secrets.revoked, device]) })
     })
   }
 

@@ -80,6 +80,13 @@ export class Acts {
     else await this.#keys?.renew()
   }
 
+  /** Says of a device of this person that nobody has let in yet that nobody is to. @throws NOT_ALLOWED */
+  async bar(device: Key): Promise<void> {
+    const identity = this.#identity
+    this.#checkMay({ kind: 'revoke', identity, device, by: this.#device })
+    await this.#logs.write({ kind: 'revoke', identity, device, cuts: [] })
+  }
+
   /** Lets all that is held of its data logs here count: raises seals, and grants what stands outside of prefixes. @throws NOT_ALLOWED */
   async restore(target: Target): Promise<void> {
     this.#checkMay({ kind: 'revoke', identity: target.identity })

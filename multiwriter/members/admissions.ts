@@ -28,6 +28,8 @@ export interface AdmissionsParts {
   own(): Credentials
   /** Somebody was let in, by this device. */
   ongrant(): Promise<void>
+  /** Of this person's devices, those whose rights were ended in all spaces. */
+  revoked(): ReadonlySet<Key>
   /** Whether the device with this data core was chosen. */
   isChosen(data: Key): boolean
 }
@@ -105,6 +107,7 @@ export class Admissions {
   }
 
   async #grantAll(): Promise<void> {
+    await this.#barRevoked()
     for (const [device, credentials] of this.#asking) {
       if (this.#isKnown(credentials)) this.#asking.delete(device)
       else this.#follow(credentials)
@@ -115,6 +118,33 @@ export class Admissions {
           await this.#grant(credentials, role).catch(() => {})
       }
     }
+  }
+
+  /**
+   * What was said of all spaces is said in one that was made since, and in one where such a device asks: so that no other device of this
+   * person lets it in, either. Whoever is in already is left to `revoke`, which says how far its logs count.
+   */
+  async #barRevoked(): Promise<void> {
+    const { logs, identity, space } = this.#parts
+    const { membership } = logs
+    const known = new Set(this.#devices().map(({ device }) => device))
+    const isFounder = keyOf(logs.ownCore) === keyOf(space)
+    for (const device of this.#parts.revoked()) {
+      const isDue = isFounder || this.#asking.has(device)
+      if (!isDue || known.has(device) || membership.revokedDevices(identity).has(device)) continue
+      if (
+        !logs.isOwnCounted ||
+        !mayAct(membership, identity, { kind: 'revoke', identity, device }).ok
+      )
+        return
+      // What the disk refuses now is tried again at the next occasion.
+      await logs.write({ kind: 'revoke', identity, device, cuts: [] }).catch(() => {})
+    }
+  }
+
+  /** Of this person, as far as they were let in. */
+  #devices() {
+    return this.#parts.logs.membership.members.get(this.#parts.identity)?.devices ?? []
   }
 
   /** What a device is let in as by itself: one's own as what one is. */
@@ -144,9 +174,14 @@ export class Admissions {
 
   /** Whether it, or a device by whose word it is its identity's, was removed: a thief could certify more. */
   #isOfRemoved({ identity, attestation }: DeviceClaim): boolean {
-    const known = this.#parts.logs.membership.members.get(identity)?.devices ?? []
+    const { membership } = this.#parts.logs
+    const known = membership.members.get(identity)?.devices ?? []
     const removed = known.filter(({ role }) => role === null).map(({ device }) => device)
-    return devicesIn(attestation).some((device) => removed.includes(device))
+    // Whoever was revoked by name and let in again by somebody since is in.
+    const isIn = new Set(known.flatMap(({ device, role }) => (role === null ? [] : device)))
+    const named = [...membership.revokedDevices(identity), ...this.#parts.revoked()]
+    const ended = new Set([...removed, ...named.filter((device) => !isIn.has(device))])
+    return devicesIn(attestation).some((device) => ended.has(device))
   }
 
   /**

@@ -119,6 +119,7 @@ export class Members {
       identity: member.identity,
       own: () => succession.credentials,
       ongrant: async () => keys?.heal(),
+      revoked: () => rest.store.secrets.revoked,
       isChosen: (asking) => writers.has(bytesOf(asking))
     })
     // Before anybody reads: what was sealed when the space was closed is so from the first moment on.

@@ -185,6 +185,25 @@ export class SpaceMembers {
   }
 
   /**
+   * For `device.identity.revoke`: ends the rights of another device of this person, or sees to it that it never gets any here.
+   * @throws NOT_ALLOWED, STORE_ codes
+   */
+  async end(device: string): Promise<'revoked' | 'barred' | 'absent'> {
+    this.#checkOpen()
+    const { membership } = this.#members
+    const { identity } = this.#members
+    const key = keyOf(z32.decode(device))
+    const known = membership.members.get(identity)?.devices.find((each) => each.device === key)
+    if (known !== undefined && known.role !== null) {
+      await this.#acts.revoke({ identity, device: key })
+      return 'revoked'
+    }
+    if (known !== undefined || membership.revokedDevices(identity).has(key)) return 'absent'
+    await this.#acts.bar(key)
+    return 'barred'
+  }
+
+  /**
    * Gives a member a greater role, or lets a writer write elsewhere, too: all that it was ever granted counts together, also for what it
    * has written already. An owner is made by votes of more than half of all owners: each of them says so, and until then it
    * stands in `ballots`. To give less, revoke: the device then leaves, joins again, and is let in with less.

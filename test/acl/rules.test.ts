@@ -236,6 +236,32 @@ test('RULE 8: an identity admits and revokes its own devices, with no more right
   assert.is(lengthIn(told(alice, bob, phone, tablet), phone.core), 2)
 })
 
+test('RULE 8: an identity revokes a device of its own before anybody has let it in, and who has not heard lets it in in vain', () => {
+  const alice = founder()
+  const [bob, desktop, phone] = [author('bob'), author('bob', 2), author('bob', 3)]
+  alice.grants(bob, 'writer')
+  bob.sees(alice)
+  bob.grants(desktop, 'writer')
+  desktop.sees(bob)
+  bob.revokes('bob', [], 'bob/3')
+  desktop.grants(phone, 'writer')
+  const space = told(alice, bob, desktop, phone)
+  assert.equal([...space.revokedDevices('bob')], ['bob/3'])
+  assert.is(lengthIn(space, phone.core), 0)
+  assert.equal(
+    space.members.get('bob')?.devices.map(({ device, role }) => [device, role]),
+    [
+      ['bob/1', 'writer'],
+      ['bob/2', 'writer'],
+      ['bob/3', null]
+    ]
+  )
+  // The device that came before it can take that back.
+  bob.sees(desktop)
+  bob.grants(phone, 'writer')
+  assert.is(lengthIn(told(alice, bob, desktop, phone), phone.core), Infinity)
+})
+
 test('RULE 8: a reader’s own device only reads, and a writer’s writes where its identity may', () => {
   const alice = founder()
   const [bob, carol] = [author('bob'), author('carol')]

@@ -413,10 +413,80 @@ law(
     assert.equal(outcomes(await laptop.identity.revoke(phone.id)), [
       ['One', 'revoked'],
       ['Two', 'revoked'],
+      ['Three', 'barred']
+    ])
+    assert.equal(outcomes(await laptop.identity.revoke(phone.id)), [
+      ['One', 'absent'],
+      ['Two', 'absent'],
       ['Three', 'absent']
     ])
     for (const space of [one, two, anns, three]) await until(() => roleOf(space, phone) === null)
     assert.ok(roleOf(anns, laptop))
+  }
+)
+
+law(
+  'revoke: a device that was certified and let in nowhere is let in by nobody when it comes, nor what it certifies',
+  async (world) => {
+    const [laptop, desktop] = [await world.device('Laptop'), await world.device('Desktop')]
+    const [phone, tablet] = [await world.device('Phone'), await world.device('Tablet')]
+    const before = await laptop.createSpace({ name: 'Before' })
+    await desktop.identity.join(confirming(laptop.identity.invite()).link)
+    for (const [one, other] of [
+      [laptop, phone],
+      [phone, tablet]
+    ] as const)
+      await other.identity.accept(one.identity.certify(other.identity.request()).answer)
+    assert.is(phone.identity.id, laptop.identity.id)
+    const outcomes = await laptop.identity.revoke(phone.id)
+    assert.equal(
+      outcomes.map(({ name, outcome }) => [name, outcome]),
+      [['Before', 'barred']]
+    )
+    const after = await laptop.createSpace({ name: 'After' })
+    for (const space of [before, after]) {
+      const theirs = await desktop.openSpace(space.ticket)
+      await until(() => roleOf(theirs, desktop) !== null)
+      for (const lost of [phone, tablet]) {
+        const late = await lost.openSpace(space.ticket)
+        for (const at of [space, theirs])
+          await until(() => at.members.asking().some(({ device }) => device === lost.id))
+        await late.db.put('lost', lost.name)
+      }
+      // Both devices of its person have heard of it by then, and answered everything they were asked.
+      await space.db.put('last', 1)
+      await until(async () => (await valueIn(theirs, 'last')) === 1)
+      for (const at of [space, theirs]) {
+        for (const lost of [phone, tablet]) assert.is(roleOf(at, lost), null)
+        assert.is(await valueIn(at, 'lost'), undefined)
+      }
+    }
+  }
+)
+
+law(
+  'revoke: which devices were ended outlives a restart, and holds in spaces that others made, and by hand it is taken back',
+  async (world) => {
+    const [ann, phone] = [await world.device('Ann'), await world.device('Phone')]
+    const storage = join(folder.path, `restarted-${count++}`)
+    const { transport } = world.network
+    const first = await openDevice({ storage, transport })
+    await phone.identity.accept(first.identity.certify(phone.identity.request()).answer)
+    assert.equal(await first.identity.revoke(phone.id), [])
+    await first.close()
+    const laptop = await world.device('Laptop', { storage })
+    const anns = await ann.createSpace()
+    const mine = await laptop.join(await anns.invite())
+    const theirs = await phone.openSpace(anns.ticket)
+    const asks = () => mine.members.asking().find(({ device }) => device === phone.id)
+    await until(() => asks() !== undefined)
+    await mine.db.put('last', 1)
+    await until(async () => (await valueIn(theirs, 'last')) === 1)
+    assert.is(roleOf(mine, phone), null)
+    await mine.members.admit(asks()?.writer ?? '', 'writer')
+    await until(() => roleOf(anns, phone) === 'writer')
+    await theirs.db.put('found', 1)
+    await until(async () => (await valueIn(anns, 'found')) === 1)
   }
 )
 
