@@ -566,7 +566,7 @@ declare module 'hypercore/lib/multisig.js' {
 }
 
 declare module 'hypercore-crypto' {
-  import type { TreeNodeHash } from 'hypercore'
+  import type { KeyPair, TreeNodeHash } from 'hypercore'
 
   const hypercoreCrypto: {
     /** What a block hashes to in a core's tree. */
@@ -575,6 +575,9 @@ declare module 'hypercore-crypto' {
     /** What a log with these roots hashes to. */
     tree(roots: readonly TreeNodeHash[]): Uint8Array
     verify(message: Uint8Array, signature: Uint8Array, publicKey: Uint8Array): boolean
+    keyPair(seed: Uint8Array): KeyPair
+    hash(parts: readonly Uint8Array[]): Uint8Array
+    namespace(name: string, count: number): readonly Uint8Array[]
   }
   export default hypercoreCrypto
 }
@@ -645,6 +648,15 @@ declare module 'protomux' {
 declare module 'hyperdht' {
   export default class HyperDHT {
     constructor(options: object)
+    /** Who announces a topic. */
+    lookup(
+      topic: Uint8Array
+    ): AsyncIterable<{ readonly peers: readonly { readonly publicKey: Uint8Array }[] }>
+    mutableGet(
+      publicKey: Uint8Array,
+      options: { readonly latest: boolean }
+    ): Promise<{ readonly value: Uint8Array } | null>
+    destroy(): Promise<void>
   }
 }
 
