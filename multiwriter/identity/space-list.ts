@@ -17,8 +17,8 @@ const FORM = { prefix: 'mhl1', context: 'manyhands/space-list-text' }
 /** More than anybody has; whoever makes up a list makes up no more. */
 const MAX_SPACES = 4096
 
-/** So many in one text: as a QR code it can still be read from paper. */
-const SPACES_PER_LIST = 8
+/** So much in one text, about eight spaces, or one whose name is longer: as a QR code it can still be read from paper. */
+const LIST_BYTES = 900
 
 /** What it takes to come into a space again, and what it is called. */
 export interface KnownSpace {
@@ -57,15 +57,26 @@ export function decodeSpaces(bytes: Uint8Array): readonly KnownSpace[] | null {
 
 /** Several texts for many spaces; each can be read by itself. */
 export function sealLists(identity: Uint8Array, spaces: readonly KnownSpace[]): readonly string[] {
-  const starts = Array.from(
-    { length: Math.ceil(spaces.length / SPACES_PER_LIST) },
-    (_, i) => i * SPACES_PER_LIST
-  )
-  return starts.map((start) => {
-    const box = sealTo(encodeSpaces(spaces.slice(start, start + SPACES_PER_LIST)), identity)
+  return sheetsOf(spaces).map((some) => {
+    const box = sealTo(encodeSpaces(some), identity)
     if (box === null) throw new TypeError('an identity whose key is none')
     return encodeText(FORM, box)
   })
+}
+
+function sheetsOf(spaces: readonly KnownSpace[]): readonly (readonly KnownSpace[])[] {
+  const sheets: KnownSpace[][] = []
+  let left = 0
+  for (const space of spaces) {
+    const { byteLength } = encodeSpaces([space])
+    if (byteLength > left) {
+      sheets.push([])
+      left = LIST_BYTES
+    }
+    sheets.at(-1)?.push(space)
+    left -= byteLength
+  }
+  return sheets
 }
 
 /** @throws SPACE_LIST_INVALID */

@@ -3,6 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { inBrowser } from '../support/browser.ts'
 import { EditorView, sharedEditor } from '../support/editor.ts'
+import { readShown } from '../support/qr.ts'
 
 const editor = sharedEditor()
 
@@ -51,7 +52,9 @@ inBrowser({
     await card.getByRole('button', { name: 'Make a link' }).press('Enter')
     const link = await card.getByRole('textbox', { name: 'The link' }).inputValue()
     assert.match(link, /^manyhands:\/\/join\/[a-z0-9]{111}$/)
-    await card.getByRole('img', { name: 'The link as a QR code' }).waitFor()
+    const code = card.getByRole('img', { name: 'The link as a QR code' })
+    await code.waitFor()
+    assert.is(await readShown(await window.context.newPage(), code), link.toUpperCase())
     await ben.root.locator('people-panel').getByText('this device').waitFor()
     assert.is(await ben.root.locator('invite-card').count(), 0)
     assert.equal(window.complaints, [])

@@ -24,7 +24,12 @@ import {
   openWelcome,
   topicOfLink
 } from '../../multiwriter/identity/device-link.ts'
-import { decodeSpaces, encodeSpaces, openList } from '../../multiwriter/identity/space-list.ts'
+import {
+  decodeSpaces,
+  encodeSpaces,
+  openList,
+  sealLists
+} from '../../multiwriter/identity/space-list.ts'
 import { tempFolder, until } from '../support/devices.ts'
 import { rejectsWith } from '../support/rejects.ts'
 
@@ -368,6 +373,23 @@ test('device link: a request and an answer count from whom they must come, and n
   )
   assert.is(openWelcome(phone, link, laptop.publicKey, sealed(thief)), null)
   assert.is(openWelcome(phone, link, laptop.publicKey, sealed(laptop).subarray(1)), null)
+})
+
+test('space list: spaces with the longest names are on sheets of their own, none of which is too long for a code', () => {
+  const spaces = Array.from({ length: 9 }, (_, i) => ({
+    address: b4a.alloc(32, i),
+    name: '字'.repeat(255),
+    entrance: { membershipKey: b4a.alloc(32, i), epoch: null, open: true, encrypted: true }
+  }))
+  const identity = deriveKeyPair(b4a.alloc(32, 1), 'identity')
+  const lists = sealLists(identity.publicKey, spaces)
+  assert.is(lists.length, 9)
+  assert.equal(
+    lists.flatMap((list) => openList(identity, list)),
+    spaces
+  )
+  // As many capital letters and digits as a code has room for.
+  for (const list of lists) assert.ok(list.length < 4296)
 })
 
 test('space list: what is cut off, or names what no space can have, is none', () => {
