@@ -146,8 +146,8 @@ export function linkOf(parts: LinkParts): SpaceLink {
     onpeer: (peer) => {
       peers.add(peer)
       presence.add(peer)
-      // What applications tell each other is not for mirrors.
-      if (!members.isMirror(peer.remoteKey)) channels.add(peer)
+      // What applications tell each other is not for mirrors, nor for who was not let in.
+      if (!members.isMirror(peer.remoteKey)) channels.add(peer, members.isReader(peer.remoteKey))
       peers.tell('add', peer)
     },
     onpeergone: (peer) => {

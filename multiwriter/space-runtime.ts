@@ -384,11 +384,11 @@ export class SpaceRuntime {
     for (const each of saved) if (each.status === 'rejected') throw each.reason
   }
 
-  /** Who turns out to be a mirror hears no more of channels; who is made more than that does. */
+  /** Who turns out to be a mirror hears no more of channels; who is let in, or made more than that, does. */
   #settleChannels(): void {
     for (const peer of this.peers.list()) {
       if (this.members.isMirror(peer.remoteKey)) this.channels.remove(peer)
-      else this.channels.add(peer)
+      else this.channels.add(peer, this.members.isReader(peer.remoteKey))
     }
   }
 

@@ -70,11 +70,12 @@ export class ChannelHub {
     return channel
   }
 
-  add(peer: ChannelPeer): void {
-    if (this.#isClosed || this.#links.has(peer) || this.#parted.has(peer)) return
-    const link = new Link(peer, this.#parts, this.#channels)
+  /** @param isTold whether it may hear which channels there are here; until then it is listened to. Again, when it may */
+  add(peer: ChannelPeer, isTold = true): void {
+    if (this.#isClosed || this.#parted.has(peer)) return
+    const link = this.#links.get(peer) ?? new Link(peer, this.#parts, this.#channels)
     this.#links.set(peer, link)
-    for (const open of this.#channels.values()) link.offer(open)
+    if (isTold) link.begin()
   }
 
   remove(peer: ChannelPeer): void {
@@ -125,6 +126,8 @@ class Link implements ChannelRoute {
   readonly #control: TokenBucket
   readonly #grants: TokenBucket
   #stopPause: (() => void) | null = null
+  /** The other side may hear of our channels. */
+  #isTold = false
   /** The other side is not heard any more. */
   #isDeaf = false
 
@@ -149,10 +152,17 @@ class Link implements ChannelRoute {
     return this.outbox.post(name, message)
   }
 
+  /** Idempotent. */
+  begin(): void {
+    if (this.#isTold) return
+    this.#isTold = true
+    for (const open of this.#channels.values()) this.offer(open)
+  }
+
   /** There is a channel here. */
   offer({ id, channel }: OpenChannel): void {
     const { name } = channel
-    if (this.#isDeaf) return
+    if (this.#isDeaf || !this.#isTold) return
     this.#inboxes.set(id, { name, inbox: new ChannelInbox() })
     this.outbox.tell({ type: 'open', id, name })
     if (this.outbox.has(name)) channel.attach(this.#device, this)
@@ -209,7 +219,7 @@ class Link implements ChannelRoute {
     this.#takeControl()
     if (this.#isDeaf) return
     this.outbox.open(name, id)
-    this.#channels.get(name)?.channel.attach(this.#device, this)
+    if (this.#isTold) this.#channels.get(name)?.channel.attach(this.#device, this)
   }
 
   #closed(name: string | null): void {

@@ -204,6 +204,12 @@ export class Members {
     return this.#roleOf(keyOf(device)) === 'mirror'
   }
 
+  /** Whether a device was let in, as more than a mirror, as far as is known here. */
+  isReader(device: Uint8Array): boolean {
+    const role = this.#roleOf(keyOf(device)) ?? null
+    return role !== null && role !== 'mirror'
+  }
+
   /** Whether this device is or was a member. */
   get isLetIn(): boolean {
     return this.#roleOf(this.device) !== undefined

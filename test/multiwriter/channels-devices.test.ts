@@ -112,24 +112,24 @@ test('nothing of a channel is stored', async () => {
   await two.close()
 })
 
-test('a mirror hears of no channel, not even one that was open before it was known to be one', async () => {
+test('who has a ticket, and was let in by nobody, hears of no channel; nor does a mirror, ever', async () => {
   const folder = await tempFolder()
   const open = (name: string) => openDevice({ storage: join(folder.path, name) })
   const [a, m] = [await open('a'), await open('m')]
   const space = await a.createSpace()
   const mirror = await m.openSpace(space.mirrorTicket)
-  const [one, other] = [space.channel('before'), mirror.channel('before')]
-  const cut = connect(space, mirror)
-  await until(() => one.peers().length === 1 && other.peers().length === 1)
-  await space.members.admit(mirror.writer, 'mirror')
-  await until(() => one.peers().length === 0)
-  await rejectsWith('CHANNEL_PEER_GONE', () => one.send(m.id, numbered(1)))
   const told: Uint8Array[] = []
   const onchannels = mirror.wire.onchannels.bind(mirror.wire)
   mirror.wire.onchannels = (peer, message) => {
     told.push(message)
     onchannels(peer, message)
   }
+  const [one, other] = [space.channel('before'), mirror.channel('before')]
+  const cut = connect(space, mirror)
+  await until(() => space.members.asking().length === 1)
+  await rejectsWith('CHANNEL_PEER_GONE', () => one.send(m.id, numbered(1)))
+  assert.equal([one.peers(), other.peers(), told], [[], [], []])
+  await space.members.admit(mirror.writer, 'mirror')
   const later = space.channel('later')
   mirror.channel('later')
   await space.db.put('k', 1)
@@ -144,6 +144,27 @@ test('a mirror hears of no channel, not even one that was open before it was kno
   await until(() => log()?.here === 2)
   assert.equal([later.peers(), told], [[], []])
   for (const device of [a, m]) await device.close()
+  await folder.remove()
+})
+
+test('who is let in hears of channels from then on, on the same connection, on both sides', async () => {
+  const folder = await tempFolder()
+  const open = (name: string) => openDevice({ storage: join(folder.path, name) })
+  const [a, b] = [await open('a'), await open('b')]
+  const space = await a.createSpace()
+  const theirs = await b.openSpace(space.ticket)
+  const [one, other] = [space.channel('room'), theirs.channel('room')]
+  const heard: number[] = []
+  other.on('message', (message) => heard.push(message[0] ?? 0))
+  connect(space, theirs)
+  await until(() => space.members.asking().length === 1)
+  assert.equal([one.peers(), other.peers()], [[], []])
+  await space.members.admit(theirs.writer, 'reader')
+  await until(() => one.peers().length === 1 && other.peers().length === 1)
+  await one.send(b.id, Uint8Array.of(7))
+  await until(() => heard.length === 1)
+  assert.equal(heard, [7])
+  for (const device of [a, b]) await device.close()
   await folder.remove()
 })
 
