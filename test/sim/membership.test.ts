@@ -12,25 +12,25 @@ laws(
   'membership: random histories and parts of them resolve as the naive resolution does',
   agreesWithTheOracle,
   1,
-  700
+  350
 )
 laws(
   'membership: order, parts, duplicates and one by one: the same result',
   isAFunctionOfTheSet,
   5001,
-  500
+  250
 )
 laws(
   'membership: one more record gives what all of them give from scratch',
   growsAsFromScratch,
   7001,
-  150
+  75
 )
 laws(
   'membership: late records of lower ranks move nothing above them',
   isMovedOnlyFromAbove,
   9001,
-  700
+  350
 )
 
 laws(
