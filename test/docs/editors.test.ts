@@ -61,12 +61,11 @@ function law<E>(heading: string, { type, text, destroy }: Hand<E>): void {
     pressUndo(place)
     await until(() => isSame() && !/Ann/.test(text(a.editor)))
     assert.match(text(b.editor), /Bob/)
-    // y-prosemirror shows cursors in a timer that it does not call off: it would throw out of an editor that is gone.
+    for (const { provider } of [a, b]) provider.destroy()
+    // Whenever it hears of cursors, y-prosemirror sets a timer that it does not call off, and that throws out of an editor that is
+    // gone. From here on it hears of none.
     await sleep(50)
-    for (const { editor, provider } of [a, b]) {
-      destroy(editor)
-      provider.destroy()
-    }
+    for (const { editor } of [a, b]) destroy(editor)
     await two.close()
   })
 }
