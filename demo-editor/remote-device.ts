@@ -9,7 +9,7 @@ import type { Beginning } from './device-desk.ts'
 import type { Files } from './page-server.ts'
 
 const PROGRAM = fileURLToPath(new URL('device-process.ts', import.meta.url))
-const TYPESCRIPT = import.meta.resolve('../scripts/typescript.mjs')
+const TYPESCRIPT = new URL('../scripts/typescript.mjs', import.meta.url).href
 
 /** Before a device that died is started again: long enough to see that it is away. */
 const RESTART_MS = 1000

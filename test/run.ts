@@ -12,12 +12,13 @@
  * failing test counts as one failure.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { TYPESCRIPT } from './support/typescript.ts'
+import { stripAll } from './support/stripped.ts'
+import { programArguments, STRIPPED } from './support/typescript.ts'
 
 const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 
@@ -67,6 +68,9 @@ const SUMMARY = /^ {2}Total: {5}(\d+)\s+Passed: {4}(\d+)\s+Skipped: {3}(\d+)\s+D
 // oxlint-disable-next-line no-control-regex -- that is what a colour is made of
 const COLOUR = /\u001b\[[\d;]*m/g
 
+/** From so many files on it pays to strip the whole project once. */
+const MANY = 8
+
 /** Processes under way; none of them outlives the runner. */
 const running = new Set<ChildProcess>()
 
@@ -77,6 +81,7 @@ async function main(): Promise<void> {
   const unmatched = options.filters.filter((filter) => !files.some((file) => matches(file, filter)))
   if (files.length === 0 || unmatched.length > 0) return refuse(options, unmatched)
 
+  if (files.filter(isOurs).length >= MANY) await stripForAll()
   const isSerial = (file: string) => /\.serial\.(test|slow)\.ts$/.test(file)
   const together = files.filter((file) => !isSerial(file))
   const results = [
@@ -160,6 +165,18 @@ function refuse({ slow }: Options, unmatched: readonly string[]): void {
   finish(0, Math.max(unmatched.length, 1), 0)
 }
 
+/** The runner's own test has its files elsewhere. */
+function isOurs(file: string): boolean {
+  return !file.startsWith('../')
+}
+
+/** Strips all sources once, for every process that is started from here. */
+async function stripForAll(): Promise<void> {
+  const folder = await stripAll()
+  process.env[STRIPPED] = folder
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+}
+
 async function runFiles(
   files: readonly string[],
   jobs: number,
@@ -181,7 +198,7 @@ async function runFiles(
 
 function runFile(file: string, { timeoutMs, lingerMs }: Options): Promise<Ended> {
   const started = performance.now()
-  const child = spawn(process.execPath, [...TYPESCRIPT, path.resolve(ROOT, file)], {
+  const child = spawn(process.execPath, programArguments(file), {
     cwd: ROOT,
     // A group of its own, so that what the test starts can be ended together with it.
     detached: process.platform !== 'win32',

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { until } from './devices.ts'
-import { TYPESCRIPT } from './typescript.ts'
+import { programArguments } from './typescript.ts'
 
 export interface ChildOptions {
   /** A user to run as; root only. */
@@ -22,7 +22,8 @@ export class Child {
   /** @param program a file of test/support; `task` is its one argument, as JSON */
   constructor(program: string, task: object, { uid, prefix = [] }: ChildOptions = {}) {
     const file = fileURLToPath(new URL(program, import.meta.url))
-    const command = [...prefix, process.execPath, ...TYPESCRIPT, file, JSON.stringify(task)]
+    const run = programArguments(file)
+    const command = [...prefix, process.execPath, ...run, JSON.stringify(task)]
     this.#process = spawn(command[0] ?? '', command.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(uid === undefined ? {} : { uid, gid: uid })

@@ -3,6 +3,8 @@ import { mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+// What is loaded here was written at run time: nobody has stripped it.
+import '../../scripts/typescript.mjs'
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
