@@ -20,7 +20,7 @@ export interface OrderedCursor {
   close(): Promise<void>
 }
 
-/** Anything may reject when the store is damaged: then `clear` makes it anew. */
+/** Anything may reject when the store is damaged: then `clear` makes it anew. What is read is the reader's own bytes. */
 export interface OrderedStore {
   get(key: Uint8Array): Uint8Array | undefined | Promise<Uint8Array | undefined>
   getMany(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | undefined)[]>

@@ -63,16 +63,20 @@ export interface FoldedEntry<S extends PlacedEntry> {
   readonly refused: readonly S[]
 }
 
-/** @param given one entry per core; of several of one core the last counts */
+/**
+ * @param given one entry per core; of several of one core the last counts
+ * @param isGivenAway whether nobody else holds their bytes: then the value may be a part of them
+ */
 export function foldEntries<S extends PlacedEntry>(
   given: readonly S[],
   admitted: AdmittedLength,
-  options: FoldOptions = {}
+  options: FoldOptions = {},
+  isGivenAway = false
 ): FoldedEntry<S> {
   const [only] = given
   if (only === undefined) return NOTHING
   if (given.length === 1) {
-    const folded = foldOnly(only)
+    const folded = foldOnly(only, isGivenAway)
     if (folded !== null) return folded
   }
   return new Fold<S>(admitted, options).run(lastPerCore(given))
@@ -93,14 +97,14 @@ const NOTHING: FoldedEntry<never> = {
 }
 
 /** The usual case: one core, and a value. Null for every other. */
-function foldOnly<S extends PlacedEntry>(said: S): FoldedEntry<S> | null {
+function foldOnly<S extends PlacedEntry>(said: S, isGivenAway: boolean): FoldedEntry<S> | null {
   if (said.entry.type !== 'value') return null
   const { registers } = said.entry
   const [first] = registers
   if (first === undefined) return null
   if (registers.length > 1 || first.path.length > 0) return foldOnlyFields(said, registers)
   const { position, stamp, seen, value: bytes } = first
-  const value = bytes === null ? null : readValue(bytes, 0)
+  const value = bytes === null ? null : readValue(bytes, 0, isGivenAway)
   if (value === UNREADABLE) return null
   const winner = { said, path: ROOT, position, stamp, seen }
   return {
@@ -145,9 +149,13 @@ function foldOnlyFields<S extends PlacedEntry>(
 /** Remote bytes that are no value. */
 const UNREADABLE = Symbol('unreadable')
 
-function readValue(bytes: Uint8Array, depth: number): Value | typeof UNREADABLE {
+function readValue(
+  bytes: Uint8Array,
+  depth: number,
+  isGivenAway = false
+): Value | typeof UNREADABLE {
   try {
-    return decodeValue(bytes, depth)
+    return decodeValue(bytes, depth, isGivenAway)
   } catch {
     return UNREADABLE
   }

@@ -171,12 +171,13 @@ export function checkSize(bytes: number): void {
 /**
  * The value of canonical bytes. What it accepts, `encodeValue` accepts.
  * @param depth how deep it stands in a larger value
+ * @param isGiven whether nobody else holds these bytes: then the value may be a part of them
  * @throws Error when they are not one well-formed value (remote data: catch it)
  */
-export function decodeValue(bytes: Uint8Array, depth = 0): Value {
+export function decodeValue(bytes: Uint8Array, depth = 0, isGiven = false): Value {
   const short = decodeShort(bytes)
   if (short !== undefined) return short
-  const whole = decodeWhole(bytes)
+  const whole = decodeWhole(bytes, isGiven)
   if (whole !== null) return whole
   const value: Value = decode(bytes, bytes.includes(BOM[0]) ? exactOptions(bytes) : DECODE_OPTIONS)
   checkDecoded(value, depth)
@@ -188,7 +189,7 @@ const TEXT = 3
 const exactText = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** The usual value that is one string or one run of bytes: cborg's tokens cost more than all else of reading it. Null for others. */
-function decodeWhole(bytes: Uint8Array): Uint8Array | string | null {
+function decodeWhole(bytes: Uint8Array, isGiven: boolean): Uint8Array | string | null {
   const head = bytes[0] ?? 0
   const major = head >> 5
   if (major !== BYTES && major !== TEXT) return null
@@ -199,7 +200,9 @@ function decodeWhole(bytes: Uint8Array): Uint8Array | string | null {
   // What is longer, cut short, or not in its shortest form, is left to cborg to judge.
   if (short > 25 || header + length !== bytes.byteLength || header !== headerOf(length)) return null
   const content = new Uint8Array(bytes.buffer, bytes.byteOffset + header, length)
-  return major === BYTES ? content.slice() : exactText.decode(content)
+  if (major === TEXT) return exactText.decode(content)
+  // A copy of a hundred bytes costs as much as all the rest of reading them.
+  return isGiven ? content : content.slice()
 }
 
 const byteAt = (bytes: Uint8Array, i: number): number => bytes[i] ?? 0

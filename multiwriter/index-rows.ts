@@ -112,6 +112,20 @@ export function encodeRow(items: readonly Item[]): Uint8Array {
   return state.buffer
 }
 
+/** The usual row: one core says something, in a short entry. Null for every other. @throws Error on bytes that are no row */
+export function onlyItem(bytes: Uint8Array): Item | null {
+  const state = { start: 0, end: bytes.byteLength, buffer: bytes }
+  const number = c.uint.decode(state)
+  const seq = c.uint.decode(state)
+  const length = c.uint.decode(state)
+  if (state.start + length !== state.end || length === 0) return null
+  return {
+    number,
+    seq,
+    value: new Uint8Array(bytes.buffer, bytes.byteOffset + state.start, length)
+  }
+}
+
 /** @throws Error on bytes that are no row */
 export function decodeRow(bytes: Uint8Array | undefined): Item[] {
   if (bytes === undefined) return []

@@ -5,7 +5,7 @@
 import b4a from 'b4a'
 import type { OrderedStore, TreeEntry, TreeRange } from '../core/index.ts'
 import { mapCursor, type Cursor } from './cursor.ts'
-import { decodeRow, ROW, rowRange } from './index-rows.ts'
+import { decodeRow, onlyItem, ROW, rowRange } from './index-rows.ts'
 import { mergeSorted, type Group } from './merge.ts'
 import type { IndexDefinition, IndexRow } from './stored-indexes.ts'
 
@@ -73,13 +73,11 @@ export function groupsIn(
 }
 
 function groupOf(key: Uint8Array, row: Uint8Array | undefined, sources: Sources): RowGroup {
+  const only = row === undefined ? null : onlyItem(row)
+  const from = only === null ? undefined : sources[only.number]
+  if (only !== null && from !== undefined)
+    return { key, items: [{ key, seq: only.seq, value: only.value }], sources: from }
   const items = row === undefined ? [] : decodeRow(row)
-  const [only] = items
-  if (only !== undefined && items.length === 1) {
-    const { number, seq, value } = only
-    const from = sources[number]
-    if (from !== undefined) return { key, items: [{ key, seq, value }], sources: from }
-  }
   // In the order of the parts, as a merge of their trees gives them.
   const known = items
     .flatMap(({ number, seq, value }) => {

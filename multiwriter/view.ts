@@ -141,7 +141,9 @@ export class View {
     if (rows === null) return this.#streamed(range, options)
     const stale = rows.stale.map((i) => this.#groupsOf(i, range, options))
     const groups = mergeGroups([rows.cursor(range), ...stale], range)
-    const folded = mapCursor(groups, (group) => this.#foldGroup(group.key, group))
+    // Rows are read for us alone; what stands in a tree's blocks is in memory for others, too.
+    const isOurs = stale.length === 0
+    const folded = mapCursor(groups, (group) => this.#foldGroup(group.key, group, isOurs))
     return new FallbackCursor(folded, (last) =>
       this.#treeCursor(last === null ? range : restOf(range, last), options)
     )
@@ -348,19 +350,25 @@ export class View {
     }
   }
 
-  #foldGroup(key: Uint8Array, { items, sources }: Group<TreeEntry>): FoldedKey {
+  /** @param isOurs whether nobody else holds the bytes of these entries */
+  #foldGroup(key: Uint8Array, { items, sources }: Group<TreeEntry>, isOurs = false): FoldedKey {
     return (
-      (items.length === 1 ? this.#foldOnly(key, items[0], sources[0]) : null) ??
+      (items.length === 1 ? this.#foldOnly(key, items[0], sources[0], isOurs) : null) ??
       this.#fold(this.#place(key, items, sources))
     )
   }
 
   /** The usual case: one core says something, and it can be read. Null otherwise. */
-  #foldOnly(key: Uint8Array, entry: TreeEntry | undefined, source = 0): FoldedKey | null {
+  #foldOnly(
+    key: Uint8Array,
+    entry: TreeEntry | undefined,
+    source = 0,
+    isOurs = false
+  ): FoldedKey | null {
     const part = this.#parts[source]
     if (entry === undefined || part === undefined) return null
     const said = this.read(part, entry)
-    return typeof said === 'string' ? null : this.foldSaid(key, [said], NOBODY)
+    return typeof said === 'string' ? null : this.foldSaid(key, [said], NOBODY, isOurs)
   }
 
   /** @param sources the part that each entry is from, if not the one at its index */
@@ -417,8 +425,13 @@ export class View {
   }
 
   /** Folds what was read at a key; entries with values that cannot be read are left out, and counted. */
-  foldSaid(key: Uint8Array, entries: readonly Said[], unsupported: readonly string[]): FoldedKey {
-    const folded = foldEntries(entries, this.admitted, this.#hooks.foldOptions(key))
+  foldSaid(
+    key: Uint8Array,
+    entries: readonly Said[],
+    unsupported: readonly string[],
+    isOurs = false
+  ): FoldedKey {
+    const folded = foldEntries(entries, this.admitted, this.#hooks.foldOptions(key), isOurs)
     const { type, exists, value, winner, shown, conflicts, isUnknownType, refused } = folded
     for (const { writer, seq, entry } of refused) {
       const { reason, name } = foldRefusal(entry)

@@ -120,6 +120,25 @@ export function testOrderedStore(name: string, make: () => Promise<OrderedStoreU
     assert.equal(await keysIn(store), ['a', 'c'])
   })
 
+  law(
+    "what was read is the reader's own: changed there, it is the same to the next",
+    async (store) => {
+      await store.write([put('a'), put('b')])
+      const cursor = store.cursor({})
+      const rows = await cursor.nextBatch(10)
+      await cursor.close()
+      for (const [each, value] of rows) {
+        each.fill(0)
+        value.fill(0)
+      }
+      ;(await store.get(key('a')))?.fill(0)
+      for (const value of await store.getMany([key('b')])) value?.fill(0)
+      assert.equal(await keysIn(store), ['a', 'b'])
+      assert.is(b4a.toString((await store.get(key('a'))) ?? key('')), 'a')
+      assert.is(b4a.toString((await store.get(key('b'))) ?? key('')), 'b')
+    }
+  )
+
   law('clear leaves nothing, and the store goes on', async (store) => {
     await store.write([put('a'), put('b')])
     await store.clear()

@@ -166,6 +166,34 @@ async function checkEqual(scene: Scene, view: View): Promise<void> {
   assert.equal(lines, await slowLines(scene, view))
 }
 
+test('bytes that a scan gave may be changed: nobody else reads them, by the index or without it', async () => {
+  const scene = await openScene()
+  const bytesAt = async (view: View) => {
+    const values: Uint8Array[] = []
+    for await (const { value } of iterate(view.cursor({}))) {
+      if (value instanceof Uint8Array) values.push(value)
+    }
+    return values
+  }
+  const puts = Array.from({ length: 20 }, (_, i) => ({
+    key: dbKey(String(i).padStart(4, '0')),
+    value: entryOf(b4a.alloc(100, i))
+  }))
+  await scene.a.append(puts)
+  const check = async (view: View) => {
+    for (const value of await bytesAt(view)) value.fill(0xff)
+    const again = await bytesAt(view)
+    assert.is(again.length, 20)
+    again.forEach((value, i) => assert.ok(b4a.equals(value, b4a.alloc(100, i))))
+  }
+  await check(await scene.union.view())
+  const index = await scene.open()
+  const view = await follow(index, scene.union)
+  assert.ok(view.isIndexed)
+  await check(view)
+  await index.close()
+})
+
 test('an index costs one row per key that changed', async () => {
   const scene = await openScene()
   await scene.a.append(putsOf(0, 2000, 'a'))

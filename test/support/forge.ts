@@ -90,7 +90,10 @@ export interface EntryParts {
 }
 
 /** A sound entry of the type `value`. */
-export function entryOf(value: string, { ms = 1, position = null, seen = [] }: EntryParts = {}) {
+export function entryOf(
+  value: string | Uint8Array,
+  { ms = 1, position = null, seen = [] }: EntryParts = {}
+) {
   const stamp: Stamp = { ms, counter: 0, tag: b4a.alloc(8) }
   return encodeEntry({ position, stamp, seen, value: encodeValue(value) })
 }
