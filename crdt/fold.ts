@@ -20,6 +20,7 @@ import { leavesToValue, type Leaf, type Path } from './paths.ts'
 import { compareHeads, foldRegisters, type AdmittedLength, type Deletes } from './register.ts'
 import { foldRows } from './rows.ts'
 import { hasSeen, knowledgeOf } from './seen.ts'
+import { soleHead } from './sole-head.ts'
 import type { FieldRegister, NamedEntry, TypedEntry } from './typed-entry.ts'
 import { decodeValue, normalizeValue, type Value } from './value.ts'
 
@@ -73,12 +74,11 @@ export function foldEntries<S extends PlacedEntry>(
   options: FoldOptions = {},
   isGivenAway = false
 ): FoldedEntry<S> {
-  const [only] = given
-  if (only === undefined) return NOTHING
-  if (given.length === 1) {
-    const folded = foldOnly(only, isGivenAway)
-    if (folded !== null) return folded
-  }
+  const [first] = given
+  if (first === undefined) return NOTHING
+  const only = given.length === 1 ? first : soleHead(given, admitted)
+  const folded = only === null ? null : foldOnly(only, isGivenAway && given.length === 1)
+  if (folded !== null) return folded
   return new Fold<S>(admitted, options).run(lastPerCore(given))
 }
 
@@ -96,7 +96,7 @@ const NOTHING: FoldedEntry<never> = {
   refused: NONE
 }
 
-/** The usual case: one core, and a value. Null for every other. */
+/** The usual case: one core counts, and says a value. Null for every other. */
 function foldOnly<S extends PlacedEntry>(said: S, isGivenAway: boolean): FoldedEntry<S> | null {
   if (said.entry.type !== 'value') return null
   const { registers } = said.entry

@@ -4,6 +4,7 @@
  */
 import b4a from 'b4a'
 import c, { type State } from 'compact-encoding'
+import { CORE_BYTES, coreKeyAt } from './core-keys.ts'
 import { decodeTime, encodeTimeInto, tagOf, TIME_BYTES, type Stamp } from '../clock/index.ts'
 
 /** A point in one core: the block `seq` in which a register was first written. */
@@ -17,12 +18,23 @@ export interface Position {
  * costs more to call.
  */
 export function compareCores(a: Uint8Array, b: Uint8Array): number {
+  if (a === b) return 0
   const end = Math.min(a.byteLength, b.byteLength)
   for (let i = 0; i < end; i++) {
     const difference = (a[i] ?? 0) - (b[i] ?? 0)
     if (difference !== 0) return difference
   }
   return a.byteLength - b.byteLength
+}
+
+export function isSameCore(a: Uint8Array, b: Uint8Array): boolean {
+  return compareCores(a, b) === 0
+}
+
+/** How far a core had been seen; -1 where it had not. */
+export function seenOf(seen: readonly Position[], core: Uint8Array): number {
+  for (const item of seen) if (isSameCore(item.core, core)) return item.seq
+  return -1
 }
 
 /** A head as it is written. */
@@ -42,7 +54,7 @@ export interface Head extends LooseHead {
 /** compact-encoding's cursor, always over real bytes. */
 export type Bytes = State & { buffer: Uint8Array }
 
-export const CORE_BYTES = 32
+export { CORE_BYTES } from './core-keys.ts'
 
 /** More seen items than this are cut, the oldest covered first (DESIGN section 4); a longer list is refused. */
 export const MAX_SEEN = 256
@@ -107,7 +119,10 @@ function decodeSeen(state: Bytes): readonly Position[] | null {
   if (count === 0 || count > MAX_SEEN) return null
   const seen: Position[] = []
   for (let i = 0; i < count; i++) {
-    const item = { core: c.fixed32.decode(state), seq: c.uint.decode(state) }
+    if (state.end - state.start < CORE_BYTES) return null
+    const core = coreKeyAt(state.buffer, state.start)
+    state.start += CORE_BYTES
+    const item = { core, seq: c.uint.decode(state) }
     const previous = seen[i - 1]
     if (previous !== undefined && compareCores(previous.core, item.core) >= 0) return null
     seen.push(item)

@@ -96,7 +96,7 @@ export interface Item {
   readonly value: Uint8Array
 }
 
-export function encodeRow(items: readonly Item[]): Uint8Array {
+function encodeRow(items: readonly Item[]): Uint8Array {
   const state: State = { start: 0, end: 0, buffer: null }
   for (const { number, seq, value } of items) {
     c.uint.preencode(state, number)
@@ -141,8 +141,46 @@ export function decodeRow(bytes: Uint8Array | undefined): Item[] {
 
 const EMPTY = new Uint8Array(0)
 
+/**
+ * A row with what a core says now in place of what it said; null where nobody says anything any more. The others' items are
+ * carried over as they are. @throws Error on bytes that are no row
+ */
+export function rowWith(row: Uint8Array, number: number, said: Omit<Item, 'number'> | null) {
+  const { start, end } = placeIn(row, number)
+  const added = said === null ? EMPTY : encodeRow([{ number, seq: said.seq, value: said.value }])
+  const length = row.byteLength - (end - start) + added.byteLength
+  if (length === 0) return null
+  const bytes = b4a.allocUnsafe(length)
+  bytes.set(row.subarray(0, start))
+  bytes.set(row.subarray(end), start)
+  bytes.set(added, length - added.byteLength)
+  return bytes
+}
+
+/** Where a core's item stands in a row; at its end, where there is none. */
+function placeIn(row: Uint8Array, number: number): { start: number; end: number } {
+  const state = { start: 0, end: row.byteLength, buffer: row }
+  while (state.start < state.end) {
+    const { start } = state
+    const isIt = c.uint.decode(state) === number
+    c.uint.decode(state)
+    const length = c.uint.decode(state)
+    state.start += length
+    if (state.start > state.end) throw new Error('A row ends too soon')
+    if (isIt) return { start, end: state.start }
+  }
+  return { start: row.byteLength, end: row.byteLength }
+}
+
+export const NO_ROW = EMPTY
+
 export function entryOf({ value }: Item): Uint8Array {
   return value
+}
+
+/** @throws Error on bytes that are no row */
+export function entriesIn(row: Uint8Array): readonly Uint8Array[] {
+  return decodeRow(row).map(entryOf)
 }
 
 /** @throws Error on bytes that are no row */
@@ -153,7 +191,7 @@ export async function* rowBatches(
   for await (const rows of batchesOf(store, rowRange(range))) {
     yield rows.map(([key, value]) => ({
       key: key.subarray(1),
-      entries: decodeRow(value).map(entryOf)
+      entries: entriesIn(value)
     }))
   }
 }

@@ -36,14 +36,16 @@ import { RowDiff } from './index-reread.ts'
 import {
   decodeRow,
   encodeCursor,
-  encodeRow,
   entriesOf,
+  entriesIn,
   entryOf,
   HEADER_KEY,
+  NO_ROW,
   readPlaces,
   ROW,
   rowBatches,
   rowRange,
+  rowWith,
   VERSION,
   type Place
 } from './index-rows.ts'
@@ -404,12 +406,11 @@ export class LocalIndex {
     const rows = isAlone && this.#indexes.isEmpty ? [] : await this.#store.getMany(keys)
     const merged: OrderedChange[] = []
     changes.forEach(({ key, right }, i) => {
-      const before = decodeRow(rows[i])
-      const items = before.length === 0 ? [] : before.filter((item) => item.number !== number)
-      if (right !== null) items.push({ number, seq: right.seq, value: right.value })
-      merged.push({ key: keys[i] ?? ROW, value: items.length === 0 ? null : encodeRow(items) })
+      const before = rows[i] ?? NO_ROW
+      const after = rowWith(before, number, right)
+      merged.push({ key: keys[i] ?? ROW, value: after })
       if (this.#indexes.isEmpty) return
-      merged.push(...this.#indexes.changes(key, before.map(entryOf), items.map(entryOf)))
+      merged.push(...this.#indexes.changes(key, entriesIn(before), entriesIn(after ?? NO_ROW)))
     })
     return merged
   }
