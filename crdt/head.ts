@@ -150,4 +150,13 @@ export function withPosition(bytes: Uint8Array, seq: number): Uint8Array | null 
   return b4a.concat([bytes.subarray(0, at), head, position.buffer, bytes.subarray(at + 1)])
 }
 
+/** Whether an entry was first written in the block that it stands in. False, too, for what it takes more to tell of. */
+export function isWrittenInPlace(bytes: Uint8Array): boolean {
+  const [version, type = 0, flags = HAS_SEQ] = bytes
+  return version === FORMAT_VERSION && type <= MAX_BYTE_UINT && (flags & ~HAS_SEEN) === 0
+}
+
+/** What compact-encoding writes as one byte. */
+const MAX_BYTE_UINT = 0xfc
+
 export const FORMAT_VERSION = 1

@@ -3,7 +3,7 @@
 export { decodeEntry, encodeEntry } from './entry.ts'
 export type { DecodedEntry, Entry, EntryRefusal, Register } from './entry.ts'
 
-export { MAX_SEEN, withPosition } from './head.ts'
+export { isWrittenInPlace, MAX_SEEN, withPosition } from './head.ts'
 export type { Head, Position } from './head.ts'
 
 export { compareRegisters, foldRegisters, judgeRegisters } from './register.ts'
@@ -42,6 +42,7 @@ export { unpackEntry } from './unpack-entry.ts'
 export type { UnpackedEntry, UnpackRefusal } from './unpack-entry.ts'
 
 export { writeEntry } from './write.ts'
+export { seenWhole } from './write-alone.ts'
 export type { WriteContext, WriteOperation } from './write.ts'
 export { copyPatch } from './patch.ts'
 export type { Patch } from './patch.ts'

@@ -5,7 +5,7 @@
  */
 import type { Stamp } from '../clock/index.ts'
 import type { PlacedEntry } from './fields.ts'
-import { NOTHING_SEEN, type Head, type Position } from './head.ts'
+import { MAX_SEEN, NOTHING_SEEN, type Head, type Position } from './head.ts'
 import type { Patch } from './patch.ts'
 import { comparePaths, isFields, type Leaf, type Path } from './paths.ts'
 import { seenBy } from './seen.ts'
@@ -38,6 +38,17 @@ export function writeWhole(
   const head = { position, stamp, seen: seenBy(heads, position.core) }
   const register: FieldRegister = { path: ROOT, position, stamp, seen: head.seen, value }
   return { type: 'value', head, registers: [register] }
+}
+
+/**
+ * What an entry of one value had seen, and all that those had seen: who writes over it needs none of them. Nothing for every other
+ * entry, and where the list may have been cut.
+ */
+export function seenWhole(entry: TypedEntry): readonly Position[] {
+  if (entry.type !== 'value' || entry.registers.length !== 1) return NOTHING_SEEN
+  const [register] = entry.registers
+  if (register === undefined || register.path.length > 0) return NOTHING_SEEN
+  return register.seen.length < MAX_SEEN ? register.seen : NOTHING_SEEN
 }
 
 /**

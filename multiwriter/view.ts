@@ -10,11 +10,14 @@ import b4a from 'b4a'
 import { isManyhandsError } from '../errors.ts'
 import {
   foldEntries,
+  isWrittenInPlace,
   lastWritten,
+  seenWhole,
   unpackEntry,
   type FoldedEntry,
   type FoldOptions,
   type PlacedEntry,
+  type Position,
   type WrittenValue
 } from '../crdt/index.ts'
 import type { ReadOptions, TreeEntry, TreeRange } from '../core/index.ts'
@@ -121,12 +124,19 @@ export class View {
 
   /** What every core says at `key`. Synchronous when all of it is in memory. @throws BLOCK_UNAVAILABLE */
   said(key: Uint8Array, options: ReadOptions = {}): SaidByAll | Promise<SaidByAll> {
-    return this.#look(key, options, (i) => this.#getFrom(i, key, options))
+    return this.#look(key, { options, cold: (i) => this.#getFrom(i, key, options) })
   }
 
-  /** As `said`, from this device alone: a core whose entry is not here says nothing. Never waits for the network. */
-  saidHere(key: Uint8Array): SaidByAll | Promise<SaidByAll> {
-    return this.#look(key, HERE, (i) => this.#getHere(i, key))
+  /**
+   * As `said`, from this device alone: a core whose entry is not here says nothing. Never waits for the network.
+   * @param isOverwritten for who writes one value over all of it: without what our own entry there has seen already
+   */
+  saidHere(key: Uint8Array, isOverwritten = false): SaidByAll | Promise<SaidByAll> {
+    return this.#look(key, {
+      options: HERE,
+      cold: (i) => this.#getHere(i, key),
+      isOverwritten
+    })
   }
 
   /** The folded value at `key`. Synchronous when all of it is in memory. */
@@ -260,30 +270,29 @@ export class View {
     return this.#rows
   }
 
-  /** By the index where it stands for the cores, from the trees of the others. @param cold how to read a tree that must be waited for */
-  #look(key: Uint8Array, options: ReadOptions, cold: ReadCold): SaidByAll | Promise<SaidByAll> {
+  /** By the index where it stands for the cores, from the trees of the others. */
+  #look(key: Uint8Array, look: Look): SaidByAll | Promise<SaidByAll> {
     const rows = this.#rowsNow()
     if (rows === null) {
       const asked = this.#speakers()?.at(key) ?? this.#every
-      return this.#lookInTrees(key, null, asked, options, cold)
+      return this.#lookInTrees(key, null, asked, look)
     }
     const { stale } = rows
     const group = rows.get(key)
     return group instanceof Promise
-      ? group.then((each) => this.#complete(key, each, stale, options, cold))
-      : this.#complete(key, group, stale, options, cold)
+      ? group.then((each) => this.#complete(key, each, stale, look))
+      : this.#complete(key, group, stale, look)
   }
 
   #complete(
     key: Uint8Array,
     group: Group<TreeEntry> | null,
     stale: readonly number[],
-    options: ReadOptions,
-    cold: ReadCold
+    look: Look
   ): SaidByAll | Promise<SaidByAll> {
-    if (group === null) return this.#lookInTrees(key, null, this.#every, options, cold)
-    if (stale.length > 0) return this.#lookInTrees(key, group, stale, options, cold)
-    return this.#place(key, group.items, group.sources)
+    if (group === null) return this.#lookInTrees(key, null, this.#every, look)
+    if (stale.length > 0) return this.#lookInTrees(key, group, stale, look)
+    return this.#place(key, group.items, group.sources, look.isOverwritten)
   }
 
   /** @param known what is known of the other parts */
@@ -291,29 +300,28 @@ export class View {
     key: Uint8Array,
     known: Group<TreeEntry> | null,
     parts: readonly number[],
-    options: ReadOptions,
-    cold: ReadCold
+    look: Look
   ): SaidByAll | Promise<SaidByAll> {
     const found: (TreeEntry | null)[] = []
     for (const i of parts) {
-      const entry = this.#parts[i]?.tree.get(key, options) ?? null
+      const entry = this.#parts[i]?.tree.get(key, look.options) ?? null
       if (entry instanceof Promise) {
         entry.catch(() => {}) // the same lookup follows, and shows its failure
-        return this.#lookInColdTrees(key, known, parts, cold)
+        return this.#lookInColdTrees(key, known, parts, look)
       }
       found.push(entry)
     }
-    return this.#placeAll(key, known, found, parts)
+    return this.#placeAll(key, known, found, parts, look)
   }
 
   async #lookInColdTrees(
     key: Uint8Array,
     known: Group<TreeEntry> | null,
     parts: readonly number[],
-    cold: ReadCold
+    look: Look
   ): Promise<SaidByAll> {
-    const found = await Promise.all(parts.map((i) => cold(i)))
-    return this.#placeAll(key, known, found, parts)
+    const found = await Promise.all(parts.map((i) => look.cold(i)))
+    return this.#placeAll(key, known, found, parts, look)
   }
 
   /** In the order of the parts. */
@@ -321,13 +329,14 @@ export class View {
     key: Uint8Array,
     known: Group<TreeEntry> | null,
     found: readonly (TreeEntry | null)[],
-    parts: readonly number[]
+    parts: readonly number[],
+    { isOverwritten }: Look
   ): SaidByAll {
-    if (known === null) return this.#place(key, found, parts)
+    if (known === null) return this.#place(key, found, parts, isOverwritten)
     const all: (TreeEntry | null)[] = this.#every.map(() => null)
     known.items.forEach((item, i) => (all[known.sources[i] ?? 0] = item))
     parts.forEach((i, at) => (all[i] = found[at] ?? null))
-    return this.#place(key, all)
+    return this.#place(key, all, this.#every, isOverwritten)
   }
 
   async #getFrom(index: number, key: Uint8Array, options: ReadOptions): Promise<TreeEntry | null> {
@@ -371,20 +380,23 @@ export class View {
     return typeof said === 'string' ? null : this.foldSaid(key, [said], NOBODY, isOurs)
   }
 
-  /** @param sources the part that each entry is from, if not the one at its index */
+  /** @param sources the part that each entry is from */
   #place(
     key: Uint8Array,
     entries: readonly (TreeEntry | null)[],
-    sources?: readonly number[]
+    sources: readonly number[],
+    isOverwritten = false
   ): SaidByAll {
+    const seen = isOverwritten ? this.#seenByOwn(entries, sources) : NONE
     const said: Said[] = []
     let unsupported: string[] = NOBODY
     let refused: readonly RefusedEntry[] = NONE
     let isOwnUnsupported = false
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] ?? null
-      const part = this.#parts[sources?.[i] ?? i]
+      const part = this.#parts[sources[i] ?? i]
       if (entry === null || part === undefined) continue
+      if (seen.length > 0 && hasSeenEntry(seen, part, entry)) continue
       const read = this.read(part, entry)
       if (read === 'unsupported') {
         unsupported = [...unsupported, part.writer]
@@ -393,6 +405,21 @@ export class View {
       else refused = [...refused, refusedEntry(part, entry, read)]
     }
     return { key, entries: said, unsupported, isOwnUnsupported, refused }
+  }
+
+  /** What our own entry among these has seen, if it is one value. */
+  #seenByOwn(
+    entries: readonly (TreeEntry | null)[],
+    sources: readonly number[]
+  ): readonly Position[] {
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i] ?? null
+      const part = this.#parts[sources[i] ?? i]
+      if (entry === null || part?.isOwn !== true) continue
+      const said = this.read(part, entry)
+      return typeof said === 'string' ? NONE : seenWhole(said.entry)
+    }
+    return NONE
   }
 
   /**
@@ -480,10 +507,26 @@ function refusedEntry(
   return { writer, isOwn, seq, reason }
 }
 
+/** Exactly this entry, which adds nothing then: not what stood there before. */
+function hasSeenEntry(
+  seen: readonly Position[],
+  { core, isOwn, prefixes }: Part,
+  { seq, value }: TreeEntry
+): boolean {
+  if (isOwn || prefixes !== null || !isWrittenInPlace(value)) return false
+  return seen.some((item) => item.seq === seq && b4a.equals(item.core, core))
+}
+
 const NOBODY: string[] = []
 const NONE: readonly never[] = []
 
 /** A group is never empty. */
 const NO_KEY = new Uint8Array(0)
 
-type ReadCold = (part: number) => Promise<TreeEntry | null>
+/** How a key is looked up. */
+interface Look {
+  readonly options: ReadOptions
+  /** Reads a tree that must be waited for. */
+  readonly cold: (part: number) => Promise<TreeEntry | null>
+  readonly isOverwritten?: boolean
+}

@@ -233,16 +233,26 @@ function add(composed: Group, { operations, opaque, reject }: Pending) {
  */
 async function learn(group: readonly Pending[], view: View): Promise<Map<string, SaidByAll>> {
   const keys = new Map<string, Uint8Array>()
+  // Where one value after another is put, it is enough to know what the last one has not seen.
+  const asked = new Set<string>()
   for (const { operations } of group) {
-    for (const { key } of operations) keys.set(b4a.toString(key, 'latin1'), key)
+    for (const operation of operations) {
+      const id = b4a.toString(operation.key, 'latin1')
+      keys.set(id, operation.key)
+      if (!isOverwriting(operation)) asked.add(id)
+    }
   }
   const known = new Map<string, SaidByAll>()
   for (const id of [...keys.keys()].sort()) {
-    const said = view.saidHere(keys.get(id) ?? NO_KEY)
+    const said = view.saidHere(keys.get(id) ?? NO_KEY, !asked.has(id))
     // Awaited only where it must be: most keys are in memory, and a turn per put is what group commit saves.
     known.set(id, said instanceof Promise ? await said : said)
   }
   return known
+}
+
+function isOverwriting({ write, cas }: Operation): boolean {
+  return cas === undefined && typeof write !== 'function' && write.do === 'put-whole'
 }
 
 const NO_KEY = new Uint8Array(0)
