@@ -8,9 +8,9 @@
 import b4a from 'b4a'
 import z32 from 'z32'
 import type { HybridLogicalClock, Stamp } from '../clock/index.ts'
-import type { OwnLog } from '../core/index.ts'
+import type { OwnLog, TreeWrite } from '../core/index.ts'
 import { CasLosses } from './cas-losses.ts'
-import { Group, isOpaque, type OpaqueWrite, type Operation } from './group.ts'
+import { Group, isOpaque, type CasWrite, type OpaqueWrite, type Operation } from './group.ts'
 import type { MergePolicies } from './merge-policies.ts'
 import { heldOwn, putBack } from './put-back.ts'
 import type { Refusals } from './refusals.ts'
@@ -30,6 +30,15 @@ interface Pending {
   readonly opaque: readonly OpaqueWrite[]
   readonly resolve: (stamp: Stamp | null) => void
   readonly reject: (error: unknown) => void
+}
+
+interface Composed {
+  readonly puts: readonly TreeWrite[]
+  readonly casWrites: readonly CasWrite[]
+  /** Null where no call had its way. */
+  readonly stamp: Stamp | null
+  /** Whether each call had its way. */
+  readonly verdicts: readonly (readonly [Pending, boolean])[]
 }
 
 /** What is asked about whether it may be written. */
@@ -144,27 +153,33 @@ export class WriteQueue {
   async #commit(all: readonly Pending[]): Promise<void> {
     const group = all.filter((pending) => this.#isAllowed(pending))
     if (group.length === 0) return
-    const verdicts: [Pending, boolean][] = []
     try {
-      const view = await this.#view()
-      const composed = this.#groupOn(view, await learn(group, view))
-      for (const pending of group) {
-        const taken = add(composed, pending)
-        const isTaken = taken instanceof Promise ? await taken.catch(pending.reject) : taken
-        if (isTaken !== undefined) verdicts.push([pending, isTaken])
-      }
-      const puts = composed.puts()
+      const { puts, casWrites, stamp, verdicts } = await this.#compose(group)
       this.#checkMay(puts) // what was looked up may have taken a while
       if (puts.length > 0) await this.#log.append(puts)
       // Where the disk has failed, what is there already may be there in memory only.
-      else if (verdicts.some(([, isTaken]) => isTaken)) this.#log.check()
-      this.losses.watch(composed.casWrites())
+      else if (stamp !== null) this.#log.check()
+      this.losses.watch(casWrites)
       // Not before: who was refused for what another call of this group writes must not hear so if that was not written.
-      for (const [{ resolve }, isTaken] of verdicts) resolve(isTaken ? composed.stamp : null)
+      for (const [{ resolve }, isTaken] of verdicts) resolve(isTaken ? stamp : null)
     } catch (error) {
       // A rejection after a resolution does nothing, so those refused above keep their own reason.
       for (const { reject } of group) reject(error)
     }
+  }
+
+  /** What is to be appended, and no more: what was looked up for it, ten times as much, is let go before the append. */
+  async #compose(group: readonly Pending[]): Promise<Composed> {
+    const view = await this.#view()
+    const composed = this.#groupOn(view, await learn(group, view))
+    const verdicts: [Pending, boolean][] = []
+    for (const pending of group) {
+      const taken = add(composed, pending)
+      const isTaken = taken instanceof Promise ? await taken.catch(pending.reject) : taken
+      if (isTaken !== undefined) verdicts.push([pending, isTaken])
+    }
+    const stamp = verdicts.some(([, isTaken]) => isTaken) ? composed.stamp : null
+    return { puts: composed.puts(), casWrites: composed.casWrites(), stamp, verdicts }
   }
 
   /** One caller's keys are no other's business. */
