@@ -112,18 +112,11 @@ function encodeRow(items: readonly Item[]): Uint8Array {
   return state.buffer
 }
 
-/** The usual row: one core says something, in a short entry. Null for every other. @throws Error on bytes that are no row */
+/** The usual row: one core says something. Null for every other. @throws Error on bytes that are no row */
 export function onlyItem(bytes: Uint8Array): Item | null {
   const state = { start: 0, end: bytes.byteLength, buffer: bytes }
-  const number = c.uint.decode(state)
-  const seq = c.uint.decode(state)
-  const length = c.uint.decode(state)
-  if (state.start + length !== state.end || length === 0) return null
-  return {
-    number,
-    seq,
-    value: new Uint8Array(bytes.buffer, bytes.byteOffset + state.start, length)
-  }
+  const only = decodeItem(state)
+  return state.start === state.end ? only : null
 }
 
 /** @throws Error on bytes that are no row */
@@ -131,12 +124,19 @@ export function decodeRow(bytes: Uint8Array | undefined): Item[] {
   if (bytes === undefined) return []
   const state = { start: 0, end: bytes.byteLength, buffer: bytes }
   const items: Item[] = []
-  while (state.start < state.end) {
-    const number = c.uint.decode(state)
-    const seq = c.uint.decode(state)
-    items.push({ number, seq, value: c.buffer.decode(state) ?? EMPTY })
-  }
+  while (state.start < state.end) items.push(decodeItem(state))
   return items
+}
+
+function decodeItem(state: State & { buffer: Uint8Array }): Item {
+  const number = c.uint.decode(state)
+  const seq = c.uint.decode(state)
+  const length = c.uint.decode(state)
+  const { buffer, start } = state
+  state.start += length
+  if (state.start > state.end) throw new Error('A row ends too soon')
+  // Not the Buffer that it may be: dearer to make, and never needed.
+  return { number, seq, value: new Uint8Array(buffer.buffer, buffer.byteOffset + start, length) }
 }
 
 const EMPTY = new Uint8Array(0)

@@ -5,7 +5,7 @@
 import b4a from 'b4a'
 import type { OrderedStore, TreeEntry, TreeRange } from '../core/index.ts'
 import { mapCursor, type Cursor } from './cursor.ts'
-import { decodeRow, onlyItem, ROW, rowRange } from './index-rows.ts'
+import { decodeRow, onlyItem, ROW, rowRange, type Item } from './index-rows.ts'
 import { mergeSorted, type Group } from './merge.ts'
 import type { IndexDefinition, IndexRow } from './stored-indexes.ts'
 
@@ -77,15 +77,21 @@ function groupOf(key: Uint8Array, row: Uint8Array | undefined, sources: Sources)
   const from = only === null ? undefined : sources[only.number]
   if (only !== null && from !== undefined)
     return { key, items: [{ key, seq: only.seq, value: only.value }], sources: from }
-  const items = row === undefined ? [] : decodeRow(row)
-  // In the order of the parts, as a merge of their trees gives them.
-  const known = items
-    .flatMap(({ number, seq, value }) => {
-      const [source] = sources[number] ?? []
-      return source === undefined ? [] : [{ source, item: { key, seq, value } }]
-    })
-    .sort((a, b) => a.source - b.source)
-  return { key, items: known.map(({ item }) => item), sources: known.map(({ source }) => source) }
+  return placedIn(key, decodeRow(row), sources)
+}
+
+/** In the order of the parts, as a merge of their trees gives them. */
+function placedIn(key: Uint8Array, said: readonly Item[], sources: Sources): RowGroup {
+  const items: TreeEntry[] = []
+  const parts: number[] = []
+  for (const { number, seq, value } of said) {
+    const part = sources[number]?.[0]
+    if (part === undefined) continue
+    const at = parts.findLastIndex((before) => before < part) + 1
+    items.splice(at, 0, { key, seq, value })
+    parts.splice(at, 0, part)
+  }
+  return { key, items, sources: parts }
 }
 
 /** Groups of different parts at one key become one group. */
