@@ -37,6 +37,7 @@ export const scan: Row = async (context) => {
   return {
     tables: [...tables.values()],
     goals: judged.flatMap(([keys, table]) => goalsOf(keys, table)),
+    notes: judged.flatMap(([keys, table]) => floorsOf(keys, table)),
     plots: [
       {
         file: 'kv-scan.svg',
@@ -144,6 +145,14 @@ function goalsOf(keys: number, table: Table): Goal[] {
       atLeast(`${what}, against Autobase`, indexed / peer, 10, times),
       atLeast(`${what}, against its store`, indexed / rateOf(table, rawName(writers)), 0.5, times)
     ]
+  })
+}
+
+/** What the store alone allows: a scan by the index cannot be faster than reading its rows. */
+function floorsOf(keys: number, table: Table): string[] {
+  return WRITERS.map((writers) => {
+    const raw = rateOf(table, rawName(writers)) / rateOf(table, autobaseName(writers, 100))
+    return `the floor, of ${keys} keys, ${writers} writers: the rows unread against Autobase: ${times(raw)}`
   })
 }
 
