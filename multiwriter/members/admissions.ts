@@ -19,6 +19,9 @@ import {
 /** Whoever knows the space can make up devices. */
 const MAX_ASKING = 4096
 
+/** Who goes on under new logs shows one pair more, and others tell of older ones of it in any order. */
+const MAX_OF_DEVICE = 8
+
 export interface AdmissionsParts {
   readonly logs: AclLogs
   readonly space: Uint8Array
@@ -36,8 +39,8 @@ export interface AdmissionsParts {
 
 export class Admissions {
   readonly #parts: AdmissionsParts
-  /** By device, what it has shown last. */
-  readonly #asking = new Map<Key, Credentials>()
+  /** By device, what it has shown, the latest first. Not that alone: peers pass on older things after newer ones. */
+  readonly #asking = new Map<Key, readonly Credentials[]>()
   #granting: Promise<void> = Promise.resolve()
 
   constructor(parts: AdmissionsParts) {
@@ -49,7 +52,7 @@ export class Admissions {
    * under new ones, by which the others find those.
    */
   told(): readonly Uint8Array[] {
-    return [this.#parts.own(), ...this.#asking.values()]
+    return [this.#parts.own(), ...this.#shown()]
       .filter((each) => !this.#isKnown(each))
       .concat(this.#parts.logs.begunByThemselves())
       .slice(0, MAX_ASKING)
@@ -61,20 +64,24 @@ export class Admissions {
     const credentials = decodeCredentials(bytes)
     if (credentials?.cores.some(({ use }) => use === 'data') !== true) return null
     const { device } = credentials.member
-    const before = this.#asking.get(device)
-    if (this.#isKnown(credentials) || isWithin(credentials, before)) return false
+    const before = this.#asking.get(device) ?? []
+    const isOld = before.some((each) => isWithin(credentials, each))
+    if (this.#isKnown(credentials) || isOld) return false
     if (!areSound(credentials, keyOf(this.#parts.space))) return null
     this.#follow(credentials)
-    if (before === undefined && this.#asking.size >= MAX_ASKING) return false
-    this.#asking.set(device, credentials)
+    if (before.length === 0 && this.#asking.size >= MAX_ASKING) return false
+    const others = before.filter((each) => !isWithin(each, credentials))
+    this.#asking.set(device, [credentials, ...others].slice(0, MAX_OF_DEVICE))
     return true
   }
 
   /** Who waits to be let in. */
   asking(): readonly Credentials[] {
-    return [...this.#asking.values()].filter(
-      (each) => !this.#isKnown(each) && !this.#isGoingOn(each)
-    )
+    return this.#shown().filter((each) => !this.#isKnown(each) && !this.#isGoingOn(each))
+  }
+
+  #shown(): readonly Credentials[] {
+    return [...this.#asking.values()].flat()
   }
 
   /** A device that is in, under new logs which say so themselves. (One that asks may have made a key in its new log.) */
@@ -108,9 +115,10 @@ export class Admissions {
 
   async #grantAll(): Promise<void> {
     await this.#barRevoked()
-    for (const [device, credentials] of this.#asking) {
-      if (this.#isKnown(credentials)) this.#asking.delete(device)
-      else this.#follow(credentials)
+    for (const [device, shown] of this.#asking)
+      if (shown.every((each) => this.#isKnown(each))) this.#asking.delete(device)
+    for (const credentials of this.#shown()) {
+      if (!this.#isKnown(credentials)) this.#follow(credentials)
       if (!this.#isKnown(credentials) && !this.#isDevice(credentials)) {
         const role = this.#roleFor(credentials)
         // What the disk refuses now is tried again at the next occasion.
@@ -208,8 +216,8 @@ export class Admissions {
   }
 }
 
-/** Whether the same device has shown all of it before. */
-function isWithin({ cores }: Credentials, before: Credentials | undefined): boolean {
-  const shown = before?.cores.map(({ core }) => core) ?? []
-  return cores.every(({ core }) => shown.includes(core))
+/** Whether there is nothing in it that is not in what the same device has shown otherwise. */
+function isWithin({ cores }: Credentials, other: Credentials): boolean {
+  const shown = new Set(other.cores.map(({ core }) => core))
+  return cores.every(({ core }) => shown.has(core))
 }

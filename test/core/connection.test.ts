@@ -2,10 +2,14 @@
 import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import z32 from 'z32'
+import type { KeyPair } from '../../core/index.ts'
+import { openDevice } from '../../index.ts'
 import { encodeFrame } from '../../multiwriter/channels/message.ts'
 import { decodeTicket } from '../../multiwriter/ticket.ts'
 import type { Space } from '../../multiwriter/index.ts'
-import { openTwoDevices, until, type TwoDevices } from '../support/devices.ts'
+import { connect, openTwoDevices, tempFolder, until, type TwoDevices } from '../support/devices.ts'
+import { withStore } from '../support/folder.ts'
 import { helloOf, logsOf, RawPeer } from '../support/raw-peer.ts'
 import { within } from '../support/within.ts'
 
@@ -53,9 +57,26 @@ law('a reflected proof is refused', async ({ spaceA }) => {
   peer.close()
 })
 
+/** The keys of a device that a space has let in, and that is closed. */
+async function keysOfMember(space: Space): Promise<KeyPair> {
+  const folder = await tempFolder()
+  const device = await openDevice({ storage: folder.path })
+  const theirs = await device.openSpace(space.ticket)
+  await space.addWriter(theirs.writer)
+  const cut = connect(space, theirs)
+  await until(() => space.members.list().length === 2)
+  cut()
+  await device.close()
+  const keyPair = await withStore(folder.path, (store) => Promise.resolve(store.keyPair))
+  const kept = { publicKey: b4a.from(keyPair.publicKey), secretKey: b4a.from(keyPair.secretKey) }
+  await folder.remove()
+  return kept
+}
+
 law(
-  'who has not proven to be a member says nothing on channels, and who has, does',
+  'who has not proven to be a member says nothing on channels, nor who was not let in; who was, does',
   async ({ spaceA }) => {
+    const keyPair = await keysOfMember(spaceA)
     const key = membershipKeyOf(spaceA)
     const chat = spaceA.channel('chat')
     const said: string[] = []
@@ -67,16 +88,21 @@ law(
     const forged = await stranger.greet(key, () => helloOf(b4a.alloc(32, 7)))
     for (const frame of [opening, saying('stranger')]) forged.sayChannels(frame)
     await until(() => forged.isClosed)
-    const member = new RawPeer(spaceA)
+    const bearer = new RawPeer(spaceA)
+    const unknown = await bearer.greet(key, () => helloOf(bearer.proof(key)))
+    for (const frame of [opening, saying('bearer')]) unknown.sayChannels(frame)
+    await until(() => spaceA.peers().length === 1)
+    const member = new RawPeer(spaceA, true, keyPair)
     const greeting = await member.greet(key, () => helloOf(member.proof(key)))
     for (const frame of [opening, saying('member')]) greeting.sayChannels(frame)
     await until(() => said.length > 0)
     assert.equal(said, ['member'])
-    assert.equal(chat.peers(), spaceA.peers())
+    assert.equal(chat.peers(), [z32.encode(keyPair.publicKey)])
     greeting.sayChannels(b4a.from([1, 9]))
     await until(() => spaceA.refusals().some(({ reason }) => reason === 'channel-malformed'))
-    assert.equal([chat.peers(), spaceA.peers().length], [[], 1], 'it is heard no more, on channels')
+    assert.equal([chat.peers(), spaceA.peers().length], [[], 2], 'it is heard no more, on channels')
     stranger.close()
+    bearer.close()
     member.close()
   }
 )

@@ -88,7 +88,7 @@ test('a write that had seen all others is what the fold gives, alone and without
     }),
     { numRuns: 5000 }
   )
-  assert.ok(found > 500, `found ${found}`)
+  assert.ok(found > 100, `found ${found}`)
 })
 
 test('a write that somebody claims to have seen, or that had seen what is not here yet, is judged the long way', () => {

@@ -14,7 +14,8 @@ const FILES = [
   'multiwriter/members',
   'multiwriter/members-stories',
   'multiwriter/prefixes',
-  'multiwriter/pruning'
+  'multiwriter/pruning',
+  'multiwriter/succession'
 ]
 
 const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8')

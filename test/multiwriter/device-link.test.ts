@@ -151,7 +151,8 @@ law(
     await laptop.close()
     const timeout = 200
     await rejectsWith('DEVICE_LINK_UNANSWERED', () => phone.identity.join(link, { timeout }))
-    for (const text of [link.slice(0, -1), link.replace(/.$/, 'y'), 'manyhands://join/yyyy', ''])
+    const mistyped = link.replace(/.$/, (last) => (last === 'y' ? 'b' : 'y'))
+    for (const text of [link.slice(0, -1), mistyped, 'manyhands://join/yyyy', ''])
       await rejectsWith('DEVICE_LINK_INVALID', () => phone.identity.join(text))
     const abort = new AbortController()
     const joining = phone.identity.join(link, { signal: abort.signal })

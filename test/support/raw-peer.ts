@@ -4,7 +4,7 @@ import c, { type Encoder } from 'compact-encoding'
 import NoiseSecretStream from '@hyperswarm/secret-stream'
 import Protomux, { type Channel, type Message } from 'protomux'
 import type { Duplex } from 'streamx'
-import { keyedHash } from '../../core/index.ts'
+import { keyedHash, type KeyPair } from '../../core/index.ts'
 import { topicOf } from '../../core/net/connection.ts'
 
 const SPACE = 'manyhands/space/1'
@@ -37,9 +37,9 @@ export class RawPeer {
   readonly offered: string[] = []
   isClosed = false
 
-  /** @param other the space or device at the other end */
-  constructor(other: Replicated, isInitiator = true) {
-    this.stream = new NoiseSecretStream(isInitiator, null)
+  /** @param other the space or device at the other end @param keyPair of the device that it is; nobody's by default */
+  constructor(other: Replicated, isInitiator = true, keyPair?: KeyPair) {
+    this.stream = new NoiseSecretStream(isInitiator, null, keyPair === undefined ? {} : { keyPair })
     this.stream.on('error', () => {})
     this.stream.on('close', () => (this.isClosed = true))
     const theirs = other.replicate(!isInitiator) as Duplex
