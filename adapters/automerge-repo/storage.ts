@@ -39,12 +39,11 @@ interface Found {
 export class SpaceStorageAdapter implements StorageAdapterInterface {
   readonly #bee: Bee
   readonly #writer: string
-  /** What was stored last of each document: its key names what it is. */
-  readonly #saved = new Map<string, string>()
   /** What is being stored. */
   readonly #saving = new Map<string, { readonly data: Uint8Array; readonly done: Promise<void> }>()
   #number = 0
   #refused = 0
+  #late = 0
   /** Parts of others that Automerge can read, by writer and block. Bounded by what the repo loads. */
   readonly #readable = new Set<string>()
 
@@ -66,7 +65,15 @@ export class SpaceStorageAdapter implements StorageAdapterInterface {
     return found === null ? undefined : ((await this.#read(bee, shelf, found)) ?? undefined)
   }
 
-  /** @throws RangeError above 64 MiB, and what a `put` throws */
+  /**
+   * Parts of documents that the repo stored after the space had closed, and that are dropped. A repo's timers store once more some time
+   * after its `shutdown`, what that has stored; of a repo that was not shut down first, what was typed last is lost.
+   */
+  get late(): number {
+    return this.#late
+  }
+
+  /** @throws RangeError above 64 MiB, and what a `put` throws; but nothing once the space is closed: @see late */
   async save(key: StorageKey, data: Uint8Array): Promise<void> {
     if (data.byteLength > MAX_BYTES)
       throw new RangeError(`A value takes ${data.byteLength} bytes, the limit is ${MAX_BYTES}`)
@@ -74,21 +81,23 @@ export class SpaceStorageAdapter implements StorageAdapterInterface {
     const name = key.join('\0')
     const under = this.#saving.get(name)
     if (under !== undefined && isSame(under.data, data)) return under.done
-    const saving = { data, done: this.#save(key, data) }
+    const saving = { data, done: this.#saveWhileOpen(key, data) }
     this.#saving.set(name, saving)
     try {
       await saving.done
-      if (this.#shelfOf(key) === SHARED) this.#saved.set(key[0] ?? '', name)
-    } catch (error) {
-      if (!isManyhandsError(error, 'BEE_CLOSED') || !this.#isSpare(key)) throw error
     } finally {
       if (this.#saving.get(name) === saving) this.#saving.delete(name)
     }
   }
 
-  /** What a repo may store some time after it was shut down: what is stored, and what only spares the next meeting some words. */
-  #isSpare(key: Path): boolean {
-    return key[1] === 'sync-state' || this.#saved.get(key[0] ?? '') === key.join('\0')
+  async #saveWhileOpen(key: Path, data: Uint8Array): Promise<void> {
+    try {
+      await this.#save(key, data)
+    } catch (error) {
+      // A repo does not wait for what its timers store: a rejection would end the process.
+      if (!isManyhandsError(error, 'BEE_CLOSED')) throw error
+      if (this.#shelfOf(key) === SHARED) this.#late++
+    }
   }
 
   async #save(key: Path, data: Uint8Array): Promise<void> {
