@@ -27,7 +27,7 @@ const USAGE = `Usage: node --import ./scripts/typescript.mjs test/run.ts [option
   --slow         run **/*.slow.ts instead of **/*.test.ts
   --timeout <s>  for one file (120, with --slow 1200)
   --linger <s>   a file may take to end after its last test (10)
-  --jobs <n>     files at a time (one more than there are processors: many wait)
+  --jobs <n>     files at a time (two more than there are processors: many wait)
   --dir <path>   where to look (test)
   --help`
 
@@ -109,7 +109,7 @@ function parseOptions(args: readonly string[]): Options {
       slow: { type: 'boolean', default: false },
       timeout: { type: 'string' },
       linger: { type: 'string', default: '10' },
-      jobs: { type: 'string', default: String(availableParallelism() + 1) },
+      jobs: { type: 'string', default: String(availableParallelism() + 2) },
       dir: { type: 'string', default: path.join(ROOT, 'test') },
       help: { type: 'boolean', default: false }
     }
