@@ -144,10 +144,19 @@ inBrowser({
       await secret.fill(shares.slice(2).join('\n'))
       await page.getByRole('button', { name: 'Come back' }).press('Enter')
       await page.locator('document-list').waitFor()
-      await page.getByRole('button', { name: 'People' }).press('Enter')
+      const people = page.getByRole('button', { name: 'People', exact: true })
+      const link = page.getByRole('button', { name: 'Make a link', exact: true })
       const own = page.getByRole('listitem').filter({ hasText: 'this device' })
-      await own.getByText('Owner').waitFor()
-      await until(() => page.getByRole('button', { name: 'Make a link' }).isEnabled())
+      // The page begins anew once it has come back: a panel that was opened before is closed then.
+      const isBack = async () => {
+        if ((await people.getAttribute('aria-pressed')) !== 'true') await people.press('Enter')
+        return (
+          (await own.getByText('Owner').isVisible()) &&
+          (await link.isVisible()) &&
+          (await link.isEnabled())
+        )
+      }
+      await until(isBack, { timeout: 30_000 })
     })
     // She was not lost: but the words say that she was.
     await root.getByText(/came to read|was removed from the notebook/).waitFor()
