@@ -69,10 +69,6 @@ export class Authority {
   /** What stands in a response, signed anew by a certificate of the same root that is for servers. */
   signedByServer(response: Uint8Array): Uint8Array {
     writeFileSync(this.#path('token'), this.tokenOf(response))
-    this.#run('req -newkey rsa:2048 -nodes -config conf -keyout server.key -out csr', '/CN=Server')
-    this.#run(
-      'x509 -req -in csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 99 -out server.pem -extfile conf -extensions serves'
-    )
     this.#run('cms -verify -noverify -inform DER -in token -binary -out info')
     this.#run(
       'cms -sign -binary -nodetach -econtent_type 1.2.840.113549.1.9.16.1.4 -in info -signer server.pem -inkey server.key -outform DER -out signed'
@@ -90,6 +86,9 @@ export class Authority {
     this.#run(`${key} -keyout clock.key -out csr`, '/CN=Clock')
     const sign = 'x509 -req -in csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 99'
     this.#run(`${sign} -out clock.pem -extfile conf -extensions stamps`)
+    // Before anything is stamped: a certificate that is younger than the stamp is refused for that.
+    this.#run(`${key} -keyout server.key -out csr`, '/CN=Server')
+    this.#run(`${sign} -out server.pem -extfile conf -extensions serves`)
   }
 
   #path(name: string): string {
