@@ -252,6 +252,29 @@ law(
   }
 )
 
+law(
+  'device link: who reveals something else than it had committed to, having heard the other, is not answered',
+  async (world) => {
+    const laptop = await world.device('Laptop')
+    const invite = laptop.identity.invite()
+    const link = decodeDeviceLink(invite.link)
+    const thief = deriveKeyPair(b4a.alloc(32, 7), 'test/thief')
+    const [committed, better] = [newNonce(), newNonce()]
+    const say = (step: 'commit' | 'reveal', value: Uint8Array) => {
+      const request = encodeLinkRequest(link, { step, value }, signedRequest(thief, 'Phone'))
+      return invite.meeting.answer(request, thief.publicKey)
+    }
+    assert.ok(await say('commit', commitmentTo(committed)))
+    assert.is(await say('reveal', better), null)
+    assert.is(invite.refused, 1)
+    assert.equal(laptop.identity.asking(), [])
+    const answer = say('reveal', committed)
+    const asking = await invite.asking
+    asking?.refuse()
+    assert.ok(await answer)
+  }
+)
+
 interface Golden {
   readonly seed: string
   readonly secret: string
