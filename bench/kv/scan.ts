@@ -3,20 +3,21 @@
  * index is a raw scan of its own store: the same rows, not decoded.
  */
 import { ClassicLevel } from 'classic-level'
+import { execFile } from 'node:child_process'
 import { cp, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { autobase, fillBase } from '../bases.ts'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { autobase } from '../bases.ts'
 import { race, rateOf, type Competitor, type Goal, type Table } from '../harness.ts'
-import { manyhandsIn, type Database, type OpenDatabase } from '../peers.ts'
+import type { Database, OpenDatabase } from '../peers.ts'
 import type { Series } from '../plot.ts'
 import {
   atLeast,
   autobaseName,
-  fillOurs,
   ALL_MODES,
   ourKind,
   ourName,
-  sharesOf,
   times,
   type Kind,
   type Row,
@@ -60,14 +61,14 @@ async function raceAt(keys: number, context: RowContext): Promise<Table> {
       baseline: autobaseName(2, 100),
       units: keys,
       unit: 'keys',
-      rounds: keys > 10_000 || context.quick ? 3 : 5
+      rounds: context.quick ? 3 : 5
     }
   )
 }
 
 async function fillAll(keys: number, writers: number, context: RowContext): Promise<Kind[]> {
   const { folder, quick } = context
-  const ours = await fillOurs(folder, keys, writers)
+  const ours = await fillApart('ours', folder, keys, writers)
   const kinds = ALL_MODES.map((mode) => ourKind(ours, mode, writers))
   const copy = await copyIndex(ours, join(folder, `raw-${keys}-${writers}`))
   kinds.push({ name: rawName(writers), folder: copy, open: rawIndex })
@@ -76,7 +77,7 @@ async function fillAll(keys: number, writers: number, context: RowContext): Prom
   for (const perBlock of modes) {
     const name = autobaseName(writers, perBlock)
     const place = join(folder, `autobase-${keys}-${writers}-${perBlock}`)
-    const filled = await fillBase(place, sharesOf(keys, writers), perBlock)
+    const filled = await fillApart('autobase', place, keys, writers, perBlock)
     kinds.push({ name, folder: filled, open: autobase })
   }
   return kinds
@@ -84,11 +85,16 @@ async function fillAll(keys: number, writers: number, context: RowContext): Prom
 
 const rawName = (writers: number): string => `raw scan of the index, ${writers} writers`
 
-/** Builds the index by a scan, then takes a copy of its store. */
+const FILL = fileURLToPath(new URL('fill-process.ts', import.meta.url))
+
+/** @returns where the database is */
+async function fillApart(...what: readonly (string | number)[]): Promise<string> {
+  const args = [...process.execArgv, FILL, ...what.map(String)]
+  return (await promisify(execFile)(process.execPath, args)).stdout
+}
+
+/** A copy of the index's store. */
 async function copyIndex(ours: string, copy: string): Promise<string> {
-  const db = await manyhandsIn('index')(ours)
-  await db.scan()
-  await db.close()
   const [space] = await readdir(join(ours, 'index'))
   await cp(join(ours, 'index', space!), copy, { recursive: true })
   return copy
