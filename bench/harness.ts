@@ -1,7 +1,7 @@
 /**
  * What every benchmark shares: a race between competitors, a table, a file.
  *
- * Absolute figures of a noisy machine mean little, so competitors run in one process and in turns
+ * Absolute figures of a noisy machine mean little, so competitors run in one process (or each in its own) and in turns
  * (A B C A B C ...), after one round that counts for nothing, and what is to be quoted is the ratio
  * of the medians. By default a run is charged with the processor time of the whole process (its
  * collector and compiler threads included): it does not grow when somebody else takes the
@@ -35,8 +35,8 @@ export interface Competitor {
   readonly name: string
   /** Not timed. */
   readonly setup?: () => void | Promise<void>
-  /** Timed. A failure takes the competitor out of the race; its row says why. */
-  readonly run: () => void | Promise<void>
+  /** Timed, unless it says what it took, elsewhere. A failure takes the competitor out of the race; its row says why. */
+  readonly run: () => void | Promise<void | Run>
   /** Not timed. */
   readonly teardown?: () => void | Promise<void>
   /** What else its runs showed, for the last column. */
@@ -111,7 +111,7 @@ export async function race(
 }
 
 /** Seconds per run. */
-interface Run {
+export interface Run {
   readonly cpu: number
   readonly wall: number
 }
@@ -136,7 +136,7 @@ class Lane {
     try {
       await setup?.()
       try {
-        const time = await clock(run, once ? 0 : atLeast)
+        const time = await timed(run, once ? 0 : atLeast)
         if (!isWarmUp) this.#runs.push(time)
       } finally {
         await teardown?.()
@@ -166,7 +166,8 @@ class Lane {
   }
 }
 
-async function clock(run: Competitor['run'], atLeast: number): Promise<Run> {
+/** @param atLeast seconds for which `run` is repeated */
+export async function timed(run: Competitor['run'], atLeast = 0): Promise<Run> {
   // Nobody pays for the young garbage of the one before. Not a full collection: that drops compiled code, and what was
   // measured then was how fast it is compiled again (puts came out at half).
   collectGarbage({ type: 'minor' })
@@ -175,7 +176,8 @@ async function clock(run: Competitor['run'], atLeast: number): Promise<Run> {
   let count = 0
   let wall = 0
   do {
-    await run()
+    const elsewhere = await run()
+    if (elsewhere !== undefined) return elsewhere
     count++
     wall = (performance.now() - wallBefore) / 1e3
   } while (wall < atLeast)
