@@ -5,7 +5,8 @@
 import { EventEmitter } from 'eventemitter3'
 import { isManyhandsError, type Device, type Space } from '../index.ts'
 import { Notebook } from './notebook.ts'
-import type { Arrival, KeysNotice, Person, Stage, Trouble } from './protocol.ts'
+import { Pairings } from './pairings.ts'
+import type { Arrival, KeysNotice, Pairing, Person, Stage, Trouble } from './protocol.ts'
 
 const SPACE_NAME = 'Notebook'
 
@@ -28,13 +29,14 @@ export interface DeskOptions {
   plug(device: Device): () => unknown
 }
 
-const NOBODY: Arrival = { doing: null, trouble: null }
+const NOBODY: Arrival = { doing: null, code: null, trouble: null }
 
 interface DeskEvents {
   /** Its pages have to begin anew. */
   stage: []
   arrival: []
   keys: []
+  pairing: []
 }
 
 export class DeviceDesk extends EventEmitter<DeskEvents> {
@@ -44,6 +46,7 @@ export class DeviceDesk extends EventEmitter<DeskEvents> {
   #space: Space | null = null
   #stage: Stage = 'starting'
   #arrival: Arrival = NOBODY
+  readonly #pairings = new Pairings(() => this.emit('pairing'))
   #unplug: () => unknown = () => {}
   #givingUp = new AbortController()
   #turn: Promise<void> = Promise.resolve()
@@ -103,9 +106,11 @@ export class DeviceDesk extends EventEmitter<DeskEvents> {
     return (await this.#inside.invite()).link
   }
 
-  /** What comes of it is told by `arrival`. */
+  /**
+   * Into a notebook by an invite, or into this person's by the link of their other device. What comes of it is told by `arrival`.
+   */
   join(link: string): Promise<void> {
-    return this.#inTurn(() => this.#arrive((device) => this.#join(device, link)))
+    return this.#inTurn(() => this.#arrive((device) => this.#come(device, link)))
   }
 
   /**
@@ -116,14 +121,14 @@ export class DeviceDesk extends EventEmitter<DeskEvents> {
   recover(secret: string, entrance: string): Promise<void> {
     return this.#inTurn(() =>
       this.#arrive(async (device) => {
-        this.#become({ doing: 'reading', trouble: null })
+        this.#tell('reading')
         checkEntrance(entrance)
         await device.identity.recover(secretIn(secret))
         const space = await this.#enter(device, entrance)
         try {
-          this.#become({ doing: 'meeting', trouble: null })
+          this.#tell('meeting')
           await this.#met(space)
-          this.#become({ doing: 'recovering', trouble: null })
+          this.#tell('recovering')
           return await device.recover(space.address)
         } catch (error) {
           await device.leaveSpace(space.address) // another try begins anew
@@ -192,6 +197,26 @@ export class DeviceDesk extends EventEmitter<DeskEvents> {
     return this.#inside.ticket
   }
 
+  /** A link for another device of this person. */
+  get pairing(): Pairing {
+    return this.#pairings.state
+  }
+
+  /** Makes one. */
+  pair(): { readonly link: string; readonly expires: number } {
+    const { link, expires } = this.#pairings.begin(this.#opened)
+    return { link, expires }
+  }
+
+  /** Says of the device that shows these digits whether it is this person's. @throws DEVICE_LINK_EXPIRED */
+  decide(code: string, isOurs: boolean): void {
+    this.#pairings.decide(this.#opened, code, isOurs)
+  }
+
+  unpair(): void {
+    this.#pairings.end()
+  }
+
   /** What this device calls somebody; null: nothing of its own. */
   async setPetname(identity: string, name: string | null): Promise<void> {
     await this.#opened.setPetname(identity, name)
@@ -229,7 +254,7 @@ export class DeviceDesk extends EventEmitter<DeskEvents> {
       return true
     }
     this.#become(NOBODY, 'empty')
-    if (beginning.how === 'joins') await this.#arrive((each) => this.#join(each, beginning.link))
+    if (beginning.how === 'joins') await this.#arrive((each) => this.#come(each, beginning.link))
     return false
   }
 
@@ -239,12 +264,25 @@ export class DeviceDesk extends EventEmitter<DeskEvents> {
     try {
       this.#show(await enter(this.#opened))
     } catch (error) {
-      this.#become({ doing: null, trouble: troubleOf(error) })
+      this.#become({ ...NOBODY, trouble: troubleOf(error) })
     }
   }
 
+  #come(device: Device, link: string): Promise<Space> {
+    return DEVICE_LINK.test(link) ? this.#becomeTheirs(device, link) : this.#join(device, link)
+  }
+
+  async #becomeTheirs(device: Device, link: string): Promise<Space> {
+    this.#tell('joining')
+    const { signal } = this.#givingUp
+    const oncode = (code: string) => this.#become({ doing: 'comparing', code, trouble: null })
+    const [entered] = await device.identity.join(link, { signal, oncode })
+    if (entered === undefined) throw new Error('Your other device is in no notebook')
+    return device.openSpace(entered.address)
+  }
+
   #join(device: Device, link: string): Promise<Space> {
-    this.#become({ doing: 'joining', trouble: null })
+    this.#tell('joining')
     const { signal } = this.#givingUp
     return device.join(link, { name: SPACE_NAME, signal })
   }
@@ -276,6 +314,7 @@ export class DeviceDesk extends EventEmitter<DeskEvents> {
     const notebook = this.#notebook
     this.#notebook = null
     this.#space = null
+    this.#pairings.end()
     await this.#unplug()
     this.#unplug = () => {}
     await notebook?.close()
@@ -283,6 +322,10 @@ export class DeviceDesk extends EventEmitter<DeskEvents> {
 
   #plug(device: Device): void {
     this.#unplug = this.#options.plug(device)
+  }
+
+  #tell(doing: Arrival['doing']): void {
+    this.#become({ ...NOBODY, doing })
   }
 
   #become(arrival: Arrival, stage: Stage = this.#stage): void {
@@ -305,6 +348,7 @@ export class DeviceDesk extends EventEmitter<DeskEvents> {
 const NOBODY_MET = `Nobody who is in the notebook was there, or it knows nobody with these words.
   Try again when one of its devices is running`
 
+const DEVICE_LINK = /^\s*manyhands:\/\/device\//i
 const INVITE = /^\s*manyhands:\/\/join\//i
 const TICKET = /^\s*mh1/
 

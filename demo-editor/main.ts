@@ -6,6 +6,7 @@
  *     remote-device.ts   a device as this process has it: started, and started again when it dies
  *     device-process.ts  one device: its store, its page, its end of the cable
  *     device-desk.ts     that device as its pages have it: locked, in no notebook yet, or open
+ *     pairings.ts        a link for another device of the same person, and who has come by it
  *     neighbours.ts      how the first device and guests meet, which no cable joins
  *     notebook.ts        documents, titles, people and sync state, as pages need them
  *     page-server.ts     serves a page to the person who sits here, and to nobody else
@@ -21,8 +22,8 @@ import { startEditor, startGuest, type Editor } from './start.ts'
 
 const USAGE = `Usage: npm start -- [options]
 
-  --guest              one more device instead of two: its page asks for an invite, or for the words of who comes back
-  --join <link>        one more device, which comes by this invite
+  --guest              one more device instead of two: its page asks for a link, or for the words of who comes back
+  --join <link>        one more device, which comes by this invite, or as another device of who made the link
   --name <name>        what the guest is called (default: Guest)
   --storage <folder>   keep the stores there (default: temporary, removed at the end)
   --no-open            print the addresses, do not open a browser

@@ -98,7 +98,9 @@ class PageSession {
     const onsync = () => this.#tellSync()
     const onmembers = () => this.#tellMembers()
     const onkeys = () => this.#tellKeys()
+    const onpairing = () => this.#tellPairing()
     this.#desk.on('keys', onkeys)
+    this.#desk.on('pairing', onpairing)
     notebook.on('documents', onlist)
     notebook.on('sync', onsync)
     notebook.on('members', onmembers)
@@ -118,11 +120,13 @@ class PageSession {
       notebook.off('members', onmembers)
       notebook.off('broken', onbroken)
       this.#desk.off('keys', onkeys)
+      this.#desk.off('pairing', onpairing)
       clearTimeout(this.#timer ?? undefined)
       this.#line = this.#line.then(() => this.#releaseAll())
     })
     this.#tellSync()
     this.#tellKeys()
+    this.#tellPairing()
     this.#tellMembers()
     this.#tellDocuments()
   }
@@ -137,6 +141,10 @@ class PageSession {
 
   #tellKeys(): void {
     this.tell({ type: 'keys', ...this.#desk.keys })
+  }
+
+  #tellPairing(): void {
+    this.tell({ type: 'pairing', pairing: this.#desk.pairing })
   }
 
   #tellMembers(): void {
@@ -238,6 +246,12 @@ class PageSession {
       case 'petname':
         await desk.setPetname(request.identity, request.name)
         return this.tell({ type: 'petname' })
+      case 'pair':
+        return this.tell({ type: 'pair', ...desk.pair() })
+      case 'decide':
+        return desk.decide(request.code, request.isOurs)
+      case 'unpair':
+        return desk.unpair()
       case 'lock':
         return desk.lock()
       case 'unlock':

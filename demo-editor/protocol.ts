@@ -97,10 +97,20 @@ export type KeyRequest =
   /** What this device calls somebody. */
   | { readonly type: 'petname'; readonly identity: string; readonly name: string | null }
   | { readonly type: 'lock' }
+  | PairingRequest
+
+/** By which another device becomes this person's. What comes of it is told to all pages. */
+export type PairingRequest =
+  /** Makes a link; an earlier one ends. Answered. */
+  | { readonly type: 'pair' }
+  /** Says of the device that shows these digits whether it is this person's. */
+  | { readonly type: 'decide'; readonly code: string; readonly isOurs: boolean }
+  | { readonly type: 'unpair' }
 
 /** What a page asks whose device is locked, or in no notebook. What comes of it is a new connection, or an arrival. */
 export type DoorRequest =
   | { readonly type: 'unlock'; readonly passphrase: string }
+  /** By an invite, or the link of another device of this person. */
   | { readonly type: 'join'; readonly link: string }
   /** By the words, or each share on a line; and an invite, or the notebook's ticket. */
   | { readonly type: 'recover'; readonly secret: string; readonly entrance: string }
@@ -111,7 +121,9 @@ export type Stage = 'starting' | 'locked' | 'empty' | 'open'
 
 /** How far a device is on its way into a notebook. */
 export interface Arrival {
-  readonly doing: 'joining' | 'reading' | 'meeting' | 'recovering' | null
+  readonly doing: 'joining' | 'comparing' | 'reading' | 'meeting' | 'recovering' | null
+  /** While it is comparing: what the other device shows, too. */
+  readonly code: string | null
   /** What came of the last attempt. */
   readonly trouble: Trouble | null
 }
@@ -128,6 +140,13 @@ export interface KeysNotice {
   readonly hasPhrase: boolean
   readonly hasPassphrase: boolean
 }
+
+/** A link for another device of this person, and who has come by it. */
+export type Pairing =
+  | { readonly step: 'none' | 'waiting' | 'refused' | 'expired' }
+  /** Until a person has compared the digits. */
+  | { readonly step: 'asking'; readonly name: string; readonly code: string }
+  | { readonly step: 'joined'; readonly name: string }
 
 export type InviteRole = 'reader' | 'writer' | 'admin'
 
@@ -173,6 +192,9 @@ export type Notice =
   | { readonly type: 'passphrase' }
   | { readonly type: 'ticket'; readonly ticket: string }
   | { readonly type: 'petname' }
+  | { readonly type: 'pair'; readonly link: string; readonly expires: number }
+  /** The first of a connection, and whenever it changes. */
+  | { readonly type: 'pairing'; readonly pairing: Pairing }
   /** A request could not be met. */
   | Failure
 
@@ -308,12 +330,17 @@ export function parseRequest(text: string): Request {
 
 function parseKeyRequest(fields: Record<string, unknown>): Request {
   const { type, secret, shares, needed, from, to, identity, name, passphrase, link } = fields
+  const { code, isOurs } = fields
   switch (type) {
     case 'phrase':
     case 'ticket':
     case 'lock':
     case 'give-up':
+    case 'pair':
+    case 'unpair':
       return { type }
+    case 'decide':
+      return { type, code: parseTyped('code', code), isOurs: parseFlag('isOurs', isOurs) }
     case 'verify':
       return { type, secret: parseTyped('secret', secret) }
     case 'split':
@@ -380,6 +407,11 @@ function parsePetname(name: unknown): string | null {
   if (name === null) return null
   if (typeof name === 'string' && name.trim() !== '' && name.length <= MAX_PETNAME) return name
   throw new TypeError(`"name" expected 1 to ${MAX_PETNAME} characters`)
+}
+
+function parseFlag(name: string, flag: unknown): boolean {
+  if (typeof flag === 'boolean') return flag
+  throw new TypeError(`"${name}" expected true or false`)
 }
 
 function parseRole(role: unknown): InviteRole {

@@ -28,7 +28,7 @@ export interface GuestOptions {
   /** Where its store is kept. Default: temporary, removed at the end. */
   readonly storage?: string
   readonly name?: string
-  /** The invite that it comes by. Default: its page asks. */
+  /** The invite that it comes by, or the link of another device of its person. Default: its page asks. */
   readonly link?: string | null
   /** @see EditorOptions */
   readonly neighbourhood?: string
@@ -91,7 +91,7 @@ class Closers {
   }
 }
 
-/** Starts one more device, whose page comes into a notebook by an invite, or back into one by its owner's words. */
+/** Starts one more device, whose page comes into a notebook by a link, or back into one by its owner's words. */
 export function startGuest(options: GuestOptions = {}): Promise<Guest> {
   const { name = 'Guest', link = null, neighbourhood = defaultNeighbourhood() } = options
   const closers = new Closers()

@@ -1,13 +1,14 @@
-/** A device that is in no notebook yet: comes in by an invite, or back by the words of who has lost all devices. */
+/** A device that is in no notebook yet: comes in by an invite, or as another device of somebody who is in, or back by the words of who has lost all devices. */
 import { css, html, LitElement, nothing } from 'lit'
 import { property } from 'lit/decorators.js'
 import type { Arrival } from '../protocol.ts'
 import type { DeviceLink } from './device-link.ts'
-import { formOf, textIn } from './forms.ts'
+import { formOf, lineField, textIn, wordsField } from './forms.ts'
 import { cards, front, shared, troubleShown } from './theme.ts'
 
 const DOING: Readonly<Record<Exclude<Arrival['doing'], null>, string>> = {
   joining: 'Looking for somebody who lets in…',
+  comparing: 'If your other device shows the same digits, say so there.',
   reading: 'Reading the words…',
   meeting: 'Looking for somebody who is in the notebook…',
   recovering: 'Taking the place of the lost devices…'
@@ -59,7 +60,11 @@ export class ArrivalCard extends LitElement {
 
   @property({ attribute: false }) accessor link: DeviceLink | null = null
   /** Of the link: given again whenever it changes. */
-  @property({ attribute: false }) accessor arrival: Arrival = { doing: null, trouble: null }
+  @property({ attribute: false }) accessor arrival: Arrival = {
+    doing: null,
+    code: null,
+    trouble: null
+  }
   /** Not just now. */
   @property({ type: Boolean }) accessor disabled = false
 
@@ -68,35 +73,27 @@ export class ArrivalCard extends LitElement {
   }
 
   protected override render() {
-    const { doing, trouble } = this.arrival
+    const { doing, code, trouble } = this.arrival
     const isBusy = this.disabled || doing !== null
     return html`
       <h2>This device is in no notebook yet</h2>
-      ${doing === null ? nothing : this.#progress(DOING[doing])} ${troubleShown(trouble)}
+      ${doing === null ? nothing : this.#progress(DOING[doing], code)} ${troubleShown(trouble)}
       <section class="card" aria-labelledby="join">
-        <h3 id="join">Come in by an invite</h3>
+        <h3 id="join">Come in by a link</h3>
         <p class="faint">
-          Whoever invites you makes it under “People”. It begins with manyhands://join/
+          Whoever invites you makes it under “People”. So does another device of yours, for you:
+          then this one is yours, too.
         </p>
         <form @submit=${this.#onjoin}>
-          ${typed('link', 'The link')}
+          ${lineField('link', 'The link')}
           <button class="primary" ?disabled=${isBusy}>Join</button>
         </form>
       </section>
       <details class="card">
         <summary>All my devices are lost</summary>
         <form @submit=${this.#onrecover}>
-          <label class="field wide">
-            Your 24 words; or enough of your shares, each on a line
-            <textarea
-              name="secret"
-              required
-              spellcheck="false"
-              autocomplete="off"
-              autocapitalize="off"
-            ></textarea>
-          </label>
-          ${typed('entrance', 'The notebook’s ticket, which everybody has under “Recovery”')}
+          ${wordsField('secret', 'Your 24 words; or enough of your shares, each on a line')}
+          ${lineField('entrance', 'The notebook’s ticket, which everybody has under “Recovery”')}
           <button ?disabled=${isBusy}>Come back</button>
         </form>
         <p class="faint">The lost devices have no rights any more then. Yours stay.</p>
@@ -104,8 +101,9 @@ export class ArrivalCard extends LitElement {
     `
   }
 
-  #progress(what: string) {
+  #progress(what: string, code: string | null) {
     return html`<div class="card doing" role="status">
+      ${code === null ? nothing : html`<p class="code">${code}</p>`}
       <span>${what}</span>
       <button @click=${() => this.link?.giveUp()}>Call off</button>
     </div>`
@@ -119,11 +117,4 @@ export class ArrivalCard extends LitElement {
     const form = formOf(event)
     this.link?.recover(textIn(form, 'secret'), textIn(form, 'entrance'))
   }
-}
-
-function typed(name: string, label: string) {
-  return html`<label class="field wide">
-    ${label}
-    <input class="secret" name=${name} required spellcheck="false" autocomplete="off" />
-  </label>`
 }

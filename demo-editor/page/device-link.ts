@@ -10,6 +10,7 @@ import {
   type KeysNotice,
   type MemberRow,
   type Notice,
+  type Pairing,
   type Place,
   type Request,
   type Stage,
@@ -33,7 +34,9 @@ export interface Refused {
 
 const AWAY: Trouble = { message: 'This device is not running: try again when it is', next: null }
 
-const NO_ARRIVAL: Arrival = { doing: null, trouble: null }
+const NO_ARRIVAL: Arrival = { doing: null, code: null, trouble: null }
+
+const NO_PAIRING: Pairing = { step: 'none' }
 
 interface LinkEvents {
   /** Anything that is shown has changed. */
@@ -60,6 +63,8 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
   stage: Stage | null = null
   arrival: Arrival = NO_ARRIVAL
   keys: KeysNotice | null = null
+  /** A link for another device of this person, and who has come by it. */
+  pairing: Pairing = NO_PAIRING
   sync: SyncNotice = { peers: 0, unsynced: 0 }
   members: readonly MemberRow[] = []
   readonly #socket: LastingSocket
@@ -209,7 +214,17 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
     return this.#changed({ type: 'lock' })
   }
 
-  /** Comes into a notebook: how far that is, says `arrival`. */
+  /** Says of the device that shows these digits whether it is this person's. */
+  decide(code: string, isOurs: boolean): void {
+    this.#ask({ type: 'decide', code, isOurs })
+  }
+
+  /** Ends the link for another device. */
+  unpair(): void {
+    this.#ask({ type: 'unpair' })
+  }
+
+  /** Comes into a notebook, or into this person's: how far that is, says `arrival`. */
   join(link: string): void {
     this.#ask({ type: 'join', link })
   }
@@ -341,6 +356,7 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
     this.#rows.forget()
     this.members = []
     this.keys = null
+    this.pairing = NO_PAIRING
   }
 
   #hear(notice: Notice): void {
@@ -356,6 +372,9 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
         break
       case 'keys':
         this.keys = notice
+        break
+      case 'pairing':
+        this.pairing = notice.pairing
         break
       case 'documents':
         this.#rows.update(notice.rows, notice.gone)
@@ -384,6 +403,7 @@ export class DeviceLink extends EventEmitter<LinkEvents> {
       case 'passphrase':
       case 'ticket':
       case 'petname':
+      case 'pair':
         this.#answer(notice.type, notice)
         return
       case 'failed':

@@ -11,10 +11,13 @@ import { LinkController } from './link-controller.ts'
 import { InviteCard } from './invite-card.ts'
 import { KitSheet } from './kit-sheet.ts'
 import { LockScreen } from './lock-screen.ts'
+import { PairingCard } from './pairing-card.ts'
+import { PairingQuestion } from './pairing-question.ts'
 import { PassphraseCard } from './passphrase-card.ts'
 import { PeoplePanel } from './people-panel.ts'
 import { PhraseCard } from './phrase-card.ts'
 import { RecoveryPanel } from './recovery-panel.ts'
+import { ShownLink } from './shown-link.ts'
 import { StatusLine } from './status-line.ts'
 import { TextEditor } from './text-editor.ts'
 import { hues, shared } from './theme.ts'
@@ -85,7 +88,7 @@ class EditorPage extends LitElement {
       main {
         grid-area: main;
         display: grid;
-        grid-template: auto auto auto 1fr / minmax(0, 1fr);
+        grid-template: auto auto auto auto 1fr / minmax(0, 1fr);
         min-width: 0;
         min-height: 0;
         background: var(--paper);
@@ -95,7 +98,7 @@ class EditorPage extends LitElement {
       history-panel,
       people-panel,
       recovery-panel {
-        grid-row: 4;
+        grid-row: 5;
       }
 
       .removed {
@@ -141,7 +144,7 @@ class EditorPage extends LitElement {
 
       .note {
         align-self: center;
-        grid-row: 4;
+        grid-row: 5;
         max-width: 26rem;
         margin: 0 auto;
         padding: 1rem;
@@ -286,9 +289,22 @@ class EditorPage extends LitElement {
         @create=${() => this.#create()}
       ></document-list>
       <main>
-        ${isRemoved ? removed() : nothing} ${isReadonly && !isRemoved ? reader() : nothing}
+        ${this.#pairing(isAway)} ${isRemoved ? removed() : nothing}
+        ${isReadonly && !isRemoved ? reader() : nothing}
         ${this.panel === null ? this.#paper(isAway) : this.#panel(this.panel, isAway)}
       </main>`
+  }
+
+  /** Wherever the person is: somebody waits for an answer. */
+  #pairing(isAway: boolean) {
+    const { pairing } = this.#link
+    if (pairing.step !== 'asking') return nothing
+    return html`<pairing-question
+      .name=${pairing.name}
+      .code=${pairing.code}
+      ?disabled=${isAway}
+      @decide=${(event: CustomEvent<boolean>) => this.#decide(pairing.code, event.detail)}
+    ></pairing-question>`
   }
 
   #failed() {
@@ -306,6 +322,7 @@ class EditorPage extends LitElement {
     return html`<people-panel
       .link=${this.#link}
       .members=${this.#link.members}
+      .pairing=${this.#link.pairing}
       ?mayAct=${!this.#link.isReadonly}
       ?disabled=${isDisabled}
       @done=${() => this.#toggle(panel)}
@@ -390,6 +407,13 @@ class EditorPage extends LitElement {
     this.panel = this.panel === panel ? null : panel
     if (this.panel === null) void this.#focusText()
     else void this.#focusOn(`${this.panel}-panel`, () => true)
+  }
+
+  /** What comes of it is told there. */
+  #decide(code: string, isOurs: boolean): void {
+    this.#link.decide(code, isOurs)
+    this.panel = 'people'
+    void this.#focusOn('people-panel', () => true)
   }
 
   #togglePast(): void {
@@ -503,10 +527,13 @@ customElements.define('history-panel', HistoryPanel)
 customElements.define('invite-card', InviteCard)
 customElements.define('kit-sheet', KitSheet)
 customElements.define('lock-screen', LockScreen)
+customElements.define('pairing-card', PairingCard)
+customElements.define('pairing-question', PairingQuestion)
 customElements.define('passphrase-card', PassphraseCard)
 customElements.define('people-panel', PeoplePanel)
 customElements.define('phrase-card', PhraseCard)
 customElements.define('recovery-panel', RecoveryPanel)
+customElements.define('shown-link', ShownLink)
 customElements.define('status-line', StatusLine)
 customElements.define('text-editor', TextEditor)
 customElements.define('title-bar', TitleBar)

@@ -1,4 +1,27 @@
-/** What a person has typed into a form. */
+/** Fields of forms, and what a person has typed into them. */
+import { html } from 'lit'
+
+/** A line to be copied: a link, a ticket. Styled by `cards`, as the next. */
+export function lineField(name: string, label: string) {
+  return html`<label class="field wide">
+    ${label}
+    <input class="secret" name=${name} required spellcheck="false" autocomplete="off" />
+  </label>`
+}
+
+/** The 24 words, or shares. */
+export function wordsField(name: string, label: string) {
+  return html`<label class="field wide">
+    ${label}
+    <textarea
+      name=${name}
+      required
+      spellcheck="false"
+      autocomplete="off"
+      autocapitalize="off"
+    ></textarea>
+  </label>`
+}
 
 /** Nothing is sent but what we send. */
 export function formOf(event: SubmitEvent): HTMLFormElement {

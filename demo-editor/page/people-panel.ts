@@ -1,7 +1,13 @@
 /** Who is in the notebook, with which rights, and what left the view when somebody was removed. */
 import { css, html, LitElement, nothing } from 'lit'
 import { property, query, state } from 'lit/decorators.js'
-import { MAX_PETNAME, type Left, type LeftEntry, type MemberRow } from '../protocol.ts'
+import {
+  MAX_PETNAME,
+  type Left,
+  type LeftEntry,
+  type MemberRow,
+  type Pairing
+} from '../protocol.ts'
 import type { DeviceLink } from './device-link.ts'
 import { formOf, textIn } from './forms.ts'
 import { hues, panel, shared } from './theme.ts'
@@ -142,6 +148,7 @@ export class PeoplePanel extends LitElement {
   @state() private accessor naming: string | null = null
   /** Of the link: given again whenever it changes. */
   @property({ attribute: false }) accessor members: readonly MemberRow[] = []
+  @property({ attribute: false }) accessor pairing: Pairing = { step: 'none' }
   /** This device has rights itself. */
   @property({ type: Boolean }) accessor mayAct = false
   /** Not just now. */
@@ -166,6 +173,7 @@ export class PeoplePanel extends LitElement {
             ? html`<invite-card .link=${this.link} ?disabled=${this.disabled}></invite-card>`
             : nothing
         }
+        ${this.link?.isRemoved ? nothing : this.#pairing()}
         <ul class="people">
           ${members.map((member) => this.#member(member))}
         </ul>
@@ -173,6 +181,14 @@ export class PeoplePanel extends LitElement {
       </div>
       ${this.#question()}
     `
+  }
+
+  #pairing() {
+    return html`<pairing-card
+      .link=${this.link}
+      .pairing=${this.pairing}
+      ?disabled=${this.disabled}
+    ></pairing-card>`
   }
 
   #member(member: MemberRow) {

@@ -3,7 +3,7 @@ import { css, html, LitElement, nothing } from 'lit'
 import { property, query, state } from 'lit/decorators.js'
 import { MAX_SHARES, type KeysNotice, type Trouble } from '../protocol.ts'
 import type { DeviceLink } from './device-link.ts'
-import { formOf, textIn } from './forms.ts'
+import { formOf, textIn, wordsField } from './forms.ts'
 import type { KitSheet } from './kit-sheet.ts'
 import { ShownSecret } from './shown-secret.ts'
 import { cards, shared, troubleShown } from './theme.ts'
@@ -75,16 +75,7 @@ export class PhraseCard extends LitElement {
 
   #check() {
     return html`<form @submit=${this.#oncheck}>
-        <label class="field wide">
-          The words; or shares, each on a line
-          <textarea
-            name="secret"
-            required
-            spellcheck="false"
-            autocomplete="off"
-            autocapitalize="off"
-          ></textarea>
-        </label>
+        ${wordsField('secret', 'The words; or shares, each on a line')}
         <button ?disabled=${this.disabled}>Check</button>
       </form>
       ${this.verdict === 'right' ? html`<p role="status">Right: with this you come back.</p>` : nothing}

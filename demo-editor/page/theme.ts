@@ -164,6 +164,18 @@ export const cards = css`
     overflow-wrap: anywhere;
   }
 
+  /* Six digits that two people, or one at two screens, compare. */
+  .code {
+    flex-basis: 100%;
+    color: var(--ink);
+    font:
+      600 2rem/1.3 ui-monospace,
+      'Noto Sans Mono',
+      monospace;
+    font-variant-numeric: tabular-nums;
+    letter-spacing: 0.08em;
+  }
+
   .trouble {
     padding: 0.5rem 0.75rem;
     border-radius: 0.5rem;

@@ -1,33 +1,11 @@
 /** How a person comes into a notebook, locks a device, and comes back where all devices are lost, in a real browser. */
-import type { Page } from 'playwright-core'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { startGuest } from '../../demo-editor/start.ts'
-import { inBrowser, type TestWindow } from '../support/browser.ts'
-import { tempFolder, until } from '../support/devices.ts'
-import { EditorView, sharedEditor } from '../support/editor.ts'
+import { inBrowser } from '../support/browser.ts'
+import { until } from '../support/devices.ts'
+import { EditorView, sharedEditor, withGuest } from '../support/editor.ts'
 
 const editor = sharedEditor()
-
-/** One more device, with its page. @param link that it is started with */
-async function withGuest(
-  window: TestWindow,
-  name: string,
-  link: string | null,
-  body: (page: Page) => Promise<void>
-): Promise<void> {
-  const folder = await tempFolder()
-  const { neighbourhood } = editor.current
-  const guest = await startGuest({ storage: folder.path, name, link, neighbourhood })
-  try {
-    const page = await window.page(guest.device.url)
-    await body(page)
-    await page.close()
-  } finally {
-    await guest.close()
-    await folder.remove()
-  }
-}
 
 inBrowser({
   async 'editor: a third device comes in by a link that is pasted into its page, and gets a petname; the link serves once'(
@@ -39,7 +17,7 @@ inBrowser({
     await ann.root.getByRole('button', { name: 'People' }).press('Enter')
     await ann.root.getByRole('button', { name: 'Make a link' }).press('Enter')
     const link = await ann.root.getByRole('textbox', { name: 'The link' }).inputValue()
-    await withGuest(window, 'Cid', null, async (page) => {
+    await withGuest(window, editor.current, 'Cid', null, async (page) => {
       const { keyboard } = page
       await page.locator('arrival-card input:focus').waitFor()
       await keyboard.type(link.slice(0, -1))
@@ -60,7 +38,7 @@ inBrowser({
       await ann.root.getByRole('button', { name: 'Close' }).press('Enter')
       await ann.reads('by Ann and Cid')
     })
-    await withGuest(window, 'Dan', link, async (page) => {
+    await withGuest(window, editor.current, 'Dan', link, async (page) => {
       await page.getByRole('alert').filter({ hasText: 'used up' }).waitFor()
     })
     assert.equal(window.complaints, [])
@@ -134,7 +112,7 @@ inBrowser({
     assert.is(shares.length, 5)
     await root.getByRole('button', { name: 'Show the ticket' }).press('Enter')
     const ticket = await root.getByRole('textbox', { name: 'The ticket' }).inputValue()
-    await withGuest(window, 'Ann again', null, async (page) => {
+    await withGuest(window, editor.current, 'Ann again', null, async (page) => {
       await page.getByText('All my devices are lost').press('Enter')
       const secret = page.getByRole('textbox', { name: 'Your 24 words' })
       await page.getByRole('textbox', { name: 'The notebook’s ticket' }).fill(ticket)

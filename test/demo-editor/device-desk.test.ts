@@ -7,10 +7,11 @@ import { WebSocket } from 'ws'
 import { DeviceDesk } from '../../demo-editor/device-desk.ts'
 import { PageServer } from '../../demo-editor/page-server.ts'
 import { servePage } from '../../demo-editor/page-session.ts'
-import type { Notice, Request, Stage } from '../../demo-editor/protocol.ts'
+import type { Notice, Pairing, Request, Stage } from '../../demo-editor/protocol.ts'
 import { openDevice } from '../../index.ts'
 import type { Device } from '../../multiwriter/index.ts'
 import { connect, tempFolder, until } from '../support/devices.ts'
+import { rejectsWith } from '../support/rejects.ts'
 
 /** A page that connects anew when it is told to, as pages do. */
 class Page {
@@ -54,6 +55,15 @@ class Page {
     return this.#last('arrival')?.arrival.doing
   }
 
+  /** The digits that a new device shows. */
+  get code(): string | null | undefined {
+    return this.#last('arrival')?.arrival.code
+  }
+
+  get pairing(): Pairing | undefined {
+    return this.#last('pairing')?.pairing
+  }
+
   say(request: Request): void {
     this.#socket.send(JSON.stringify(request))
   }
@@ -83,6 +93,8 @@ interface Setting {
   readonly desk: DeviceDesk
   readonly server: PageServer
   readonly page: Page
+  /** Of the desk. */
+  readonly device: () => Device
   /** As the process does that is started again. */
   readonly restart: () => Promise<Setting>
 }
@@ -92,6 +104,7 @@ async function withDesk(body: (setting: Setting) => Promise<void>): Promise<void
   const host = await openDevice({ storage: join(folder.path, 'host') })
   const running: (() => Promise<void>)[] = []
   const start = async (): Promise<Setting> => {
+    let plugged = host
     const desk = new DeviceDesk({
       owner: { name: 'Cid', hue: 2 },
       open: (passphrase) =>
@@ -99,7 +112,10 @@ async function withDesk(body: (setting: Setting) => Promise<void>): Promise<void
           storage: join(folder.path, 'cid'),
           ...(passphrase === null ? {} : { passphrase })
         }),
-      plug: (device) => connect(device, host)
+      plug: (device) => {
+        plugged = device
+        return connect(device, host)
+      }
     })
     await desk.open()
     const server: PageServer = await PageServer.listen({
@@ -119,7 +135,7 @@ async function withDesk(body: (setting: Setting) => Promise<void>): Promise<void
       await running.pop()?.()
       return start()
     }
-    return { host, desk, server, page, restart }
+    return { host, desk, server, page, device: () => plugged, restart }
   }
   try {
     await body(await start())
@@ -169,6 +185,105 @@ test('device desk: who waits in vain calls it off, and nothing was joined', () =
     await until(() => page.doing === null)
     assert.match(page.trouble, /Called off/)
     assert.is(desk.stage, 'empty')
+  }))
+
+test('device desk: who comes by a device link shows digits, and is of that person once these are confirmed there', () =>
+  withDesk(async ({ host, page, device }) => {
+    const space = await host.createSpace()
+    const own = device().identity.id
+    const refused = host.identity.invite()
+    page.say({ type: 'join', link: refused.link })
+    const thief = await refused.asking
+    await until(() => page.doing === 'comparing')
+    assert.is(page.code, thief?.code)
+    thief?.refuse()
+    await until(() => /was not confirmed/.test(page.trouble))
+    assert.is(page.code, null)
+    assert.is(device().identity.id, own)
+    assert.is(page.stage, 'empty')
+
+    const invite = host.identity.invite()
+    page.say({ type: 'join', link: ` ${invite.link.toUpperCase()}\n` })
+    const asking = await invite.asking
+    await until(() => page.code === asking?.code)
+    asking?.confirm()
+    await page.becomes('open')
+    assert.is(device().identity.id, host.identity.id)
+    assert.is(space.members.list().length, 1)
+  }))
+
+test('device desk: a link for another device is told to the page that asks, and every page who has come by it', () =>
+  withDesk(async ({ host, desk, server, page, device }) => {
+    await desk.join((await (await host.createSpace()).invite()).link)
+    await page.becomes('open')
+    const bystander = await new Page(server).open()
+    await until(() => bystander.pairing?.step === 'none')
+    const folder = await tempFolder()
+    const phone = await openDevice({ storage: join(folder.path, 'phone'), name: 'Phone' })
+    const cut = connect(phone, device())
+    const make = async () => (await page.ask('pair', { type: 'pair' })).answer?.link ?? ''
+    const joinBy = (link: string) =>
+      phone.identity.join(link).then(
+        () => 'joined',
+        ({ code }: { readonly code: string }) => code
+      )
+    const asked = () => (bystander.pairing?.step === 'asking' ? bystander.pairing : null)
+    const decide = (isOurs: boolean, code = asked()?.code ?? '?') =>
+      bystander.say({ type: 'decide', code, isOurs })
+    try {
+      const taken = await make()
+      assert.is(bystander.pairing?.step, 'waiting')
+      const turnedAway = joinBy(taken)
+      await until(() => asked()?.name === 'Phone')
+      // Digits of somebody who came before, whom the page showed.
+      decide(true, '000 000')
+      await until(() => bystander.notices.some(({ type }) => type === 'failed'))
+      decide(false)
+      assert.is(await turnedAway, 'DEVICE_LINK_REFUSED')
+      await until(() => page.pairing?.step === 'refused')
+
+      const calledOff = await make()
+      page.say({ type: 'unpair' })
+      await until(() => page.pairing?.step === 'none')
+      assert.is(await joinBy(calledOff), 'DEVICE_LINK_EXPIRED')
+
+      const joined = joinBy(await make())
+      await until(() => asked() !== null)
+      decide(true)
+      assert.is(await joined, 'joined')
+      assert.equal(page.pairing, { step: 'joined', name: 'Phone' })
+      assert.is(phone.identity.id, device().identity.id)
+      assert.not.match(bystander.heard, 'manyhands://device/')
+    } finally {
+      cut()
+      await phone.close()
+      await folder.remove()
+    }
+  }))
+
+test('device desk: a link for another device ends when the device is locked', () =>
+  withDesk(async ({ host, desk, page, device }) => {
+    await desk.join((await (await host.createSpace()).invite()).link)
+    await page.becomes('open')
+    await desk.setPassphrase(null, 'horse')
+    const { answer } = await page.ask('pair', { type: 'pair' })
+    page.say({ type: 'lock' })
+    await page.becomes('locked')
+    page.say({ type: 'unlock', passphrase: 'horse' })
+    await page.becomes('open')
+    await until(() => page.pairing?.step === 'none')
+    const folder = await tempFolder()
+    const phone = await openDevice({ storage: join(folder.path, 'phone') })
+    const cut = connect(phone, device())
+    try {
+      await rejectsWith('DEVICE_LINK_UNANSWERED', () =>
+        phone.identity.join(answer?.link ?? '', { timeout: 1000 })
+      )
+    } finally {
+      cut()
+      await phone.close()
+      await folder.remove()
+    }
   }))
 
 test('device desk: the words are told to the page that asks, checked, split, and printed from a page that is served once', () =>

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { FrameLocator, Page } from 'playwright-core'
-import { startEditor, type Editor } from '../../demo-editor/start.ts'
+import { startEditor, startGuest, type Editor } from '../../demo-editor/start.ts'
 import { openDevice } from '../../index.ts'
 import { tempFolder, until, type TempFolder } from './devices.ts'
 import type { TestWindow } from './browser.ts'
@@ -30,6 +30,26 @@ export function sharedEditor(): { readonly current: Editor } {
       if (editor === null) throw new Error('The editor did not start')
       return editor
     }
+  }
+}
+
+/** One more device, which meets the first of an editor, with its page. @param link that it is started with */
+export async function withGuest(
+  window: TestWindow,
+  { neighbourhood }: Editor,
+  name: string,
+  link: string | null,
+  body: (page: Page) => Promise<void>
+): Promise<void> {
+  const folder = await tempFolder()
+  const guest = await startGuest({ storage: folder.path, name, link, neighbourhood })
+  try {
+    const page = await window.page(guest.device.url)
+    await body(page)
+    await page.close()
+  } finally {
+    await guest.close()
+    await folder.remove()
   }
 }
 
