@@ -5,7 +5,13 @@
 import { join } from 'node:path'
 import type Hypercore from 'hypercore'
 import { openIndexStore } from '../../core/native/index.ts'
-import { LogReader, OwnLog, type AppendGuard } from '../../core/index.ts'
+import {
+  LogReader,
+  OwnLog,
+  type AppendGuard,
+  type BlockKeys,
+  type LogEncryption
+} from '../../core/index.ts'
 import { WriterList, type MultiBee, type ReadMode } from '../../multiwriter/index.ts'
 import type { Engine } from '../../multiwriter/engine.ts'
 import { LogAcknowledgements } from '../../multiwriter/acknowledgements.ts'
@@ -23,6 +29,8 @@ import { WriteQueue } from '../../multiwriter/write-queue.ts'
 import { viewSlowly } from '../oracle/view.ts'
 import { exportDatabase, exportSlowly } from './export.ts'
 import { openLogStore, type LogStore } from './tree.ts'
+
+const SPACE = new Uint8Array(32)
 
 /** Small, so that something comes between them. */
 const PORTIONS: Portions = { keysPerSlice: 3, entriesPerBatch: 2 }
@@ -48,26 +56,45 @@ class Gate implements AppendGuard {
   }
 }
 
+export interface PruningWorldOptions {
+  /** What each peer's logs are encrypted and read with; default as they are. */
+  readonly keys?: readonly BlockKeys[]
+  /** Peers, by index, whose word does not count: they only read. */
+  readonly readers?: readonly number[]
+}
+
 export class PruningWorld {
   readonly store: LogStore
   readonly peers: PruningPeer[] = []
   /** Of everybody's clock. */
   now = 1000
 
-  private constructor(store: LogStore) {
+  readonly #readers: readonly number[]
+
+  private constructor(store: LogStore, readers: readonly number[]) {
     this.store = store
+    this.#readers = readers
   }
 
   /** @param modes how each peer reads */
-  static async open(modes: readonly ReadMode[]): Promise<PruningWorld> {
-    const world = new PruningWorld(await openLogStore())
+  static async open(
+    modes: readonly ReadMode[],
+    { keys = [], readers = [] }: PruningWorldOptions = {}
+  ): Promise<PruningWorld> {
+    const world = new PruningWorld(await openLogStore(), readers)
     for (const [i, mode] of modes.entries()) {
-      world.peers.push(await PruningPeer.create(world, `peer ${i}`, mode))
+      world.peers.push(await PruningPeer.create(world, `peer ${i}`, mode, keys[i]))
     }
     for (const { writers } of world.peers) {
       for (const { core } of world.peers) if (writers.add(core.key)) writers.seal(core.key, 0)
     }
     return world
+  }
+
+  /** Whether everybody asks what the writer of this log holds. */
+  counts(core: Uint8Array): boolean {
+    const peer = this.peers.findIndex((each) => Buffer.compare(each.core.key, core) === 0)
+    return !this.#readers.includes(peer)
   }
 
   async close(): Promise<void> {
@@ -81,21 +108,36 @@ export class PruningPeer {
   readonly mode: ReadMode
   /** Open for as long as the world, to look at. */
   readonly core: Hypercore
+  readonly encryption: LogEncryption | undefined
   readonly writers: WriterList
   readonly #world: PruningWorld
   #open: Awaited<ReturnType<typeof openPeer>> | null = null
 
-  static async create(world: PruningWorld, name: string, mode: ReadMode): Promise<PruningPeer> {
-    const peer = new PruningPeer(world, name, mode, await world.store.own(name))
+  static async create(
+    world: PruningWorld,
+    name: string,
+    mode: ReadMode,
+    keys?: BlockKeys
+  ): Promise<PruningPeer> {
+    const encryption = keys === undefined ? undefined : { space: SPACE, keys }
+    const core = await world.store.own(name, encryption)
+    const peer = new PruningPeer(world, name, mode, core, encryption)
     await peer.reopen()
     return peer
   }
 
-  private constructor(world: PruningWorld, name: string, mode: ReadMode, core: Hypercore) {
+  private constructor(
+    world: PruningWorld,
+    name: string,
+    mode: ReadMode,
+    core: Hypercore,
+    encryption: LogEncryption | undefined
+  ) {
     this.#world = world
     this.name = name
     this.mode = mode
     this.core = core
+    this.encryption = encryption
     this.writers = new WriterList([core.key])
   }
 
@@ -174,10 +216,10 @@ export class PruningPeer {
   }
 }
 
-async function openPeer(world: PruningWorld, { name, mode, writers }: PruningPeer) {
+async function openPeer(world: PruningWorld, { name, mode, writers, encryption }: PruningPeer) {
   const { store } = world
   const gate = new Gate()
-  const own = new OwnLog(await store.own(name), gate)
+  const own = new OwnLog(await store.own(name, encryption), gate)
   const clock = await openClock(own, () => world.now)
   const refusals = new Refusals()
   const clearing = clearingHooks(refusals)
@@ -189,9 +231,7 @@ async function openPeer(world: PruningWorld, { name, mode, writers }: PruningPee
     async openLog(key, onchange) {
       if (Buffer.compare(key, own.core.key) === 0)
         return new LogReader(own.core, onchange, { writer: own.tree, clearing })
-      const core = store.corestore.get({ key })
-      await core.ready()
-      return new LogReader(core, onchange, { clearing })
+      return new LogReader(await store.remote(key, encryption), onchange, { clearing })
     }
   })
   const queue = new WriteQueue(own, union, clock, refusals)
@@ -211,7 +251,7 @@ async function openPeer(world: PruningWorld, { name, mode, writers }: PruningPee
     writers,
     own,
     clock,
-    counts: () => true
+    counts: ({ core }) => world.counts(core)
   })
   const parts = { union, own, clock, queue, refusals, acknowledgements, portions: PORTIONS }
   let isClosed = false
