@@ -6,6 +6,7 @@
 import b4a from 'b4a'
 import type { ReadOptions, TreeRange } from '../../core/index.ts'
 import { encodeValue, type Value } from '../../crdt/index.ts'
+import { isManyhandsError } from '../../errors.ts'
 import { changedKeys } from '../changed.ts'
 import { lengthsOf } from '../checkout.ts'
 import { iterate } from '../cursor.ts'
@@ -41,18 +42,26 @@ export type Limits = ReadonlyMap<Key, Limit>
 
 const HERE: ReadOptions = { wait: false }
 
-/** What would show if these logs counted so far, where that is something else. From what is on this device. */
+/** What would show if these logs counted so far, where that is something else. From what is on this device: in a sparse space not all is. */
 export async function shownUpTo(union: Union, limits: Limits): Promise<readonly ExcludedEntry[]> {
+  const entries: ExcludedEntry[] = []
+  try {
+    for await (const entry of differing(union, limits)) entries.push(entry)
+  } catch (error) {
+    if (!isGone(error)) throw error
+  }
+  return entries
+}
+
+async function* differing(union: Union, limits: Limits): AsyncGenerator<ExcludedEntry> {
   const now = await union.view(HERE)
   const further = await viewUpTo(union, now, limits)
-  const entries: ExcludedEntry[] = []
   for await (const key of iterate(changedKeys(now, further, new Keyspace([]).whole, HERE))) {
     const [shown, then] = [await now.get(key, HERE), await further.get(key, HERE)]
     if (areAlike(shown, then)) continue
     const { exists, value } = then
-    entries.push({ key: placeToText(splitKey(key)), value: exists ? value : null })
+    yield { key: placeToText(splitKey(key)), value: exists ? value : null }
   }
-  return entries
 }
 
 function areAlike(a: FoldedKey, b: FoldedKey): boolean {
@@ -125,10 +134,19 @@ function distinct(keys: readonly Uint8Array[]): readonly Uint8Array[] {
   return [...byName.values()]
 }
 
-/** Up to where a log could count, of what is on this device: whole batches. */
+/**
+ * Up to where a log could count, of what is on this device: whole batches. Of a sparse log what its writer has signed, which ends with one,
+ * though the blocks that would show it are elsewhere.
+ */
 export async function heldUpTo(union: Union, core: Uint8Array, limit: number): Promise<number> {
-  const tree = await union.treeUpTo(core, limit, HERE)
-  return tree?.length ?? 0
+  try {
+    const tree = await union.treeUpTo(core, limit, HERE)
+    return tree?.length ?? 0
+  } catch (error) {
+    const log = union.log(core)
+    if (log === null || !log.isSparse || !isManyhandsError(error, 'BLOCK_UNAVAILABLE')) throw error
+    return Math.min(log.signedLength, limit)
+  }
 }
 
 /**
