@@ -67,7 +67,11 @@ export function failureOf(error: unknown): Failure {
 function exitOf(code: ErrorCode): number {
   if (code === 'BLOCK_UNAVAILABLE' || code === 'VERSION_UNAVAILABLE') return EXIT.unavailable
   if (code === 'DEVICE_CLOSED' || code === 'PORT_VERSION') return EXIT.owner
-  if (code === 'BACKUP_INVALID' || /^(PHRASE_I|SHARES?_|REQUEST_|SPACE_LIST_)/.test(code))
+  if (
+    code === 'BACKUP_INVALID' ||
+    code === 'PROOF_INVALID' ||
+    /^(PHRASE_I|SHARES?_|REQUEST_|SPACE_LIST_)/.test(code)
+  )
     return EXIT.input
   if (code === 'DEVICE_LOCKED') return EXIT.store
   if (code === 'PHRASE_UNKNOWN' || code === 'IDENTITY_IN_USE') return EXIT.no
@@ -76,6 +80,6 @@ function exitOf(code: ErrorCode): number {
   if (code === 'INVITE_REMOVED' || code === 'DEVICE_LINK_REFUSED') return EXIT.no
   if (/^(SPACE|TICKET|INVITE|DEVICE_LINK|VERSION|LINK)_/.test(code)) return EXIT.unknown
   if (code === 'READ_ONLY') return EXIT.usage
-  if (code === 'NOT_ALLOWED') return EXIT.no
+  if (code === 'NOT_ALLOWED' || code === 'ANCHOR_MISMATCH') return EXIT.no
   return /^(INVALID|KEY|VALUE)_/.test(code) ? EXIT.usage : EXIT.internal
 }

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { constants, createReadStream } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
 import { PassThrough, type Readable } from 'node:stream'
+import { ManyhandsError } from '../errors.ts'
 import { CliError, EXIT } from './exit.ts'
 
 export interface OpenFile {
@@ -43,4 +44,19 @@ function readElsewhere(file: string): Readable {
     end()
   })
   return stream
+}
+
+/** @throws VALUE_TOO_LARGE as soon as more came than a value may hold */
+export async function readWhole(stream: Readable, most: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    bytes += chunk.byteLength
+    if (bytes > most) {
+      const message = `The input is longer than ${most.toLocaleString('en')} bytes, more than a value may take`
+      throw new ManyhandsError('VALUE_TOO_LARGE', message)
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
 }

@@ -1,6 +1,7 @@
 /** All commands, with what they have in common: options, help with examples, the way they are run. */
 import { Command, Option } from 'commander'
 import { readFileSync } from 'node:fs'
+import { anchorCommands } from './commands/anchors.ts'
 import { backupCommands } from './commands/backup.ts'
 import { dataCommands } from './commands/data.ts'
 import { deviceCommands } from './commands/device.ts'
@@ -67,6 +68,7 @@ export function makeProgram(execute: Execute, { stdout, stderr }: Host): Command
   syncCommand(define, execute)
   backupCommands(define, execute)
   upkeepCommands(define, execute)
+  anchorCommands(program, execute)
   return program
 }
 

@@ -165,6 +165,12 @@ export type {
   Where
 } from './port/operations.ts'
 export type {
+  NewPlainAnchor,
+  PlainAnchor,
+  PlainStoredAnchor,
+  PlainVerdict
+} from './port/anchors.ts'
+export type {
   PlainChange,
   PlainConflict,
   PlainDifference,

@@ -2,7 +2,6 @@
 import { writeFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { MAX_VALUE_BYTES, type Value } from '../../crdt/index.ts'
-import { ManyhandsError } from '../../errors.ts'
 import type {
   DevicePort,
   PlainChange,
@@ -14,7 +13,7 @@ import type {
 } from '../../multiwriter/index.ts'
 import type { Define, Execute } from '../define.ts'
 import { CliError, EXIT, usage } from '../exit.ts'
-import { openFile } from '../files.ts'
+import { openFile, readWhole } from '../files.ts'
 import { rangeOf, readOf, withPaging, withRange, type RangeOptions } from '../options.ts'
 import { clipped, shown, type Output } from '../output.ts'
 import type { Run } from '../run.ts'
@@ -194,21 +193,6 @@ async function readValue(
 
 /** JSON may take more than the value that it says: blanks, escapes, base64. */
 const MAX_JSON_BYTES = 8 * MAX_VALUE_BYTES
-
-/** @throws VALUE_TOO_LARGE as soon as more came than a value may hold */
-async function readWhole(stream: Readable, most: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    bytes += chunk.byteLength
-    if (bytes > most) {
-      const message = `The input is longer than ${most.toLocaleString('en')} bytes, more than a value may take`
-      throw new ManyhandsError('VALUE_TOO_LARGE', message)
-    }
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}
 
 /** Before anything is read or opened. */
 function checkCondition({ if: expected, ifAbsent = false }: Condition): void {

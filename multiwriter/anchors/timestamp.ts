@@ -100,7 +100,7 @@ async function readToken(bytes: Uint8Array): Promise<Token> {
     if (eContentType !== TST_INFO || eContent === undefined) throw new TypeError('no time stamp')
     return { signed, info: TSTInfo.fromBER(eContent.getValue()) }
   } catch (cause) {
-    throw invalid('is no time-stamp token', cause)
+    throw new ManyhandsError('PROOF_INVALID', 'This is no time-stamp token', { cause })
   }
 }
 

@@ -44,6 +44,17 @@ import {
 } from './plain.ts'
 import type { RestoreReport, RevertReport } from '../undo.ts'
 import type { SyncState } from '../sync-state.ts'
+import {
+  attachProof,
+  listAnchors,
+  makeAnchor,
+  verifyAnchor,
+  type NewPlainAnchor,
+  type PlainAnchor,
+  type PlainProof,
+  type PlainStoredAnchor,
+  type PlainVerdict
+} from './anchors.ts'
 import { held, inTurn, late } from './iterators.ts'
 import type { NetworkOptions, SharedNetwork } from './network.ts'
 
@@ -357,6 +368,29 @@ export const requests = {
     const space = await spaceOf(context, where)
     return at === undefined ? space.version() : space.at(at, work)
   },
+
+  'anchors/make': async (context: PortContext, where: Where): Promise<NewPlainAnchor> =>
+    makeAnchor(await spaceOf(context, where)),
+
+  'anchors/attach': async (
+    context: PortContext,
+    { space, anchor, proof }: Where & { readonly anchor: PlainAnchor; readonly proof: PlainProof }
+  ): Promise<void> => attachProof(await spaceOf(context, { space }), anchor, proof),
+
+  'anchors/list': async (
+    context: PortContext,
+    where: Where
+  ): Promise<readonly PlainStoredAnchor[]> => listAnchors(await spaceOf(context, where)),
+
+  'anchors/verify': async (
+    context: PortContext,
+    params: Where & { readonly anchor: PlainAnchor; readonly authorities: readonly string[] }
+  ): Promise<readonly PlainVerdict[]> =>
+    verifyAnchor(
+      await spaceOf(context, { space: params.space }),
+      params.anchor,
+      params.authorities
+    ),
 
   'space/restore': async (
     context: PortContext,
