@@ -269,6 +269,11 @@ class Gathering {
     })
   }
 
+  /**
+   * Each answer is memory of its own, and the caller's: RocksDB copies out of its caches for every read, and neither Hypercore, which
+   * reads anew for each peer, nor its storage, which keeps tree nodes only, has blocks in memory. So what is read may be opened in
+   * place (test/core/opened-in-place.test.ts holds the stack to it).
+   */
   read(seq: number): Promise<Uint8Array | null> {
     return this.#rx.getBlock(seq)
   }

@@ -15,6 +15,8 @@ export interface LogStore {
   /** One of our own logs. */
   own(purpose: string, encryption?: LogEncryption): ReturnType<typeof openOwnCore>
   remote(key: Uint8Array, encryption?: LogEncryption): ReturnType<typeof openRemoteCore>
+  /** Moves what is in RocksDB's memory into its files. */
+  flush(): Promise<void>
   close(): Promise<void>
 }
 
@@ -30,6 +32,7 @@ export async function openLogStore(seed = 1): Promise<LogStore> {
     own: (purpose, encryption) =>
       openOwnCore(corestore, b4a.alloc(32, seed), purpose, b4a.alloc(32), encryption ?? null),
     remote: (key, encryption) => openRemoteCore(corestore, key, encryption ?? null),
+    flush: () => storage.db.flush(),
     async close() {
       await corestore.close()
       await folder.remove()
