@@ -26,8 +26,7 @@ export interface AnyAutomergeDocument {
   readonly value: A.Doc<unknown>
   readonly isDestroyed: boolean
   bringIn(changes: readonly Uint8Array[], origin: unknown): void
-  load(saved: Uint8Array, origin: unknown): void
-  begin(saved: Uint8Array, heads: A.Heads, origin: unknown): void
+  begin(saved: Uint8Array, heads: readonly string[], origin: unknown): void
   actAs(actor: string): void
   change(callback: A.ChangeFn<unknown>): void
   changeAt(heads: A.Heads, callback: A.ChangeFn<unknown>): void
@@ -100,17 +99,12 @@ export class AutomergeDocument<T = unknown>
     this.#advance((options) => A.applyChanges(this.#value, [...changes], options)[0], origin)
   }
 
-  /** For the engine: what Automerge saved. @throws as `bringIn` */
-  load(saved: Uint8Array, origin: unknown): void {
-    this.#advance((options) => A.loadIncremental(this.#value, saved, options), origin)
-  }
-
   /**
-   * For the engine: what an empty document is to hold, bundles and changes in any order.
+   * For the engine: what an empty document is to hold, a saved one, or bundles and changes in any order.
    * @param heads that come of it: they name all that is below them
    * @throws RangeError where others come; then nothing is changed
    */
-  begin(saved: Uint8Array, heads: A.Heads, origin: unknown): void {
+  begin(saved: Uint8Array, heads: readonly string[], origin: unknown): void {
     this.#advance((options) => {
       const begun = A.loadIncremental(A.init<T>(A.getActorId(this.#value)), saved, options)
       const isWhole = A.getHeads(begun).sort().join() === heads.toSorted().join()

@@ -53,28 +53,23 @@ export const automerge: DocumentEngine<Doc> = {
   },
 
   apply(doc, updates, origin) {
+    const begun = beginWithSaved(doc, updates, origin)
     const refused: number[] = []
     const coming: Coming[] = []
-    let thrownAtLoad: unknown
     updates.forEach((update, index) => {
-      const saved = savedIn(update)
-      if (saved === null) {
-        const changes = readChanges(update)
-        if (changes === null) refused.push(index)
-        else coming.push(...changes.map((change) => ({ index, change })))
-        return
-      }
-      const { isRefused, thrown } = attempt(doc, () => doc.load(saved, origin))
-      if (isRefused) refused.push(index)
-      thrownAtLoad ??= thrown
+      if (isWholeIn(doc, update)) return
+      const changes = readChanges(update)
+      if (changes === null) refused.push(index)
+      else coming.push(...changes.map((change) => ({ index, change })))
     })
     const { held, missing, ...rest } =
       beginWith(doc, updates, coming, origin) ?? bringInAll(doc, coming, origin)
-    const thrown = thrownAtLoad ?? rest.thrown
+    const thrown = begun.thrown ?? rest.thrown
     return { refused: [...refused, ...rest.refused], held, missing, thrown }
   },
 
   take(doc, update, origin) {
+    if (isWholeIn(doc, update)) return { outcome: 'known', thrown: undefined }
     const changes = readChanges(update)
     if (changes === null) return { outcome: 'refused', thrown: undefined }
     const isNews = changes.some(({ decoded }) => !has(doc, decoded.hash))
@@ -96,17 +91,17 @@ export const automerge: DocumentEngine<Doc> = {
   state: (doc) => packDocument(doc.value),
 
   contribution(updates) {
-    const own = updates
-      .filter(({ isOwn }) => isOwn)
-      .flatMap(({ bytes }) => readChanges(bytes) ?? [])
     const doc = new AutomergeDocument('')
     const { refused, held } = automerge.apply(
       doc,
       updates.map(({ bytes }) => bytes),
       null
     )
-    const hashes = [...new Set(own.map(({ decoded }) => decoded.hash))]
     const isAllHere = refused.length === 0 && held.length === 0 && !automerge.waits(doc)
+    if (isAllHere && updates.length > 0 && updates.every(({ isOwn }) => isOwn))
+      return packDocument(doc.value)
+    const own = updates.filter(({ isOwn }) => isOwn).flatMap(({ bytes }) => hashesIn(bytes))
+    const hashes = [...new Set(own)]
     if (!isAllHere && !hashes.every((hash) => has(doc, hash))) return null
     return hashes.length === 0 ? packChanges([]) : packBundle(doc.value, hashes)
   },
@@ -144,15 +139,10 @@ export const automerge: DocumentEngine<Doc> = {
   writesAs: (doc) => A.getActorId(doc.value),
 
   spans(update) {
+    const saved = savedIn(update)
+    if (saved !== null) return Spans.late(saved.actors, () => spansIn(readChanges(update) ?? []))
     const changes = readChanges(update)
-    if (changes === null) return null
-    return new Spans(
-      changes.map(({ decoded: { actor, startOp, ops } }) => ({
-        source: actor,
-        start: startOp,
-        end: startOp + ops.length
-      }))
-    )
+    return changes === null ? null : new Spans(spansIn(changes))
   },
 
   only(update, isWanted) {
@@ -210,6 +200,19 @@ interface Coming {
 
 /** What stands on what is not here. */
 const waiting = new WeakMap<Doc, readonly Coming[]>()
+
+/** An empty document is the first of those that were saved, if there is any. */
+function beginWithSaved(doc: Doc, updates: readonly Uint8Array[], origin: unknown) {
+  const [first] = isEmpty(doc) ? updates.flatMap((update) => savedIn(update) ?? []) : []
+  if (first === undefined) return { thrown: undefined }
+  return attempt(doc, () => doc.begin(first.bytes, first.heads, origin))
+}
+
+/** Whether an update is a saved document of which nothing is missing in a document. */
+function isWholeIn(doc: Doc, update: Uint8Array): boolean {
+  const saved = savedIn(update)
+  return saved !== null && A.hasHeads(doc.value, [...saved.heads])
+}
 
 /**
  * An empty document takes bundles in as they are: encoding their changes one by one takes longer than all else. Null where there
@@ -347,6 +350,14 @@ function isEmpty(doc: Doc): boolean {
 
 function has(doc: Doc, hash: string): boolean {
   return A.hasHeads(doc.value, [hash])
+}
+
+function spansIn(changes: readonly Change[]): readonly Span[] {
+  return changes.map(({ decoded: { actor, startOp, ops } }) => ({
+    source: actor,
+    start: startOp,
+    end: startOp + ops.length
+  }))
 }
 
 /** Changes refer to others by their hashes. */

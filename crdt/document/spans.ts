@@ -14,14 +14,25 @@ export interface Span {
 }
 
 export class Spans {
-  readonly #bySource = new Map<Source, Span[]>()
+  readonly #known = new Map<Source, Span[]>()
+  #late: { readonly sources: readonly Source[]; readonly read: () => Iterable<Span> } | null = null
 
   constructor(spans: Iterable<Span> = []) {
     for (const span of spans) this.add(span)
   }
 
+  /**
+   * Of sources that are known before their spans are, which take long to read: that is done when somebody asks for one.
+   * @param sources none but these has a span in it
+   */
+  static late(sources: readonly Source[], read: () => Iterable<Span>): Spans {
+    const spans = new Spans()
+    spans.#late = { sources, read }
+    return spans
+  }
+
   get isEmpty(): boolean {
-    return this.#bySource.size === 0
+    return this.sources.length === 0
   }
 
   *[Symbol.iterator](): IterableIterator<Span> {
@@ -29,7 +40,16 @@ export class Spans {
   }
 
   get sources(): readonly Source[] {
-    return [...this.#bySource.keys()]
+    return this.#late?.sources ?? [...this.#known.keys()]
+  }
+
+  get #bySource(): Map<Source, Span[]> {
+    if (this.#late !== null) {
+      const { read } = this.#late
+      this.#late = null
+      for (const span of read()) this.add(span)
+    }
+    return this.#known
   }
 
   add({ source, start, end }: Span): void {
