@@ -5,6 +5,9 @@ import * as assert from 'uvu/assert'
 import * as Y from 'yjs'
 import z32 from 'z32'
 import { SPACE_TAG_BYTES } from '../../clock/index.ts'
+import { automerge } from '../../crdt/document/automerge.ts'
+import type { AnyAutomergeDocument } from '../../crdt/document/automerge-document.ts'
+import type { TextChange } from '../../crdt/document/time.ts'
 import { yjs } from '../../crdt/document/yjs.ts'
 import { encodeUpdate } from '../../crdt/index.ts'
 import type { DocumentVersion, LiveDocument, Space } from '../../multiwriter/index.ts'
@@ -148,6 +151,67 @@ test('time: the versions, and each document, are those of the slow twin: through
     })
   }
 })
+
+test('time: of an Automerge document the versions, each document, and what differs, are those of the slow twin', async () => {
+  for (let seed = 0; seed < 2; seed++) {
+    await withDevices(async (two) => {
+      const random = seededRandom(seed)
+      const open = (space: Space) => space.documents.open<List>('d', { engine: 'automerge' })
+      // One writes alone at first, and has a snapshot of its own form; later they have both.
+      for (const writes of 'AAABAB') {
+        const space = writes === 'A' ? two.spaceA : two.spaceB
+        const live = await open(space)
+        if (live.doc.value.t === undefined) live.doc.change((draft) => void (draft.t = ''))
+        for (let i = 35 + random.below(15); i >= 0; i--) {
+          const length = live.doc.value.t?.length ?? 0
+          const at = random.below(length + 1)
+          const gone = random.below(4) > 0 ? 0 : Math.min(random.below(4), length - at)
+          const come = gone > 0 ? '' : 'abcdefgh'.slice(0, 1 + random.below(7))
+          live.doc.change((draft) => A.splice(draft, ['t'], at, gone, come))
+          await live.flush()
+        }
+        await live.close()
+        await meet(two)
+      }
+      const live = await open(two.spaceB)
+      const tag = z32.decode(two.spaceB.address).subarray(0, SPACE_TAG_BYTES)
+      const slow = await versionsSlowly(two.spaceB.wire.cores(), 'd', tag, automerge)
+      const quick = await all(live.versions())
+      assert.equal(
+        quick.map(({ version, writer, stamp }) => ({ version, writer, stamp })),
+        slow.map(({ version, writer, stamp }) => ({ version, writer, stamp })),
+        `seed ${seed}`
+      )
+      for (let i = 0; i < 12; i++) {
+        const [one, other] = [0, 1].map(() => slow[random.below(slow.length)])
+        if (one === undefined || other === undefined) return assert.unreachable()
+        const { value } = await live.at(one.version)
+        assert.equal(A.getHeads(value).sort(), A.getHeads(one.doc.value).sort(), `seed ${seed}`)
+        const [text] = await live.diff(one.version, other.version)
+        const after =
+          text?.type === 'text' ? edited(shownIn(one.doc), text.changes) : shownIn(one.doc)
+        assert.is(after, shownIn(other.doc), `seed ${seed}`)
+      }
+    })
+  }
+})
+
+function shownIn({ value }: AnyAutomergeDocument): string {
+  const text: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, 't') : ''
+  return typeof text === 'string' ? text : ''
+}
+
+/** Places are those of the later text, where what has gone stood before it. */
+function edited(before: string, changes: readonly TextChange[]): string {
+  let text = before
+  for (const { kind, at, text: part } of changes) {
+    if (kind === 'deleted') {
+      assert.is(text.slice(at, at + part.length), part)
+      text = text.slice(0, at) + text.slice(at + part.length)
+    } else text = text.slice(0, at) + part + text.slice(at)
+  }
+  return text
+}
 
 test('time: a time is a moment, too, and so is a version of the space', async () => {
   let now = 1_000_000
@@ -440,6 +504,31 @@ test('time: an Automerge document has versions, differences, and goes back', () 
     await until(() => a.doc.value.t === 'b a one two')
     const report = await a.revert({ writer: two.spaceB.writer, after: now })
     assert.equal([report, a.doc.value.t], [{ updates: 1, kept: 0 }, 'a one two'])
+  }))
+
+test('time: of an Automerge document, what others have written on after seeing stays when it is reverted, wherever they wrote', () =>
+  withDevices(async (two) => {
+    const open = (space: Space) => space.documents.open<List>('d', { engine: 'automerge' })
+    const [a, b] = [await open(two.spaceA), await open(two.spaceB)]
+    a.doc.change((draft) => Object.assign(draft, { t: 'one', items: [] }))
+    await a.flush()
+    await meet(two)
+    await until(() => b.doc.value.t === 'one')
+    const version = await lastVersion(a)
+    for (const text of ['seen ', 'unseen ']) {
+      b.doc.change((draft) => A.splice(draft, ['t'], 0, 0, text))
+      await b.flush()
+      if (text === 'unseen ') break
+      await meet(two)
+      await until(() => a.doc.value.t === 'seen one')
+      a.doc.change((draft) => void draft.items?.push('elsewhere'))
+      await a.flush()
+    }
+    await meet(two)
+    await until(() => a.doc.value.t === 'unseen seen one')
+    const report = await a.revert({ writer: two.spaceB.writer, after: version })
+    assert.equal(report, { updates: 2, kept: 1 })
+    assert.equal(A.toJS(a.doc.value), { t: 'seen one', items: ['elsewhere'] })
   }))
 
 test.run()
