@@ -40,7 +40,16 @@ const GATHER_MS = 5
  * What others have heard already gathers longer before the log takes it: each append costs every device that follows the log far
  * more than a keystroke does.
  */
-const HEARD_GATHER_MS = 200
+const HEARD_GATHER_MS = 150
+
+/**
+ * Then the log takes it right after the next keystroke, or after so long: what an append costs, here and on whoever follows the log,
+ * is mostly done by the keystroke after that, and keeps none from being shown.
+ */
+const PAUSE_MS = 50
+
+/** What has gone ahead is shown by then, where it has no long way to go. */
+const SHOWN_MS = 2
 
 type PackingEngine = Pick<DocumentEngine<EngineDoc>, 'code' | 'pack'>
 type OwnParts = Omit<DocumentParts<EngineDoc>, 'onsubdoc'>
@@ -286,6 +295,9 @@ export class OwnUpdates {
       this.#endBreath = null
       this.#go()
     })
+    // Who hears it sees it first.
+    const isRested = this.#rest === null || this.#rest.ms === PAUSE_MS
+    if (isRested && this.#writing === null && this.#isHeard) this.#restFor(SHOWN_MS)
   }
 
   /** Changes become an update with a number, which goes ahead if anybody hears it. */
@@ -323,10 +335,12 @@ export class OwnUpdates {
 
   #restFor(ms: number): void {
     this.#rest?.end()
+    this.#rest = null
     if (this.#isClosed) return
     const end = this.#parts.timers.after(ms, () => {
       this.#rest = null
-      this.#go()
+      if (ms === HEARD_GATHER_MS) this.#restFor(PAUSE_MS)
+      else this.#go()
     })
     this.#rest = { ms, end }
   }

@@ -99,18 +99,69 @@ test('ahead: what is typed is shown on the other device before it is on any log,
   try {
     type(docA, 'b')
     await docA.flush() // its rest stands still now
+    mock.timers.tick(5) // and what is typed next goes ahead at once
     type(docA, 'c')
     await soon(() => textOf(docB) === 'cba')
     assert.is(textOf(docB), 'cba')
     assert.is(docA.status.unsaved, 1)
     assert.is(await inLogs(spaceA), 'ba')
-    mock.timers.tick(200)
+    mock.timers.tick(145)
+    mock.timers.tick(50)
     await soon(() => docA.status.unsaved === 0)
     assert.is(await inLogs(spaceA), 'cba')
   } finally {
     mock.timers.reset()
   }
   await until(() => docA.status.unsynced === 0)
+  await close()
+})
+
+test('ahead: what others have heard is written right after a keystroke, not while that is on its way', async () => {
+  const { docA, docB, connect, spaceA, close } = await openBoth()
+  connect()
+  await until(() => spaceA.peers().length === 1)
+  type(docA, 'a')
+  await docA.flush()
+  await until(() => textOf(docB) === 'a')
+  mock.timers.enable({ apis: ['setTimeout'] })
+  try {
+    type(docA, 'b')
+    await docA.flush()
+    mock.timers.tick(150) // its rest is over, and nobody types
+    type(docA, 'c')
+    await soon(() => textOf(docB) === 'cba')
+    mock.timers.tick(1)
+    for (let i = 0; i < 100; i++) await setImmediate()
+    assert.is(docA.status.unsaved, 1)
+    mock.timers.tick(1)
+    await soon(() => docA.status.unsaved === 0)
+    assert.is(await inLogs(spaceA), 'cba')
+  } finally {
+    mock.timers.reset()
+  }
+  await close()
+})
+
+test('ahead: what is typed after a long rest is written once others have had the time to show it', async () => {
+  const { docA, docB, connect, spaceA, close } = await openBoth()
+  connect()
+  await until(() => spaceA.peers().length === 1)
+  type(docA, 'a')
+  await docA.flush()
+  await until(() => textOf(docB) === 'a')
+  await new Promise((resolve) => setTimeout(resolve, 400)) // no rest is left
+  mock.timers.enable({ apis: ['setTimeout'] })
+  try {
+    type(docA, 'b')
+    await soon(() => textOf(docB) === 'ba')
+    for (let i = 0; i < 100; i++) await setImmediate()
+    assert.is(docA.status.unsaved, 1)
+    mock.timers.tick(2)
+    await soon(() => docA.status.unsaved === 0)
+    assert.is(await inLogs(spaceA), 'ba')
+  } finally {
+    mock.timers.reset()
+  }
   await close()
 })
 
