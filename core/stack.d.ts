@@ -92,6 +92,8 @@ declare module 'hypercore' {
     readonly peers: readonly ReplicaPeer[]
     readonly core: {
       readonly opened: boolean
+      /** What is known of how much there is, here and elsewhere, is to be stored; it is when an append has ended. */
+      hintsChanged: boolean
       /** Which blocks are here; -1 when there is none. */
       readonly bitfield: {
         findFirst(value: boolean, position: number): number
@@ -493,6 +495,7 @@ declare module 'sodium-universal' {
       nonce: Uint8Array,
       key: Uint8Array
     ): void
+    crypto_generichash(out: Uint8Array, message: Uint8Array, key?: Uint8Array): void
     crypto_generichash_batch(out: Uint8Array, parts: readonly Uint8Array[], key?: Uint8Array): void
     crypto_sign_seed_keypair(publicKey: Uint8Array, secretKey: Uint8Array, seed: Uint8Array): void
     readonly crypto_sign_BYTES: number
