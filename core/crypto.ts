@@ -5,6 +5,12 @@ import sodium from 'sodium-universal'
 
 const HASH_BYTES = 32
 
+/** Of a part, in front of it. */
+const LENGTH_BYTES = 4
+
+/** Less is copied into one piece to be hashed. */
+const MAX_COPIED_BYTES = 4096
+
 /** Of XChaCha20-Poly1305. */
 const AEAD_NONCE_BYTES = 24
 const AEAD_TAG_BYTES = 16
@@ -27,16 +33,45 @@ export function keyedHash(
   ...parts: readonly Uint8Array[]
 ): Uint8Array {
   const out = b4a.alloc(HASH_BYTES)
-  const framed = [b4a.from(context), ...parts].flatMap((part) => [lengthOf(part), part])
-  if (key === null) sodium.crypto_generichash_batch(out, framed)
-  else sodium.crypto_generichash_batch(out, framed, key)
+  const all = [b4a.from(context), ...parts]
+  const size = all.reduce((sum, { byteLength }) => sum + LENGTH_BYTES + byteLength, 0)
+  if (size <= MAX_COPIED_BYTES) hashCopied(out, key, all, size)
+  else hashInPlace(out, key, all)
   return out
 }
 
-function lengthOf(part: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(4)
-  new DataView(bytes.buffer).setUint32(0, part.byteLength)
-  return bytes
+/** Most of what is hashed is a few keys and numbers: handing over each of them would take longer than hashing them all. */
+function hashCopied(
+  out: Uint8Array,
+  key: Uint8Array | null,
+  all: readonly Uint8Array[],
+  size: number
+): void {
+  const framed = b4a.allocUnsafe(size)
+  let at = 0
+  for (const part of all) {
+    writeLength(framed, at, part.byteLength)
+    framed.set(part, at + LENGTH_BYTES)
+    at += LENGTH_BYTES + part.byteLength
+  }
+  if (key === null) sodium.crypto_generichash(out, framed)
+  else sodium.crypto_generichash(out, framed, key)
+  framed.fill(0) // a part may be a secret
+}
+
+function hashInPlace(out: Uint8Array, key: Uint8Array | null, all: readonly Uint8Array[]): void {
+  const framed = all.flatMap((part) => {
+    const length = b4a.alloc(LENGTH_BYTES)
+    writeLength(length, 0, part.byteLength)
+    return [length, part]
+  })
+  if (key === null) sodium.crypto_generichash_batch(out, framed)
+  else sodium.crypto_generichash_batch(out, framed, key)
+}
+
+/** Big-endian. */
+function writeLength(bytes: Uint8Array, at: number, length: number): void {
+  for (let i = 0; i < LENGTH_BYTES; i++) bytes[at + i] = length >>> (24 - 8 * i)
 }
 
 /** The ed25519 key pair of a purpose, derived from a device's seed: the seed is all that has to be kept. */
