@@ -24,6 +24,10 @@ export class Pruning {
   #callOff: (() => void) | null = null
   #mending: Promise<void> | null = null
   #running: Promise<unknown> = Promise.resolve()
+  /** So often it was begun or ended to prune. */
+  #runs = 0
+  /** At this count of runs nothing of our log was pruned: nothing else writes that it was. */
+  #wholeAt = -1
 
   constructor(parts: PruningParts) {
     this.#parts = parts
@@ -40,7 +44,8 @@ export class Pruning {
   async run(work: Work = {}): Promise<number> {
     const { signal } = this.#closing
     const either = work.signal === undefined ? signal : AbortSignal.any([signal, work.signal])
-    const running = this.#pruner.run({ ...work, signal: either })
+    this.#runs++
+    const running = this.#pruner.run({ ...work, signal: either }).finally(() => this.#runs++)
     this.#running = running.catch(() => {}) // shown to the caller of this one
     return running
   }
@@ -59,6 +64,7 @@ export class Pruning {
       this.#callOff = null
       this.run().catch(() => {}) // tried again with the next change
     })
+    if (this.#wholeAt === this.#runs) return
     this.#mending ??= this.#mend()
       .catch(() => {}) // tried again with the next change, and before the next write
       .finally(() => (this.#mending = null))
@@ -67,7 +73,11 @@ export class Pruning {
   async #mend(): Promise<void> {
     const { own, union, queue } = this.#parts
     // Most logs have pruned nothing: they need no view for it.
-    if ((await own.tree.snapshot().get(PRUNED_KEY, { wait: false })) === null) return
+    const runs = this.#runs
+    if ((await own.tree.snapshot().get(PRUNED_KEY, { wait: false })) === null) {
+      this.#wholeAt = runs
+      return
+    }
     if (heldOwn(await union.view({ wait: false }), own) === null) return
     await queue.alone(async () => void (await putBack(this.#parts)))
   }
