@@ -26,7 +26,7 @@ import { AheadCodec } from './ahead.ts'
 import { DocumentCache } from './cache.ts'
 import { Deletions, isGone } from './deletions.ts'
 import { Feed } from './feed.ts'
-import { checkId, ID_KEYS, UpdateKeys } from './keys.ts'
+import { checkId, ID_KEYS } from './keys.ts'
 import { LiveDocument } from './live-document.ts'
 import { USUAL_UPKEEP, type AheadOut, type DocumentParts, type DocumentSupport } from './parts.ts'
 import { Replica } from './replica.ts'
@@ -242,9 +242,10 @@ export class Documents implements AheadIn {
     if (typeof ahead === 'string') return ahead
     const { own, hub } = this.#parts
     const replicas = this.#shown(ahead.id)
+    const [one] = replicas
     const isOurs = b4a.equals(ahead.core, own.core.key)
-    if (replicas.length === 0 || this.#isClosed || isOurs) return null
-    if (!hub.counts(ahead.core, new UpdateKeys(ahead.id).prefix)) return 'unknown-writer'
+    if (one === undefined || this.#isClosed || isOurs) return null
+    if (!hub.counts(ahead.core, one.prefix)) return 'unknown-writer'
     if (!ahead.isTrue()) return 'forged'
     const refusals = replicas.map((replica) => replica.hear(ahead, from))
     return refusals.find((reason) => reason !== null) ?? null
@@ -495,11 +496,10 @@ function aheadOut(
   { hub, own, queue }: Pick<DocumentsParts, 'hub' | 'own' | 'queue'>
 ): AheadOut {
   // What no log will hold goes ahead of none.
-  const isHeard = () => hub.takesAhead && queue.mayWrite()
-  const mayWrite = (id: string) => queue.mayWrite([{ key: new UpdateKeys(id).prefix }])
   return {
-    isHeard,
-    send: (update) => isHeard() && mayWrite(update.id) && hub.sendAhead(codec.sign(update, own)),
+    isHeard: () => hub.takesAhead && queue.mayWrite(),
+    send: (update, key) =>
+      hub.takesAhead && queue.mayWrite([{ key }]) && hub.sendAhead(codec.sign(update, own)),
     passOn: (signed, from) => void hub.sendAhead(signed, from)
   }
 }

@@ -325,7 +325,7 @@ export class OwnUpdates {
       each.isPassedOn = true
       ahead.passOn(each.ahead.signed, each.path)
     }
-    return ahead.send({ id: this.#id, number, engine: this.#engine.code, bytes })
+    return ahead.send({ id: this.#id, number, engine: this.#engine.code, bytes }, this.#keys.prefix)
   }
 
   /** The log takes what there is after the short rest. */

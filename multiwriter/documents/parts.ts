@@ -35,8 +35,8 @@ export interface DocumentSupport {
 export interface AheadOut {
   /** Whether anybody would hear anything now. */
   isHeard(): boolean
-  /** Signs and sends an update of ours. @returns whether anybody hears it */
-  send(update: Pick<AheadUpdate, 'id' | 'number' | 'engine' | 'bytes'>): boolean
+  /** Signs and sends an update of ours. @param key how its document's keys begin @returns whether anybody hears it */
+  send(update: Pick<AheadUpdate, 'id' | 'number' | 'engine' | 'bytes'>, key: Uint8Array): boolean
   /** Sends what somebody else signed, as it is. @param from whence it came */
   passOn(signed: Uint8Array, from: AheadPath): void
 }

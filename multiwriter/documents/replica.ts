@@ -130,6 +130,11 @@ export class Replica<D extends EngineDoc> {
     return this.#doc
   }
 
+  /** How all keys of its updates begin. */
+  get prefix(): Uint8Array {
+    return this.#reader.keys.prefix
+  }
+
   /** Brings in what the logs hold. @throws BLOCK_UNAVAILABLE, only from sparse logs */
   async load(options: ReadOptions): Promise<void> {
     const view = await this.#parts.union.view(options)
