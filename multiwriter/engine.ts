@@ -1,20 +1,34 @@
 /** What all sub-databases of one database share. A checkout is the same engine, standing still. */
+import type { CoreLength, Version } from '../clock/index.ts'
 import type { ReadOptions } from '../core/index.ts'
 import { ManyhandsError } from '../errors.ts'
 import type { PurgeOptions, PurgeReport } from './purge.ts'
 import type { Refusals } from './refusals.ts'
-import type { Union } from './union.ts'
+import type { ExcludedSince } from './entry.ts'
+import type { PlaceInLog, Union } from './union.ts'
 import type { View } from './view.ts'
 import type { WriteQueue } from './write-queue.ts'
 
+/** Membership, as versions name it. */
+export interface MembershipThen {
+  /** How far the membership logs are that say what is read now. The same object as long as nothing comes. */
+  lengths(): readonly CoreLength[]
+  /** How far, and where, the logs of a version counted by the membership logs that it names. @throws VERSION_UNAVAILABLE */
+  placesAt(version: Pick<Version, 'acl' | 'data'>): readonly PlaceInLog[]
+  /** What a membership log hashes to at a length; null where it is not held so far. */
+  hashAt(place: CoreLength): Uint8Array | null
+}
+
 export interface Engine {
   readonly union: Union
+  /** Null for a database without a space. */
+  readonly membership: MembershipThen | null
   /** The start of the space's address, as versions name it; zeros without a space. */
   readonly tag: Uint8Array
   /** What is read: the union now, or at one version. Synchronous while nothing has changed. */
   view(options: ReadOptions): View | Promise<View>
-  /** True for a checkout: what is read never changes. */
-  readonly isFixed: boolean
+  /** What never changes, and its version's text; null for what is read live. */
+  readonly fixed: Fixed | null
   readonly refusals: Refusals
   /** Null for a database that only reads. */
   readonly queue: WriteQueue | null
@@ -26,13 +40,20 @@ export interface Engine {
   close(): Promise<void>
 }
 
-/** The same database, read as `view` gives it for ever. Closing it closes nothing else. */
-export function fixedEngine(engine: Engine, view: Engine['view']): Engine {
+export interface Fixed {
+  /** What of it does not count any more; null where nobody is to be told. */
+  readonly excludedSince: ExcludedSince | null
+  view(options: ReadOptions): Promise<View>
+  version(options: ReadOptions): Promise<string>
+}
+
+/** The same database, read as `fixed` gives it for ever. Closing it closes nothing else. */
+export function fixedEngine(engine: Engine, fixed: Fixed): Engine {
   let isClosed = false
   return {
     ...engine,
-    view,
-    isFixed: true,
+    view: (options) => fixed.view(options),
+    fixed,
     queue: null,
     purge: null,
     isClosed: () => isClosed || engine.isClosed(),

@@ -42,6 +42,11 @@ export interface Entry<K, V> {
   /** Who wrote that: the key of the writer's log, in text form. */
   readonly writer: string
   readonly stamp: Stamp
+  /**
+   * Only in checkouts, of what does not count any more: from which block on the writer's log does not count since; 0 where its writer
+   * may not write there.
+   */
+  readonly excludedSince?: number
   /** What other devices wrote at the same time: rising by path, greatest stamp first. Settled by `resolve`, and by writing there. */
   readonly conflicts: readonly Conflict<V>[]
 }
@@ -78,6 +83,8 @@ export interface HistoryEntry<K, V> {
   readonly value: V | Value | null
   /** The fields that were set or deleted then, as paths; `[[]]` for a value without fields. */
   readonly paths: readonly (readonly string[])[]
+  /** As in entries. */
+  readonly excludedSince?: number
   readonly seq: number
   readonly writer: string
   readonly stamp: Stamp
@@ -118,18 +125,30 @@ export interface Storable<V> {
   readonly value: V
 }
 
+/** From which block on a log does not count any more at a key, where a block of it is not before that; else null. */
+export type ExcludedSince = (core: Uint8Array, key: Uint8Array, seq: number) => number | null
+
 /** One sub-database's view of keys and values; `I` is what may be put, where a schema makes a `V` of it. */
 export class EntryCodec<K, V, I = V> {
   readonly space: Keyspace
   readonly keys: KeyEncoding<K>
   readonly values: ValueEncoding<V>
   readonly #refusals: Refusals
+  readonly #excludedSince: ExcludedSince | null
 
-  constructor(space: Keyspace, keys: KeyEncoding<K>, values: ValueEncoding<V>, refusals: Refusals) {
+  /** @param excludedSince of what never changes: what of it does not count any more */
+  constructor(
+    space: Keyspace,
+    keys: KeyEncoding<K>,
+    values: ValueEncoding<V>,
+    refusals: Refusals,
+    excludedSince: ExcludedSince | null = null
+  ) {
     this.space = space
     this.keys = keys
     this.values = values
     this.#refusals = refusals
+    this.#excludedSince = excludedSince
   }
 
   /** Whether values are stored as they are put. */
@@ -174,7 +193,9 @@ export class EntryCodec<K, V, I = V> {
       const value = this.values.decode(folded.value)
       const { position, stamp } = winner
       const { writer } = winner.said
-      return { key, value, seq: position.seq, writer, stamp, conflicts: this.conflictsOf(folded) }
+      const { seq } = position
+      const entry = { key, value, seq, writer, stamp, conflicts: this.conflictsOf(folded) }
+      return this.#excludedSince === null ? entry : this.#marked(entry, folded.key, winner.said)
     } catch (error) {
       this.#refuse(winner.said, error)
       return null
@@ -215,12 +236,23 @@ export class EntryCodec<K, V, I = V> {
     const { position, stamp } = said.entry.head
     const { isDeletion, paths } = written
     const place = { paths, seq: position.seq, writer: said.writer, stamp }
-    if (isDeletion) return { type: 'del', key, value: null, ...place }
+    if (isDeletion)
+      return this.#marked({ type: 'del' as const, key, value: null, ...place }, bytes, said)
     const isPart = paths.some((path) => path.length > 0)
     const value = isPart
       ? (this.shownValue(written.value) ?? written.value)
       : this.#decode(said, () => this.values.decode(written.value))
-    return value === REFUSED ? null : { type: 'put', key, value, ...place }
+    if (value === REFUSED) return null
+    return this.#marked({ type: 'put' as const, key, value, ...place }, bytes, said)
+  }
+
+  #marked<T extends { readonly seq: number }>(
+    shown: T,
+    key: Uint8Array,
+    { core }: Pick<Said, 'core'>
+  ): T & { readonly excludedSince?: number } {
+    const since = this.#excludedSince?.(core, key, shown.seq) ?? null
+    return since === null ? shown : { ...shown, excludedSince: since }
   }
 
   /** Null for what is of another encoding: shown, unlike in entries, because somebody asks why. */

@@ -10,7 +10,7 @@ import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
 import { isInRange, type ReadOptions, type TreeRange } from '../core/index.ts'
 import { MultiBeeBatch, type Waiting } from './batch.ts'
 import type { CasLoss } from './cas-losses.ts'
-import { checkoutOf, readVersion, snapshotOf, versionOf } from './checkout.ts'
+import { checkoutOf, readVersion, snapshotOf, versionNow } from './checkout.ts'
 import { iterate, type Cursor } from './cursor.ts'
 import { Diff } from './diff.ts'
 import {
@@ -137,7 +137,7 @@ export class MultiBee<K = string, V = Value, I = V> {
     this.#engine = engine
     this.#indexes = indexes
     this.#isAtomic = isAtomic
-    this.#codec = new EntryCodec(space, keys, values, engine.refusals)
+    this.#codec = new EntryCodec(space, keys, values, engine.refusals, engine.fixed?.excludedSince)
     this.#writes = new Writes(this.#codec, isAtomic, (folded) => this.#readable(folded))
   }
 
@@ -158,7 +158,7 @@ export class MultiBee<K = string, V = Value, I = V> {
   /** Resolves when all logs are open. Not needed before other calls. @throws VERSION_UNAVAILABLE for a checkout */
   async ready(): Promise<void> {
     this.#checkOpen()
-    await (this.#engine.isFixed ? this.#view({}) : this.#engine.union.ready())
+    await (this.#engine.fixed !== null ? this.#view({}) : this.#engine.union.ready())
   }
 
   /**
@@ -302,7 +302,7 @@ export class MultiBee<K = string, V = Value, I = V> {
     options: HistoryStreamOptions<K> = {}
   ): AsyncIterableIterator<HistoryEntry<K, V>> {
     const { range, reverse, limit, read, since, live } = historyRead(options)
-    if (live && this.#engine.isFixed) invalid('live', 'a database that changes', live)
+    if (live && this.#engine.fixed !== null) invalid('live', 'a database that changes', live)
     const { union, refusals, tag } = this.#engine
     const start = since === undefined ? [] : readVersion(since, tag).data
     const bounds = { ...this.#codec.range(range), reverse }
@@ -374,7 +374,12 @@ export class MultiBee<K = string, V = Value, I = V> {
 
   /** What is read here now, as a text: `checkout` shows it again on every device that holds it. */
   async version(): Promise<string> {
-    return versionOf(await this.#view({}), this.#engine.tag)
+    this.#checkOpen()
+    try {
+      return await versionNow(this.#engine)
+    } catch (error) {
+      throw this.#explain(error)
+    }
   }
 
   /** This database as it is now, for reading only. Close it, or not: it holds nothing of its own. */
@@ -511,7 +516,7 @@ export class MultiBee<K = string, V = Value, I = V> {
   }
 
   #checkLive(what: string): void {
-    if (!this.#engine.isFixed) return
+    if (this.#engine.fixed === null) return
     throw new ManyhandsError('READ_ONLY', `Nothing changes in a checkout: no ${what}`)
   }
 

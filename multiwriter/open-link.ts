@@ -3,7 +3,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { Value } from '../crdt/index.ts'
 import type { ReadOptions } from '../core/index.ts'
 import { checkOptions, invalid, ManyhandsError } from '../errors.ts'
-import { checkoutOf } from './checkout.ts'
+import { checkoutOf, versionNow, viewAt } from './checkout.ts'
 import { parseIndexPaths } from './index-path.ts'
 import { keyEncodingOf, valueEncodingOf, type KeyEncoding } from './encodings.ts'
 import type { Engine } from './engine.ts'
@@ -14,7 +14,7 @@ import type { SubOptions } from './sub-options.ts'
 import { checkRead } from './options.ts'
 import { SchemaEncoding, schemaOf } from './schema.ts'
 import { hashVersion, proveVersion } from './strong-link.ts'
-import { versionIn, versionNow } from './versions.ts'
+import { versionIn } from './versions.ts'
 
 export interface LinkOptions extends ReadOptions {
   /** A key as its text, or the bytes that its key encoding makes. Default: the whole database. */
@@ -66,8 +66,8 @@ export async function linkTo(engine: Engine, space: string, given: LinkOptions):
   if (text === false) return encodeLink({ space, version: null, path, key: bytes, hash: null })
   const named = versionIn(engine, text)
   // Hashes outlive the blocks that were cleared: a state that nobody can read any more is proved to nobody.
-  if (strong) await engine.union.at(named.data, read)
-  const hash = strong ? await hashVersion(engine.union, named, read) : null
+  if (strong) await viewAt(engine, named, read)
+  const hash = strong ? await hashVersion(engine, named, read) : null
   return encodeLink({ space, version: text, path, key: bytes, hash })
 }
 
@@ -86,7 +86,7 @@ export async function followLink<K = string, V = Value>(
   if (link.space !== space) throw foreign(link.space)
   const version = link.version === null ? null : versionIn(engine, link.version)
   if (version !== null && link.hash !== null) {
-    await proveVersion(engine.union, version, link.hash, { timeout })
+    await proveVersion(engine, version, link.hash, { timeout })
   }
   // Closing what a link leads to closes nothing else.
   const live = { ...engine, close: () => Promise.resolve() }

@@ -113,7 +113,8 @@ export async function openMultiBee<K = string, V = Value>(
     union,
     tag: NO_TAG,
     view: (options) => reads.view(options),
-    isFixed: false,
+    membership: null,
+    fixed: null,
     refusals,
     queue,
     purge:

@@ -210,7 +210,8 @@ export class SpaceRuntime {
       union,
       tag: address.subarray(0, SPACE_TAG_BYTES),
       view: this.index.view,
-      isFixed: false,
+      membership: members.past,
+      fixed: null,
       refusals,
       queue,
       purge: (key, options) => purgeKey(this.upkeep, key, options),
@@ -220,7 +221,7 @@ export class SpaceRuntime {
     const { engine } = this
     const checkOpen = () => this.checkOpen()
     this.db = jsonDatabase(engine)
-    this.anchors = new Anchors({ engine, address, members, checkOpen })
+    this.anchors = new Anchors({ engine, address, checkOpen })
 
     const acts = members.acts(union)
     this.standing = new Standing(members, acts, checkOpen)

@@ -8,6 +8,7 @@ import { checkOptions, invalid } from '../errors.ts'
 import type { ReadMode } from './indexed-reads.ts'
 import type { Anchor, Anchors } from './anchors/anchors.ts'
 import { checkSpace, type Finding } from './check.ts'
+import { versionNow } from './checkout.ts'
 import type { Channel } from './channels/channel.ts'
 import { compactSpace, type CompactOptions, type CompactReport } from './compact.ts'
 import type { Value } from '../crdt/index.ts'
@@ -54,14 +55,7 @@ import {
   type RevertReport,
   type UndoOptions
 } from './undo.ts'
-import {
-  checkoutSpace,
-  versionAt,
-  versionIn,
-  versionNow,
-  type AtOptions,
-  type Checkout
-} from './versions.ts'
+import { checkoutSpace, versionAt, versionIn, type AtOptions, type Checkout } from './versions.ts'
 
 /** One device's log in this space. */
 export interface WriterInfo {

@@ -21,7 +21,7 @@ import type { CoreLength } from '../clock/index.ts'
 import { encodeValue, type WriteOperation } from '../crdt/index.ts'
 import type { ReadOptions, TreeRange, Work } from '../core/index.ts'
 import { changedKeys } from './changed.ts'
-import { lengthsOf } from './checkout.ts'
+import { lengthsOf, viewAt } from './checkout.ts'
 import { iterate } from './cursor.ts'
 import { keyEncodingOf } from './encodings.ts'
 import { closedError, type Engine } from './engine.ts'
@@ -103,8 +103,7 @@ export async function restore(
 ): Promise<RestoreReport> {
   checkOptions('restore', given, UNDO_OPTIONS)
   const { range, read, work } = rangeOf(given)
-  const { data } = versionIn(engine, text)
-  const then = await engine.union.at(data, read)
+  const then = await viewAt(engine, versionIn(engine, text), read)
   const judgeNow = async (): Promise<Judge> => {
     const now = await engine.view(read)
     return (key) => judgeRestore(key, then, now, read)

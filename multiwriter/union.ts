@@ -13,7 +13,7 @@ import type { LocalIndex } from './local-index.ts'
 import { MergePolicies } from './merge-policies.ts'
 import type { Refusals } from './refusals.ts'
 import type { Part } from './part.ts'
-import type { Prefixes } from './prefixes.ts'
+import { isWithin, type Prefixes } from './prefixes.ts'
 import { Reliances, settle, type Standing } from './reliance.ts'
 import { KnownSpeakers } from './speakers.ts'
 import { View, type Said, type ViewHooks } from './view.ts'
@@ -37,6 +37,8 @@ export interface UnionOptions {
 /** How far a log is to be read, and what of it: absent is what counts now. */
 export interface PlaceInLog extends CoreLength {
   readonly prefixes?: Prefixes
+  /** Blocks that count, at most. */
+  readonly seal?: number
 }
 
 export class Union {
@@ -124,9 +126,9 @@ export class Union {
     await this.#opening
     this.#checkOpen()
     const standings = await Promise.all(
-      lengths.map(({ core, length, prefixes }) => {
-        const source = this.#sources.get(b4a.toString(core, 'hex'))
-        return source?.standingAt(length, options, prefixes) ?? unavailable(core)
+      lengths.map((place) => {
+        const source = this.#sources.get(b4a.toString(place.core, 'hex'))
+        return source?.standingAt(place, options) ?? unavailable(place.core)
       })
     )
     return this.#viewOf((await settle(standings, options)).parts, this.#hooksThen)
@@ -137,16 +139,26 @@ export class Union {
    * @throws VERSION_UNAVAILABLE as `at`
    */
   async exactly(
-    lengths: readonly CoreLength[],
+    lengths: readonly PlaceInLog[],
     options: ReadOptions = {}
   ): Promise<readonly Part[]> {
     await this.#opening
     this.#checkOpen()
-    const parts = lengths.map(async ({ core, length }) => {
-      const source = this.#sources.get(b4a.toString(core, 'hex')) ?? unavailable(core)
-      return (await source.standingAt(length, options)).part
+    const parts = lengths.map(async (place) => {
+      const source = this.#sources.get(b4a.toString(place.core, 'hex')) ?? unavailable(place.core)
+      return (await source.standingAt(place, options)).part
     })
     return Promise.all(parts)
+  }
+
+  /**
+   * From which block on a log does not count any more at a key, where a block of it is not before that: 0 where its writer may not
+   * write. Null where the block counts.
+   */
+  excludedSince(core: Uint8Array, key: Uint8Array, seq: number): number | null {
+    const { seal = Infinity, prefixes = null } = this.#sources.get(b4a.toString(core, 'hex')) ?? {}
+    if (!isWithin(key, prefixes)) return 0
+    return seq < seal ? null : seal
   }
 
   /** In the order in which views have them. */
@@ -367,11 +379,13 @@ class Source {
 
   /** The log at a length that it once had. @throws VERSION_UNAVAILABLE, NO_EPOCH_KEY */
   async standingAt(
-    length: number,
-    options: ReadOptions,
-    prefixes: Prefixes = this.#prefixes
+    { length, seal = Infinity, prefixes = this.#prefixes }: Omit<PlaceInLog, 'core'>,
+    options: ReadOptions
   ): Promise<Standing> {
-    const part = { ...(await this.#partAt(length, options)), prefixes }
+    const whole = await this.#partAt(length, options)
+    // Who made the version named more than counted.
+    const tree = length <= seal ? whole.tree : await this.treeUpTo(seal, options)
+    const part = { ...whole, tree, prefixes }
     return {
       part,
       reliances: this.#reliances,

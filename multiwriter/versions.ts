@@ -6,12 +6,11 @@
  * never shows anything stamped later; and a device whose clock once ran ahead is, from there on, missing from the versions of
  * the time until then, rather than shown with a hole. Costs one read through every log; in bulk, as it has no index to ask.
  */
-import z32 from 'z32'
 import { MAX_MS, type CoreLength, type Version } from '../clock/index.ts'
 import { unpackEntry } from '../crdt/index.ts'
 import { TreeRefusal, type LogReader, type ReadOptions, type Work } from '../core/index.ts'
-import { invalid, ManyhandsError } from '../errors.ts'
-import { checkoutOf, readVersion, versionOf } from './checkout.ts'
+import { invalid } from '../errors.ts'
+import { checkoutOf, momentNow, readVersion, versionOf } from './checkout.ts'
 import type { Engine } from './engine.ts'
 import { jsonDatabase, type MultiBee } from './multibee.ts'
 
@@ -25,11 +24,6 @@ export interface Checkout {
 
 /** Blocks read together: one storage read, or one round trip. */
 const BLOCKS_AT_ONCE = 128
-
-/** The text of what is read now. */
-export async function versionNow(engine: Engine, options: ReadOptions = {}): Promise<string> {
-  return versionOf(await engine.view(options), engine.tag)
-}
 
 /** The version that a text names in this space. @throws VERSION_INVALID, VERSION_FOREIGN, VERSION_UNAVAILABLE */
 export function versionIn({ tag }: Engine, text: unknown): Version {
@@ -52,7 +46,7 @@ export async function versionAt(
   { signal, onprogress, ...options }: AtOptions = {}
 ): Promise<string> {
   const ms = msOf(time)
-  const view = await engine.view(options)
+  const { view, acl } = await momentNow(engine, () => engine.view(options))
   const total = view.parts.reduce((sum, { tree }) => sum + tree.length, 0)
   let done = 0
   const onblocks = (count: number) => {
@@ -65,20 +59,13 @@ export async function versionAt(
     if (log === null) return { core, length: 0 }
     return { core, length: await lengthAt(log, tree.length, ms, options, onblocks) }
   })
-  return versionOf(
-    await engine.union.at(withBlocks(await Promise.all(lengths)), options),
-    engine.tag
-  )
+  const then = await engine.union.at(withBlocks(await Promise.all(lengths)), options)
+  return versionOf({ view: then, acl }, engine.tag)
 }
 
 /** A log that has nothing then is not part of the version. */
 export function withBlocks<T extends CoreLength>(lengths: readonly T[]): readonly T[] {
   return lengths.filter(({ length }) => length > 0)
-}
-
-export function notHere({ core, length }: CoreLength): ManyhandsError {
-  const message = `The log ${z32.encode(core)} is not on this device up to its length ${length}`
-  return new ManyhandsError('VERSION_UNAVAILABLE', message)
 }
 
 /**

@@ -7,21 +7,18 @@
  */
 import b4a from 'b4a'
 import c from 'compact-encoding'
-import type { CoreLength, Version } from '../../clock/index.ts'
-import { encodeVersion } from '../../clock/index.ts'
+import type { Version } from '../../clock/index.ts'
 import { hash, type ReadOptions } from '../../core/index.ts'
 import type { Value } from '../../crdt/index.ts'
 import { checkOptions, invalid, ManyhandsError } from '../../errors.ts'
-import { lengthsOf, readVersion } from '../checkout.ts'
+import { readVersion, versionNow } from '../checkout.ts'
 import { keyEncodingOf, valueEncodingOf } from '../encodings.ts'
 import type { Engine } from '../engine.ts'
 import type { Entry } from '../entry.ts'
 import { Keyspace, SECTION_ANCHORS } from '../keyspace.ts'
 import { MultiBee } from '../multibee.ts'
 import { checkRead, READ_OPTIONS } from '../options.ts'
-import type { Members } from '../members/members.ts'
-import { treeHashAt } from '../strong-link.ts'
-import { notHere } from '../versions.ts'
+import { hashesOf, type HashedLog } from '../strong-link.ts'
 import { checkTimestamp, timestampRequest, verifyTimestamp } from './timestamp.ts'
 
 export interface Anchor {
@@ -66,7 +63,6 @@ export interface VerifyOptions extends ReadOptions {
 export interface AnchorsParts {
   readonly engine: Engine
   readonly address: Uint8Array
-  readonly members: Pick<Members, 'lengths' | 'hashAt'>
   checkOpen(): void
 }
 
@@ -97,12 +93,9 @@ export class Anchors {
 
   /** @see Space.anchor */
   async make(options: ReadOptions): Promise<Anchor> {
-    const { engine, members } = this.#parts
-    const data = lengthsOf(await engine.view(options))
-    const version: Version = { space: engine.tag, acl: members.lengths(), data }
-    // As it is read again: without empty logs, in one order.
-    const text = encodeVersion(version)
-    return { hash: await this.#hash(readVersion(text, engine.tag), options), version: text }
+    const { engine } = this.#parts
+    const version = await versionNow(engine, options)
+    return { hash: await this.#hash(readVersion(version, engine.tag), options), version }
   }
 
   /** The request to send to a time-stamp authority (RFC 3161, `application/timestamp-query`). It answers with a proof to attach. */
@@ -158,21 +151,11 @@ export class Anchors {
     return { hash: key, version, proofs: await Promise.all(verdicts) }
   }
 
-  async #hash({ acl, data }: Version, options: ReadOptions): Promise<Uint8Array> {
-    const { engine, address, members } = this.#parts
-    await engine.union.ready()
-    const records = acl.map((at) => ({ ...at, treeHash: members.hashAt(at) ?? missing(at) }))
-    const logs = data.map(async (at) => ({
-      ...at,
-      treeHash: await treeHashAt(engine.union, at, options)
-    }))
-    return anchorHash(address, records, await Promise.all(logs))
+  async #hash(version: Version, options: ReadOptions): Promise<Uint8Array> {
+    const { engine, address } = this.#parts
+    const { acl, data } = await hashesOf(engine, version, options)
+    return anchorHash(address, acl, data)
   }
-}
-
-/** A log up to a length, and what Hypercore hashes that to. */
-interface HashedLog extends CoreLength {
-  readonly treeHash: Uint8Array
 }
 
 /** The 32 bytes. Logs rise by key. */
@@ -187,10 +170,6 @@ export function anchorHash(
     treeHash
   ]
   return hash(CONTEXT, address, ...acl.flatMap(partsOf), BORDER, ...data.flatMap(partsOf))
-}
-
-function missing(place: CoreLength): never {
-  throw notHere(place)
 }
 
 async function verdictOn(

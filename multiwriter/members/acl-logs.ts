@@ -136,6 +136,18 @@ export class AclLogs {
     await branch.log.read()
   }
 
+  /** The space's address. */
+  get space(): Key {
+    return keyOf(this.#parts.space)
+  }
+
+  /** Each history of a log that is held, first the one that its writer shows here. */
+  historiesOf(core: Key): readonly (readonly LoggedRecord[])[] {
+    const own = this.#logs.get(core)?.records ?? null
+    const others = this.#branches.filter((branch) => branch.core === core)
+    return [...(own === null ? [] : [own]), ...others.map(({ records }) => records)]
+  }
+
   /** What is held of a log; null where it is no membership log that is followed. */
   recordsOf(core: Key): readonly LoggedRecord[] | null {
     return this.#logs.get(core)?.records ?? null

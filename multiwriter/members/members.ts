@@ -5,7 +5,6 @@
 import b4a from 'b4a'
 import { EventEmitter } from 'eventemitter3'
 import type { CoreStanding, Key, Membership, Role } from '../../acl/index.ts'
-import type { CoreLength } from '../../clock/index.ts'
 import type { Hypercore, DeviceStore, KeyPair, SpaceRecord } from '../../core/index.ts'
 import type { OwnLogs } from '../own-logs.ts'
 import type { SpaceLogs } from '../space-logs.ts'
@@ -22,6 +21,7 @@ import type { ContentKeys } from './content-keys.ts'
 import { bytesOf, keyOf, type Credentials } from './credentials.ts'
 import type { Found } from './fork-watch.ts'
 import { Invites, type InvitesParts } from './invites.ts'
+import { PastMembership } from './past.ts'
 import { countedLength, sealWriters, type LoweredSeal } from './seals.ts'
 import { Succession } from './succession.ts'
 
@@ -55,6 +55,8 @@ export class Members {
   }>()
   /** Logs that are read in another history than the one that is held. */
   readonly archives: Archives
+  /** Membership at versions. */
+  readonly past: PastMembership
   readonly #logs: AclLogs
   readonly #own: OwnLogs
   readonly #keys: ContentKeys | null
@@ -103,6 +105,7 @@ export class Members {
 
   private constructor({ logs, archives, own, keys, succession, record, writers, ...rest }: Opened) {
     this.#logs = logs
+    this.past = new PastMembership(logs)
     this.#keys = keys
     this.#isRecovering = rest.isRecovering
     this.#timers = rest.timers
@@ -289,15 +292,10 @@ export class Members {
     return this.#logs.keys()
   }
 
-  /** How far the membership logs are held. */
-  lengths(): readonly CoreLength[] {
-    return this.#logs.heads().map(({ core, length }) => ({ core: bytesOf(core), length }))
-  }
-
-  /** What a membership log hashes to at a length; null where it is not held so far. */
-  hashAt({ core, length }: CoreLength): Uint8Array | null {
-    const record = this.#logs.recordsOf(keyOf(core))?.[length - 1]
-    return record === undefined ? null : bytesOf(record.treeHash)
+  /** Another text whenever more is known. */
+  get state(): string {
+    const heads = this.#logs.heads()
+    return heads.map(({ core, length }) => `${core} ${length}`).join()
   }
 
   /** A membership log that is followed, as its writer shows it here. */

@@ -39,8 +39,7 @@ export class Standing {
 
   /** Another text whenever more is known of the membership. */
   get state(): string {
-    const lengths = this.#members.lengths()
-    return lengths.map(({ core, length }) => `${z32.encode(core)} ${length}`).join()
+    return this.#members.state
   }
 
   /** Other devices of the same person that have rights, but for those that are kept. @throws INVALID_ARGUMENT, NOT_ALLOWED */

@@ -4,6 +4,7 @@ import type { Value } from '../../crdt/index.ts'
 import type { Change, Conflict, Difference, Entry, HistoryEntry } from '../entry.ts'
 
 export interface PlainEntry {
+  readonly excludedSince?: number
   readonly key: string
   readonly value: Value
   readonly seq: number

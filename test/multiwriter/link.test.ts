@@ -1,4 +1,5 @@
 /** Links made on one device and opened on another: what they lead to, and whether it is what was meant. */
+import { readFile } from 'node:fs/promises'
 import b4a from 'b4a'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -8,6 +9,7 @@ import { decodeVersion, encodeVersion } from '../../clock/index.ts'
 import { hash, type Hypercore } from '../../core/index.ts'
 import { TreeWriter } from '../../core/tree/writer.ts'
 import type { MultiBee, Space } from '../../multiwriter/index.ts'
+import { linkHash } from '../../multiwriter/strong-link.ts'
 import { encryptionOf } from '../support/encryption.ts'
 import { collect, collectKeys } from '../support/collect.ts'
 import { connect, openTwoDevices, until } from '../support/devices.ts'
@@ -150,13 +152,20 @@ test('VERSION_UNAVAILABLE names the log that is not here so far', async () => {
   const strong = await two.spaceA.link({ key: 'k', strong: true })
   const toDatabase = await two.spaceA.link({ version: true })
   for (const url of [link, strong, toDatabase]) {
-    await rejectsWith('VERSION_UNAVAILABLE', () => two.b.openLink(url), RegExp(two.spaceA.writer))
+    await rejectsWith('VERSION_UNAVAILABLE', () => two.b.openLink(url), RegExp(two.spaceA.address))
   }
   two.connect()
   await haveMet(two)
   for (const url of [link, strong]) assert.is((await two.b.openLink(url)).entry?.value, 1)
   await two.close()
 })
+
+/** As texts were before versions named membership logs. */
+function withoutMembership(text: string): string {
+  const version = decodeVersion(text)
+  if (version === null) throw new Error('no version')
+  return encodeVersion({ ...version, acl: [] })
+}
 
 /** Both of one writer, as a backup that was restored gives them: alike at first, then each with a past of its own. */
 async function openTwoPasts(space: Space) {
@@ -185,8 +194,10 @@ test('LINK_MISMATCH: a log that its writer restored and wrote anew is not what a
   const peers = [await serve(two.spaceA, cores[0]), await serve(two.spaceB, cores[1])]
   await until(async () => (await two.spaceA.db.get('one-5')) !== null)
   await until(async () => (await two.spaceB.db.get('other-9')) !== null)
-  const strong = await two.spaceA.link({ key: 'both-0', strong: true })
-  const weak = await two.spaceA.link({ key: 'both-0', version: true })
+  // The two have not met: neither holds the other's membership log.
+  const version = withoutMembership(await two.spaceA.version())
+  const strong = await two.spaceA.link({ key: 'both-0', version, strong: true })
+  const weak = await two.spaceA.link({ key: 'both-0', version })
   const { message } = await rejectsWith('LINK_MISMATCH', () => two.b.openLink(strong))
   assert.match(message, z32.encode(cores[0].key))
   // Nobody said which past was meant, and one of that length there is.
@@ -196,8 +207,8 @@ test('LINK_MISMATCH: a log that its writer restored and wrote anew is not what a
   // The part that both pasts have in common is what was meant.
   const core = cores[0].key
   const tag = decodeVersion(await two.spaceA.version())?.space ?? core
-  const version = encodeVersion({ space: tag, acl: [], data: [{ core, length: 2 }] })
-  const common = await two.spaceA.link({ key: 'both-1', version, strong: true })
+  const both = encodeVersion({ space: tag, acl: [], data: [{ core, length: 2 }] })
+  const common = await two.spaceA.link({ key: 'both-1', version: both, strong: true })
   assert.is((await two.b.openLink(common)).entry?.value, 'both-1')
   for (const peer of peers) peer.close()
   await two.close()
@@ -230,7 +241,10 @@ test('the hash of a strong link is made as docs/FORMAT.md says', async () => {
   two.connect()
   await haveMet(two)
   const parts: Uint8Array[] = []
-  const cores = two.spaceA.wire.cores().toSorted((a, b) => b4a.compare(a.key, b.key))
+  const logs = [...two.spaceA.wire.cores(), ...two.spaceA.wire.memberLogs()]
+  const cores = logs
+    .filter(({ length }) => length > 0)
+    .toSorted((a, b) => b4a.compare(a.key, b.key))
   for (const core of cores) {
     const length = new Uint8Array(8)
     new DataView(length.buffer).setBigUint64(0, BigInt(core.length), true)
@@ -239,6 +253,25 @@ test('the hash of a strong link is made as docs/FORMAT.md says', async () => {
   const url = new URL(await two.spaceA.link({ strong: true }))
   assert.is(url.hash, `#${z32.encode(hash('manyhands/link', ...parts))}`)
   await two.close()
+})
+
+interface HexLog {
+  readonly core: string
+  readonly length: number
+  readonly treeHash: string
+}
+
+test('the hash of a strong link is that of the golden vector, in whatever order its logs come', async () => {
+  const vector: { acl: HexLog[]; data: HexLog[]; hash: string } = JSON.parse(
+    await readFile(new URL('../vectors/link.json', import.meta.url), 'utf8')
+  )
+  const logs = [...vector.acl, ...vector.data].map(({ core, length, treeHash }) => ({
+    core: b4a.from(core, 'hex'),
+    length,
+    treeHash: b4a.from(treeHash, 'hex')
+  }))
+  for (const all of [logs, logs.toReversed()])
+    assert.is(b4a.toString(linkHash(all), 'hex'), vector.hash)
 })
 
 test('LINK_MISMATCH: a hash that was changed on the way', async () => {
