@@ -16,8 +16,8 @@ export interface LoweredSeal {
 
 export interface Sealed {
   /**
-   * Cores that are no writers here yet, with their seals. Also those of which nothing counts: somebody may have built on what
-   * stands there before it heard of the seal (docs/decisions/007-documents-and-seals.md).
+   * Cores that are no writers here yet, with their seals. Also those of which nothing counts, of who only reads as well: somebody may
+   * have built on what stands there, or quoted it, before it heard of that (docs/decisions/007-documents-and-seals.md).
    */
   readonly missing: readonly Writer[]
   readonly lowered: readonly LoweredSeal[]
@@ -38,12 +38,13 @@ export function sealWriters(
   for (const standing of cores.values()) {
     if (standing.use !== 'data') continue
     const core = bytesOf(standing.core)
-    const { role, prefixes } = standing
+    const { prefixes } = standing
     const [length, writer] = [countedLength(standing, lengthOf), known.get(standing.core)]
     if (length === null) continue
-    const isWriter = compareRoles(role, 'writer') >= 0
-    if (writer === undefined && isWriter) missing.push({ core, seal: length, prefixes })
-    if (writer === undefined) continue
+    if (writer === undefined) {
+      missing.push({ core, seal: length, prefixes })
+      continue
+    }
     if (!areSame(writer.prefixes, prefixes)) writers.narrow(core, prefixes)
     if (writer.seal !== length) writers.seal(core, length)
     if (length < writer.seal || isNarrower(prefixes, writer.prefixes))
