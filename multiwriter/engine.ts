@@ -15,6 +15,8 @@ export interface MembershipThen {
   lengths(): readonly CoreLength[]
   /** How far, and where, the logs of a version counted by the membership logs that it names. @throws VERSION_UNAVAILABLE */
   placesAt(version: Pick<Version, 'acl' | 'data'>): readonly PlaceInLog[]
+  /** Logs that a version does not name, and that had ended by then: others may have built on what stands in them. @throws VERSION_UNAVAILABLE */
+  endedAt(version: Pick<Version, 'acl' | 'data'>): readonly PlaceInLog[]
   /** What a membership log hashes to at a length; null where it is not held so far. */
   hashAt(place: CoreLength): Uint8Array | null
 }

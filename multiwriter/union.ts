@@ -138,17 +138,14 @@ export class Union {
    * Logs exactly up to these lengths, whatever they relied on: for documents, of which nothing is ever pruned.
    * @throws VERSION_UNAVAILABLE as `at`
    */
-  async exactly(
-    lengths: readonly PlaceInLog[],
-    options: ReadOptions = {}
-  ): Promise<readonly Part[]> {
+  async exactly(lengths: readonly PlaceInLog[], options: ReadOptions = {}): Promise<View> {
     await this.#opening
     this.#checkOpen()
     const parts = lengths.map(async (place) => {
       const source = this.#sources.get(b4a.toString(place.core, 'hex')) ?? unavailable(place.core)
       return (await source.standingAt(place, options)).part
     })
-    return Promise.all(parts)
+    return this.#viewOf(await Promise.all(parts), this.#hooksThen)
   }
 
   /**
@@ -385,7 +382,7 @@ class Source {
     const whole = await this.#partAt(length, options)
     // Who made the version named more than counted.
     const tree = length <= seal ? whole.tree : await this.treeUpTo(seal, options)
-    const part = { ...whole, tree, prefixes }
+    const part = { ...whole, tree, seal, prefixes }
     return {
       part,
       reliances: this.#reliances,
@@ -396,7 +393,7 @@ class Source {
     }
   }
 
-  async #partAt(length: number, options: ReadOptions): Promise<Part> {
+  async #partAt(length: number, options: ReadOptions): Promise<Omit<Part, 'seal' | 'prefixes'>> {
     const { key, id } = this.log
     const tree = await this.#snapshotAt(length, options).catch((cause: unknown) => {
       throw isManyhandsError(cause, 'BLOCK_UNAVAILABLE') ? gone(id, length, cause) : cause
@@ -408,8 +405,7 @@ class Source {
       await this.#refuse(refusal)
       return this.log.snapshot(Math.min(length, refusal.seq), options)
     }
-    const prefixes = this.#prefixes
-    return { core: key, writer: id, isOwn: this.#isOwn, seal: Infinity, prefixes, tree, refuse }
+    return { core: key, writer: id, isOwn: this.#isOwn, tree, refuse }
   }
 
   #isBehind(length: number): boolean {

@@ -10,7 +10,13 @@
  */
 import b4a from 'b4a'
 import z32 from 'z32'
-import { compareStamps, encodeVersion, type CoreLength, type Stamp } from '../../clock/index.ts'
+import {
+  compareStamps,
+  encodeVersion,
+  type CoreLength,
+  type Stamp,
+  type Version
+} from '../../clock/index.ts'
 import {
   judge,
   type DifferenceBy,
@@ -21,16 +27,17 @@ import {
 } from '../../crdt/index.ts'
 import type { ReadOptions } from '../../core/index.ts'
 import { checkOptions, invalid, ManyhandsError } from '../../errors.ts'
-import type { Engine } from '../engine.ts'
+import type { Engine, MembershipThen } from '../engine.ts'
 import { checkRead, READ_OPTIONS, streamRead } from '../options.ts'
 import type { Part } from '../part.ts'
 import { msOf, versionIn } from '../versions.ts'
 import type { CoreEntry } from '../view.ts'
 import type { AheadCodec } from './ahead.ts'
-import { UpdateKeys } from './keys.ts'
+import { DocumentReader } from './document-reader.ts'
+import type { UpdateKeys } from './keys.ts'
 import { pastOf, type PastOptions, type Step } from './past.ts'
 import { readPart } from './read.ts'
-import { Sources } from './sources.ts'
+import type { Sources } from './sources.ts'
 import { isOfOtherEngine, readUpdates, type Update, type UpdateReader } from './updates.ts'
 
 /** A moment of a document: right behind something that was written in it. */
@@ -118,6 +125,7 @@ export class DocumentTime<D extends EngineDoc> {
   readonly #engine: Engine
   readonly #library: DocumentEngine<D>
   readonly #codec: AheadCodec
+  readonly #document: DocumentReader<D>
   readonly #keys: UpdateKeys
   readonly #sources: Sources
 
@@ -126,8 +134,10 @@ export class DocumentTime<D extends EngineDoc> {
     this.#engine = engine
     this.#library = library
     this.#codec = codec
-    this.#keys = new UpdateKeys(id)
-    this.#sources = new Sources(library, id)
+    const { union, refusals } = engine
+    this.#document = new DocumentReader(id, { union, refusals, codec }, library)
+    this.#keys = this.#document.keys
+    this.#sources = this.#document.sources
   }
 
   /** @throws INVALID_ARGUMENT, VERSION_INVALID, VERSION_FOREIGN, at once */
@@ -147,8 +157,26 @@ export class DocumentTime<D extends EngineDoc> {
   async at(moment: DocumentMoment, read: ReadOptions): Promise<State<D>> {
     checkOptions('at', read, READ_OPTIONS)
     checkRead(read)
+    const { membership } = this.#engine
+    if (typeof moment === 'string' && membership !== null) {
+      const version = versionIn(this.#engine, moment)
+      if (version.acl.length > 0) return this.#asSeen(version, membership, read)
+    }
     const lengths = await this.#lengthsAt(moment, read)
     return this.#open(await this.#updatesIn(await this.#partsAt(lengths, read), read))
+  }
+
+  /** By the membership of then, as it was shown then: without what lay past seals, with what others had built on that. */
+  async #asSeen(version: Version, then: MembershipThen, read: ReadOptions): Promise<State<D>> {
+    const { union } = this.#engine
+    await union.ready()
+    const ended = then.endedAt(version).filter(({ core }) => union.log(core) !== null)
+    const view = await union.exactly([...then.placesAt(version), ...ended], read)
+    const { entries, admitted, past } = await this.#document.everything(view, read)
+    this.#checkLibrary(await this.#reader(), admitted, entries)
+    const doc = this.#library.create(this.#id)
+    this.#document.fill(doc, { admitted, past }, null)
+    return { doc, updates: admitted }
   }
 
   /** What is not the same in two states, and whose it is as far as their updates say. */
@@ -291,8 +319,8 @@ export class DocumentTime<D extends EngineDoc> {
     return [...lengths.values()]
   }
 
-  #partsAt(lengths: readonly CoreLength[], read: ReadOptions): Promise<readonly Part[]> {
-    return this.#engine.union.exactly(lengths, read)
+  async #partsAt(lengths: readonly CoreLength[], read: ReadOptions): Promise<readonly Part[]> {
+    return (await this.#engine.union.exactly(lengths, read)).parts
   }
 
   async #updatesIn(parts: readonly Part[], read: ReadOptions): Promise<readonly Update[]> {
@@ -300,11 +328,18 @@ export class DocumentTime<D extends EngineDoc> {
     const entries = (await Promise.all(byPart)).flat()
     const reader = await this.#reader()
     const updates = readUpdates(reader, entries)
-    if (updates.length === 0 && isOfOtherEngine(reader, entries)) {
-      const message = `"${this.#id}" is no document of ${this.#library.name}`
-      throw new ManyhandsError('DOCUMENT_ENGINE', message)
-    }
+    this.#checkLibrary(reader, updates, entries)
     return updates
+  }
+
+  #checkLibrary(
+    reader: UpdateReader,
+    updates: readonly Update[],
+    entries: readonly CoreEntry[]
+  ): void {
+    if (updates.length > 0 || !isOfOtherEngine(reader, entries)) return
+    const message = `"${this.#id}" is no document of ${this.#library.name}`
+    throw new ManyhandsError('DOCUMENT_ENGINE', message)
   }
 
   async #reader(): Promise<UpdateReader> {

@@ -66,6 +66,15 @@ export class PastMembership implements MembershipThen {
     return data.map((place) => placeIn(place, cores.get(keyOf(place.core))))
   }
 
+  endedAt({ acl, data }: Pick<Version, 'acl' | 'data'>): readonly PlaceInLog[] {
+    const named = new Set(data.map(({ core }) => keyOf(core)))
+    return [...this.at(acl).cores.values()].flatMap((standing) => {
+      if (standing.use !== 'data' || named.has(standing.core)) return []
+      const place = placeIn({ core: bytesOf(standing.core), length: 0 }, standing)
+      return place.seal === Infinity ? [] : place
+    })
+  }
+
   /** Membership by these logs alone. @throws VERSION_UNAVAILABLE naming the one that is not here so far */
   at(acl: readonly CoreLength[]): Membership {
     const name = acl.map(({ core, length }) => `${keyOf(core)} ${length}`).join()

@@ -8,6 +8,7 @@ import { openDevice } from '../../index.ts'
 import type { Device, Space } from '../../multiwriter/index.ts'
 import { collect } from '../support/collect.ts'
 import { connect, tempFolder, until } from '../support/devices.ts'
+import { textOf, type } from '../support/documents.ts'
 import { exportDatabase, exportSpace } from '../support/export.ts'
 import { rejectsWith } from '../support/rejects.ts'
 
@@ -73,6 +74,9 @@ async function seesAll(spaces: readonly Space[], version: string, expected: stri
     assert.is(await exportedAt(space, version), expected)
   }
 }
+
+const textAt = async (space: Space, version: string) =>
+  textOf({ doc: await space.documents.checkout('note', version) })
 
 const isHere = (space: Space, version: string) =>
   space
@@ -197,6 +201,51 @@ test('past: what a seal excluded since stays in versions from before, and is mar
       assert.is(await space.checkout(after).db.get('late'), null)
       const again = await space.checkout(seen).db.get('late')
       assert.not.ok(again === null || 'excludedSince' in again)
+    }
+  }))
+
+test('past: a document is at a version what it was then: with what a seal took out since, or without what it had taken out', () =>
+  withTwo(async ({ founder, other, devices: [, two], newcomer }) => {
+    const { space: third, cut } = await newcomer()
+    const cuts = [connect(founder, other), connect(third, other)]
+    await founder.addWriter(other.writer)
+    await until(() => third.members.list().length === 3 && other.members.list().length === 3)
+    const [ours, theirs, thirds] = await Promise.all(
+      [founder, other, third].map((space) => space.documents.open('note'))
+    )
+    if (!ours || !theirs || !thirds) return assert.unreachable()
+    type(theirs, 'early ')
+    await until(() => textOf(ours) === 'early ' && textOf(thirds) === 'early ')
+    await theirs.flush()
+    for (const space of [founder, third])
+      await until(async () => (await textAt(space, await space.version())) === 'early ')
+    cuts[0]?.()
+    cut()
+    type(theirs, 'late ', 6)
+    await theirs.flush()
+    await until(() => textOf(thirds) === 'early late ')
+    type(thirds, 'built ', 11)
+    await thirds.flush()
+    await until(async () => (await textAt(third, await third.version())) === 'early late built ')
+    cuts[1]?.()
+    const seen = await third.version()
+    await founder.members.revoke(two.id)
+    connect(founder, third)
+    for (const note of [ours, thirds]) await until(() => textOf(note) === 'early built ')
+    await until(async () => (await founder.members.excluded()).length === 1)
+    const after = await founder.version()
+    const { space: late } = await newcomer()
+    for (const space of [founder, third, late]) {
+      await until(() => isHere(space, seen))
+      await until(() => isHere(space, after))
+      assert.is(await textAt(space, seen), 'early late built ')
+      await until(async () => (await textAt(space, after)) === 'early built ')
+    }
+    await founder.members.restore(two.id)
+    for (const space of [founder, third, late]) {
+      await until(async () => (await textAt(space, await space.version())) === 'early late built ')
+      assert.is(await textAt(space, after), 'early built ')
+      assert.is(await textAt(space, seen), 'early late built ')
     }
   }))
 
