@@ -193,7 +193,7 @@ export class Space extends EventEmitter<SpaceEvents> {
     return this.#runtime.index.mode
   }
 
-  /** The devices whose logs are read. */
+  /** All logs that are followed: also of devices that only read, or were removed. */
   writers(): readonly WriterInfo[] {
     this.#checkOpen()
     return this.#runtime.union.logs().map((log) => ({

@@ -1,0 +1,13 @@
+/** A version shows what was seen when it was taken, whatever becomes of those whose logs it names. */
+import { test } from 'uvu'
+import { simulatePast } from './past.ts'
+import { range, testSeeds } from './seeds.ts'
+
+testSeeds(
+  'past: a version shows what was seen when it was taken',
+  'test/sim/past.test.ts',
+  range(1, 6),
+  (seed) => simulatePast(seed)
+)
+
+test.run()
