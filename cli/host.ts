@@ -1,4 +1,5 @@
 /** What a command has of the world around it: this process's streams, environment and signals, or what a test gives instead. */
+import { homedir } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
 
 /** A stream of a person or a program. */
@@ -13,6 +14,8 @@ export interface Host {
   readonly stdout: Sink
   readonly stderr: Sink
   readonly env: Readonly<Record<string, string | undefined>>
+  /** The user's folder. */
+  home(): string
   /** Calls back at Ctrl-C and whatever else asks the command to end; returns how to stop that. */
   onsignal(listener: () => void): () => void
   /** Ends at once, whatever is under way. */
@@ -26,6 +29,7 @@ export const processHost: Host = {
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
+  home: homedir,
   onsignal(listener) {
     for (const signal of SIGNALS) process.on(signal, listener)
     return () => {

@@ -1,6 +1,5 @@
 /** One run of one command: its options, its session, its output, and what Ctrl-C does. */
 import { readFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
@@ -41,7 +40,7 @@ export class Run {
 
   get storage(): string {
     const { MANYHANDS_STORE: fromEnvironment } = this.host.env
-    return resolve(this.options.store ?? (fromEnvironment || join(homedir(), '.manyhands')))
+    return resolve(this.options.store ?? (fromEnvironment || join(this.host.home(), '.manyhands')))
   }
 
   get isInterrupted(): boolean {

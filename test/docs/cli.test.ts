@@ -1,5 +1,4 @@
 /** Every example in docs/CLI.md is run, one after the other in one folder, and prints what stands there. */
-import { spawnSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { mkdirSync } from 'node:fs'
 import { test } from 'uvu'
@@ -37,7 +36,7 @@ function matches(printed: string, expected: string): boolean {
   return new RegExp(`^${parts.join('[^\\n]*')}$`).test(printed)
 }
 
-test('docs: the examples of the command line print what they promise', () => {
+test('docs: the examples of the command line print what they promise', async () => {
   const steps = stepsIn(text)
   assert.ok(steps.length > 20, `${steps.length} examples`)
   const cwd = manyhands.path('folder')
@@ -45,12 +44,7 @@ test('docs: the examples of the command line print what they promise', () => {
   // One shell, so that what one example sets the next one has; a mark after each.
   const mark = '=== end of an example ==='
   const script = steps.map(({ command }) => `${command}\necho '${mark}'`).join('\n')
-  const { stdout } = spawnSync('bash', ['-c', `exec 2>&1\n${script}`], {
-    cwd,
-    env: manyhands.env(),
-    encoding: 'utf8'
-  })
-  const printed = stdout.split(`${mark}\n`)
+  const printed = (await manyhands.shell(script, cwd)).split(`${mark}\n`)
   steps.forEach(({ command, expected }, i) => {
     const got = (printed[i] ?? '').trimEnd()
     assert.ok(matches(got, expected), `$ ${command}\n${got}\n--- but docs/CLI.md says\n${expected}`)

@@ -1,11 +1,20 @@
 /**
  * The command: `run` in this process, which is what most laws need and costs little; `start` as a user runs it, in a process
- * of its own, from a bundle that is made once for each test file.
+ * of its own, from a bundle that is made when a test file first asks for it; `shell` from a shell, but answered by this process.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync, copyFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { join } from 'node:path'
-import { PassThrough, Readable } from 'node:stream'
+import { createInterface } from 'node:readline'
+import { Duplex, PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { manyhands } from '../../cli/manyhands.ts'
@@ -32,6 +41,18 @@ const BUNDLE = [
   ...NATIVE.map((name) => `--external:${name}`)
 ]
 
+/** Hands a command to the process that started the shell, and says what that answers. */
+const ASK = `#!/bin/sh
+call=$(mktemp -d "$HOME/call-XXXXXX")
+printf '%s\\0' "$@" > "$call/args"
+cat > "$call/stdin"
+echo "$call" >&3
+read -r code <&3
+cat "$call/stdout"
+cat "$call/stderr" >&2
+exit "$code"
+`
+
 export interface Ended {
   readonly code: number | null
   readonly stdout: string
@@ -57,33 +78,26 @@ export interface Started {
 
 export class Manyhands {
   readonly temp: TempFolder
-  /** The folder that `manyhands` stands in, for a PATH. */
-  readonly bin: string
-  readonly #main: string
 
   private constructor(temp: TempFolder) {
     this.temp = temp
-    this.bin = join(temp.path, 'bin')
-    this.#main = join(temp.path, 'package', 'cli', 'main.mjs')
   }
 
   static async make(): Promise<Manyhands> {
-    const made = new Manyhands(await tempFolder())
-    const place = join(made.temp.path, 'package')
-    mkdirSync(join(place, 'cli'), { recursive: true })
+    return new Manyhands(await tempFolder())
+  }
+
+  /** The command in one file, made once: from sources it starts in a second, from there in a fifth of it. */
+  get #main(): string {
+    const place = this.path('package')
+    const main = join(place, 'cli', 'main.mjs')
+    if (existsSync(main)) return main
+    mkdirSync(place)
     copyFileSync(join(ROOT, 'package.json'), join(place, 'package.json'))
     symlinkSync(join(ROOT, 'node_modules'), join(place, 'node_modules'))
-    // From sources a command starts in a second, from one file in a fifth of it.
     const esbuild = join(ROOT, 'node_modules', '.bin', 'esbuild')
-    const entry = join(ROOT, 'cli', 'main.ts')
-    execFileSync(esbuild, [entry, ...BUNDLE, `--outfile=${made.#main}`])
-    mkdirSync(made.bin)
-    writeFileSync(
-      join(made.bin, 'manyhands'),
-      `#!/bin/sh\nexec ${process.execPath} ${made.#main} "$@"\n`
-    )
-    chmodSync(join(made.bin, 'manyhands'), 0o755)
-    return made
+    execFileSync(esbuild, [join(ROOT, 'cli', 'main.ts'), ...BUNDLE, `--outfile=${main}`])
+    return main
   }
 
   path(name: string): string {
@@ -92,7 +106,7 @@ export class Manyhands {
 
   /** @param stdin null: nothing comes, and it stays open */
   start(args: readonly string[], stdin?: string | null): Started {
-    const child = spawn(process.execPath, [this.#main, ...args], { env: this.env() })
+    const child = spawn(process.execPath, [this.#main, ...args], { env: this.#env })
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
@@ -125,7 +139,8 @@ export class Manyhands {
       stdin: Readable.from([Buffer.from(stdin)], { objectMode: false }),
       stdout,
       stderr,
-      env: { ...this.env(), ...env },
+      env: { ...this.#env, ...env },
+      home: () => this.#env.HOME,
       onsignal: (listener) => (interrupt === undefined ? () => {} : after(interrupt, listener)),
       exit: () => {}
     })
@@ -135,9 +150,57 @@ export class Manyhands {
     return { code, stdout: await text(stdout), stderr: await text(stderr) }
   }
 
-  /** Nothing of the machine's own settings. */
+  /**
+   * Runs a script in a shell that knows the command. Each call of it is answered by this process, one after the other, which stands in the
+   * same folder meanwhile; to start a process for each would take most of a long script's time.
+   * @returns what it printed, both streams in one
+   */
+  async shell(script: string, cwd: string): Promise<string> {
+    const env = this.#inPath('asking', ASK)
+    const child = spawn('bash', ['-c', `exec 2>&1\n${script}`], {
+      cwd,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit', 'pipe']
+    })
+    const [, stdout, , calls] = child.stdio
+    if (!(stdout instanceof Readable) || !(calls instanceof Duplex)) throw new Error('No pipes')
+    const before = process.cwd()
+    process.chdir(cwd)
+    createInterface(calls).on('line', (call) => {
+      void this.#answer(call).then((code) => calls.write(`${code}\n`))
+    })
+    try {
+      return await text(stdout)
+    } finally {
+      process.chdir(before)
+    }
+  }
+
+  async #answer(call: string): Promise<number | null> {
+    const read = (name: string) => readFileSync(join(call, name), 'utf8')
+    const args = read('args').split('\0').slice(0, -1)
+    const { code, stdout, stderr } = await this.runWith({ stdin: read('stdin') }, args)
+    writeFileSync(join(call, 'stdout'), stdout)
+    writeFileSync(join(call, 'stderr'), stderr)
+    return code
+  }
+
+  /** For a shell in which `manyhands` is the command as a user has it. */
   env(): Record<string, string> {
-    return { PATH: `${this.bin}:${process.env.PATH ?? ''}`, HOME: this.temp.path }
+    return this.#inPath('bin', `#!/bin/sh\nexec ${process.execPath} ${this.#main} "$@"\n`)
+  }
+
+  #inPath(folder: string, program: string): Record<string, string> {
+    const file = join(this.path(folder), 'manyhands')
+    mkdirSync(this.path(folder), { recursive: true })
+    writeFileSync(file, program)
+    chmodSync(file, 0o755)
+    return { ...this.#env, PATH: `${this.path(folder)}:${this.#env.PATH}` }
+  }
+
+  /** Nothing of the machine's own settings. */
+  get #env(): { readonly PATH: string; readonly HOME: string } {
+    return { PATH: process.env.PATH ?? '', HOME: this.temp.path }
   }
 
   remove(): Promise<void> {
