@@ -7,9 +7,11 @@
  * So a hang, a leaked timer, a throw after the last test, an early exit, a forgotten `test.run()`
  * and a throwing hook (which uvu swallows) are failures, each with its reason.
  *
- * Files named `*.serial.test.ts` run alone, after the others. The last line of the output is
- * `N passed, N failed`, with `, N skipped` when something was skipped. A file that fails without a
- * failing test counts as one failure.
+ * Half of the places go to the files that took longest last time, half to those that took least: no
+ * long one is left to run alone in the end, and they are not all under way at once. What each took is
+ * kept in node_modules/.cache. Files named `*.serial.test.ts` run alone,
+ * after the others. The last line of the output is `N passed, N failed`, with `, N skipped` when
+ * something was skipped. A file that fails without a failing test counts as one failure.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { readdirSync, rmSync } from 'node:fs'
@@ -18,6 +20,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { stripAll } from './support/stripped.ts'
+import { longestFirst, keepTimes } from './support/times.ts'
 import { programArguments, STRIPPED } from './support/typescript.ts'
 
 const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
@@ -83,11 +86,12 @@ async function main(): Promise<void> {
 
   if (files.filter(isOurs).length >= MANY) await stripForAll()
   const isSerial = (file: string) => /\.serial\.(test|slow)\.ts$/.test(file)
-  const together = files.filter((file) => !isSerial(file))
+  const together = longestFirst(files.filter((file) => !isSerial(file)))
   const results = [
     ...(await runFiles(together, options.jobs, options)),
     ...(await runFiles(files.filter(isSerial), 1, options))
   ]
+  keepTimes(results.filter(({ file }) => isOurs(file)))
   summarize(results)
 }
 
@@ -184,8 +188,9 @@ async function runFiles(
 ): Promise<Result[]> {
   const queue = [...files]
   const results: Result[] = []
-  const worker = async () => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+  const worker = async (_: unknown, place: number) => {
+    const next = () => (place % 2 === 0 ? queue.shift() : queue.pop())
+    for (let file = next(); file !== undefined; file = next()) {
       const ended = await runFile(file, options)
       const result = { file, ...ended, ...judge(ended, options) }
       results.push(result)

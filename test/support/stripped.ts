@@ -4,8 +4,8 @@
  * files need no hooks. Each imports its neighbours as they stand here, and takes itself for its source: what it finds by
  * `import.meta.url` is the project's. Only what is imported by an address that is made at run time still needs the hooks.
  */
-import { readFileSync, readdirSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { readdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build, type Plugin } from 'esbuild'
@@ -18,10 +18,13 @@ const FOLDERS = readdirSync(ROOT, { withFileTypes: true })
 /** What stands for `import.meta.url`. */
 const SELF = '__source'
 
+const CACHE = path.join(ROOT, 'node_modules', '.cache')
+const PREFIX = 'manyhands-stripped-'
+
 /** @returns the folder; whoever asked for it removes it */
 export async function stripAll(): Promise<string> {
-  const folder = path.join(ROOT, 'node_modules', '.cache', `manyhands-stripped-${process.pid}`)
-  await rm(folder, { recursive: true, force: true })
+  const folder = path.join(CACHE, `${PREFIX}${process.pid}`)
+  await removeStale(CACHE)
   await build({
     entryPoints: sources(),
     outdir: folder,
@@ -40,6 +43,25 @@ export async function stripAll(): Promise<string> {
     plugins: [alone]
   })
   return folder
+}
+
+/** Removes what runs left that were killed, and whatever has our own name. */
+export async function removeStale(cache: string): Promise<void> {
+  if (!existsSync(cache)) return
+  for (const name of await readdir(cache)) {
+    const pid = Number(name.slice(PREFIX.length))
+    if (!name.startsWith(PREFIX) || (pid !== process.pid && isAlive(pid))) continue
+    await rm(path.join(cache, name), { recursive: true, force: true })
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    // Somebody else's process is alive as well.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+  }
 }
 
 function sources(): string[] {
