@@ -28,7 +28,7 @@ const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const USAGE = `Usage: node --import ./scripts/typescript.mjs test/run.ts [options] [path or part of one ...]
 
   --slow         run **/*.slow.ts instead of **/*.test.ts
-  --timeout <s>  for one file (120, with --slow 1200)
+  --timeout <s>  for one file (240, with --slow 1200)
   --linger <s>   a file may take to end after its last test (10)
   --jobs <n>     files at a time (two more than there are processors: many wait)
   --dir <path>   where to look (test)
@@ -124,7 +124,7 @@ function parseOptions(args: readonly string[]): Options {
   }
   return {
     slow: values.slow,
-    timeoutMs: 1000 * positive('--timeout', values.timeout ?? (values.slow ? '1200' : '120')),
+    timeoutMs: 1000 * positive('--timeout', values.timeout ?? (values.slow ? '1200' : '240')),
     lingerMs: 1000 * positive('--linger', values.linger),
     jobs: Math.ceil(positive('--jobs', values.jobs)),
     dir: path.resolve(values.dir),

@@ -84,10 +84,10 @@ export function connect(a: Replicated, b: Replicated): () => void {
   return () => one.destroy()
 }
 
-/** Resolves as soon as `condition` holds; rejects after `timeout` ms. */
+/** Resolves as soon as `condition` holds; rejects after `timeout` ms, by default more than a machine with much else to do takes. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
-  { timeout = 10_000 }: { readonly timeout?: number } = {}
+  { timeout = 30_000 }: { readonly timeout?: number } = {}
 ): Promise<void> {
   const deadline = performance.now() + timeout
   while (!(await condition())) {

@@ -2,10 +2,23 @@
 import type { Space } from '../../multiwriter/index.ts'
 import type { RawStream } from '../../multiwriter/space.ts'
 
-/** What is not sent within so many ms after something arrived is no answer to it. */
-const ANSWER_MS = 60
+/** What is not sent within three times so many ms in which there was nothing to do is no answer to what arrived. */
+const PAUSE_MS = 20
 
-const silence = () => new Promise((resolve) => setTimeout(resolve, ANSWER_MS))
+/**
+ * An answer takes what time the machine has for it. So only that pause counts which ended when it should and in which next to nothing
+ * was computed here.
+ */
+async function silence(): Promise<void> {
+  for (let pauses = 0; pauses < 3;) {
+    const [began, before] = [performance.now(), process.cpuUsage()]
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+    const { user, system } = process.cpuUsage(before)
+    const isQuiet =
+      performance.now() - began < 2 * PAUSE_MS && user + system < 0.4 * 1000 * PAUSE_MS
+    pauses = isQuiet ? pauses + 1 : 0
+  }
+}
 
 export class SteppedWire {
   readonly #ends: readonly [RawStream, RawStream]
