@@ -14,7 +14,7 @@ import { isManyhandsError } from '../../errors.ts'
 import { connect, tempFolder, until, type TempFolder } from '../support/devices.ts'
 import { dbKey, entryOf, forgeBlock, forgeLeaf, insert } from '../support/forge.ts'
 import { within } from '../support/within.ts'
-import { TYPESCRIPT } from '../support/typescript.ts'
+import { programArguments } from '../support/typescript.ts'
 
 let folder: TempFolder
 let honest: Device
@@ -688,7 +688,7 @@ test("hyperbee2's own get spins on a node that is its own child", async () => {
 /** Runs a module; kills it after `ms`. */
 function run(module: string, ms: number): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [...TYPESCRIPT, module])
+    const child = spawn(process.execPath, programArguments(module))
     let output = ''
     let timer: NodeJS.Timeout | undefined
     child.stdout.on('data', (bytes) => {

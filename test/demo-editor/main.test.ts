@@ -9,7 +9,7 @@ import { WebSocket } from 'ws'
 import { openDevice } from '../../index.ts'
 import { tempFolder, until, type TempFolder } from '../support/devices.ts'
 import { textsIn } from '../support/editor.ts'
-import { TYPESCRIPT } from '../support/typescript.ts'
+import { programArguments } from '../support/typescript.ts'
 
 interface Run {
   readonly process: ChildProcess
@@ -22,7 +22,7 @@ async function start(...args: readonly string[]): Promise<Run> {
   const temp = await tempFolder()
   const child = spawn(
     process.execPath,
-    [...TYPESCRIPT, 'demo-editor/main.ts', '--no-open', ...args],
+    [...programArguments('demo-editor/main.ts'), '--no-open', ...args],
     { env: { ...process.env, TMPDIR: temp.path } }
   )
   let output = ''
