@@ -6,21 +6,21 @@ laws(
   'epochs: nobody whom its writer knew to be out can read what was written',
   keepsOut,
   1,
-  400,
+  200,
   'epochs'
 )
 laws(
   'epochs: no member ends without what other members can read',
   leavesNobodyBehind,
   5001,
-  300,
+  150,
   'epochs'
 )
 laws(
   'epochs: order does not matter, and the naive resolution agrees',
   dependsOnTheSet,
   9001,
-  120,
+  60,
   'epochs'
 )
 

@@ -8,7 +8,7 @@ const FILE = 'test/sim/members.test.ts'
 testSeeds(
   'members: devices that gain and lose rights agree in the end',
   FILE,
-  range(1, 8),
+  range(1, 4),
   (seed) => simulateMembers(seed)
 )
 

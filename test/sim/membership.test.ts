@@ -12,44 +12,44 @@ laws(
   'membership: random histories and parts of them resolve as the naive resolution does',
   agreesWithTheOracle,
   1,
-  350
+  175
 )
 laws(
   'membership: order, parts, duplicates and one by one: the same result',
   isAFunctionOfTheSet,
   5001,
-  250
+  125
 )
 laws(
   'membership: one more record gives what all of them give from scratch',
   growsAsFromScratch,
   7001,
-  75
+  40
 )
 laws(
   'membership: late records of lower ranks move nothing above them',
   isMovedOnlyFromAbove,
   9001,
-  350
+  175
 )
 
 laws(
   'membership: with invites: as the naive resolution does',
   (seed) => agreesWithTheOracle(seed, inviting),
   11_001,
-  700
+  350
 )
 laws(
   'membership: with invites: order, parts, duplicates and one by one: the same result',
   (seed) => isAFunctionOfTheSet(seed, inviting),
   12_001,
-  200
+  100
 )
 laws(
   'membership: with invites: late records of lower ranks move nothing above them',
   (seed) => isMovedOnlyFromAbove(seed, inviting),
   13_001,
-  300
+  150
 )
 
 // A removed owner brought back, by voting late, what another owner's recovery key had taken back.

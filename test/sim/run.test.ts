@@ -5,7 +5,7 @@ import { simulate } from './simulation.ts'
 testSeeds(
   'simulation: devices that meet now and then agree, and lose nothing',
   'test/sim/run.test.ts',
-  range(1, 8),
+  range(1, 5),
   simulate
 )
 
