@@ -677,7 +677,7 @@ for (const { title, reason, key = dbKey('evil'), entry } of BAD_ENTRIES) {
 
 test("hyperbee2's own get spins on a node that is its own child", async () => {
   const child = fileURLToPath(new URL('../support/spin.ts', import.meta.url))
-  const { code, output } = await run(child, 4000)
+  const { code, output } = await run(child, 2000)
   const [, path = ''] = /reading (.*)/.exec(output) ?? []
   assert.match(path, /manyhands-/)
   await rm(path, { recursive: true, force: true })
