@@ -7,11 +7,16 @@ const KEPT = fileURLToPath(
   new URL('../../node_modules/.cache/manyhands-test-times.json', import.meta.url)
 )
 
-/** Before it has ever run: what starts browsers or many processes, and what plays histories, takes some seconds, the others one. */
+/** Before it has ever run: what waits for timers, starts browsers or many processes, or plays histories takes some seconds, the
+ * others one. */
 const GUESSES: readonly (readonly [part: string, seconds: number])[] = [
   ['test/package.', 30],
+  ['test/multiwriter/epochs.', 27],
+  ['test/multiwriter/device-link.', 22],
+  ['test/multiwriter/forks.', 22],
   ['test/browser/', 20],
   ['test/tooling/runner.', 20],
+  ['test/multiwriter/invites.', 15],
   ['test/peers/', 15],
   ['test/examples/', 12],
   ['test/docs/', 10],
