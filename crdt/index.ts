@@ -3,7 +3,7 @@
 export { decodeEntry, encodeEntry } from './entry.ts'
 export type { DecodedEntry, Entry, EntryRefusal, Register } from './entry.ts'
 
-export { isWrittenInPlace, MAX_SEEN, withPosition } from './head.ts'
+export { isSameCore, isWrittenInPlace, MAX_SEEN, withPosition } from './head.ts'
 export type { Head, Position } from './head.ts'
 
 export { compareRegisters, foldRegisters, judgeRegisters } from './register.ts'

@@ -1,6 +1,7 @@
 /**
  * A group of calls that will become one batch. What each key holds is followed operation by operation: each is applied to what
- * the one before it left, so a batch says one thing per key, with one stamp. Who asks about a key (`cas`, `update`) is told what
+ * the one before it left, so a batch says one thing per key, with one stamp. Keys that are done with can be packed at once
+ * (`settle`), so that what was looked up for them is garbage before the rest is looked at. Who asks about a key (`cas`, `update`) is told what
  * it will hold when its turn comes: what this device sees there, changed by the calls before it in the same group and by the
  * operations before it in its own batch.
  */
@@ -72,8 +73,8 @@ export interface GroupParts {
 
 export class Group {
   readonly #parts: GroupParts
-  /** What is said now at each key, by key (latin1). */
-  readonly #known: ReadonlyMap<string, SaidByAll>
+  /** What is said now at each key, by key (latin1), in the order in which to write them. */
+  readonly #known = new Map<string, SaidByAll>()
   /** The same once the operations so far are written: the very same object where they change nothing. */
   readonly #held = new Map<string, SaidByAll>()
   /** Keys of which the last whole write was decided by a `cas`. */
@@ -83,18 +84,24 @@ export class Group {
   readonly #block: Position
   readonly #writer: string
   readonly #contexts = new Map<FoldOptions, WriteContext>()
+  /** Of keys that are done with. */
+  readonly #puts: TreePut[] = []
+  readonly #casWrites: CasWrite[] = []
   #stamp: Stamp | null = null
 
-  /** @param known what is said at the keys of all operations that will come, in the order in which to write them */
-  constructor(known: ReadonlyMap<string, SaidByAll>, parts: GroupParts) {
+  constructor(parts: GroupParts) {
     this.#parts = parts
-    this.#known = known
     this.#block = { core: parts.core.key, seq: parts.core.length }
     this.#writer = z32.encode(parts.core.key)
   }
 
   get stamp(): Stamp {
     return (this.#stamp ??= this.#parts.now())
+  }
+
+  /** What is said at a key: before operations on it come. */
+  know(said: SaidByAll): void {
+    this.#known.set(idOf(said.key), said)
   }
 
   /**
@@ -134,14 +141,24 @@ export class Group {
     for (const write of writes) this.#opaque.set(idOf(write.key), write)
   }
 
+  /** No more operations will come on the keys that are known so far: all that is kept of them is what is to be written. */
+  settle(): void {
+    for (const put of this.#changed()) this.#puts.push(put)
+    for (const write of this.#decidedWrites()) this.#casWrites.push(write)
+    this.#known.clear()
+    this.#held.clear()
+    this.#decided.clear()
+  }
+
   /** One put for each key that says something else now. */
   puts(): readonly TreeWrite[] {
+    this.settle()
     const opaque = [...this.#opaque.values()].map(({ key, value, opaque: { type, position } }) =>
       value === null
         ? { key, value }
         : { key, value: encodeOpaque(type, { position, stamp: this.stamp }, value) }
     )
-    return [...this.#changed(), ...opaque]
+    return opaque.length === 0 ? this.#puts : [...this.#puts, ...opaque]
   }
 
   #changed(): readonly TreePut[] {
@@ -161,6 +178,11 @@ export class Group {
 
   /** What was decided by `cas` and still stands. */
   casWrites(): readonly CasWrite[] {
+    this.settle()
+    return this.#casWrites
+  }
+
+  #decidedWrites(): readonly CasWrite[] {
     return [...this.#decided].flatMap((id) => {
       const said = this.#heldAt(id)
       return said === this.#known.get(id) ? [] : [{ key: said.key, stamp: this.stamp }]

@@ -10,6 +10,7 @@ import b4a from 'b4a'
 import { isManyhandsError } from '../errors.ts'
 import {
   foldEntries,
+  isSameCore,
   isWrittenInPlace,
   lastWritten,
   seenWhole,
@@ -514,7 +515,7 @@ function hasSeenEntry(
   { seq, value }: TreeEntry
 ): boolean {
   if (isOwn || prefixes !== null || !isWrittenInPlace(value)) return false
-  return seen.some((item) => item.seq === seq && b4a.equals(item.core, core))
+  return seen.some((item) => item.seq === seq && isSameCore(item.core, core))
 }
 
 const NOBODY: string[] = []

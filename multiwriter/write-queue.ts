@@ -7,7 +7,7 @@
  */
 import b4a from 'b4a'
 import z32 from 'z32'
-import type { HybridLogicalClock, Stamp } from '../clock/index.ts'
+import { compareStamps, type HybridLogicalClock, type Stamp } from '../clock/index.ts'
 import type { OwnLog, TreeWrite } from '../core/index.ts'
 import { CasLosses } from './cas-losses.ts'
 import { Group, isOpaque, type CasWrite, type OpaqueWrite, type Operation } from './group.ts'
@@ -32,13 +32,15 @@ interface Pending {
   readonly reject: (error: unknown) => void
 }
 
+/** Whether a call had its way. */
+type Verdict = readonly [Pending, boolean]
+
 interface Composed {
   readonly puts: readonly TreeWrite[]
   readonly casWrites: readonly CasWrite[]
   /** Null where no call had its way. */
   readonly stamp: Stamp | null
-  /** Whether each call had its way. */
-  readonly verdicts: readonly (readonly [Pending, boolean])[]
+  readonly verdicts: readonly Verdict[]
 }
 
 /** What is asked about whether it may be written. */
@@ -92,8 +94,9 @@ export class WriteQueue {
 
   /** What operations on one key would make of what is said there. */
   preview(view: View, said: SaidByAll, operations: readonly Operation[]): FoldedKey {
-    const known = new Map([[b4a.toString(said.key, 'latin1'), said]])
-    return this.#groupOn(view, known).preview(said.key, operations)
+    const group = this.#groupOn(view)
+    group.know(said)
+    return group.preview(said.key, operations)
   }
 
   /** Whether this may be written now; for no writes, whether anything may. */
@@ -151,7 +154,7 @@ export class WriteQueue {
 
   /** Never rejects: each caller gets its own outcome. */
   async #commit(all: readonly Pending[]): Promise<void> {
-    const group = all.filter((pending) => this.#isAllowed(pending))
+    const group = this.#allowed(all)
     if (group.length === 0) return
     try {
       const { puts, casWrites, stamp, verdicts } = await this.#compose(group)
@@ -171,15 +174,25 @@ export class WriteQueue {
   /** What is to be appended, and no more: what was looked up for it, ten times as much, is let go before the append. */
   async #compose(group: readonly Pending[]): Promise<Composed> {
     const view = await this.#view()
-    const composed = this.#groupOn(view, await learn(group, view))
-    const verdicts: [Pending, boolean][] = []
-    for (const pending of group) {
-      const taken = add(composed, pending)
-      const isTaken = taken instanceof Promise ? await taken.catch(pending.reject) : taken
-      if (isTaken !== undefined) verdicts.push([pending, isTaken])
+    if (group.every(isPlainPut)) {
+      const composed = this.#groupOn(view)
+      const verdicts = await addByKey(composed, group, view)
+      if (!this.#isLate(composed, verdicts)) return composedOf(composed, verdicts)
     }
-    const stamp = verdicts.some(([, isTaken]) => isTaken) ? composed.stamp : null
-    return { puts: composed.puts(), casWrites: composed.casWrites(), stamp, verdicts }
+    const composed = this.#groupOn(view)
+    return composedOf(composed, await addByCall(composed, group, view))
+  }
+
+  /** Whether something that was looked up after the stamp was made is later: a write is stamped after all that it knows. */
+  #isLate(composed: Group, verdicts: readonly Verdict[]): boolean {
+    const { last } = this.#clock
+    return verdicts.length > 0 && last !== null && compareStamps(last, composed.stamp) > 0
+  }
+
+  /** Mostly all may, and that is asked once: to know what became of this device's membership costs more than a put. */
+  #allowed(all: readonly Pending[]): readonly Pending[] {
+    const writes = all.flatMap(({ operations, opaque }) => [...operations, ...opaque])
+    return this.mayWrite(writes) ? all : all.filter((pending) => this.#isAllowed(pending))
   }
 
   /** One caller's keys are no other's business. */
@@ -206,8 +219,8 @@ export class WriteQueue {
     })
   }
 
-  #groupOn(view: View, known: ReadonlyMap<string, SaidByAll>): Group {
-    return new Group(known, {
+  #groupOn(view: View): Group {
+    return new Group({
       view,
       core: this.#log.core,
       now: () => this.#clock.now(),
@@ -242,11 +255,70 @@ function add(composed: Group, { operations, opaque, reject }: Pending) {
   }
 }
 
+function composedOf(composed: Group, verdicts: readonly Verdict[]): Composed {
+  const stamp = verdicts.some(([, isTaken]) => isTaken) ? composed.stamp : null
+  return { puts: composed.puts(), casWrites: composed.casWrites(), stamp, verdicts }
+}
+
+/** A call of one operation that asks for nothing meets others only at its key. */
+function isPlainPut({ operations, opaque }: Pending): boolean {
+  const [only] = operations
+  if (only === undefined || operations.length > 1 || opaque.length > 0) return false
+  return only.cas === undefined && typeof only.write !== 'function'
+}
+
 /**
- * What is known at the keys of a group, by key (latin1, so that the order of strings is that of bytes). Looked up in key order:
- * neighbours stand in the same nodes of every tree, and each node is fetched, and passes through the processor's caches, once.
+ * Key by key: at any moment no more is in memory than what is said at one. In key order: neighbours stand in the same nodes of
+ * every tree, and each node is fetched, and passes through the processor's caches, once.
  */
-async function learn(group: readonly Pending[], view: View): Promise<Map<string, SaidByAll>> {
+async function addByKey(
+  composed: Group,
+  group: readonly Pending[],
+  view: View
+): Promise<readonly Verdict[]> {
+  const refused = new Set<Pending>()
+  for (const calls of byKey(group)) {
+    const operations = calls.flatMap((call) => call.operations)
+    const key = operations[0]?.key ?? NO_KEY
+    const said = view.saidHere(key, operations.every(isOverwriting))
+    // Awaited only where it must be: most keys are in memory, and a turn per put is what group commit saves.
+    composed.know(said instanceof Promise ? await said : said)
+    for (const call of calls) if (add(composed, call) === undefined) refused.add(call)
+    composed.settle()
+  }
+  return group.filter((call) => !refused.has(call)).map((call) => [call, true] as const)
+}
+
+/** Calls of one operation, those on one key together. */
+function byKey(group: readonly Pending[]): Iterable<readonly Pending[]> {
+  const calls = new Map<string, Pending[]>()
+  for (const call of group) {
+    const id = b4a.toString(call.operations[0]?.key ?? NO_KEY, 'latin1')
+    const known = calls.get(id)
+    if (known === undefined) calls.set(id, [call])
+    else known.push(call)
+  }
+  return [...calls.keys()].sort().map((id) => calls.get(id) ?? [])
+}
+
+/** Call by call, once it is known what is said at all their keys. */
+async function addByCall(
+  composed: Group,
+  group: readonly Pending[],
+  view: View
+): Promise<readonly Verdict[]> {
+  await learn(composed, group, view)
+  const verdicts: Verdict[] = []
+  for (const pending of group) {
+    const taken = add(composed, pending)
+    const isTaken = taken instanceof Promise ? await taken.catch(pending.reject) : taken
+    if (isTaken !== undefined) verdicts.push([pending, isTaken])
+  }
+  return verdicts
+}
+
+/** What is said at the keys of a group; in key order, as in `addByKey`. Keys are by latin1, so that the order of strings is that of bytes. */
+async function learn(composed: Group, group: readonly Pending[], view: View): Promise<void> {
   const keys = new Map<string, Uint8Array>()
   // Where one value after another is put, it is enough to know what the last one has not seen.
   const asked = new Set<string>()
@@ -257,13 +329,10 @@ async function learn(group: readonly Pending[], view: View): Promise<Map<string,
       if (!isOverwriting(operation)) asked.add(id)
     }
   }
-  const known = new Map<string, SaidByAll>()
   for (const id of [...keys.keys()].sort()) {
     const said = view.saidHere(keys.get(id) ?? NO_KEY, !asked.has(id))
-    // Awaited only where it must be: most keys are in memory, and a turn per put is what group commit saves.
-    known.set(id, said instanceof Promise ? await said : said)
+    composed.know(said instanceof Promise ? await said : said)
   }
-  return known
 }
 
 function isOverwriting({ write, cas }: Operation): boolean {
