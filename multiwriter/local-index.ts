@@ -54,8 +54,8 @@ import type { Part } from './part.ts'
 import { StoredIndexes, type IndexDefinition } from './stored-indexes.ts'
 import { groupAt, groupsIn, type Rows, type Sources } from './view-rows.ts'
 
-/** Rows in one write: some MB. */
-const ROWS_PER_WRITE = 4096
+/** Rows in one write: what they are made of is garbage before it is old. A write of its own costs next to nothing. */
+const ROWS_PER_WRITE = 512
 
 /** A core that is being read into the index. */
 export interface IndexProgress {
