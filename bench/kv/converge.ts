@@ -44,6 +44,7 @@ export const converge: Row = async (context) => {
   return {
     tables: [...tables.values()],
     goals: goalsOf(tables, writes),
+    notes: floorOf(tables),
     plots: [plotOf(tables, writes)]
   }
 }
@@ -290,12 +291,24 @@ function goalsOf(tables: ReadonlyMap<number, Table>, writes: number): Goal[] {
         return { ...atLeast(what, bound, 10, times), measured: `over ${times(bound)}` }
       })
   )
-  const least = tables.get(2)
-  const most = tables.get(32) ?? tables.get(8)
-  if (least === undefined || most === undefined) return against
-  const n = tables.has(32) ? 32 : 8
-  const ratio = costOf(most, ourName('together'), n) / costOf(least, ourName('together'), 2)
+  const n = mostOf(tables)
+  const ratio = growthOf(tables, ourName('together'))
   return [...against, atMost(`cost of a delivery, ${n} writers against 2`, ratio, 1.5, times)]
+}
+
+/** What the same logs cost more for as many, though nobody reads them. */
+function floorOf(tables: ReadonlyMap<number, Table>): string[] {
+  const growth = times(growthOf(tables, coreName('together')))
+  const n = mostOf(tables)
+  return [`the floor: cost of a delivery of raw hypercores, ${n} writers against 2: ${growth}`]
+}
+
+const mostOf = (tables: ReadonlyMap<number, Table>): number => Math.max(...tables.keys())
+
+/** How many times what a delivery costs with 2 writers it costs with the most. */
+function growthOf(tables: ReadonlyMap<number, Table>, name: string): number {
+  const costs = [2, mostOf(tables)].map((writers) => costOf(tables.get(writers)!, name, writers))
+  return costs[1]! / costs[0]!
 }
 
 /** Microseconds of processor time for one write to reach one other device. */

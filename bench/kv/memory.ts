@@ -20,6 +20,9 @@ const TASKS = {
   write: 'written in batches of 1000'
 } as const
 
+/** What stands below ours, writing the same by itself: a block per pair, and the trees that people keep in such logs. */
+const BARE = ['hypercore', 'hyperbee2', 'hyperbee'] as const
+
 export type Task = keyof typeof TASKS
 
 /** In MiB. */
@@ -39,11 +42,17 @@ export const memory: Row = async (context) => {
     await fill(filled, mode, keys)
     for (const task of ['open', 'scan', 'write'] as const) {
       const place = task === 'write' ? join(folder, `${mode}-new`) : filled
-      const { end, most } = await measure({ mode, task, place, keys })
+      const { end, most } = await measure({ kind: mode, task, place, keys })
       const what = `memory, ${formatRate(keys)} keys, ${MODES[mode]}, ${TASKS[task]}`
       notes.push(`${what}: ${mebibytes(end)} resident at the end, ${mebibytes(most)} at most`)
       if (mode === 'index' && task !== 'open') goals.push(atMost(what, end, GOAL, mebibytes))
     }
+  }
+  for (const kind of BARE) {
+    const { end } = await measure({ kind, task: 'write', place: join(folder, kind), keys })
+    notes.push(
+      `the floor, ${formatRate(keys)} keys, bare ${kind}, ${TASKS.write}: ${mebibytes(end)}`
+    )
   }
   return { tables: [], goals, notes }
 }
@@ -59,7 +68,7 @@ async function fill(folder: string, mode: Mode, keys: number): Promise<void> {
 }
 
 interface Case {
-  readonly mode: Mode
+  readonly kind: Mode | (typeof BARE)[number]
   readonly task: Task
   readonly place: string
   readonly keys: number
@@ -69,8 +78,8 @@ const BUILD = fileURLToPath(new URL('../../scripts/build.mjs', import.meta.url))
 
 const PROCESS = fileURLToPath(new URL('memory-process.mjs', import.meta.url))
 
-async function measure({ mode, task, place, keys }: Case): Promise<Memory> {
-  const args = [PROCESS, place, mode, task, String(keys)]
+async function measure({ kind, task, place, keys }: Case): Promise<Memory> {
+  const args = [PROCESS, place, kind, task, String(keys)]
   const { stdout } = await promisify(execFile)(process.execPath, args)
   return JSON.parse(stdout)
 }
