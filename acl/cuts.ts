@@ -104,6 +104,8 @@ export class Cuts {
   readonly #ownReadings = new Map<Key, OwnReading[]>()
   readonly #officeReadings = new Map<Key, OfficeReading[]>()
   #tick = 0
+  /** Once all is said. */
+  #settled: Map<Core, Cut> | null = null
 
   constructor({ history, claims, logs, registry, owners }: CutsOptions) {
     this.#history = history
@@ -374,8 +376,23 @@ export class Cuts {
 
   // Where a core ends.
 
+  /** Nothing is said any more: where a core ends is found once, however many go on from it. */
+  settle(): void {
+    this.#settled = new Map()
+  }
+
   /** RULE 4: Each log counts up to the cut that higher ranks and its own identity gave it; the lower length counts. */
   of(core: Core, office: Office | null = null): Cut {
+    // Nearly all go on from none: to remember those would cost more than to find them.
+    const settled = office === null && core.grants[0]?.basis === 'successor' ? this.#settled : null
+    const known = settled?.get(core)
+    if (known !== undefined) return known
+    const cut = this.#find(core, office)
+    settled?.set(core, cut)
+    return cut
+  }
+
+  #find(core: Core, office: Office | null): Cut {
     let cut = lower(this.#byFork(core), this.#byBallots(core, office))
     cut = lower(lower(cut, this.#byPhrase(core)), this.#byOwn(core))
     cut = lower(lower(cut, this.#byLeaving(core, office)), this.#byRanks(core, office))

@@ -54,6 +54,7 @@ class Node implements Entry {
 
 const NOTHING: Past = new Uint32Array(0)
 const NO_HEADS: readonly Head[] = []
+const NOBODY: readonly Node[] = []
 
 export class History {
   readonly #nodes = new Map<string, Node>()
@@ -190,7 +191,7 @@ export class History {
     const unsettled = () => this.#lines.filter(({ entries, settled }) => settled < entries.length)
     this.#advance(unsettled())
     for (let [stuck] = unsettled(); stuck !== undefined; [stuck] = unsettled()) {
-      this.#settleNext(stuck)
+      this.#settleNext(stuck, this.#heldBy(stuck.entries[stuck.settled]))
       this.#advance(unsettled())
     }
   }
@@ -200,32 +201,33 @@ export class History {
     const waiting = new Map<Node, Line[]>()
     for (let line = lines.pop(); line !== undefined; line = lines.pop()) {
       for (let node = line.entries[line.settled]; node; node = line.entries[line.settled]) {
-        const blocker = this.#blockerOf(node)
+        const held = this.#heldBy(node)
+        const blocker = this.#blockerOf(node, held)
         if (blocker !== undefined) {
           waiting.set(blocker, [...(waiting.get(blocker) ?? []), line])
           break
         }
-        this.#settleNext(line)
+        this.#settleNext(line, held)
         lines.push(...(waiting.get(node) ?? []))
       }
     }
   }
 
-  #settleNext(line: Line): void {
+  #settleNext(line: Line, held: readonly Node[]): void {
     const node = line.entries[line.settled]
     if (node === undefined) return
-    node.past = this.#pastOf(node)
+    node.past = this.#pastOf(node, held)
     line.settled++
   }
 
   /** A record that this one follows or names, and whose past is not known yet. */
-  #blockerOf(node: Node): Node | undefined {
-    const { previous } = node
+  #blockerOf({ previous }: Node, held: readonly Node[]): Node | undefined {
     if (previous !== null && !this.#isSettled(previous)) return previous
-    return this.#heldBy(node).find((held) => !this.#isSettled(held))
+    return held.find((each) => !this.#isSettled(each))
   }
 
-  #heldBy(node: Node): readonly Node[] {
+  #heldBy(node: Node | undefined): readonly Node[] {
+    if (node === undefined || headsOf(node).length === 0) return NOBODY
     return headsOf(node).flatMap((head) => {
       const id = idOf(head.core, head.length, head.treeHash)
       const held = this.#nodes.get(id)
@@ -239,7 +241,7 @@ export class History {
     return index < start + settled
   }
 
-  #pastOf(node: Node): Past {
+  #pastOf(node: Node, held: readonly Node[]): Past {
     const { previous } = node
     const inherited = previous === null ? NOTHING : previous.past
     let own: Past | null = null
@@ -249,7 +251,7 @@ export class History {
       cover(own, seen)
     }
     if (previous !== null) see(previous)
-    for (const held of this.#heldBy(node)) if (this.#isSettled(held)) see(held)
+    for (const each of held) if (this.#isSettled(each)) see(each)
     return own ?? inherited
   }
 }

@@ -90,6 +90,8 @@ export class Pass {
     // The queue grows while it is worked off.
     for (let i = 0; i < pass.offices.length; i++) pass.#resolve(pass.offices[i])
     for (const identity of pass.registry.identities()) pass.#read(identity, null)
+    pass.cuts.settle()
+    pass.registry.settle()
     return pass
   }
 

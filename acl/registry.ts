@@ -57,6 +57,8 @@ export class Registry {
   readonly #byIdentity = new Map<Key, Device[]>()
   /** Grants that others gave an identity: what its rights rest on. */
   readonly #given = new Map<Key, Grant[]>()
+  /** Once all grants are known. */
+  #settled: Map<Grant, Rights> | null = null
 
   identities(): Iterable<Key> {
     return this.#byIdentity.keys()
@@ -94,10 +96,19 @@ export class Registry {
     return joined(grants.map((grant) => this.#rightsBy(grant)))
   }
 
+  /** No grant comes any more: what a successor may is found once, however many go on from it. */
+  settle(): void {
+    this.#settled = new Map()
+  }
+
   #rightsBy(grant: Grant): Rights {
     if (grant.basis !== 'successor') return grant
+    const known = this.#settled?.get(grant)
+    if (known !== undefined) return known
     const old = this.cores.get(grant.old.at(-1)?.core ?? '')
-    return old === undefined ? grant : this.rightsOf(old)
+    const rights = old === undefined ? grant : this.rightsOf(old)
+    this.#settled?.set(grant, rights)
+    return rights
   }
 
   /** Notes that others let this identity in. */

@@ -5,7 +5,7 @@ import { History, type Entry } from './history.ts'
 import { describe, type Describe, type Membership } from './membership.ts'
 import type { Hash } from './owners.ts'
 import { Pass } from './pass.ts'
-import type { AclLog, Key } from './records.ts'
+import type { AclLog, Head, Key } from './records.ts'
 
 export interface MembershipOptions {
   /** The founder's acl core: the root of everything, and the space's address. */
@@ -13,6 +13,8 @@ export interface MembershipOptions {
   readonly verify: Verifier
   /** Names generations of owners; in real spaces as docs/FORMAT.md says. */
   readonly hash: Hash
+  /** Records in which all was found signed before, as `core length treeHash`: it is not checked again. */
+  readonly signed?: ReadonlySet<string>
 }
 
 /**
@@ -40,8 +42,8 @@ export class MembershipResolver {
   /** Whether acknowledgements may choose between branches. */
   #isForked = false
 
-  constructor({ space, verify, hash }: MembershipOptions) {
-    this.#claims = new Claims(space, verify)
+  constructor({ space, verify, hash, signed }: MembershipOptions) {
+    this.#claims = new Claims(space, verify, signed)
     this.#hash = hash
   }
 
@@ -55,6 +57,12 @@ export class MembershipResolver {
     if (isNews || this.#describe === null) this.#describe = this.#resolve()
     this.#membership = this.#describe()
     return this.#membership
+  }
+
+  /** Whether all that is to be signed in the last record of a log's beginning was found to be. */
+  isSigned(head: Head): boolean {
+    const entry = this.#history.at(head)
+    return entry !== null && this.#claims.isSigned(entry)
   }
 
   /** Whether a new record that nobody has named yet can change more than what is acknowledged. */
