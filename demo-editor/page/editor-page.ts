@@ -425,7 +425,6 @@ class EditorPage extends LitElement {
   #show(id: string | null): void {
     if (id === (this.#link.shown?.id ?? null)) return
     this.past = false
-    this.panel = null
     this.sealed = ''
     if (id === null) address.delete('document')
     else address.set('document', id)
@@ -435,12 +434,14 @@ class EditorPage extends LitElement {
 
   #choose(id: string): void {
     this.listing = false
+    this.panel = null
     this.#show(id)
     void this.#focusText()
   }
 
   #create(): void {
     this.listing = false
+    this.panel = null
     this.#show(this.#link.create('Untitled'))
     void this.#focusOn('title-bar', () => true)
   }

@@ -177,7 +177,7 @@ export class PeoplePanel extends LitElement {
         <ul class="people">
           ${members.map((member) => this.#member(member))}
         </ul>
-        ${members.length === 0 ? html`<p class="faint">Nobody is known yet: it is told by who made the notebook.</p>` : nothing}
+        ${members.length === 0 ? html`<p class="faint">Who is in is not known yet: it shows here as soon as a member has told.</p>` : nothing}
       </div>
       ${this.#question()}
     `

@@ -2,7 +2,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { inBrowser } from '../support/browser.ts'
-import { until } from '../support/devices.ts'
 import { EditorView, sharedEditor, withGuest } from '../support/editor.ts'
 
 const editor = sharedEditor()
@@ -122,19 +121,11 @@ inBrowser({
       await secret.fill(shares.slice(2).join('\n'))
       await page.getByRole('button', { name: 'Come back' }).press('Enter')
       await page.locator('document-list').waitFor()
-      const people = page.getByRole('button', { name: 'People', exact: true })
-      const link = page.getByRole('button', { name: 'Make a link', exact: true })
+      // What was opened stays, and fills as more is known.
+      await page.getByRole('button', { name: 'People', exact: true }).press('Enter')
       const own = page.getByRole('listitem').filter({ hasText: 'this device' })
-      // The page begins anew once it has come back: a panel that was opened before is closed then.
-      const isBack = async () => {
-        if ((await people.getAttribute('aria-pressed')) !== 'true') await people.press('Enter')
-        return (
-          (await own.getByText('Owner').isVisible()) &&
-          (await link.isVisible()) &&
-          (await link.isEnabled())
-        )
-      }
-      await until(isBack, { timeout: 30_000 })
+      await own.getByText('Owner').waitFor({ timeout: 30_000 })
+      await page.getByRole('button', { name: 'Make a link', exact: true }).waitFor()
     })
     // She was not lost: but the words say that she was.
     await root.getByText(/came to read|was removed from the notebook/).waitFor()
