@@ -49,8 +49,9 @@ export class Keyring {
   readonly #device: Key
   readonly #crypto: EpochCrypto
   readonly #keys = new Map<Key, Uint8Array>()
-  readonly #tried = new WeakSet<KeyShare>()
-  /** Whether a link holds, once its holder's key was here to see. */
+  /** Boxes that were opened for what is in them. */
+  readonly #tried = new WeakSet<KeyShare | WrappedKey>()
+  /** Whether a link holds, once its holder's key was here to see: some are looked at before anything is taken from them. */
   readonly #links = new WeakMap<WrappedKey, boolean>()
 
   constructor(device: Key, crypto: EpochCrypto, keys: Iterable<Uint8Array> = []) {
@@ -96,7 +97,8 @@ export class Keyring {
     const key = this.#keys.get(epoch)
     if (key === undefined) return
     for (const link of wrapped) {
-      if (this.#keys.has(link.epoch) || this.#links.has(link)) continue
+      if (this.#keys.has(link.epoch) || this.#tried.has(link)) continue
+      this.#tried.add(link)
       const parent = this.#crypto.unwrap(link.box, key)
       this.#links.set(link, this.#take({ ...link, why: 'parent' }, parent))
     }

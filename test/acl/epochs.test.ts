@@ -280,6 +280,34 @@ test('one share gives all keys of before', () => {
   assert.not(ring.learn(viewOf(...all).epochs))
 })
 
+test('what is looked at before it is learned is learned all the same', () => {
+  const { alice, rita, all } = space()
+  mints(alice, 'one')
+  const early = viewOf(...all).epochs
+  mints(alice, 'two', { parents: ['one'] })
+  const late = viewOf(...all).epochs
+  const ring = ringOf(rita, 'two')
+  assert.not(ring.learn(early), 'the records of the second key come while it learns')
+  assert.ok(ring.isLacking(late, late.readers))
+  ring.mint(late, late.readers)
+  assert.is(ring.get(hashOf('one')), null)
+  assert.ok(ring.learn(late))
+  assert.is.not(ring.get(hashOf('one')), null)
+})
+
+test('a parent that is wrapped wrongly is seen, though it was looked at before', () => {
+  const { alice, rita, all } = space()
+  const one = mints(alice, 'one')
+  const box = bytes('nothing under two')
+  const parents = [{ epoch: one, box }]
+  alice.write({ kind: 'epoch', epoch: hashOf('two'), parents, shares: [] })
+  const { epochs } = viewOf(...all)
+  const ring = ringOf(rita, 'two')
+  assert.ok(ring.isLacking(epochs, epochs.readers))
+  ring.learn(epochs)
+  assert.equal(ring.bad, [{ epoch: one, box, why: 'parent' }])
+})
+
 const NOTHING = new Set<string>()
 
 test('who was given a box that does not open asks for the key, and says so when it has it', () => {

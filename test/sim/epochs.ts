@@ -176,6 +176,8 @@ class Play {
     const view = this.viewOf(one)
     const readers = view.epochs.readers
     if (!readers.includes(one.device)) return
+    // Records come while one learns: more is looked at than was learned from.
+    one.ring.isLacking(view.epochs, readers)
     one.ring.learn(view.epochs)
     const drafts = [
       ...one.ring.heal(view.epochs, readers),
