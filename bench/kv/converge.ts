@@ -23,7 +23,7 @@ import type { Plot, Series } from '../plot.ts'
 import { atLeast, atMost, sharesOf, times, type Row, type RowContext } from './row.ts'
 
 /** Seconds of processor time after which Autobase is given up on. */
-const PATIENCE = 90
+const PATIENCE = 300
 
 /** How each writer writes: all at once (Autobase: 100 per block), or one by one, which gives a block each. */
 const SHAPES = { together: 100, single: 1 } as const
