@@ -4,6 +4,7 @@
  */
 import Hypercore, { type Download } from 'hypercore'
 import { sessionAfterConflict } from './conflict.ts'
+import { passOn } from './pass-on.ts'
 import { TreeRefusal } from './tree/refusal.ts'
 
 export interface LoggedBlock {
@@ -16,7 +17,10 @@ export class BlockLog {
   #core: Hypercore
   readonly #blocks: LoggedBlock[] = []
   readonly #onblocks: () => void
-  readonly #onarrival = () => void this.read()
+  readonly #onarrival = (): void => {
+    void passOn(this.#core)
+    void this.read()
+  }
   #download: Download | null
   #reading: Promise<void> = Promise.resolve()
 

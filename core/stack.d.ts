@@ -155,11 +155,19 @@ declare module 'hypercore' {
     /** It has told its length at all. */
     readonly remoteSynced: boolean
     readonly remoteLength: number
+    /** It was told that it can be brought further from here; else it does not ask. */
+    readonly canUpgrade: boolean
+    readonly remoteFork: number
+    /** Our length, as it has heard of it. */
+    readonly lengthAcked: number
+    /** Whether it could be brought further from here; never fails. */
+    _canUpgrade(remoteLength: number, remoteFork: number): Promise<boolean>
     readonly remoteContiguousLength: number
     /** Blocks it has told of one by one. */
     readonly remoteBitfield: { get(seq: number): boolean }
     readonly protomux: unknown
     readonly channel: { close(): void }
+    /** Looks whether it can be brought further, and tells it if that is news; tells one that is as far our length. */
     signalUpgrade(): void
   }
 

@@ -13,6 +13,7 @@ import type { Work } from '../progress.ts'
 import { cipherOf, type BlockCipher } from '../block-cipher.ts'
 import { batchesOf, wholeBatches, type BatchBounds } from './batches.ts'
 import { sessionAfterConflict } from '../conflict.ts'
+import { passOn } from '../pass-on.ts'
 import { ClearedLog, type ClearingHooks } from './cleared.ts'
 import { TreeContext, type Branch } from './context.ts'
 import { linkedKeys } from './linked.ts'
@@ -91,6 +92,8 @@ export class LogReader {
     core.on('append', this.#onappend)
     own?.events.on('written', onchange)
     core.on('conflict', this.#onconflict)
+    core.on('download', this.#passOn)
+    if (writer === undefined) core.on('append', this.#passOn)
     const isFull = !sparse && own === undefined && archiveOf === undefined
     if (isFull) core.on('download', onchange)
     if (isFull) core.on('download', this.#ondownload)
@@ -360,6 +363,8 @@ export class LogReader {
     this.#writer?.events.off('written', this.#onchange)
     this.#core.off('download', this.#onchange)
     this.#core.off('download', this.#ondownload)
+    this.#core.off('download', this.#passOn)
+    this.#core.off('append', this.#passOn)
     this.#core.off('conflict', this.#onconflict)
     this.#stopDownloads()
     this.#core.off('append', this.#ongrown)
@@ -388,8 +393,6 @@ export class LogReader {
     this.#stopDownloads()
     this.#startDownloads()
     this.#onchange()
-    // What was missing is not any more.
-    this.#signalPeers()
   }
 
   /** Our own writer tells when it is done. */
@@ -412,22 +415,9 @@ export class LogReader {
 
   readonly #ongrown = (): void => this.#cleared?.grown()
 
-  /**
-   * Hypercore tells a peer that we can bring it further when our length grows, but not when the blocks for it arrive later: a
-   * relay that was asked in between says no, and is never asked again. So it is said again when all is here.
-   */
-  readonly #ondownload = (): void => {
-    void this.#cleared?.clear()
-    this.#signalPeers()
-  }
+  readonly #ondownload = (): void => void this.#cleared?.clear()
 
-  #signalPeers(): void {
-    queueMicrotask(() => {
-      const core = this.#core
-      if (!this.#isFull || core.closing !== null || this.length !== core.length) return
-      for (const peer of core.peers) peer.signalUpgrade()
-    })
-  }
+  readonly #passOn = (): void => void passOn(this.#core)
 
   /**
    * The stack closes every session of a core whose writer signed two histories. What is here stays readable, in another session.
