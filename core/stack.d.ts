@@ -94,6 +94,8 @@ declare module 'hypercore' {
       readonly opened: boolean
       /** What is known of how much there is, here and elsewhere, is to be stored; it is when an append has ended. */
       hintsChanged: boolean
+      /** As when a peer has told of more. */
+      updateRemoteContiguousLength(length: number): void
       /** Which blocks are here; -1 when there is none. */
       readonly bitfield: {
         findFirst(value: boolean, position: number): number

@@ -62,6 +62,33 @@ inFolder('what others were known to have is known again when the store is opened
   })
 })
 
+inFolder('what a peer tells while an append is under way is stored with it', async (path) => {
+  await withStore(path, async (store) => {
+    const log = await store.ownLog('data', SALT, null)
+    await log.append([put('a')])
+    const { core } = log.core
+    const { storage } = core.state
+    const write = storage.write.bind(storage)
+    let isFirst = true
+    storage.write = () => {
+      const batch = write()
+      const flush = batch.flush.bind(batch)
+      batch.flush = async () => {
+        if (isFirst) core.updateRemoteContiguousLength(1)
+        isFirst = false
+        return flush()
+      }
+      return batch
+    }
+    await log.append([put('b')])
+    assert.not(isFirst)
+  })
+  await withStore(path, async (store) => {
+    const { core } = await store.ownLog('data', SALT, null)
+    assert.is(core.remoteContiguousLength, 1)
+  })
+})
+
 function streamOf(isInitiator: boolean) {
   return Hypercore.createProtocolStream(isInitiator)
 }
