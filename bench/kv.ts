@@ -8,6 +8,7 @@ import { encryption } from './kv/encryption.ts'
 import { get } from './kv/get.ts'
 import { invite } from './kv/invite.ts'
 import { join } from './kv/join.ts'
+import { membershipCost } from './kv/membership-cost.ts'
 import { memory } from './kv/memory.ts'
 import { prune } from './kv/prune.ts'
 import { put } from './kv/put.ts'
@@ -23,6 +24,7 @@ const ROWS = new Map<string, Row>(
     get,
     put,
     converge,
+    'membership-cost': membershipCost,
     join,
     invite,
     disk,

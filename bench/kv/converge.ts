@@ -162,19 +162,21 @@ function checkCount(seen: number, total: number): void {
   if (seen !== total) throw new Error(`a device shows ${seen} of ${total} keys`)
 }
 
-interface Member {
+export interface Member {
   readonly space: Space
   readonly db: Database
 }
 
-function ourMeeting(
+/** @param open gives so many devices of one space, which know each other and are not connected any more */
+export function ourMeeting(
   name: string,
   folder: string,
   shape: Shape,
-  shares: readonly (readonly Pair[])[]
+  shares: readonly (readonly Pair[])[],
+  open: (folder: string, count: number) => Promise<readonly Member[]> = openMembers
 ): Competitor {
   return meeting<Member>(name, folder, shares, shape === 'single', {
-    open: (place) => openMembers(place, shares.length),
+    open: (place) => open(place, shares.length),
     write: async ({ db }, share) => {
       if (shape === 'together') await db.putAll(share)
       else for (const pair of share) await db.put(pair)
@@ -209,7 +211,10 @@ async function openMembers(folder: string, count: number): Promise<readonly Memb
   return members
 }
 
-const memberOf = (device: Device, space: Space): Member => ({ space, db: ours(device, space) })
+export const memberOf = (device: Device, space: Space): Member => ({
+  space,
+  db: ours(device, space)
+})
 
 interface CoreMember {
   readonly store: Store
