@@ -111,6 +111,12 @@ export class AclLogs {
     return this.#logs.get(core)?.head ?? null
   }
 
+  /** How far a log is on this device: `headOf` names less while blocks that are here are still being read. */
+  async readHead(core: Key): Promise<Head | null> {
+    await this.#logs.get(core)?.log.read()
+    return this.headOf(core)
+  }
+
   /** The session of a log that is followed, in the history that its writer shows here. */
   log(core: Key): Hypercore | null {
     const session = this.#logs.get(core)?.log.core

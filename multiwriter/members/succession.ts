@@ -76,7 +76,8 @@ export class Succession {
     const last = this.#last()
     if (last === null || (await this.#isMissing(last))) return
     const data = await this.#dataHead(last.data)
-    const acl = logs.headOf(keyOf(last.acl)) ?? { ...NOTHING, core: keyOf(last.acl) }
+    // Another log's news may come while what was given back of this one is read: to name less of it would be a fork.
+    const acl = (await logs.readHead(keyOf(last.acl))) ?? { ...NOTHING, core: keyOf(last.acl) }
     const { member, cores: claims } = ownCredentials(store, space, [...this.#pairs.slice(-1), last])
     // Which of the old ones is a membership log, those learn from it who have not heard of that one.
     const cores = claims.filter(({ core }) => core !== data.core)

@@ -3,6 +3,7 @@ import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import z32 from 'z32'
 import { openDevice, type Device, type Space } from '../../index.ts'
 import { connect, tempFolder, until } from '../support/devices.ts'
 import { within } from '../support/within.ts'
@@ -93,7 +94,8 @@ test('a peer gives the tail back, and what was written meanwhile stands beside i
   await close(device)
 })
 
-test('a membership log that lost its tail is gone on from once others have given that back, whatever they acknowledge', async () => {
+/** A member whose logs were put back to before it acknowledged what others have acknowledged since, and one of those. */
+async function restoredMember() {
   const folder = await tempFolder()
   const storage = join(folder.path, 'a')
   const [logs, backup] = [join(storage, 'logs', 'db'), join(folder.path, 'backup')]
@@ -127,8 +129,18 @@ test('a membership log that lost its tail is gone on from once others have given
 
   const device = await openDevice({ storage })
   const restored = await device.openSpace(held.address)
+  const close = async () => {
+    await device.close()
+    await peer.close()
+    await folder.remove()
+  }
+  return { held, restored, close }
+}
+
+test('a membership log that lost its tail is gone on from once others have given that back, whatever they acknowledge', async () => {
+  const { held, restored, close } = await restoredMember()
   await restored.db.put('mine', 'after')
-  cut = connect(held, restored)
+  const cut = connect(held, restored)
   await until(async () => (await held.db.get('mine'))?.value === 'after')
   await held.members.acknowledge()
   await restored.members.acknowledge()
@@ -144,9 +156,36 @@ test('a membership log that lost its tail is gone on from once others have given
   )
   assert.is(held.members.list()[1]?.devices[0]?.writers.length, 2)
   cut()
-  await device.close()
-  await peer.close()
-  await folder.remove()
+  await close()
+})
+
+test('a membership log that is given back is named as a whole, however slowly it is read while others bring news', async () => {
+  const { held, restored, close } = await restoredMember()
+  const begun = restored.wire.memberLogs().filter(({ length }) => length > 0)
+  const root = begun.find(({ key }) => z32.encode(key) === held.address)
+  const old = begun.find((core) => core !== root)
+  assert.ok(root && old)
+  const get = old.get.bind(old)
+  let goOn = () => {}
+  const isLetGo = new Promise<void>((resolve) => (goOn = resolve))
+  old.get = async (...asked) => {
+    await isLetGo
+    return get(...asked)
+  }
+  await restored.db.put('mine', 'after')
+  const before = old.length
+  const cut = connect(held, restored)
+  await until(() => old.length > before && old.contiguousLength === old.length)
+  const known = root.contiguousLength
+  await held.members.setRole(held.members.list()[1]?.devices[0]?.device ?? '', 'admin')
+  await until(() => root.contiguousLength > known)
+  // Long enough to take what is read of it by now for all there is.
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  goOn()
+  await until(async () => (await held.db.get('mine'))?.value === 'after')
+  assert.is(held.members.list()[1]?.devices[0]?.writers.length, 2)
+  cut()
+  await close()
 })
 
 test('a peer that goes away while it gives the tail back leaves nothing hanging', async () => {
