@@ -410,4 +410,53 @@ test('a stranger and a removed member are given nothing, whatever they ask for',
   )
 })
 
+test('who was let in again reads what is written by who has not heard of it', () => {
+  const { alice, bob, carol, rita, all } = space()
+  bob.revokes('rita', [rita])
+  const two = mints(bob, 'two', { to: [alice, carol] })
+  const heard = viewOf(...all).epochs
+  assert.not(heard.readers.includes(rita.device))
+  const again = author('rita', 1, ' again')
+  bob.grants(again, 'reader')
+  const { epochs } = viewOf(...all, again)
+  for (const draft of ringOf(bob, 'two').heal(epochs, epochs.readers)) bob.write(draft)
+  const ring = ringOf(again)
+  ring.learn(viewOf(...all, again).epochs)
+  assert.is.not(ring.get(two), null)
+  assert.is(ringOf(alice, 'two').current(heard)?.epoch, two, 'alice writes under it meanwhile')
+})
+
+test('who is granted anew from beside its removal is given no key', () => {
+  const { alice, bob, carol, rita, all } = space()
+  alice.grants(carol, 'admin')
+  meet(...all)
+  bob.revokes('rita', [rita])
+  mints(bob, 'two', { to: [alice, carol] })
+  const again = author('rita', 1, ' again')
+  carol.grants(again, 'reader')
+  const { epochs } = viewOf(...all, again)
+  assert.not(epochs.readers.includes(rita.device))
+  for (const one of [alice, bob, carol])
+    assert.equal(ringOf(one, 'two').heal(epochs, epochs.readers), [], one.device)
+})
+
+test('whose removal was made void from above reads what was written after it', () => {
+  const { alice, bob, carol, rita, all } = space()
+  mints(alice, 'one', { to: [bob, carol, rita] })
+  alice.revokes('bob', [bob])
+  bob.revokes('rita', [rita])
+  const two = mints(bob, 'two', { to: [carol] })
+  const heard = viewOf(alice.copy(alice.length - 1), bob, carol, rita).epochs
+  assert.not(heard.readers.includes(rita.device))
+  assert.is(ringOf(carol, 'two').current(heard)?.epoch, two, 'carol writes under it meanwhile')
+  const { epochs } = viewOf(...all)
+  assert.ok(epochs.readers.includes(rita.device))
+  for (const draft of ringOf(rita, 'one').asks(epochs, new Set([epochId(two)]))) rita.write(draft)
+  const asked = viewOf(...all).epochs
+  for (const draft of ringOf(carol, 'two').heal(asked, asked.readers)) carol.write(draft)
+  const ring = ringOf(rita)
+  ring.learn(viewOf(...all).epochs)
+  assert.is.not(ring.get(two), null)
+})
+
 test.run()

@@ -9,6 +9,9 @@ laws(
   200,
   'epochs'
 )
+/** A grant that the writer had not heard of; a removal that was made void from above, with a new grant and without; a grant by who knew of the removal only through others. */
+for (const seed of [600_255, 602_530, 609_380, 612_344])
+  laws(`epochs: who reads on is in all the same, history ${seed}`, keepsOut, seed, 1, 'epochs')
 laws(
   'epochs: no member ends without what other members can read',
   leavesNobodyBehind,

@@ -10,6 +10,7 @@ import {
   resolveMembership,
   type AclLog,
   type EpochCrypto,
+  type Head,
   type Key,
   type Membership,
   type Role
@@ -41,13 +42,38 @@ function opened(box: Uint8Array, ending: string): Uint8Array | null {
   return text.endsWith(ending) ? toBytes(text.slice(0, -ending.length)) : null
 }
 
+function placesOf(logs: readonly AclLog[]): ReadonlySet<string> {
+  return new Set(logs.flatMap(({ core, records }) => records.map((_, index) => `${core} ${index}`)))
+}
+
+/** Places of the records that remove somebody, counting or not. */
+function removalsOf(
+  { author: { identity, core: own } }: Device,
+  logs: readonly AclLog[]
+): readonly string[] {
+  return logs.flatMap(({ core, records }) =>
+    records.flatMap(({ record }, index) => {
+      if (typeof record === 'string') return []
+      const isRevoked = record.kind === 'revoke' && record.identity === identity
+      const isLeft = record.kind === 'leave' && core === own
+      return isRevoked || isLeft ? `${core} ${index}` : []
+    })
+  )
+}
+
 /** Something that was written. */
 interface Item {
   readonly epoch: Key
   /** Who was out, as its writer knew. */
   readonly out: readonly Key[]
-  /** Grants that there had been. */
-  readonly grants: number
+  /** All that its writer held. */
+  readonly held: readonly AclLog[]
+}
+
+/** Whom a grant lets in, and its log up to it. */
+interface Given {
+  readonly device: Device
+  readonly head: Head
 }
 
 class Device {
@@ -70,7 +96,7 @@ class Play {
   /** Who of them does what nobody should. */
   readonly hostile: Device | null
   readonly #random: SeededRandom
-  readonly #granted: Key[] = []
+  readonly #given: Given[] = []
   #keys = 0
 
   constructor(seed: number, isHostile: boolean) {
@@ -135,14 +161,13 @@ class Play {
   }
 
   #grant(one: Device, other: Device): void {
-    const [role, { identity, device }] = [this.#pick(ROLES), other.author]
+    const [role, { identity }] = [this.#pick(ROLES), other.author]
     const view = this.viewOf(one)
     if (other === one || !mayAct(view, one.author.identity, { kind: 'grant', identity, role }).ok)
       return
     // Who was removed comes back under a fresh log, and in this play has none.
     if (view.members.get(identity)?.role === null) return
-    one.author.grants(other.author, role)
-    this.#granted.push(device)
+    this.#given.push({ device: other, head: one.author.grants(other.author, role) })
     this.#heal(one)
   }
 
@@ -203,7 +228,7 @@ class Play {
     assert.ok(current, 'a writer that minted has nothing to write under')
     const known = [...view.members.values()].flatMap(({ devices }) => devices)
     const out = known.flatMap(({ device, role }) => (role === null ? device : []))
-    const item = { epoch: current.epoch, out, grants: this.#granted.length }
+    const item = { epoch: current.epoch, out, held: this.heldBy(one) }
     this.items.push(item)
     this.checkKept(item)
   }
@@ -228,13 +253,46 @@ class Play {
     return new Set(keys.keys())
   }
 
-  /** Nobody whom its writer knew to be out can read an item; but for who was let in since. */
-  checkKept({ epoch, out, grants }: Item): void {
-    const since = new Set(this.#granted.slice(grants))
+  /** Nobody whom its writer knew to be out can read an item; but for who is in all the same. */
+  checkKept(item: Item): void {
     for (const device of this.devices) {
-      if (!out.includes(device.device) || since.has(device.device)) continue
-      assert.not(this.reach(device).has(epoch), `${device.device} reads ${epoch}`)
+      if (!item.out.includes(device.device) || !this.reach(device).has(item.epoch)) continue
+      assert.ok(this.#isInAllTheSame(device, item), `${device.device} reads ${item.epoch}`)
     }
+  }
+
+  /**
+   * Because whoever ranks above made void all removals that the writer had heard of; or by a grant that the writer had not heard of, whichever
+   * was first by the clock, and whose author had heard of all those removals: one from beside a removal lets nobody in.
+   */
+  #isInAllTheSame(one: Device, { held }: Item): boolean {
+    const removals = this.#counting(removalsOf(one, held))
+    if (removals.length === 0) return true
+    const known = placesOf(held)
+    return this.#given.some(({ device, head }) => {
+      if (device !== one || known.has(`${head.core} ${head.length - 1}`)) return false
+      const seen = this.#pastOf(head)
+      return removals.every((removal) => seen.has(removal))
+    })
+  }
+
+  /** Places of what stands in a log up to here, and in all that it names. */
+  #pastOf({ core, length }: Head, found = new Set<string>()): ReadonlySet<string> {
+    const records = this.logs().find((log) => log.core === core)?.records ?? []
+    records.slice(0, length).forEach(({ record }, index) => {
+      const place = `${core} ${index}`
+      if (typeof record === 'string' || found.has(place)) return
+      found.add(place)
+      for (const head of record.heads) this.#pastOf(head, found)
+    })
+    return found
+  }
+
+  /** Of these places those of records that count for who has all. */
+  #counting(places: readonly string[]): readonly string[] {
+    const { refused } = resolveMembership(this.logs(), OPTIONS)
+    const isVoid = new Set(refused.map(({ core, index }) => `${core} ${index}`))
+    return places.filter((place) => !isVoid.has(place))
   }
 
   // What nobody should.
