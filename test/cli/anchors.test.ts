@@ -2,8 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { hasOpenssl } from '../../scripts/programs.mjs'
-import { Authority } from '../support/authority.ts'
+import { Authority, withOpenssl } from '../support/authority.ts'
 import { Manyhands, type Ended } from '../support/cli.ts'
 import { tempFolder } from '../support/devices.ts'
 
@@ -22,15 +21,6 @@ test.after(async () => {
   await manyhands.remove()
   for (const folder of folders) await folder.remove()
 })
-
-if (!hasOpenssl()) {
-  if (process.env.CI) throw new Error('CI is set, and there is no openssl')
-  console.log('skipped: there is no openssl on this machine')
-}
-function withOpenssl(title: string, body: () => Promise<void>): void {
-  if (hasOpenssl()) test(title, body)
-  else test.skip(title)
-}
 
 function ok({ code, stdout, stderr }: Ended): string {
   assert.is(code, 0, stderr)

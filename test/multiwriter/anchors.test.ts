@@ -6,8 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { anchorHash } from '../../multiwriter/anchors/anchors.ts'
 import type { Anchor, Space } from '../../multiwriter/index.ts'
-import { hasOpenssl } from '../../scripts/programs.mjs'
-import { Authority } from '../support/authority.ts'
+import { Authority, withOpenssl } from '../support/authority.ts'
 import { openTwoDevices, tempFolder, until, type TwoDevices } from '../support/devices.ts'
 import { rejectsWith } from '../support/rejects.ts'
 
@@ -24,15 +23,6 @@ const vector = JSON.parse(
   readonly acl: readonly HexLog[]
   readonly data: readonly HexLog[]
   readonly hash: string
-}
-
-if (!hasOpenssl()) {
-  if (process.env.CI) throw new Error('CI is set, and there is no openssl')
-  console.log('skipped: there is no openssl on this machine')
-}
-function withOpenssl(title: string, body: () => Promise<void>): void {
-  if (hasOpenssl()) test(title, body)
-  else test.skip(title)
 }
 
 const folders = [await tempFolder(), await tempFolder()] as const

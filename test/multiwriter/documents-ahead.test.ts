@@ -58,6 +58,17 @@ async function openBoth(): Promise<Both> {
   return { ...two, docA, docB, ghost: new Words(two.spaceA, signer) }
 }
 
+/** Both are connected, and what A has typed, an `a`, was heard by B and is on the log. */
+async function openHeard(): Promise<Both> {
+  const both = await openBoth()
+  both.connect()
+  await until(() => both.spaceA.peers().length === 1)
+  type(both.docA, 'a')
+  await both.docA.flush()
+  await until(() => textOf(both.docB) === 'a')
+  return both
+}
+
 /** Without timers. */
 async function soon(condition: () => boolean): Promise<void> {
   const deadline = performance.now() + 10_000
@@ -89,12 +100,7 @@ test('format 1, an update ahead of its log: its bytes, and the message that brin
 })
 
 test('ahead: what is typed is shown on the other device before it is on any log, and saved soon', async () => {
-  const { docA, docB, connect, spaceA, close } = await openBoth()
-  connect()
-  await until(() => spaceA.peers().length === 1)
-  type(docA, 'a')
-  await docA.flush()
-  await until(() => textOf(docB) === 'a')
+  const { docA, docB, spaceA, close } = await openHeard()
   mock.timers.enable({ apis: ['setTimeout'] })
   try {
     type(docA, 'b')
@@ -117,12 +123,7 @@ test('ahead: what is typed is shown on the other device before it is on any log,
 })
 
 test('ahead: what others have heard is written right after a keystroke, not while that is on its way', async () => {
-  const { docA, docB, connect, spaceA, close } = await openBoth()
-  connect()
-  await until(() => spaceA.peers().length === 1)
-  type(docA, 'a')
-  await docA.flush()
-  await until(() => textOf(docB) === 'a')
+  const { docA, docB, spaceA, close } = await openHeard()
   mock.timers.enable({ apis: ['setTimeout'] })
   try {
     type(docA, 'b')
@@ -143,12 +144,7 @@ test('ahead: what others have heard is written right after a keystroke, not whil
 })
 
 test('ahead: what is typed after a long rest is written once others have had the time to show it', async () => {
-  const { docA, docB, connect, spaceA, close } = await openBoth()
-  connect()
-  await until(() => spaceA.peers().length === 1)
-  type(docA, 'a')
-  await docA.flush()
-  await until(() => textOf(docB) === 'a')
+  const { docA, docB, spaceA, close } = await openHeard()
   await new Promise((resolve) => setTimeout(resolve, 400)) // no rest is left
   mock.timers.enable({ apis: ['setTimeout'] })
   try {

@@ -64,6 +64,22 @@ async function withTwo(run: (world: World) => Promise<void>): Promise<void> {
   }
 }
 
+/** The other has written within a prefix and outside it, and is let in for what is within. */
+async function letInBelow({ founder, other }: Pick<World, 'founder' | 'other'>): Promise<void> {
+  await other.db.put('out', 1)
+  await other.db.sub('contacts').put('in', 1)
+  connect(founder, other)
+  await until(() => founder.members.asking().length === 1)
+  await founder.members.admit(other.writer, 'writer', { prefixes: ['db:contacts'] })
+  await until(async () => (await founder.db.sub('contacts').get('in')) !== null)
+}
+
+/** The writer may write everywhere from now on. */
+async function widen({ members }: Space): Promise<void> {
+  const { identity } = members.list().find(({ role }) => role === 'writer') ?? {}
+  await members.setRole(identity ?? '', 'writer')
+}
+
 const seenAlike = (a: Space, b: Space) =>
   until(async () => (await exported(a)) === (await exported(b)))
 
@@ -89,12 +105,7 @@ const isHere = (space: Space, version: string) =>
 
 test('past: what a writer may write since does not show in a version from before; nor for who comes later, nor in other places of history', () =>
   withTwo(async ({ founder, other, newcomer }) => {
-    await other.db.put('out', 1)
-    await other.db.sub('contacts').put('in', 1)
-    connect(founder, other)
-    await until(() => founder.members.asking().length === 1)
-    await founder.members.admit(other.writer, 'writer', { prefixes: ['db:contacts'] })
-    await until(async () => (await founder.db.sub('contacts').get('in')) !== null)
+    await letInBelow({ founder, other })
     await seenAlike(founder, other)
     const narrow = await founder.version()
     const before = await exported(founder)
@@ -102,8 +113,7 @@ test('past: what a writer may write since does not show in a version from before
     const snapshot = founder.db.snapshot()
     assert.is(await founder.db.get('out'), null)
 
-    const { identity } = founder.members.list().find(({ role }) => role === 'writer') ?? {}
-    await founder.members.setRole(identity ?? '', 'writer')
+    await widen(founder)
     await until(async () => (await founder.db.get('out'))?.value === 1)
     await seenAlike(founder, other)
     const wide = await founder.version()
@@ -136,16 +146,10 @@ test('past: what a writer may write since does not show in a version from before
 
 test('past: a version without membership logs is read by the membership of today', () =>
   withTwo(async ({ founder, other }) => {
-    await other.db.put('out', 1)
-    await other.db.sub('contacts').put('in', 1)
-    connect(founder, other)
-    await until(() => founder.members.asking().length === 1)
-    await founder.members.admit(other.writer, 'writer', { prefixes: ['db:contacts'] })
-    await until(async () => (await founder.db.sub('contacts').get('in')) !== null)
+    await letInBelow({ founder, other })
     const text = encodeVersion({ ...decoded(await founder.version()), acl: [] })
     assert.is(await founder.checkout(text).db.get('out'), null)
-    const { identity } = founder.members.list().find(({ role }) => role === 'writer') ?? {}
-    await founder.members.setRole(identity ?? '', 'writer')
+    await widen(founder)
     await until(async () => (await founder.db.get('out')) !== null)
     assert.is((await founder.checkout(text).db.get('out'))?.value, 1)
   }))

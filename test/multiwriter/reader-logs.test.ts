@@ -61,8 +61,10 @@ async function withThree(
 }
 
 async function showAlike(all: readonly Someone[], text: string): Promise<void> {
-  for (const { note } of all)
-    await until(() => textOf(note) === text, { timeout: 5000 }).catch(() => {})
+  // What does not come in time is said by the assertions, which show what is there instead.
+  const patiently = (isSo: () => boolean | Promise<boolean>) =>
+    until(isSo, { timeout: 5000 }).catch(() => {})
+  for (const { note } of all) await patiently(() => textOf(note) === text)
   assert.equal(
     all.map(({ note }) => textOf(note)),
     all.map(() => text)
@@ -71,9 +73,7 @@ async function showAlike(all: readonly Someone[], text: string): Promise<void> {
   if (first === undefined) return
   const expected = await exportSpace(first.space)
   for (const { space } of all) {
-    await until(async () => (await exportSpace(space)) === expected, { timeout: 5000 }).catch(
-      () => {}
-    )
+    await patiently(async () => (await exportSpace(space)) === expected)
     assert.is(await exportSpace(space), expected)
   }
 }

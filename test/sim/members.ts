@@ -5,18 +5,16 @@
  * and so do all when they start again.
  */
 import { join } from 'node:path'
-import b4a from 'b4a'
 import * as assert from 'uvu/assert'
 import z32 from 'z32'
-import { decodeRecord, type AclLog } from '../../acl/index.ts'
 import { isManyhandsError } from '../../errors.ts'
 import { openDevice } from '../../index.ts'
-import { BlockLog } from '../../core/index.ts'
 import type { Device, LiveDocument, Space } from '../../multiwriter/index.ts'
 import { hashText, keyOf, verifier } from '../../multiwriter/members/credentials.ts'
 import { showLogs } from '../oracle/document-logs.ts'
 import { naiveMembership } from '../oracle/membership.ts'
 import { viewSlowly } from '../oracle/view.ts'
+import { readAclLog } from '../support/acl-log.ts'
 import { connect, tempFolder, until } from '../support/devices.ts'
 import { textOf } from '../support/documents.ts'
 import { exportSlowly, exportSpace } from '../support/export.ts'
@@ -289,7 +287,7 @@ class Session {
 }
 
 async function checkByTwin({ space, name, note }: Someone): Promise<void> {
-  const logs = await Promise.all(space.wire.memberLogs().map(readLog))
+  const logs = await Promise.all(space.wire.memberLogs().map(readAclLog))
   const options = { space: keyOf(z32.decode(space.address)), verify: verifier, hash: hashText }
   const { cores } = naiveMembership(logs, options)
   const seals = new Map(
@@ -306,7 +304,7 @@ async function checkByTwin({ space, name, note }: Someone): Promise<void> {
   assert.is(await exportSpace(space), slow, `${name} and its slow twin`)
   const text = () => showLogs(sealed, z32.decode(space.address), { id: 'note', name: 't' })
   // What came ahead of its log is shown before the log is here.
-  await until(async () => textOf(note) === (await text()), PATIENCE).catch(() => {})
+  await until(async () => textOf(note) === (await text()), PATIENCE).catch(() => {}) // said below, with both texts
   assert.is(textOf(note), await text(), `${name} and the slow twin of its document`)
 }
 
@@ -315,18 +313,6 @@ async function checkByRestart(one: Someone): Promise<void> {
   const before = textOf(one.note)
   await one.restart()
   assert.is(textOf(one.note), before, `${one.name} after a restart`)
-}
-
-async function readLog(core: BlockLog['core']): Promise<AclLog> {
-  const log = new BlockLog(core.session(), true, () => {})
-  await log.core.ready()
-  await log.read()
-  const records = log.blocks.map(({ block, treeHash }) => ({
-    record: decodeRecord(block),
-    treeHash: keyOf(treeHash)
-  }))
-  await log.close()
-  return { core: b4a.toString(core.key, 'hex'), records }
 }
 
 export async function simulateMembers(seed: number, { isShaken = false } = {}): Promise<void> {

@@ -9,15 +9,15 @@ import { join } from 'node:path'
 import b4a from 'b4a'
 import * as assert from 'uvu/assert'
 import z32 from 'z32'
-import { decodeRecord, type AclLog } from '../../acl/index.ts'
+import type { AclLog } from '../../acl/index.ts'
 import { decodeVersion, type CoreLength } from '../../clock/index.ts'
-import { BlockLog } from '../../core/index.ts'
 import { isManyhandsError } from '../../errors.ts'
 import { openDevice } from '../../index.ts'
 import type { Device, Space } from '../../multiwriter/index.ts'
 import { hashText, keyOf, verifier } from '../../multiwriter/members/credentials.ts'
 import { naiveMembership } from '../oracle/membership.ts'
 import { viewSlowly } from '../oracle/view.ts'
+import { readAclLog } from '../support/acl-log.ts'
 import { connect, tempFolder, until } from '../support/devices.ts'
 import { textOf, type } from '../support/documents.ts'
 import { exportDatabase, exportSlowly, exportSpace } from '../support/export.ts'
@@ -262,7 +262,9 @@ async function canRead(space: Space, version: string): Promise<boolean> {
 async function showSlowly(space: Space, text: string): Promise<string> {
   const { acl, data } = present(decodeVersion(text))
   const logs = await Promise.all(
-    acl.map(({ core, length }) => readLog(space, core).then((log) => upTo(log, length)))
+    acl.map(({ core, length }) =>
+      readAclLog(memberLog(space, core)).then((log) => upTo(log, length))
+    )
   )
   const options = { space: keyOf(z32.decode(space.address)), verify: verifier, hash: hashText }
   const lines = naiveMembership(logs, options).cores.map((line) => line.split(' '))
@@ -292,18 +294,8 @@ function upTo({ core, records }: AclLog, length: number): AclLog {
   return { core, records: records.slice(0, length) }
 }
 
-async function readLog(space: Space, key: Uint8Array): Promise<AclLog> {
-  const core = present(space.wire.memberLogs().find((each) => b4a.equals(each.key, key)))
-  const log = new BlockLog(core.session(), true, () => {})
-  await log.core.ready()
-  await log.read()
-  const records = log.blocks.map(({ block, treeHash }) => ({
-    record: decodeRecord(block),
-    treeHash: keyOf(treeHash)
-  }))
-  await log.close()
-  return { core: keyOf(key), records }
-}
+const memberLog = (space: Space, key: Uint8Array) =>
+  present(space.wire.memberLogs().find((each) => b4a.equals(each.key, key)))
 
 export async function simulatePast(seed: number): Promise<void> {
   const folder = await tempFolder()

@@ -2,6 +2,8 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { test } from 'uvu'
+import { hasOpenssl } from '../../scripts/programs.mjs'
 
 const CONFIG = `
 [req]
@@ -26,6 +28,13 @@ default_policy = 1.2.3.4.1
 digests = sha256
 ess_cert_id_alg = sha256
 `
+
+/** A test that is skipped, and counted as that, where there is no openssl; where `CI` is set there must be one. */
+export function withOpenssl(title: string, body: () => Promise<void>): void {
+  if (hasOpenssl()) test(title, body)
+  else if (process.env.CI) throw new Error('CI is set, and there is no openssl')
+  else test.skip(title)
+}
 
 export class Authority {
   readonly #folder: string
