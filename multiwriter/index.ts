@@ -149,20 +149,20 @@ export type { DevicePort } from './port/client.ts'
 export { PortHost } from './port/host.ts'
 export { SharedNetwork } from './port/network.ts'
 export type { NetworkOptions } from './port/network.ts'
+export type { PortContext, SpaceInfo, Where } from './port/context.ts'
 export type {
   DeviceInfo,
+  InvitingStep,
+  JoiningStep,
+  PlainOutcome
+} from './port/device-operations.ts'
+export type {
   ParamsOf,
   PlainRange,
   PlainWrite,
-  PortContext,
   ReadParams,
   Requests,
-  InvitingStep,
-  JoiningStep,
-  PlainOutcome,
-  SpaceInfo,
-  Streams,
-  Where
+  Streams
 } from './port/operations.ts'
 export type {
   NewPlainAnchor,

@@ -7,13 +7,13 @@ import {
 } from 'vscode-jsonrpc'
 import type { Work } from '../../core/index.ts'
 import { ManyhandsError } from '../../errors.ts'
+import type { PortContext } from './context.ts'
 import {
   isLive,
   requests,
   streams,
   type ItemOf,
   type ParamsOf,
-  type PortContext,
   type Requests,
   type ResultOf,
   type Streams

@@ -10,7 +10,8 @@ import {
 } from 'vscode-jsonrpc'
 import type { Work } from '../../core/index.ts'
 import { invalid, ManyhandsError } from '../../errors.ts'
-import { isLive, streams, requests, type PortContext } from './operations.ts'
+import type { PortContext } from './context.ts'
+import { isLive, streams, requests } from './operations.ts'
 import { seldom } from './seldom.ts'
 import {
   closedPort,

@@ -5,18 +5,8 @@
 import b4a from 'b4a'
 import type { Progress, Work } from '../../core/index.ts'
 import { encodeValue, isFields, type Patch, type Value } from '../../crdt/index.ts'
-import { invalid, ManyhandsError } from '../../errors.ts'
+import { invalid } from '../../errors.ts'
 import type { Finding } from '../check.ts'
-import type { Device } from '../device.ts'
-import type { AskingByLink, DeviceInvite, JoinedDevice } from '../identity/device-invite.ts'
-import type { Certified } from '../identity/identity.ts'
-import type {
-  DeviceInviteOptions,
-  EnteredSpace,
-  RecoverAllOptions,
-  SpaceOutcome
-} from '../identity/own-devices.ts'
-import type { SplitOptions } from '../identity/shares.ts'
 import type { Explanation } from '../explain.ts'
 import type { PurgeReport } from '../purge.ts'
 import type {
@@ -33,7 +23,6 @@ import type { ForkInfo } from '../members/forks.ts'
 import type { RepairReport } from '../repair.ts'
 import type { SpaceStats } from '../stats.ts'
 import type { MultiBee } from '../multibee.ts'
-import type { Space } from '../space.ts'
 import {
   plainChange,
   plainDifference,
@@ -55,25 +44,10 @@ import {
   type PlainStoredAnchor,
   type PlainVerdict
 } from './anchors.ts'
-import { held, inTurn, late } from './iterators.ts'
-import type { NetworkOptions, SharedNetwork } from './network.ts'
-
-/** What the operations work on. */
-export interface PortContext {
-  readonly device: Device
-  /** Puts the device on the network for as long as somebody needs it. */
-  readonly network: SharedNetwork
-  /** In ms, from anywhere on. */
-  readonly now: () => number
-}
-
-/** Which database: a space by its address, and sub-databases from the outside in. */
-export interface Where {
-  readonly space: string
-  readonly sub?: readonly string[]
-  /** As it was then; default now. */
-  readonly version?: string
-}
+import { spaceInfo, spaceOf, type PortContext, type SpaceInfo, type Where } from './context.ts'
+import { deviceRequests, deviceStreams } from './device-operations.ts'
+import { held, late } from './iterators.ts'
+import type { NetworkOptions } from './network.ts'
 
 export interface PlainRange {
   readonly gt?: string
@@ -93,53 +67,6 @@ export interface PlainWrite {
   readonly value?: Value
 }
 
-export interface DeviceInfo {
-  readonly id: string
-  readonly name: string
-  /** Why this device can only read, or null. */
-  readonly rolledBack: string | null
-}
-
-export interface SpaceInfo {
-  readonly address: string
-  readonly name: string
-  readonly open: boolean
-  /** False only of a space that was made without encryption, to measure. */
-  readonly encrypted: boolean
-  /** This device's log. */
-  readonly writer: string
-  /** A secret: lets its bearer in. */
-  readonly ticket: string
-  readonly writers: readonly { writer: string; isOwn: boolean; length: number }[]
-  readonly peers: readonly string[]
-  readonly refusals: readonly { writer: string; reason: string; seq: number; count: number }[]
-}
-
-export interface IdentityInfo {
-  readonly id: string
-  readonly hasPhrase: boolean
-}
-
-/** A link was made; later, a device has come by it and shows a code; then it was confirmed. */
-export type InvitingStep =
-  | { readonly link: string; readonly expires: number }
-  | (JoinedDevice & { readonly code: string })
-  | JoinedDevice
-
-/** The other device was found, and shows this code; later, it has confirmed this one. */
-export type JoiningStep = { readonly code: string } | { readonly spaces: readonly EnteredSpace[] }
-
-/** @see SpaceOutcome */
-export interface PlainOutcome {
-  readonly address: string
-  readonly name: string
-  readonly outcome: string | null
-  readonly problem: { readonly code: string; readonly message: string } | null
-}
-
-/** A phrase, or shares of one. */
-type Secret = string | readonly string[]
-
 /** A role, and of a writer where it may write. */
 interface Roled<R> {
   readonly role: R
@@ -150,101 +77,7 @@ const optionsOf = (prefixes: Roled<unknown>['prefixes']) =>
   prefixes === undefined ? {} : { prefixes }
 
 export const requests = {
-  'device/info': ({ device }: PortContext, _: object): Promise<DeviceInfo> =>
-    Promise.resolve({ id: device.id, name: device.name, rolledBack: device.rolledBack }),
-
-  'device/rotate': async ({ device }: PortContext, { space }: Where): Promise<SpaceInfo> =>
-    spaceInfo(await device.rotate(space)),
-
-  /** Comes back to a space, as one whose other devices are lost. */
-  'device/recover': async (
-    { device }: PortContext,
-    { space, keep = [] }: Where & { readonly keep?: readonly string[] }
-  ): Promise<SpaceInfo> => spaceInfo(await device.recover(space, { keep })),
-
-  /** The same in all spaces. */
-  'device/recoverSpaces': async (
-    { device }: PortContext,
-    options: Pick<RecoverAllOptions, 'keep' | 'timeout'>
-  ): Promise<readonly PlainOutcome[]> => (await device.recoverSpaces(options)).map(plainOutcome),
-
-  'device/lock': ({ device }: PortContext, _: object): Promise<void> => device.lock(),
-
-  'device/unlock': (
-    { device }: PortContext,
-    { passphrase }: { readonly passphrase: string }
-  ): Promise<void> => device.unlock(passphrase),
-
-  'device/passphrase': (
-    { device }: PortContext,
-    { from, to }: { readonly from: string | null; readonly to: string | null }
-  ): Promise<void> => device.setPassphrase(from, to),
-
-  'device/petname': (
-    { device }: PortContext,
-    { identity, name }: { readonly identity: string; readonly name: string | null }
-  ): Promise<void> => device.setPetname(identity, name),
-
-  'identity/info': ({ device: { identity } }: PortContext, _: object): Promise<IdentityInfo> =>
-    Promise.resolve({ id: identity.id, hasPhrase: identity.hasPhrase }),
-
-  'identity/phrase': async ({ device }: PortContext, _: object): Promise<string> =>
-    Promise.resolve(device.identity.phrase()),
-
-  'identity/forget': ({ device }: PortContext, _: object): Promise<void> =>
-    device.identity.forgetPhrase(),
-
-  'identity/split': ({ device }: PortContext, options: SplitOptions): Promise<readonly string[]> =>
-    device.identity.split(options),
-
-  'identity/kit': async (
-    { device }: PortContext,
-    { name, secret }: { readonly name: string; readonly secret: Secret }
-  ): Promise<string> => Promise.resolve(device.identity.kit(name, secret)),
-
-  'identity/verify': (
-    { device }: PortContext,
-    { secret }: { readonly secret: Secret }
-  ): Promise<boolean> => device.identity.verify(secret),
-
-  'identity/recover': (
-    { device }: PortContext,
-    { secret, spaces }: { readonly secret: Secret; readonly spaces: readonly string[] }
-  ): Promise<void> => device.identity.recover(secret, { spaces }),
-
-  'identity/spaceLists': async ({ device }: PortContext, _: object): Promise<readonly string[]> =>
-    Promise.resolve(device.identity.spaceLists()),
-
-  /** What to do with a device that came by a link. */
-  'identity/decide': async (
-    { device: own }: PortContext,
-    { device, isConfirmed }: { readonly device: string; readonly isConfirmed: boolean }
-  ): Promise<void> => {
-    const asking = own.identity.asking().find((each) => each.device === device)
-    if (asking === undefined)
-      throw new ManyhandsError('DEVICE_LINK_EXPIRED', 'No such device is waiting')
-    if (isConfirmed) asking.confirm()
-    else asking.refuse()
-    return Promise.resolve()
-  },
-
-  'identity/revoke': async (
-    { device }: PortContext,
-    { lost }: { readonly lost: string }
-  ): Promise<readonly PlainOutcome[]> => (await device.identity.revoke(lost)).map(plainOutcome),
-
-  'identity/request': async ({ device }: PortContext, _: object): Promise<string> =>
-    Promise.resolve(device.identity.request()),
-
-  'identity/certify': async (
-    { device }: PortContext,
-    { request }: { readonly request: string }
-  ): Promise<Certified> => Promise.resolve(device.identity.certify(request)),
-
-  'identity/accept': (
-    { device }: PortContext,
-    { answer }: { readonly answer: string }
-  ): Promise<void> => device.identity.accept(answer),
+  ...deviceRequests,
 
   'spaces/list': ({ device }: PortContext, _: object) => Promise.resolve([...device.spaces()]),
 
@@ -502,6 +335,8 @@ export const requests = {
 }
 
 export const streams = {
+  ...deviceStreams,
+
   'db/read': (context: PortContext, params: ReadParams) =>
     late(async () => {
       const [where, options] = split(params)
@@ -547,26 +382,6 @@ export const streams = {
     )
   },
 
-  /** A link for another device of this person; it ends when the stream is left. */
-  'identity/invite': ({ device }: PortContext, options: DeviceInviteOptions) =>
-    late(
-      () => {
-        const invite = device.identity.invite(options)
-        return Promise.resolve(inTurn(invitingSteps(invite), () => invite.end()))
-      },
-      (step) => step
-    ),
-
-  /** Becomes a device of whoever made the link; leaving calls it off. */
-  'identity/join': (
-    { device }: PortContext,
-    { link, timeout }: { readonly link: string; readonly timeout: number }
-  ) =>
-    late(
-      () => Promise.resolve(joiningSteps(device, link, timeout)),
-      (step) => step
-    ),
-
   /** Keeps the device on the network, with all its spaces open, until the stream is left. */
   network: ({ device, network }: PortContext, options: NetworkOptions) =>
     late(
@@ -598,30 +413,6 @@ export type ParamsOf<O> = O extends (context: PortContext, params: infer P) => u
 export type ResultOf<O> = O extends (...args: never[]) => Promise<infer R> ? R : never
 export type ItemOf<O> = O extends (...args: never[]) => AsyncIterableIterator<infer I> ? I : never
 
-function invitingSteps({ link, expires, asking, joined }: DeviceInvite) {
-  const asked = asking.then((asks) => asks && plainAsking(asks))
-  const steps: Promise<InvitingStep | null>[] = [Promise.resolve({ link, expires }), asked, joined]
-  return steps
-}
-
-function plainAsking({ device, name, code }: AskingByLink) {
-  return { device, name, code }
-}
-
-function joiningSteps(device: Device, link: string, timeout: number): AsyncIterator<JoiningStep> {
-  const calledOff = new AbortController()
-  const { signal } = calledOff
-  let oncode: (code: string) => void = () => {}
-  const code = new Promise<string>((resolve) => (oncode = resolve))
-  const spaces = device.identity.join(link, { timeout, signal, oncode })
-  const steps: Promise<JoiningStep>[] = [
-    Promise.race([code, spaces.then(() => '')]).then((found) => ({ code: found })),
-    spaces.then((entered) => ({ spaces: entered }))
-  ]
-  for (const step of steps) step.catch(() => {}) // whoever asks for it is told
-  return inTurn(steps, () => calledOff.abort(new Error('Called off')))
-}
-
 /** The fields of a patch that came as plain data, in which nothing can be undefined. */
 function patchOf(fields: Value): Patch {
   return isFields(fields) ? fields : invalid('fields', 'an object', fields)
@@ -632,10 +423,6 @@ function withUnset(patch: Patch, [name, ...rest]: readonly string[]): Patch {
   const inner = patch[name]
   const nested = isFields(inner) ? patchOf(inner) : {}
   return { ...patch, [name]: rest.length === 0 ? undefined : withUnset(nested, rest) }
-}
-
-async function spaceOf({ device }: PortContext, { space }: Where): Promise<Space> {
-  return device.openSpace(space)
 }
 
 async function databaseOf(context: PortContext, where: Where): Promise<MultiBee> {
@@ -653,23 +440,4 @@ function split<P extends Where>({ space, sub, version, ...rest }: P) {
     ...(version === undefined ? {} : { version })
   }
   return [where, rest] as const
-}
-
-function plainOutcome({ error, ...rest }: SpaceOutcome<string>): PlainOutcome {
-  return { ...rest, problem: error === null ? null : { code: error.code, message: error.message } }
-}
-
-function spaceInfo(space: Space): SpaceInfo {
-  const { address, name, isOpen, isEncrypted, writer, ticket } = space
-  return {
-    address,
-    name,
-    open: isOpen,
-    encrypted: isEncrypted,
-    writer,
-    ticket,
-    writers: space.writers().map((each) => ({ ...each })),
-    peers: [...space.peers()],
-    refusals: space.refusals().map((each) => ({ ...each }))
-  }
 }
