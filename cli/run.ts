@@ -125,17 +125,22 @@ export class Run {
   }
 
   /**
-   * What goes on until Ctrl-C outlives the owner of the store: it begins again, as the owner, or through the next one.
-   * @param ontakeover called each time
+   * What goes on until Ctrl-C outlives the owner of the store: it begins again, as the owner, or through the next one. Once it has
+   * begun, it does not end because short commands keep the store among themselves: it waits until there is a gap.
+   * @param ontakeover called each time that an owner has ended
    */
   async lasting<T>(task: () => Promise<T>, ontakeover: () => void = () => {}): Promise<T> {
+    let hasBegun = false
     for (;;) {
       try {
         return await task()
       } catch (error) {
-        if (!isManyhandsError(error, 'DEVICE_CLOSED') || this.isInterrupted) throw error
+        const isClosed = isManyhandsError(error, 'DEVICE_CLOSED')
+        const isLocked = hasBegun && isManyhandsError(error, 'STORE_LOCKED')
+        if (!(isClosed || isLocked) || this.isInterrupted) throw error
+        hasBegun = true
         await this.finish()
-        ontakeover()
+        if (isClosed) ontakeover()
       }
     }
   }
