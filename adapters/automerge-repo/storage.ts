@@ -28,6 +28,7 @@ const HEADS = 'head'
 const PIECES = 'piece'
 
 type Bee = MultiBee<Uint8Array, Stored>
+type Batch = ReturnType<Bee['batch']>
 
 interface Found {
   readonly key: Path
@@ -42,6 +43,8 @@ export class SpaceStorageAdapter implements StorageAdapterInterface {
   /** What is being stored. */
   readonly #saving = new Map<string, { readonly data: Uint8Array; readonly done: Promise<void> }>()
   #number = 0
+  /** Ends when all that was to be stored so far has been handed to the log: in the order of the calls, however long each was prepared. */
+  #begun: Promise<void> = Promise.resolve()
   #refused = 0
   #late = 0
   /** Parts of others that Automerge can read, by writer and block. Bounded by what the repo loads. */
@@ -101,10 +104,19 @@ export class SpaceStorageAdapter implements StorageAdapterInterface {
   }
 
   async #save(key: Path, data: Uint8Array): Promise<void> {
+    const before = this.#begun
+    const prepared = this.#prepare(key, data, this.#number++)
+    const begun = Promise.all([prepared, before]).then(([batch]) => [batch?.flush()] as const)
+    this.#begun = Promise.allSettled([begun, before]).then(() => undefined)
+    const [flushed] = await begun
+    await flushed
+  }
+
+  /** @returns what is to be written; null when it is there. */
+  async #prepare(key: Path, data: Uint8Array, number: number): Promise<Batch | null> {
     const shelf = this.#shelfOf(key)
-    const number = this.#number++ // in the order of the calls
     // What the network brought, its author stores as well.
-    if (shelf === SHARED && (await this.#has(key, data))) return
+    if (shelf === SHARED && (await this.#has(key, data))) return null
     const batch = this.#bee.batch()
     for (const old of await this.#piecesAt(shelf, key)) batch.del(old)
     const isSmall = data.byteLength <= PIECE_BYTES
@@ -117,7 +129,7 @@ export class SpaceStorageAdapter implements StorageAdapterInterface {
         batch.put(encodePath(place), { kind: 'piece', bytes })
       }
     }
-    await batch.flush()
+    return batch
   }
 
   async remove(key: StorageKey): Promise<void> {

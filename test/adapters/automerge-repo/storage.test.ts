@@ -76,6 +76,20 @@ test('what one device stored, the other loads: in the order of writing, as plain
   await close()
 })
 
+test('what is stored together stands in the order of the calls, however long each takes to prepare', async () => {
+  const { storages, close } = await twoStorages()
+  const [storage] = storages
+  await storage.save(SNAPSHOT('large'), new Uint8Array(60 * PIECE_BYTES))
+  const large = new Uint8Array(60 * PIECE_BYTES).fill(1) // which is compared with what is there
+  await Promise.all([
+    storage.save(SNAPSHOT('large'), large),
+    storage.save(INCREMENTAL('b'), part()),
+    storage.save(INCREMENTAL('a'), part())
+  ])
+  assert.equal(await keysOf(storage), ['large', 'b', 'a'])
+  await close()
+})
+
 test('each device has its own storage id and sync states, and takes none that another wrote', async () => {
   const { spaceA, spaceB, storages, close } = await twoStorages()
   const [a, b] = storages
